@@ -1,0 +1,6 @@
+//! framegate: a WebSocket server in which every data frame carries a token.
+
+#![forbid(unsafe_code)]
+
+pub mod limits;
+pub mod time;
