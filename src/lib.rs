@@ -4,4 +4,5 @@
 
 pub mod config;
 pub mod limits;
+pub mod server;
 pub mod time;

@@ -1,0 +1,3 @@
+//! server
+mod deadlines;
+mod outbox;
