@@ -44,6 +44,10 @@ pub const LOGIN_FAILURES_MAX: u8 = 3;
 /// User records held in memory.
 pub const USER_CACHE_ENTRIES_MAX: usize = 1_024;
 
+
+/// Connections whose FIN is sent and whose peer's is awaited; the next is reset at once.
+pub const LINGERING_MAX: usize = 256;
+
 /// A line of the log, in bytes, without its line feed.
 pub const LOG_LINE_BYTES_MAX: usize = 512;
 

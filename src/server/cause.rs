@@ -1,0 +1,162 @@
+//! Why a connection ends: the one table from cause to error code, close code, HTTP status and the
+//! word in the log.
+
+use std::borrow::Cow;
+
+use crate::gate;
+use crate::wire::{CloseCode, HeadError, Rejection, Status, Violation};
+
+/// Why a connection was ended, grouped by whose doing it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    // The bytes.
+    /// The request head is not HTTP/1.1 as we read it.
+    Head(HeadError),
+    /// An upgrade that may not be.
+    Upgrade(Rejection),
+    /// The path, the method, or the body of a plain request.
+    Request(Status),
+    /// RFC 6455 broken, or a message we do not take.
+    Wire(Violation),
+    /// More frames than the rate allows.
+    RateLimited,
+
+    // The token and its holder.
+    /// The gate did not admit a frame or a handshake.
+    Gate(gate::Cause),
+    /// The token a silent connection lived by has run out.
+    Expired,
+    /// A wrong password, once too often.
+    LoginFailed,
+
+    // Time.
+    /// The head or the body did not come in time.
+    HandshakeTimeout,
+    /// No valid token did.
+    AuthTimeout,
+    /// A message was begun and not finished.
+    MessageTimeout,
+    /// No answer to our Ping.
+    PongTimeout,
+    /// The peer does not take what waits for it.
+    SlowReader,
+
+    // Nobody's fault.
+    /// The peer sent a Close, or its FIN, or a reset.
+    PeerLeft,
+    /// A request was answered, or a user logged out.
+    Done,
+    /// We are stopping.
+    ShuttingDown,
+}
+
+impl Cause {
+    /// The code in the last error frame; `None` where no error frame is sent.
+    pub fn error_code(self) -> Option<&'static str> {
+        match self {
+            Cause::Gate(cause) => Some(gate_code(cause)),
+            Cause::Expired => Some("token_expired"),
+            Cause::LoginFailed => Some("login_failed"),
+            Cause::RateLimited => Some("rate_limited"),
+            Cause::AuthTimeout => Some("auth_timeout"),
+            Cause::Wire(violation) => match violation.close_code() {
+                CloseCode::InvalidPayload | CloseCode::Unsupported => Some("bad_frame"),
+                CloseCode::TooBig => Some("too_big"),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The code in the Close frame (RFC 6455 §7.4, and the registered 3000, 3003 and 3008);
+    /// `None` where the connection ends without one.
+    pub fn close_code(self) -> Option<CloseCode> {
+        match self {
+            Cause::Gate(cause) => Some(gate_close_code(cause)),
+            Cause::Expired | Cause::LoginFailed => Some(CloseCode::Unauthorized),
+            Cause::AuthTimeout => Some(CloseCode::Timeout),
+            Cause::Wire(violation) => Some(violation.close_code()),
+            Cause::RateLimited | Cause::MessageTimeout => Some(CloseCode::PolicyViolation),
+            Cause::SlowReader => Some(CloseCode::TryAgainLater),
+            Cause::PeerLeft | Cause::Done => Some(CloseCode::Normal),
+            Cause::ShuttingDown => Some(CloseCode::GoingAway),
+            Cause::Head(_)
+            | Cause::Upgrade(_)
+            | Cause::Request(_)
+            | Cause::HandshakeTimeout
+            | Cause::PongTimeout => None,
+        }
+    }
+
+    /// What went wrong, in one line for the peer.
+    pub fn reason(self) -> Cow<'static, str> {
+        match self {
+            Cause::Head(error) => Cow::Owned(error.to_string()),
+            Cause::Upgrade(rejection) => Cow::Owned(rejection.to_string()),
+            Cause::Request(status) => Cow::Borrowed(status.reason()),
+            Cause::Wire(violation) => Cow::Owned(violation.to_string()),
+            Cause::Gate(cause) => Cow::Owned(cause.to_string()),
+            Cause::RateLimited => Cow::Borrowed("too many frames; slow down and come back"),
+            Cause::Expired => Cow::Borrowed("token expired"),
+            Cause::LoginFailed => Cow::Borrowed("the id or the password is wrong, three times now"),
+            Cause::HandshakeTimeout => Cow::Borrowed("the request took too long"),
+            Cause::AuthTimeout => Cow::Borrowed("no valid token in time"),
+            Cause::MessageTimeout => Cow::Borrowed("a message was begun and not finished in time"),
+            Cause::PongTimeout => Cow::Borrowed("no answer to a ping"),
+            Cause::SlowReader => Cow::Borrowed("reading too slowly"),
+            Cause::PeerLeft => Cow::Borrowed("the peer left"),
+            Cause::Done => Cow::Borrowed(""),
+            Cause::ShuttingDown => Cow::Borrowed("the server is stopping; come back later"),
+        }
+    }
+
+    /// The word of this cause in the log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Cause::Head(error) => error.word(),
+            Cause::Upgrade(rejection) => rejection.word(),
+            Cause::Request(status) => status.word(),
+            Cause::Wire(violation) => violation.word(),
+            Cause::Gate(cause) => cause.word(),
+            Cause::RateLimited => "rate_limited",
+            Cause::Expired => "token_expired",
+            Cause::LoginFailed => "login_failed",
+            Cause::HandshakeTimeout => "handshake_timeout",
+            Cause::AuthTimeout => "auth_timeout",
+            Cause::MessageTimeout => "message_timeout",
+            Cause::PongTimeout => "pong_timeout",
+            Cause::SlowReader => "slow_reader",
+            Cause::PeerLeft => "peer_left",
+            Cause::Done => "done",
+            Cause::ShuttingDown => "shutting_down",
+        }
+    }
+
+    /// True when the connection was thrown out, rather than ended in peace.
+    pub fn is_refusal(self) -> bool {
+        !matches!(self, Cause::PeerLeft | Cause::Done | Cause::ShuttingDown)
+    }
+}
+
+fn gate_code(cause: gate::Cause) -> &'static str {
+    match cause {
+        gate::Cause::BadFrame(_) => "bad_frame",
+        gate::Cause::TokenMissing | gate::Cause::TokenRejected(_) => "unauthorized",
+        gate::Cause::TokenExpired => "token_expired",
+        gate::Cause::TokenRevoked => "token_revoked",
+        gate::Cause::Forbidden(_) => "forbidden",
+        gate::Cause::Unavailable => "unavailable",
+    }
+}
+
+fn gate_close_code(cause: gate::Cause) -> CloseCode {
+    match cause {
+        gate::Cause::BadFrame(_) => CloseCode::InvalidPayload,
+        gate::Cause::TokenMissing
+        | gate::Cause::TokenRejected(_)
+        | gate::Cause::TokenExpired
+        | gate::Cause::TokenRevoked => CloseCode::Unauthorized,
+        gate::Cause::Forbidden(_) => CloseCode::Forbidden,
+        gate::Cause::Unavailable => CloseCode::TryAgainLater,
+    }
+}

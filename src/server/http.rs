@@ -1,0 +1,295 @@
+//! Plain HTTP: a request's head and body, the routes, and the upgrade. A connection carries one
+//! request; its answer is the last thing on it, unless that is a 101.
+
+use std::mem;
+
+use crate::app::{Credentials, Fault, write_session};
+use crate::gate::{self, Minted};
+use crate::time::{Instant, Now};
+use crate::wire::{
+    Endpoint, Head, HeadScanner, Origins, Request, Response, ResponseField, Status, TokenSource,
+    Upgrade, frame,
+};
+
+use super::cause::Cause;
+use super::host::Directory;
+use super::hub::Hub;
+use super::login::Via;
+use super::rates::Meter;
+use super::report::What;
+use super::session::{Open, State};
+use super::{Server, answer};
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+impl Server {
+    /// Bytes of a head. Only an unfinished one is kept.
+    pub(super) fn receive_head(&mut self, now: Now, key: u32, bytes: &[u8]) {
+        let State::Head { by, scanner, held } = &mut self.hub.sessions[key as usize].state else {
+            return;
+        };
+        let (by, mut scanner, mut kept) = (*by, mem::take(scanner), mem::take(held));
+        let whole = match kept.is_empty() {
+            true => bytes,
+            false => {
+                kept.extend_from_slice(bytes);
+                &kept
+            }
+        };
+        match scanner.scan(whole) {
+            Ok(Some(head)) => {
+                let rest = &whole[head.bytes().len()..];
+                self.receive_request(now, key, by, head, rest);
+            }
+            Ok(None) => {
+                if kept.is_empty() {
+                    kept.extend_from_slice(bytes);
+                }
+                self.hub.sessions[key as usize].state = State::Head { by, scanner, held: kept };
+                self.hub.account(key);
+            }
+            Err(error) => self.hub.refuse_request(now, key, Cause::Head(error), error.status(), &[]),
+        }
+    }
+
+    fn receive_request(&mut self, now: Now, key: u32, by: Instant, head: Head<'_>, rest: &[u8]) {
+        let request = match Request::parse(head) {
+            Ok(request) => request,
+            Err(error) => {
+                return self.hub.refuse_request(now, key, Cause::Head(error), error.status(), &[]);
+            }
+        };
+        match (request.path, request.method) {
+            ("/ws", "GET") => self.receive_upgrade(now, key, &request, rest),
+            ("/login", "POST") => self.receive_login(now, key, by, &request, rest),
+            ("/health", "GET") => self.hub.answer_health(now, key),
+            ("/ws" | "/health", _) => self.hub.refuse_method(now, key, &"GET"),
+            ("/login", _) => self.hub.refuse_method(now, key, &"POST"),
+            _ => self.hub.refuse_plainly(now, key, Status::NotFound),
+        }
+    }
+
+    /// `GET /ws` (RFC 6455 §4.2).
+    fn receive_upgrade(&mut self, now: Now, key: u32, request: &Request<'_>, rest: &[u8]) {
+        let upgrade = match Upgrade::check(request, Origins::Among(&self.hub.config.origins)) {
+            Ok(upgrade) => upgrade,
+            Err(rejection) => return self.hub.refuse_upgrade(now, key, rejection),
+        };
+        // RFC 6455 §4.1: a client waits for our answer. What comes before it is none of a
+        // WebSocket, and is not looked at.
+        if !rest.is_empty() {
+            return self.hub.refuse_plainly(now, key, Status::BadRequest);
+        }
+        let Some(token) = upgrade.token else {
+            if self.hub.config.require_handshake_token {
+                let cause = Cause::Gate(gate::Cause::TokenMissing);
+                return self.hub.refuse_token(now, key, cause);
+            }
+            return self.hub.open(now, key, &upgrade);
+        };
+        self.hub.refresh_users(now);
+        let mut directory = Directory::new(&mut self.hub, key);
+        match self.gate.admit_token(token.text, None, &mut directory, now.unix) {
+            Ok(pass) => {
+                let standing = directory.answered;
+                self.hub.open(now, key, &upgrade);
+                self.hub.admit(now, key, &pass, standing);
+            }
+            // A browser shows a script nothing of a 401: it is let in, and told at once.
+            Err(cause) if token.source == TokenSource::Subprotocol => {
+                self.hub.open(now, key, &upgrade);
+                self.hub.refuse(now, key, Cause::Gate(cause), None, None);
+            }
+            Err(cause) => self.hub.refuse_token(now, key, Cause::Gate(cause)),
+        }
+    }
+
+    /// The head of a `POST /login`.
+    fn receive_login(
+        &mut self,
+        now: Now,
+        key: u32,
+        by: Instant,
+        request: &Request<'_>,
+        rest: &[u8],
+    ) {
+        let status = match request.content_length {
+            _ if request.has_transfer_encoding => Err(Status::BadRequest),
+            _ if request.has_expectation => Err(Status::ExpectationFailed),
+            None => Err(Status::BadRequest),
+            Some(bytes) => match usize::try_from(bytes) {
+                Ok(bytes) if bytes <= self.hub.config.message_before_login_bytes_max => Ok(bytes),
+                _ => Err(Status::ContentTooLarge),
+            },
+        };
+        let origin = Origins::Among(&self.hub.config.origins);
+        match status {
+            Err(status) => self.hub.refuse_plainly(now, key, status),
+            Ok(_) if !origin.allow(request) => {
+                self.hub.refuse_plainly(now, key, Status::Forbidden);
+            }
+            Ok(bytes) => {
+                let state = State::Body { by, held: Vec::new(), bytes };
+                self.hub.sessions[key as usize].state = state;
+                self.receive_body(now, key, rest);
+            }
+        }
+    }
+
+    /// Bytes of a body.
+    pub(super) fn receive_body(&mut self, now: Now, key: u32, more: &[u8]) {
+        let State::Body { held, bytes, .. } = &mut self.hub.sessions[key as usize].state else {
+            return;
+        };
+        if held.len() + more.len() > *bytes {
+            // What follows the body would be a second request.
+            return self.hub.refuse_plainly(now, key, Status::BadRequest);
+        }
+        held.extend_from_slice(more);
+        if held.len() < *bytes {
+            return self.hub.account(key);
+        }
+        let body = zeroize::Zeroizing::new(mem::take(held));
+        self.hub.sessions[key as usize].state = State::Answering;
+        self.hub.account(key);
+        self.hub.refresh_users(now);
+        let begun = match str::from_utf8(&body) {
+            Ok(text) => Credentials::parse(text)
+                .and_then(|credentials| self.hub.begin_login(now, key, credentials, Via::Http)),
+            Err(_) => Err(Fault::BadData("the body is not UTF-8")),
+        };
+        if let Err(fault) = begun {
+            self.hub.answer_http_login(now, key, Err(fault));
+        }
+    }
+}
+
+impl Hub {
+    /// 101, and the connection is a WebSocket.
+    fn open(&mut self, now: Now, key: u32, upgrade: &Upgrade<'_>) {
+        let open = Open {
+            endpoint: Endpoint::default(),
+            meter: Meter::default(),
+            auth_by: now.monotonic + self.config.auth_timeout,
+            message_since: None,
+            heard_at: now.monotonic,
+            asked_at: None,
+            login_failures: 0,
+            login_pending: false,
+        };
+        self.sessions[key as usize].state = State::Open(open);
+        self.push(now, key, |out| upgrade.write(out));
+        self.schedule(now, key);
+    }
+
+    fn answer_health(&mut self, now: Now, key: u32) {
+        self.refresh_users(now);
+        let (status, body) = match (self.stopping, self.users.is_available()) {
+            (false, true) => (Status::Ok, "ok\n"),
+            (true, _) => (Status::ServiceUnavailable, "stopping\n"),
+            (false, false) => (Status::ServiceUnavailable, "the user store does not answer\n"),
+        };
+        self.respond(now, key, status, &[], TEXT, body.as_bytes());
+        self.report(key, What::Closed(Cause::Done), None);
+    }
+
+    /// What a `POST /login` came to.
+    pub(super) fn answer_http_login(&mut self, now: Now, key: u32, result: Result<Minted, Fault>) {
+        let mut body = Vec::new();
+        match result {
+            Ok(minted) => {
+                write_session(&mut body, &minted);
+                body.push(b'\n');
+                self.respond(now, key, Status::Ok, &[], JSON, &body);
+            }
+            Err(fault) => {
+                answer::fault(&mut body, fault.code(), &fault.to_string(), fault.retry_after());
+                body.push(b'\n');
+                let status = status_of(fault);
+                let wait = fault.retry_after().map(answer::whole_seconds);
+                match (&wait, status) {
+                    (Some(wait), _) => {
+                        self.respond(now, key, status, &[("Retry-After", wait)], JSON, &body);
+                    }
+                    // RFC 9110 §15.5.2: a 401 names a way in.
+                    (None, Status::Unauthorized) => {
+                        let fields: &[ResponseField<'_>] = &[("WWW-Authenticate", &"Bearer")];
+                        self.respond(now, key, status, fields, JSON, &body);
+                    }
+                    (None, _) => self.respond(now, key, status, &[], JSON, &body),
+                }
+            }
+        }
+    }
+
+    fn refuse_method(&mut self, now: Now, key: u32, allowed: &'static str) {
+        let status = Status::MethodNotAllowed;
+        self.refuse_request(now, key, Cause::Request(status), status, &[("Allow", &allowed)]);
+    }
+
+    fn refuse_plainly(&mut self, now: Now, key: u32, status: Status) {
+        self.refuse_request(now, key, Cause::Request(status), status, &[]);
+    }
+
+    /// RFC 6750 §3: a bad token is answered with a challenge that says so.
+    fn refuse_token(&mut self, now: Now, key: u32, cause: Cause) {
+        let challenge = match cause {
+            Cause::Gate(gate::Cause::TokenMissing) => "Bearer",
+            _ => "Bearer error=\"invalid_token\"",
+        };
+        match cause {
+            Cause::Gate(gate::Cause::Forbidden(_)) => {
+                self.refuse_request(now, key, cause, Status::Forbidden, &[]);
+            }
+            Cause::Gate(gate::Cause::Unavailable) => {
+                self.refuse_request(now, key, cause, Status::ServiceUnavailable, &[]);
+            }
+            _ => {
+                let fields: &[ResponseField<'_>] = &[("WWW-Authenticate", &challenge)];
+                self.refuse_request(now, key, cause, Status::Unauthorized, fields);
+            }
+        }
+    }
+
+    /// Answers a request that leads nowhere, in one line of text.
+    pub(super) fn refuse_request(
+        &mut self,
+        now: Now,
+        key: u32,
+        cause: Cause,
+        status: Status,
+        fields: &[ResponseField<'_>],
+    ) {
+        self.report(key, What::Refused(cause), None);
+        let body = format!("{}\n", cause.reason());
+        self.respond(now, key, status, fields, TEXT, body.as_bytes());
+    }
+
+    fn respond(
+        &mut self,
+        now: Now,
+        key: u32,
+        status: Status,
+        fields: &[ResponseField<'_>],
+        content_type: &str,
+        body: &[u8],
+    ) {
+        let session = &mut self.sessions[key as usize];
+        session.outbox.push(&mut self.spare, now.monotonic, |out| {
+            Response { status, fields, content_type, body }.write(out);
+        });
+        self.finish(now, key);
+    }
+}
+
+fn status_of(fault: Fault) -> Status {
+    match fault {
+        Fault::BadData(_) | Fault::UnknownEvent => Status::BadRequest,
+        Fault::NotFound => Status::NotFound,
+        Fault::LoginFailed => Status::Unauthorized,
+        Fault::OtherUser => Status::Forbidden,
+        Fault::RateLimited { .. } => Status::TooManyRequests,
+        Fault::Busy { .. } | Fault::Unavailable => Status::ServiceUnavailable,
+    }
+}
