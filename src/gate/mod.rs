@@ -1,0 +1,28 @@
+//! From text to trust: the envelope of a client's frame, its token, the claims in it, the
+//! keys, and the one door, [`Gate::admit`]. What comes out is a value that only a verified
+//! token can make, and that every handler asks for.
+//!
+//! ```text
+//! text ─▶ envelope ─▶ token ─▶ secret (MAC) ─▶ header, claims ─▶ standing ─▶ Admitted
+//!            │          └ no byte of its JSON is parsed before the MAC is right
+//!            └ json: the one strict way in which the program reads JSON
+//! ```
+//!
+//! The gate knows no frames, no sockets, no clock, and no more of the user store than the
+//! question it asks of it, [`Directory::standing`].
+
+mod admit;
+mod envelope;
+pub mod json;
+mod secret;
+mod sign;
+mod token;
+
+pub use admit::{
+    Admitted, Cause, Denial, Directory, Forbidden, Gate, LOGIN, LoginFrame, Pass, Passage,
+    Standing, Unavailable,
+};
+pub use envelope::{Envelope, FrameError};
+pub use secret::{Keys, Secret, SecretError};
+pub use sign::{Minted, SignError, Signer};
+pub use token::{ClaimRules, TokenError, Verified, Verifier, is_subject};

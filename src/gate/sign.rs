@@ -1,0 +1,126 @@
+//! Making tokens.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::json;
+use super::secret::{Key, Keys};
+use super::token::{ClaimRules, is_subject};
+use crate::limits::{CLAIM_SECONDS_MAX, SUBJECT_BYTES_MAX};
+use crate::time::UnixSeconds;
+
+/// `{"alg":"HS256","typ":"JWT"}` in base64url.
+const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
+
+/// Mints tokens that a [`Verifier`](super::Verifier) of the same keys and rules takes. Apart
+/// from the gate, so that a handler can mint while it holds what the gate lent it.
+pub struct Signer {
+    key: Key,
+    issuer: Option<String>,
+    audience: Option<String>,
+    ttl_seconds: u64,
+}
+
+impl Signer {
+    /// A signer with the current key, for tokens that live `ttl_seconds`.
+    pub fn new(keys: &Keys, rules: &ClaimRules, ttl_seconds: u64) -> Signer {
+        Signer {
+            key: keys.current().clone(),
+            issuer: rules.issuer.clone(),
+            audience: rules.audience.clone(),
+            ttl_seconds,
+        }
+    }
+
+    /// Mints a token of `subject`, dated `issued_at`.
+    ///
+    /// # Errors
+    ///
+    /// When the token would not be taken: `subject` is none, or a date is out of range.
+    pub fn mint(&self, subject: &str, issued_at: UnixSeconds) -> Result<Minted, SignError> {
+        if !is_subject(subject) {
+            return Err(SignError::Subject);
+        }
+        let expires_at = issued_at.plus(self.ttl_seconds);
+        if issued_at.0 < 1 || expires_at <= issued_at || expires_at.0 > CLAIM_SECONDS_MAX {
+            return Err(SignError::Dates);
+        }
+        let claims = self.claims(subject, issued_at, expires_at);
+        Ok(Minted {
+            token: self.sign(&claims),
+            expires_in_seconds: self.ttl_seconds,
+        })
+    }
+
+    fn claims(&self, subject: &str, issued_at: UnixSeconds, expires_at: UnixSeconds) -> Vec<u8> {
+        let mut claims = br#"{"sub":"#.to_vec();
+        json::push_string(&mut claims, subject);
+        let dates = format!(r#","iat":{},"exp":{}"#, issued_at.0, expires_at.0);
+        claims.extend_from_slice(dates.as_bytes());
+        for (name, value) in [("iss", &self.issuer), ("aud", &self.audience)] {
+            if let Some(value) = value {
+                claims.extend_from_slice(format!(r#","{name}":"#).as_bytes());
+                json::push_string(&mut claims, value);
+            }
+        }
+        claims.push(b'}');
+        claims
+    }
+
+    /// RFC 7515 §5.1: the compact serialisation of `claims` under HS256.
+    fn sign(&self, claims: &[u8]) -> String {
+        let mut token = format!("{HEADER}.");
+        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+        let tag = self.key.tag(token.as_bytes());
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(tag, &mut token);
+        token
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signer(..)")
+    }
+}
+
+/// A token, fresh from the signer. It prints nothing of itself.
+pub struct Minted {
+    /// The token.
+    pub token: String,
+    /// How long it lives, in seconds.
+    pub expires_in_seconds: u64,
+}
+
+impl fmt::Debug for Minted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Minted(..)")
+    }
+}
+
+/// Why no token was minted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignError {
+    /// The subject is none a token may carry.
+    Subject,
+    /// The token would be void from the start, or end after the year 9999.
+    Dates,
+}
+
+impl fmt::Display for SignError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SignError::Subject => write!(
+                f,
+                "a subject has 1 to {SUBJECT_BYTES_MAX} printable ASCII characters and no spaces"
+            ),
+            SignError::Dates => {
+                f.write_str("a token lives for a second at least, from 1970 on and to 9999 at most")
+            }
+        }
+    }
+}
+
+impl std::error::Error for SignError {}

@@ -1,0 +1,392 @@
+//! A compact JWS (RFC 7515 §3.1) under HS256, and the claims in it (RFC 7519).
+//!
+//! The order is the security: sizes, then the MAC, then the header, then the claims. Whatever
+//! a parser gets to see was written by somebody who holds a key.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::json::{self, JsonError, Value};
+use super::secret::{Keys, TAG_BYTES};
+use crate::limits::{
+    CLAIM_SECONDS_MAX, SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX, TOKEN_PART_DECODED_BYTES_MAX,
+};
+use crate::time::UnixSeconds;
+
+/// The one algorithm (RFC 7518 §3.2): a constant of the program, never a choice of the token.
+const ALGORITHM: &str = "HS256";
+/// A tag in base64url: 32 bytes are 42 whole characters and one with two bits unused.
+const TAG_CHARACTERS: usize = 43;
+
+/// Checks tokens. No verdict is kept: every call pays for its own.
+pub struct Verifier {
+    keys: Keys,
+    rules: ClaimRules,
+    /// Where a part is decoded to; overwritten by the next one.
+    decoded: Box<[u8]>,
+}
+
+impl Verifier {
+    /// A verifier over `keys` that holds tokens to `rules`.
+    pub fn new(keys: Keys, rules: ClaimRules) -> Verifier {
+        let decoded = vec![0; TOKEN_PART_DECODED_BYTES_MAX].into();
+        Verifier {
+            keys,
+            rules,
+            decoded,
+        }
+    }
+
+    /// Checks a token, at the time `now`.
+    ///
+    /// Nothing is allocated, but for a claim with escapes in it or an `aud` that is an array.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong. [`TokenError::Expired`] comes last of all: it says that
+    /// everything else about the token is right.
+    pub fn verify(&mut self, token: &str, now: UnixSeconds) -> Result<Verified<'_>, TokenError> {
+        let parts = Parts::split(token)?;
+        // RFC 7515 §5.2, step 8, over the characters as received.
+        if !self.keys.verify(parts.signed.as_bytes(), &parts.tag) {
+            return Err(TokenError::Signature);
+        }
+        check_header(decode(parts.header, &mut self.decoded)?)?;
+        let claims = Claims::read(decode(parts.payload, &mut self.decoded)?)?;
+        claims.judge(&self.rules, now)
+    }
+}
+
+/// What is asked of claims beyond their form.
+#[derive(Clone, Debug, Default)]
+pub struct ClaimRules {
+    /// How many seconds another's clock may be off.
+    pub leeway_seconds: u64,
+    /// The `iss` a token must carry.
+    pub issuer: Option<String>,
+    /// The `aud` a token must name. Where there is none, a token with any is refused.
+    pub audience: Option<String>,
+}
+
+/// What a token proved, at one instant. Only [`Verifier::verify`] makes one:
+///
+/// ```compile_fail,E0451
+/// use framegate::{gate::Verified, time::UnixSeconds};
+///
+/// let forged = Verified {
+///     subject: "admin".into(),
+///     issued_at: UnixSeconds(1),
+///     expires_at: UnixSeconds(u64::MAX),
+/// };
+/// ```
+#[derive(Debug)]
+pub struct Verified<'a> {
+    subject: Cow<'a, str>,
+    issued_at: UnixSeconds,
+    expires_at: UnixSeconds,
+}
+
+impl Verified<'_> {
+    /// `sub`: whose token it is.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// `iat`; the beginning of time when the token does not say.
+    pub fn issued_at(&self) -> UnixSeconds {
+        self.issued_at
+    }
+
+    /// `exp`: the first second in which the token is void.
+    pub fn expires_at(&self) -> UnixSeconds {
+        self.expires_at
+    }
+}
+
+/// Whether `text` can be a subject: 1 to [`SUBJECT_BYTES_MAX`] printable ASCII characters,
+/// none of them a space.
+pub fn is_subject(text: &str) -> bool {
+    let graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
+    graphic && (1..=SUBJECT_BYTES_MAX).contains(&text.len())
+}
+
+/// What is wrong with a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenError {
+    /// Longer than [`TOKEN_BYTES_MAX`].
+    TooLong,
+    /// Not three parts that are not empty.
+    Parts,
+    /// The signature is not 32 bytes in strict base64url.
+    SignatureForm,
+    /// The MAC fits none of the keys.
+    Signature,
+    /// The header or the claims are not UTF-8 in strict base64url.
+    Encoding,
+    /// The header or the claims are not a strict JSON object.
+    Json(JsonError),
+    /// `alg` is not HS256.
+    Algorithm,
+    /// `typ` is there and not JWT.
+    Type,
+    /// The header asks for something we do not do: `crit`, `b64`, `zip`, `enc`, `cty`.
+    Extension,
+    /// `sub` is missing or not a subject.
+    Subject,
+    /// `exp` is missing or not a date.
+    ExpiresAt,
+    /// `nbf` is not a date.
+    NotBefore,
+    /// `iat` is not a date.
+    IssuedAt,
+    /// `iss` is not a string or not the issuer asked for.
+    Issuer,
+    /// `aud` does not name us, or names somebody when we have no name.
+    Audience,
+    /// `nbf` lies ahead.
+    NotYetValid,
+    /// `iat` lies ahead.
+    IssuedAhead,
+    /// Everything is right but `exp`, which has come.
+    Expired,
+}
+
+impl TokenError {
+    /// The error in a word, for logs and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            TokenError::TooLong => "too_long",
+            TokenError::Parts => "not_three_parts",
+            TokenError::SignatureForm => "signature_form",
+            TokenError::Signature => "bad_signature",
+            TokenError::Encoding => "bad_encoding",
+            TokenError::Json(error) => error.word(),
+            TokenError::Algorithm => "bad_alg",
+            TokenError::Type => "bad_typ",
+            TokenError::Extension => "header_extension",
+            TokenError::Subject => "bad_sub",
+            TokenError::ExpiresAt => "bad_exp",
+            TokenError::NotBefore => "bad_nbf",
+            TokenError::IssuedAt => "bad_iat",
+            TokenError::Issuer => "bad_iss",
+            TokenError::Audience => "bad_aud",
+            TokenError::NotYetValid => "not_yet_valid",
+            TokenError::IssuedAhead => "issued_ahead",
+            TokenError::Expired => "expired",
+        }
+    }
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            TokenError::TooLong => return write!(f, "longer than {TOKEN_BYTES_MAX} bytes"),
+            TokenError::Json(error) => return write!(f, "header or claims: {error}"),
+            TokenError::Parts => "not three parts with two dots between them",
+            TokenError::SignatureForm => "the signature is not 32 bytes in base64url",
+            TokenError::Signature => "the signature is not of our secret",
+            TokenError::Encoding => "header or claims are not UTF-8 in strict base64url",
+            TokenError::Algorithm => "`alg` is not HS256",
+            TokenError::Type => "`typ` is not JWT",
+            TokenError::Extension => "the header has one of crit, b64, zip, enc, cty",
+            TokenError::Subject => {
+                "`sub` is not 1 to 128 printable ASCII characters without spaces"
+            }
+            TokenError::ExpiresAt => "`exp` is not a whole number of seconds from 1970 to 9999",
+            TokenError::NotBefore => "`nbf` is not a whole number of seconds from 1970 to 9999",
+            TokenError::IssuedAt => "`iat` is not a whole number of seconds from 1970 to 9999",
+            TokenError::Issuer => "`iss` is not the issuer asked for",
+            TokenError::Audience => "`aud` is not the audience asked for",
+            TokenError::NotYetValid => "not valid yet: `nbf` lies ahead",
+            TokenError::IssuedAhead => "`iat` lies ahead",
+            TokenError::Expired => "expired",
+        };
+        f.write_str(text)
+    }
+}
+
+impl std::error::Error for TokenError {}
+
+impl From<JsonError> for TokenError {
+    fn from(error: JsonError) -> TokenError {
+        TokenError::Json(error)
+    }
+}
+
+/// A token taken apart (RFC 7515 §7.1), nothing but its signature decoded.
+struct Parts<'a> {
+    /// What the MAC is over: header, dot, payload.
+    signed: &'a str,
+    header: &'a str,
+    payload: &'a str,
+    tag: [u8; TAG_BYTES],
+}
+
+impl<'a> Parts<'a> {
+    fn split(token: &'a str) -> Result<Parts<'a>, TokenError> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(TokenError::TooLong);
+        }
+        let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Parts)?;
+        let (header, payload) = signed.split_once('.').ok_or(TokenError::Parts)?;
+        let empty = header.is_empty() || payload.is_empty() || signature.is_empty();
+        if empty || payload.contains('.') {
+            return Err(TokenError::Parts);
+        }
+        Ok(Parts {
+            signed,
+            header,
+            payload,
+            tag: decode_tag(signature)?,
+        })
+    }
+}
+
+fn decode_tag(signature: &str) -> Result<[u8; TAG_BYTES], TokenError> {
+    if signature.len() != TAG_CHARACTERS {
+        return Err(TokenError::SignatureForm);
+    }
+    let mut tag = [0; TAG_BYTES];
+    match URL_SAFE_NO_PAD.decode_slice(signature, &mut tag) {
+        Ok(TAG_BYTES) => Ok(tag),
+        _ => Err(TokenError::SignatureForm),
+    }
+}
+
+/// Decodes a part. RFC 7515 §2 knows no padding and no white space, and RFC 4648 §3.5 lets
+/// us refuse bits that are set where none are used; the engine does all three.
+fn decode<'a>(part: &str, decoded: &'a mut [u8]) -> Result<&'a str, TokenError> {
+    let bytes = URL_SAFE_NO_PAD
+        .decode_slice(part, decoded)
+        .map_err(|_| TokenError::Encoding)?;
+    std::str::from_utf8(&decoded[..bytes]).map_err(|_| TokenError::Encoding)
+}
+
+fn check_header(header: &str) -> Result<(), TokenError> {
+    let mut algorithm = Err(TokenError::Algorithm);
+    json::members(header, |name, value| match name {
+        "alg" => {
+            algorithm = check_algorithm(value);
+            algorithm
+        }
+        "typ" => check_type(value),
+        // RFC 7515 §4.1.11: what is critical and not understood refuses the token, and an
+        // empty or ill-typed list of it is no better. RFC 7797 §3, RFC 7516 §4.1.
+        "crit" | "b64" | "zip" | "enc" | "cty" => Err(TokenError::Extension),
+        _ => Ok(()),
+    })?;
+    algorithm
+}
+
+/// RFC 7515 §4.1.1: `alg` is there, and its letters have their case.
+fn check_algorithm(value: Value<'_>) -> Result<(), TokenError> {
+    match value.string() {
+        Some(name) if name == ALGORITHM => Ok(()),
+        _ => Err(TokenError::Algorithm),
+    }
+}
+
+/// RFC 7519 §5.1: `JWT`, in upper case by recommendation only.
+fn check_type(value: Value<'_>) -> Result<(), TokenError> {
+    match value.string() {
+        Some(name) if name.eq_ignore_ascii_case("JWT") => Ok(()),
+        _ => Err(TokenError::Type),
+    }
+}
+
+/// The claims we know (RFC 7519 §4.1), of the right types; no claim is judged yet.
+#[derive(Default)]
+struct Claims<'a> {
+    subject: Option<Cow<'a, str>>,
+    expires_at: Option<UnixSeconds>,
+    not_before: Option<UnixSeconds>,
+    issued_at: Option<UnixSeconds>,
+    issuer: Option<Cow<'a, str>>,
+    audience: Option<Value<'a>>,
+}
+
+impl<'a> Claims<'a> {
+    fn read(text: &'a str) -> Result<Claims<'a>, TokenError> {
+        let mut claims = Claims::default();
+        json::members::<TokenError>(text, |name, value| {
+            match name {
+                "sub" => claims.subject = Some(value.string().ok_or(TokenError::Subject)?),
+                "exp" => claims.expires_at = Some(date(value).ok_or(TokenError::ExpiresAt)?),
+                "nbf" => claims.not_before = Some(date(value).ok_or(TokenError::NotBefore)?),
+                "iat" => claims.issued_at = Some(date(value).ok_or(TokenError::IssuedAt)?),
+                "iss" => claims.issuer = Some(value.string().ok_or(TokenError::Issuer)?),
+                "aud" => claims.audience = Some(value),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(claims)
+    }
+
+    fn judge(self, rules: &ClaimRules, now: UnixSeconds) -> Result<Verified<'a>, TokenError> {
+        let subject = self.subject.filter(|subject| is_subject(subject));
+        let subject = subject.ok_or(TokenError::Subject)?;
+        let expires_at = self.expires_at.ok_or(TokenError::ExpiresAt)?;
+        if rules.issuer.is_some() && rules.issuer.as_deref() != self.issuer.as_deref() {
+            return Err(TokenError::Issuer);
+        }
+        if !names_audience(self.audience, rules.audience.as_deref()) {
+            return Err(TokenError::Audience);
+        }
+        let latest = now.plus(rules.leeway_seconds);
+        // RFC 7519 §4.1.5: the current time MUST be after or equal to `nbf`.
+        if self
+            .not_before
+            .is_some_and(|not_before| not_before > latest)
+        {
+            return Err(TokenError::NotYetValid);
+        }
+        let issued_at = self.issued_at.unwrap_or_default();
+        // A login in the second of a revocation is dated one ahead.
+        if issued_at > latest.plus(1) {
+            return Err(TokenError::IssuedAhead);
+        }
+        // RFC 7519 §4.1.4: the current time MUST be before `exp`.
+        if expires_at.plus(rules.leeway_seconds) <= now {
+            return Err(TokenError::Expired);
+        }
+        Ok(Verified {
+            subject,
+            issued_at,
+            expires_at,
+        })
+    }
+}
+
+/// A NumericDate (RFC 7519 §2) of the kind we take: whole seconds from 1 to year 9999.
+fn date(value: Value<'_>) -> Option<UnixSeconds> {
+    let seconds = value.integer()?;
+    (1..=CLAIM_SECONDS_MAX)
+        .contains(&seconds)
+        .then_some(UnixSeconds(seconds))
+}
+
+/// RFC 7519 §4.1.3: who is not named by an `aud` that is there MUST reject the token; so we
+/// do when we have no name. `aud` is a string or an array of strings.
+fn names_audience(audience: Option<Value<'_>>, wanted: Option<&str>) -> bool {
+    match (audience, wanted) {
+        (None, None) => true,
+        (Some(audience), Some(wanted)) => match audience.elements() {
+            None => audience.string().is_some_and(|name| name == wanted),
+            Some(names) => contains_only_strings_and(&names, wanted),
+        },
+        _ => false,
+    }
+}
+
+fn contains_only_strings_and(names: &[Value<'_>], wanted: &str) -> bool {
+    let mut found = false;
+    names.iter().all(|name| {
+        name.string()
+            .inspect(|name| found |= name == wanted)
+            .is_some()
+    }) && found
+}
