@@ -1,11 +1,10 @@
 //! One RFC 6455 receiver, the server's side: bytes in, events out.
 
-use std::borrow::Cow;
 use std::{fmt, mem};
 
-use super::close::{self, CloseCode};
+use super::event::Event;
 use super::frame::{self, Header, Opcode};
-use super::utf8::PartialText;
+use super::message::Message;
 use super::violation::Violation;
 use crate::limits::{CONTROL_PAYLOAD_BYTES_MAX, FRAME_HEADER_BYTES_MAX};
 
@@ -19,73 +18,6 @@ pub struct MessageRules {
     pub fragments_max: u32,
     /// True when binary messages are taken.
     pub binary: bool,
-}
-
-/// What a peer said, one event a frame. What came whole is lent from the input; what came in
-/// pieces is handed over, and its memory goes with the event.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Event<'i> {
-    /// A text message.
-    Text(Cow<'i, str>),
-    /// A binary message.
-    Binary(Cow<'i, [u8]>),
-    /// A data frame that ends no message; whoever counts frames counts it.
-    Fragment,
-    /// A Ping, to be answered with [`frame::write_pong`] (§5.5.2).
-    Ping(Cow<'i, [u8]>),
-    /// A Pong, asked for or not (§5.5.3).
-    Pong(Cow<'i, [u8]>),
-    /// A Close, with its code and reason where it has them: the last event (§5.5.1).
-    Close(Option<(CloseCode, Cow<'i, str>)>),
-}
-
-impl Event<'_> {
-    /// The event of a frame that is whole in itself, its payload unmasked.
-    fn whole(opcode: Opcode, payload: &[u8]) -> Result<Event<'_>, Violation> {
-        Ok(match opcode {
-            Opcode::Text => {
-                Event::Text(str::from_utf8(payload).map_err(|_| Violation::Text)?.into())
-            }
-            Opcode::Binary => Event::Binary(payload.into()),
-            Opcode::Ping => Event::Ping(payload.into()),
-            Opcode::Pong => Event::Pong(payload.into()),
-            Opcode::Close => {
-                Event::Close(close::parse(payload)?.map(|(code, reason)| (code, reason.into())))
-            }
-            Opcode::Continuation => Event::Fragment,
-        })
-    }
-
-    /// The event with memory of its own.
-    pub fn into_owned(self) -> Event<'static> {
-        match self {
-            Event::Text(text) => Event::Text(text.into_owned().into()),
-            Event::Binary(bytes) => Event::Binary(bytes.into_owned().into()),
-            Event::Fragment => Event::Fragment,
-            Event::Ping(payload) => Event::Ping(payload.into_owned().into()),
-            Event::Pong(payload) => Event::Pong(payload.into_owned().into()),
-            Event::Close(close) => {
-                Event::Close(close.map(|(code, reason)| (code, reason.into_owned().into())))
-            }
-        }
-    }
-}
-
-/// A payload may hold a token: only its size is shown.
-impl fmt::Debug for Event<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Event::Text(text) => write!(formatter, "Text({} bytes)", text.len()),
-            Event::Binary(bytes) => write!(formatter, "Binary({} bytes)", bytes.len()),
-            Event::Fragment => formatter.write_str("Fragment"),
-            Event::Ping(payload) => write!(formatter, "Ping({} bytes)", payload.len()),
-            Event::Pong(payload) => write!(formatter, "Pong({} bytes)", payload.len()),
-            Event::Close(None) => formatter.write_str("Close"),
-            Event::Close(Some((code, reason))) => {
-                write!(formatter, "Close({code}, {} bytes)", reason.len())
-            }
-        }
-    }
 }
 
 /// Reads a client's frames and assembles its messages. Between messages it holds no heap.
@@ -192,7 +124,7 @@ impl Unfinished {
         let message = self
             .message
             .as_ref()
-            .map_or(0, |message| message.body.capacity());
+            .map_or(0, |message| message.capacity());
         let control = match &self.frame {
             Frame::Payload(payload) => payload.control.capacity(),
             Frame::Header(_) => 0,
@@ -279,9 +211,7 @@ fn admit(
         (Opcode::Continuation, Some(message)) if message.fragments >= rules.fragments_max => {
             Err(Violation::TooManyFragments)
         }
-        (Opcode::Continuation, Some(message)) => {
-            Ok(rules.bytes_max.saturating_sub(message.body.len()))
-        }
+        (Opcode::Continuation, Some(message)) => Ok(rules.bytes_max.saturating_sub(message.len())),
         (Opcode::Binary, None) if !rules.binary => Err(Violation::Binary),
         (Opcode::Text | Opcode::Binary, None) => Ok(rules.bytes_max),
     }
@@ -351,7 +281,7 @@ impl Payload {
             usize::MAX
         };
         match message {
-            Some(message) if !self.header.opcode.is_control() => message.body.push(piece, ahead),
+            Some(message) if !self.header.opcode.is_control() => message.push(piece, ahead),
             _ => {
                 self.control.extend_from_slice(piece);
                 Ok(())
@@ -368,80 +298,8 @@ impl Payload {
             return Event::whole(self.header.opcode, &self.control).map(Event::into_owned);
         }
         match message.take_if(|_| self.header.is_final) {
-            Some(message) => message.body.finish(),
+            Some(message) => message.finish(),
             None => Ok(Event::Fragment),
-        }
-    }
-}
-
-/// A data message under way.
-struct Message {
-    body: Body,
-    /// Frames begun of it.
-    fragments: u32,
-}
-
-impl Message {
-    fn new(opcode: Opcode) -> Message {
-        let body = match opcode {
-            Opcode::Text => Body::Text(PartialText::default()),
-            _ => Body::Binary(Vec::new()),
-        };
-        Message { body, fragments: 0 }
-    }
-}
-
-enum Body {
-    Text(PartialText),
-    Binary(Vec<u8>),
-}
-
-impl Body {
-    /// Appends a piece; `ahead` is how many bytes may come at most, the piece's included.
-    fn push(&mut self, piece: &[u8], ahead: usize) -> Result<(), Violation> {
-        let additional = self.additional(piece.len(), ahead);
-        match self {
-            Body::Text(text) => {
-                text.reserve_exact(additional);
-                text.push(piece).map_err(|_| Violation::Text)
-            }
-            Body::Binary(bytes) => {
-                bytes.reserve_exact(additional);
-                bytes.extend_from_slice(piece);
-                Ok(())
-            }
-        }
-    }
-
-    /// How much room to make for a piece: where it does not fit, the capacity doubles, so that
-    /// all copying together is linear, but not beyond what may come.
-    fn additional(&self, piece: usize, ahead: usize) -> usize {
-        let (len, capacity) = (self.len(), self.capacity());
-        if len + piece <= capacity {
-            0
-        } else {
-            (2 * capacity).saturating_sub(len).min(ahead).max(piece)
-        }
-    }
-
-    fn finish(self) -> Result<Event<'static>, Violation> {
-        Ok(match self {
-            Body::Text(text) => Event::Text(text.finish().map_err(|_| Violation::Text)?.into()),
-            Body::Binary(bytes) => Event::Binary(bytes.into()),
-        })
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Body::Text(text) => text.len(),
-            Body::Binary(bytes) => bytes.len(),
-        }
-    }
-
-    fn capacity(&self) -> usize {
-        match self {
-            Body::Text(text) => text.capacity(),
-            Body::Binary(bytes) => bytes.capacity(),
         }
     }
 }

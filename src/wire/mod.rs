@@ -15,8 +15,10 @@
 
 pub mod close;
 pub mod endpoint;
+pub mod event;
 pub mod frame;
 pub mod head;
+mod message;
 pub mod origin;
 pub mod request;
 pub mod response;
@@ -25,7 +27,8 @@ pub mod utf8;
 pub mod violation;
 
 pub use close::CloseCode;
-pub use endpoint::{Endpoint, Event, MessageRules};
+pub use endpoint::{Endpoint, MessageRules};
+pub use event::Event;
 pub use head::{Head, HeadError, HeadScanner};
 pub use origin::Origins;
 pub use request::{Authorization, Request};
