@@ -7,3 +7,4 @@ pub mod gate;
 pub mod limits;
 pub mod server;
 pub mod time;
+pub mod wire;

@@ -11,6 +11,10 @@ pub const HEAD_FIELDS_MAX: usize = 64;
 pub const FRAGMENTS_MAX: u32 = 64;
 /// Payload of a control frame, in bytes (RFC 6455 §5.5).
 pub const CONTROL_PAYLOAD_BYTES_MAX: usize = 125;
+/// Reason of a Close frame, in bytes: what its code leaves of the payload (RFC 6455 §5.5.1).
+pub const CLOSE_REASON_BYTES_MAX: usize = CONTROL_PAYLOAD_BYTES_MAX - 2;
+/// Header of a client's frame, in bytes: two, eight of length and four of mask (RFC 6455 §5.2).
+pub const FRAME_HEADER_BYTES_MAX: usize = 14;
 
 /// A token, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 4_096;
