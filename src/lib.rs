@@ -2,7 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod config;
+pub mod driver;
 pub mod gate;
 pub mod limits;
 pub mod server;

@@ -14,7 +14,7 @@ pub enum Cause {
     Head(HeadError),
     /// An upgrade that may not be.
     Upgrade(Rejection),
-    /// The path, the method, or the body of a plain request.
+    /// A plain request we have no answer to: its path, its method, or its body.
     Request(Status),
     /// RFC 6455 broken, or a message we do not take.
     Wire(Violation),
@@ -59,11 +59,8 @@ impl Cause {
             Cause::LoginFailed => Some("login_failed"),
             Cause::RateLimited => Some("rate_limited"),
             Cause::AuthTimeout => Some("auth_timeout"),
-            Cause::Wire(violation) => match violation.close_code() {
-                CloseCode::InvalidPayload | CloseCode::Unsupported => Some("bad_frame"),
-                CloseCode::TooBig => Some("too_big"),
-                _ => None,
-            },
+            Cause::Wire(Violation::Text | Violation::Binary) => Some("bad_frame"),
+            Cause::Wire(Violation::TooBig) => Some("too_big"),
             _ => None,
         }
     }
@@ -73,13 +70,13 @@ impl Cause {
     pub fn close_code(self) -> Option<CloseCode> {
         match self {
             Cause::Gate(cause) => Some(gate_close_code(cause)),
-            Cause::Expired | Cause::LoginFailed => Some(CloseCode::Unauthorized),
-            Cause::AuthTimeout => Some(CloseCode::Timeout),
+            Cause::Expired | Cause::LoginFailed => Some(CloseCode::UNAUTHORIZED),
+            Cause::AuthTimeout => Some(CloseCode::TIMEOUT),
             Cause::Wire(violation) => Some(violation.close_code()),
-            Cause::RateLimited | Cause::MessageTimeout => Some(CloseCode::PolicyViolation),
-            Cause::SlowReader => Some(CloseCode::TryAgainLater),
-            Cause::PeerLeft | Cause::Done => Some(CloseCode::Normal),
-            Cause::ShuttingDown => Some(CloseCode::GoingAway),
+            Cause::RateLimited | Cause::MessageTimeout => Some(CloseCode::POLICY_VIOLATION),
+            Cause::SlowReader => Some(CloseCode::TRY_AGAIN_LATER),
+            Cause::PeerLeft | Cause::Done => Some(CloseCode::NORMAL),
+            Cause::ShuttingDown => Some(CloseCode::GOING_AWAY),
             Cause::Head(_)
             | Cause::Upgrade(_)
             | Cause::Request(_)
@@ -115,7 +112,7 @@ impl Cause {
         match self {
             Cause::Head(error) => error.word(),
             Cause::Upgrade(rejection) => rejection.word(),
-            Cause::Request(status) => status.word(),
+            Cause::Request(status) => request_word(status),
             Cause::Wire(violation) => violation.word(),
             Cause::Gate(cause) => cause.word(),
             Cause::RateLimited => "rate_limited",
@@ -151,12 +148,22 @@ fn gate_code(cause: gate::Cause) -> &'static str {
 
 fn gate_close_code(cause: gate::Cause) -> CloseCode {
     match cause {
-        gate::Cause::BadFrame(_) => CloseCode::InvalidPayload,
+        gate::Cause::BadFrame(_) => CloseCode::INVALID_PAYLOAD,
         gate::Cause::TokenMissing
         | gate::Cause::TokenRejected(_)
         | gate::Cause::TokenExpired
-        | gate::Cause::TokenRevoked => CloseCode::Unauthorized,
-        gate::Cause::Forbidden(_) => CloseCode::Forbidden,
-        gate::Cause::Unavailable => CloseCode::TryAgainLater,
+        | gate::Cause::TokenRevoked => CloseCode::UNAUTHORIZED,
+        gate::Cause::Forbidden(_) => CloseCode::FORBIDDEN,
+        gate::Cause::Unavailable => CloseCode::TRY_AGAIN_LATER,
+    }
+}
+
+fn request_word(status: Status) -> &'static str {
+    match status {
+        Status::NotFound => "not_found",
+        Status::MethodNotAllowed => "method_not_allowed",
+        Status::ContentTooLarge => "content_too_large",
+        Status::ExpectationFailed => "expectation",
+        _ => "bad_request",
     }
 }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use crate::app::users::{StoreError, User};
 use crate::app::{Audience, Credentials, Fault, Host};
 use crate::gate::{self, Minted, Standing, Unavailable};
-use crate::time::Now;
-use crate::wire::frame;
+use crate::time::{Now, UnixSeconds};
+use crate::wire::frame::{self, Opcode};
 
 use super::cause::Cause;
 use super::hub::Hub;
@@ -92,9 +92,8 @@ impl gate::Directory for Directory<'_> {
 impl Hub {
     /// A token for the user, dated so that no revocation until now voids it.
     pub(super) fn mint(&self, now: Now, user: &User) -> Result<Minted, Fault> {
-        let issued_at = user.tokens_valid_from.map_or(now.unix, |from| from.max(now.unix));
         // The store holds only ids that a token can name.
-        self.signer.mint(&user.id, issued_at).map_err(|_| Fault::Unavailable)
+        self.signer.mint(&user.id, issue_date(now, user)).map_err(|_| Fault::Unavailable)
     }
 
     /// Encodes a message once and queues it to everybody of the audience. O(audience), and no
@@ -102,7 +101,7 @@ impl Hub {
     fn send(&mut self, now: Now, audience: Audience<'_>, write: &mut dyn FnMut(&mut Vec<u8>)) -> usize {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
-        frame::push_text(&mut scratch, write);
+        frame::write_with(&mut scratch, Opcode::Text, write);
         let shared: Rc<[u8]> = Rc::from(scratch.as_slice());
         self.scratch = scratch;
 
@@ -144,6 +143,12 @@ impl Hub {
         self.queue_flush(member.key);
         fan.delivered += 1;
     }
+}
+
+/// The date of a token minted now: never one that a revocation has voided, so that a login in the
+/// second of a revocation is dated one ahead (contract §2).
+pub(super) fn issue_date(now: Now, user: &User) -> UnixSeconds {
+    user.tokens_valid_from.map_or(now.unix, |from| from.max(now.unix))
 }
 
 /// A broadcast on its way.

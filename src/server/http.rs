@@ -6,10 +6,8 @@ use std::mem;
 use crate::app::{Credentials, Fault, write_session};
 use crate::gate::{self, Minted};
 use crate::time::{Instant, Now};
-use crate::wire::{
-    Endpoint, Head, HeadScanner, Origins, Request, Response, ResponseField, Status, TokenSource,
-    Upgrade, frame,
-};
+use crate::wire::response::{self, Response, ResponseField, Status};
+use crate::wire::{Endpoint, Head, HeadError, Origins, Rejection, Request, TokenSource, Upgrade};
 
 use super::cause::Cause;
 use super::host::Directory;
@@ -49,44 +47,42 @@ impl Server {
                 self.hub.sessions[key as usize].state = State::Head { by, scanner, held: kept };
                 self.hub.account(key);
             }
-            Err(error) => self.hub.refuse_request(now, key, Cause::Head(error), error.status(), &[]),
+            Err(error) => self.hub.refuse_head(now, key, error),
         }
     }
 
     fn receive_request(&mut self, now: Now, key: u32, by: Instant, head: Head<'_>, rest: &[u8]) {
         let request = match Request::parse(head) {
             Ok(request) => request,
-            Err(error) => {
-                return self.hub.refuse_request(now, key, Cause::Head(error), error.status(), &[]);
-            }
+            Err(error) => return self.hub.refuse_head(now, key, error),
         };
         match (request.path, request.method) {
             ("/ws", "GET") => self.receive_upgrade(now, key, &request, rest),
             ("/login", "POST") => self.receive_login(now, key, by, &request, rest),
             ("/health", "GET") => self.hub.answer_health(now, key),
-            ("/ws" | "/health", _) => self.hub.refuse_method(now, key, &"GET"),
-            ("/login", _) => self.hub.refuse_method(now, key, &"POST"),
+            ("/ws" | "/health", _) => self.hub.refuse_method(now, key, "GET"),
+            ("/login", _) => self.hub.refuse_method(now, key, "POST"),
             _ => self.hub.refuse_plainly(now, key, Status::NotFound),
         }
     }
 
     /// `GET /ws` (RFC 6455 §4.2).
     fn receive_upgrade(&mut self, now: Now, key: u32, request: &Request<'_>, rest: &[u8]) {
-        let upgrade = match Upgrade::check(request, Origins::Among(&self.hub.config.origins)) {
+        let origins = Origins::OwnAnd(&self.hub.config.origins);
+        let upgrade = match Upgrade::check(request, rest, origins) {
             Ok(upgrade) => upgrade,
-            Err(rejection) => return self.hub.refuse_upgrade(now, key, rejection),
-        };
-        // RFC 6455 §4.1: a client waits for our answer. What comes before it is none of a
-        // WebSocket, and is not looked at.
-        if !rest.is_empty() {
-            return self.hub.refuse_plainly(now, key, Status::BadRequest);
-        }
-        let Some(token) = upgrade.token else {
-            if self.hub.config.require_handshake_token {
-                let cause = Cause::Gate(gate::Cause::TokenMissing);
-                return self.hub.refuse_token(now, key, cause);
+            Err(rejection) => {
+                return self.hub.refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
             }
-            return self.hub.open(now, key, &upgrade);
+        };
+        let Some(token) = upgrade.token else {
+            return match self.hub.config.require_handshake_token {
+                true => {
+                    let rejection = Rejection::NoToken;
+                    self.hub.refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
+                }
+                false => self.hub.open(now, key, &upgrade),
+            };
         };
         self.hub.refresh_users(now);
         let mut directory = Directory::new(&mut self.hub, key);
@@ -101,7 +97,7 @@ impl Server {
                 self.hub.open(now, key, &upgrade);
                 self.hub.refuse(now, key, Cause::Gate(cause), None, None);
             }
-            Err(cause) => self.hub.refuse_token(now, key, Cause::Gate(cause)),
+            Err(cause) => self.hub.refuse_token(now, key, cause),
         }
     }
 
@@ -123,13 +119,13 @@ impl Server {
                 _ => Err(Status::ContentTooLarge),
             },
         };
-        let origin = Origins::Among(&self.hub.config.origins);
-        match status {
-            Err(status) => self.hub.refuse_plainly(now, key, status),
-            Ok(_) if !origin.allow(request) => {
-                self.hub.refuse_plainly(now, key, Status::Forbidden);
+        let origin = Origins::OwnAnd(&self.hub.config.origins).check(request);
+        match (status, origin) {
+            (Err(status), _) => self.hub.refuse_plainly(now, key, status),
+            (_, Err(rejection)) => {
+                self.hub.refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
             }
-            Ok(bytes) => {
+            (Ok(bytes), Ok(())) => {
                 let state = State::Body { by, held: Vec::new(), bytes };
                 self.hub.sessions[key as usize].state = state;
                 self.receive_body(now, key, rest);
@@ -179,7 +175,7 @@ impl Hub {
             login_pending: false,
         };
         self.sessions[key as usize].state = State::Open(open);
-        self.push(now, key, |out| upgrade.write(out));
+        self.push(now, key, |out| upgrade.accept(out));
         self.schedule(now, key);
     }
 
@@ -224,46 +220,54 @@ impl Hub {
     }
 
     fn refuse_method(&mut self, now: Now, key: u32, allowed: &'static str) {
-        let status = Status::MethodNotAllowed;
-        self.refuse_request(now, key, Cause::Request(status), status, &[("Allow", &allowed)]);
+        self.refuse_request(now, key, Status::MethodNotAllowed, &[("Allow", &allowed)]);
     }
 
     fn refuse_plainly(&mut self, now: Now, key: u32, status: Status) {
-        self.refuse_request(now, key, Cause::Request(status), status, &[]);
+        self.refuse_request(now, key, status, &[]);
     }
 
-    /// RFC 6750 §3: a bad token is answered with a challenge that says so.
-    fn refuse_token(&mut self, now: Now, key: u32, cause: Cause) {
-        let challenge = match cause {
-            Cause::Gate(gate::Cause::TokenMissing) => "Bearer",
-            _ => "Bearer error=\"invalid_token\"",
-        };
-        match cause {
-            Cause::Gate(gate::Cause::Forbidden(_)) => {
-                self.refuse_request(now, key, cause, Status::Forbidden, &[]);
-            }
-            Cause::Gate(gate::Cause::Unavailable) => {
-                self.refuse_request(now, key, cause, Status::ServiceUnavailable, &[]);
-            }
-            _ => {
-                let fields: &[ResponseField<'_>] = &[("WWW-Authenticate", &challenge)];
-                self.refuse_request(now, key, cause, Status::Unauthorized, fields);
-            }
-        }
-    }
-
-    /// Answers a request that leads nowhere, in one line of text.
-    pub(super) fn refuse_request(
+    /// Answers a request that leads nowhere.
+    fn refuse_request(
         &mut self,
         now: Now,
         key: u32,
-        cause: Cause,
         status: Status,
         fields: &[ResponseField<'_>],
     ) {
+        let cause = Cause::Request(status);
+        self.refuse_with(now, key, cause, |out| {
+            response::write_line(out, status, fields, &cause.reason());
+        });
+    }
+
+    fn refuse_head(&mut self, now: Now, key: u32, error: HeadError) {
+        self.refuse_with(now, key, Cause::Head(error), |out| error.write(out));
+    }
+
+    fn refuse_upgrade(&mut self, now: Now, key: u32, cause: Cause, rejection: Rejection) {
+        self.refuse_with(now, key, cause, |out| rejection.write(out));
+    }
+
+    /// A token in `Authorization` that lets nobody in (RFC 6750 §3.1).
+    fn refuse_token(&mut self, now: Now, key: u32, cause: gate::Cause) {
+        let status = match cause {
+            gate::Cause::Forbidden(_) => Status::Forbidden,
+            gate::Cause::Unavailable => Status::ServiceUnavailable,
+            _ => {
+                return self.refuse_upgrade(now, key, Cause::Gate(cause), Rejection::Token);
+            }
+        };
+        self.refuse_with(now, key, Cause::Gate(cause), |out| {
+            response::write_line(out, status, &[], &cause);
+        });
+    }
+
+    fn refuse_with(&mut self, now: Now, key: u32, cause: Cause, write: impl FnOnce(&mut Vec<u8>)) {
         self.report(key, What::Refused(cause), None);
-        let body = format!("{}\n", cause.reason());
-        self.respond(now, key, status, fields, TEXT, body.as_bytes());
+        let session = &mut self.sessions[key as usize];
+        session.outbox.push(&mut self.spare, now.monotonic, write);
+        self.finish(now, key);
     }
 
     fn respond(

@@ -13,7 +13,8 @@ use crate::config::Config;
 use crate::gate::{self, Signer};
 use crate::limits::LINGERING_MAX;
 use crate::time::{Instant, Now};
-use crate::wire::{CloseCode, HeadScanner, frame};
+use crate::wire::frame::{self, Opcode};
+use crate::wire::{CloseCode, HeadScanner};
 
 use super::Ending;
 use super::answer;
@@ -116,7 +117,8 @@ impl Hub {
         for key in keys {
             match self.sessions[key as usize].state {
                 State::Open(_) => {
-                    self.close(now, key, Cause::ShuttingDown, Some(CloseCode::GoingAway));
+                    let close = (CloseCode::GOING_AWAY, "the server is stopping; come back later");
+                    self.close(now, key, Cause::ShuttingDown, Some(close));
                 }
                 State::Head { .. } | State::Body { .. } | State::Answering => {
                     self.abandon(key, What::Closed(Cause::ShuttingDown), Ending::Close);
@@ -177,23 +179,23 @@ impl Hub {
         let session = &mut self.sessions[key as usize];
         session.outbox.push(&mut self.spare, now.monotonic, |out| {
             if let Some(code) = cause.error_code() {
-                frame::push_text(out, |out| {
+                frame::write_with(out, Opcode::Text, |out| {
                     answer::error(out, frame_id, code, &cause.reason(), None);
                 });
             }
             if let Some(code) = cause.close_code() {
-                frame::push_close(out, Some(code), &cause.reason());
+                frame::write_close(out, Some((code, &cause.reason())));
             }
         });
         self.finish(now, key);
     }
 
     /// Ends the connection in peace, with a Close.
-    pub(super) fn close(&mut self, now: Now, key: u32, cause: Cause, code: Option<CloseCode>) {
+    pub(super) fn close(&mut self, now: Now, key: u32, cause: Cause, close: Option<(CloseCode, &str)>) {
         self.report(key, What::Closed(cause), None);
         let session = &mut self.sessions[key as usize];
         session.outbox.push(&mut self.spare, now.monotonic, |out| {
-            frame::push_close(out, code, &cause.reason());
+            frame::write_close(out, close);
         });
         self.finish(now, key);
     }
@@ -375,7 +377,7 @@ impl Hub {
     fn ask(&mut self, now: Now, key: u32) {
         if let Some(open) = self.open_mut(key) {
             open.asked_at = Some(now.monotonic);
-            self.push(now, key, |out| frame::push_ping(out, b""));
+            self.push(now, key, |out| frame::write_ping(out, b""));
         }
     }
 

@@ -11,6 +11,7 @@ use crate::limits::{HASHES_PENDING_MAX, LOGIN_FAILURES_MAX};
 use crate::time::Now;
 
 use super::cause::Cause;
+use super::host::issue_date;
 use super::hub::Hub;
 use super::presence::Dates;
 use super::report::What;
@@ -169,10 +170,9 @@ impl Hub {
             let cause = Cause::Gate(gate::Cause::Forbidden(Forbidden::OtherSubject));
             return self.refuse(now, key, cause, id, Some(LOGIN));
         }
-        let dates = Dates {
-            issued_at: minted.issued_at,
-            expires_at: minted.issued_at.plus(minted.expires_in_seconds),
-        };
+        let issued_at = issue_date(now, user);
+        let expires_at = issued_at.plus(minted.expires_in_seconds);
+        let dates = Dates { issued_at, expires_at };
         self.log_in(now, key, &user.id, dates, user.standing());
         self.report(key, What::LoggedIn, Some(LOGIN));
         let mut data = Vec::new();

@@ -24,9 +24,6 @@ mod report;
 mod session;
 mod socket;
 
-#[cfg(test)]
-mod tests;
-
 use std::io::IoSlice;
 use std::time::Duration;
 

@@ -5,14 +5,15 @@ use std::rc::Rc;
 
 use crate::app::{Fault, Outcome};
 use crate::gate::{LOGIN, Pass, Passage, Standing};
+use crate::limits::FRAGMENTS_MAX;
 use crate::time::Now;
-use crate::wire::{CloseCode, Event, MessageRules, frame};
+use crate::wire::frame::{self, Opcode};
+use crate::wire::{CloseCode, Event, MessageRules};
 
 use super::cause::Cause;
 use super::host::{Caller, Directory};
 use super::hub::Hub;
 use super::presence::Dates;
-use super::session::State;
 use super::{Server, answer};
 
 impl Server {
@@ -52,14 +53,14 @@ impl Server {
             return self.hub.refuse(now, key, Cause::RateLimited, None, None);
         }
         match event {
-            Event::Text(text) => self.receive_text(now, key, text),
+            Event::Text(text) => self.receive_text(now, key, &text),
             // RFC 6455 §5.5.3: a Pong carries what its Ping did.
-            Event::Ping(payload) => self.hub.push(now, key, |out| frame::push_pong(out, payload)),
+            Event::Ping(payload) => self.hub.push(now, key, |out| frame::write_pong(out, &payload)),
             Event::Pong(_) | Event::Fragment => {}
             // RFC 6455 §5.5.1: a Close is answered with the code it came with.
             Event::Close(close) => {
-                let code = close.map(|(code, _)| code);
-                self.hub.close(now, key, Cause::PeerLeft, code);
+                let close = close.map(|(code, _)| (code, ""));
+                self.hub.close(now, key, Cause::PeerLeft, close);
             }
             // The rules refuse a binary message by its header.
             Event::Binary(_) => {}
@@ -102,7 +103,7 @@ impl Hub {
             Some(_) => self.config.message_bytes_max,
             None => self.config.message_before_login_bytes_max,
         };
-        MessageRules { bytes_max, binary: false }
+        MessageRules { bytes_max, fragments_max: FRAGMENTS_MAX, binary: false }
     }
 
     fn count_frame(&mut self, now: Now, key: u32) -> bool {
@@ -150,7 +151,7 @@ impl Hub {
             Ok(Outcome::Goodbye) => {
                 self.answer(now, key, event, id, data);
                 if self.open_mut(key).is_some() {
-                    self.close(now, key, Cause::Done, Some(CloseCode::Normal));
+                    self.close(now, key, Cause::Done, Some((CloseCode::NORMAL, "")));
                 }
             }
             Err(fault) => self.fault(now, key, id, Some(event), fault),
@@ -159,14 +160,14 @@ impl Hub {
 
     pub(super) fn answer(&mut self, now: Now, key: u32, event: &str, id: Option<&str>, data: &[u8]) {
         self.push(now, key, |out| {
-            frame::push_text(out, |out| answer::event(out, event, id, data));
+            frame::write_with(out, Opcode::Text, |out| answer::event(out, event, id, data));
         });
     }
 
     pub(super) fn answer_fault(&mut self, now: Now, key: u32, id: Option<&str>, fault: Fault) {
         let (reason, wait) = (fault.to_string(), fault.retry_after());
         self.push(now, key, |out| {
-            frame::push_text(out, |out| answer::error(out, id, fault.code(), &reason, wait));
+            frame::write_with(out, Opcode::Text, |out| answer::error(out, id, fault.code(), &reason, wait));
         });
     }
 }
