@@ -98,3 +98,13 @@ pub(super) struct Open {
     /// True while a password of this connection is being checked.
     pub(super) login_pending: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_small() {
+        assert!(size_of::<Session>() <= 176, "{}", size_of::<Session>());
+    }
+}
