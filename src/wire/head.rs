@@ -76,7 +76,9 @@ impl HeadScanner {
         }
         match self.state {
             State::Failed(error) => Err(error),
-            State::Complete => Ok(bytes.get(..usize::from(self.position)).map(Head)),
+            State::Complete => Ok(bytes
+                .split_at_checked(usize::from(self.position))
+                .map(|(bytes, behind)| Head { bytes, behind })),
             // The byte that would end the head lies beyond the bound: no need to wait for it.
             _ if usize::from(self.position) == HEAD_BYTES_MAX => Err(HeadError::TooLong),
             _ => Ok(None),
@@ -144,21 +146,29 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
         | b'|' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
 }
 
-/// A complete head that [`HeadScanner`] found sound, from the request line to the blank line.
+/// A complete head that [`HeadScanner`] found sound.
 #[derive(Clone, Copy)]
-pub struct Head<'a>(&'a [u8]);
+pub struct Head<'a> {
+    bytes: &'a [u8],
+    behind: &'a [u8],
+}
 
 impl<'a> Head<'a> {
-    /// The head's bytes, the blank line included: a body begins where they end.
+    /// The head, from the request line to the blank line, both included.
     pub const fn bytes(self) -> &'a [u8] {
-        self.0
+        self.bytes
+    }
+
+    /// What was received behind the head: a body's beginning, or nothing.
+    pub const fn behind(self) -> &'a [u8] {
+        self.behind
     }
 }
 
 /// A head may hold a token: only its size is shown.
 impl fmt::Debug for Head<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Head({} bytes)", self.0.len())
+        write!(formatter, "Head({} bytes)", self.bytes.len())
     }
 }
 
