@@ -331,3 +331,6 @@ impl Payload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -276,3 +276,6 @@ fn is_key(key: &[u8]) -> bool {
         && body.iter().all(in_alphabet)
         && matches!(body.last(), Some(b'A' | b'Q' | b'g' | b'w'))
 }
+
+#[cfg(test)]
+mod tests;
