@@ -199,6 +199,35 @@ fn messages_of_every_form_are_read_however_they_are_cut() {
 }
 
 #[test]
+fn frames_with_any_byte_changed_are_judged_alike_however_they_are_cut() {
+    let sound = script()
+        .text("Hello")
+        .frame(false, Opcode::Text, "é".as_bytes())
+        .frame(true, Opcode::Ping, b"?")
+        .frame(true, Opcode::Continuation, b"")
+        .frame(true, Opcode::Binary, &[0; 200])
+        .close(b"\x03\xe8bye");
+    for position in 0..sound.0.len() {
+        for change in [0x01, 0x02, 0x08, 0x10, 0x7e, 0x80] {
+            let mut changed = sound.0.clone();
+            changed[position] ^= change;
+            let (whole, endpoint) = run(RULES, [&changed[..]]);
+            assert_eq!(
+                run(RULES, changed.chunks(1)).0,
+                whole,
+                "{position} {change:x}"
+            );
+            assert_eq!(
+                run(RULES, changed.chunks(5)).0,
+                whole,
+                "{position} {change:x}"
+            );
+            assert!(whole.1.is_ok() || endpoint.is_over());
+        }
+    }
+}
+
+#[test]
 fn a_frame_out_of_order_is_refused_at_its_first_byte() {
     let open = script().frame(false, Opcode::Text, b"a");
     assert_refused(
