@@ -58,6 +58,8 @@ pub const LINGERING_MAX: usize = 256;
 pub const LOG_LINE_BYTES_MAX: usize = 512;
 
 const _: () = {
+    // A head's scanner counts in a few bytes, one beyond the bound included.
+    assert!(HEAD_BYTES_MAX <= u16::MAX as usize && HEAD_FIELDS_MAX < u8::MAX as usize);
     // A handshake must be able to carry the largest token and the fields beside it.
     assert!(TOKEN_BYTES_MAX + 2_048 <= HEAD_BYTES_MAX);
     assert!(SUBJECT_BYTES_MAX < TOKEN_BYTES_MAX);

@@ -43,7 +43,7 @@ impl CloseCode {
 
     /// RFC 6455 §7.4: not those below 1000, nor 1004–1006 and 1015, which must never stand in a
     /// frame, nor those nobody has given a meaning, nor those above 4999.
-    fn received(code: u16) -> Option<CloseCode> {
+    pub(super) fn received(code: u16) -> Option<CloseCode> {
         coding::CloseCode::from(code)
             .is_allowed()
             .then_some(CloseCode(code))

@@ -23,12 +23,12 @@ pub struct MessageRules {
 /// Reads a client's frames and assembles its messages. Between messages it holds no heap.
 ///
 /// ```text
-///         ┌──── frame or message unfinished ────┐
-///         ↓                                     │
-///   Open(None) ──────────────────────→ Open(Some(Unfinished))
-///         │                                     │
-///         ├── Close ──→ Closed ←──── Close ─────┤
-///         └── any violation ──→ Failed ←────────┘
+///         ┌──────── last byte ────────┐
+///         ↓                           │
+///   Open(idle) ─── first bytes ──→ Open(unfinished)
+///         │                           │
+///         ├── Close ──→ Closed ←──────┤
+///         └ violation ─→ Failed ←─────┘
 /// ```
 #[derive(Default)]
 pub struct Endpoint {
@@ -36,7 +36,7 @@ pub struct Endpoint {
 }
 
 enum State {
-    Open(Option<Box<Unfinished>>),
+    Open(Assembly),
     /// A Close was received. RFC 6455 §5.5.1: nothing behind it counts.
     Closed,
     /// RFC 6455 §7.1.7: after a failure, no more data is processed.
@@ -45,7 +45,7 @@ enum State {
 
 impl Default for State {
     fn default() -> State {
-        State::Open(None)
+        State::Open(Assembly::default())
     }
 }
 
@@ -65,7 +65,7 @@ impl Endpoint {
         rules: MessageRules,
     ) -> Result<Option<Event<'i>>, Violation> {
         let outcome = match &mut self.state {
-            State::Open(unfinished) => advance(unfinished, input, rules),
+            State::Open(assembly) => assembly.next(input, rules),
             State::Closed => Ok(None),
             State::Failed(violation) => Err(*violation),
         };
@@ -87,14 +87,14 @@ impl Endpoint {
 
     /// True when a frame or a message has begun and is not finished.
     pub const fn is_unfinished(&self) -> bool {
-        matches!(self.state, State::Open(Some(_)))
+        matches!(self.state, State::Open(Assembly(Some(_))))
     }
 
     /// Heap held for what is unfinished, in bytes: at most twice what was received of it, and
     /// a small constant.
     pub fn held_bytes(&self) -> usize {
         match &self.state {
-            State::Open(Some(unfinished)) => unfinished.held_bytes(),
+            State::Open(Assembly(Some(unfinished))) => unfinished.held_bytes(),
             _ => 0,
         }
     }
@@ -104,33 +104,23 @@ impl Endpoint {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            State::Open(None) => formatter.write_str("Idle"),
-            State::Open(Some(_)) => write!(formatter, "Unfinished({} bytes)", self.held_bytes()),
+            State::Open(Assembly(None)) => formatter.write_str("Idle"),
+            State::Open(_) => write!(formatter, "Unfinished({} bytes)", self.held_bytes()),
             State::Closed => formatter.write_str("Closed"),
             State::Failed(violation) => write!(formatter, "Failed({violation:?})"),
         }
     }
 }
 
+/// What is between its first byte and its last; nothing, and no heap, for an idle connection.
+#[derive(Default)]
+struct Assembly(Option<Box<Unfinished>>);
+
 /// A message between its fragments, a frame between its pieces, or both.
 #[derive(Default)]
 struct Unfinished {
     message: Option<Message>,
     frame: Frame,
-}
-
-impl Unfinished {
-    fn held_bytes(&self) -> usize {
-        let message = self
-            .message
-            .as_ref()
-            .map_or(0, |message| message.capacity());
-        let control = match &self.frame {
-            Frame::Payload(payload) => payload.control.capacity(),
-            Frame::Header(_) => 0,
-        };
-        size_of::<Unfinished>() + message + control
-    }
 }
 
 /// How far the current frame has come. Between two frames, no byte of a header.
@@ -145,55 +135,98 @@ impl Default for Frame {
     }
 }
 
-fn advance<'i>(
-    unfinished: &mut Option<Box<Unfinished>>,
-    input: &mut &'i mut [u8],
-    rules: MessageRules,
-) -> Result<Option<Event<'i>>, Violation> {
-    if input.is_empty() {
-        return Ok(None);
+impl Unfinished {
+    fn held_bytes(&self) -> usize {
+        let message = self.message.as_ref().map_or(0, Message::capacity);
+        let control = match &self.frame {
+            Frame::Payload(payload) => payload.control.capacity(),
+            Frame::Header(_) => 0,
+        };
+        size_of::<Unfinished>() + message + control
     }
-    let frame = unfinished
-        .as_mut()
-        .map(|unfinished| mem::take(&mut unfinished.frame));
-    let mut payload = match frame.unwrap_or_default() {
-        Frame::Payload(payload) => payload,
-        Frame::Header(mut partial) => {
-            let message = unfinished
-                .as_ref()
-                .and_then(|unfinished| unfinished.message.as_ref());
-            let Some(header) = partial.read(input, |opcode| admit(message, opcode, rules))? else {
-                unfinished.get_or_insert_default().frame = Frame::Header(partial);
-                return Ok(None);
-            };
-            if header.is_whole() && header.payload_bytes <= input.len() {
-                let piece = split_front(input, header.payload_bytes);
-                frame::unmask(piece, header.mask, 0);
-                forget_finished(unfinished);
-                return Event::whole(header.opcode, piece).map(Some);
-            }
-            let message = &mut unfinished.get_or_insert_default().message;
-            if !header.opcode.is_control() {
-                message
-                    .get_or_insert_with(|| Message::new(header.opcode))
-                    .fragments += 1;
-            }
-            Payload {
-                header,
-                received_bytes: 0,
-                control: Vec::new(),
-            }
+}
+
+impl Assembly {
+    fn next<'i>(
+        &mut self,
+        input: &mut &'i mut [u8],
+        rules: MessageRules,
+    ) -> Result<Option<Event<'i>>, Violation> {
+        if input.is_empty() {
+            return Ok(None);
         }
-    };
-    let held = unfinished.get_or_insert_default();
-    payload.read(input, held.message.as_mut())?;
-    if payload.is_finished() {
-        let event = payload.finish(&mut held.message)?;
-        forget_finished(unfinished);
-        return Ok(Some(event));
+        let frame = self
+            .0
+            .as_mut()
+            .map(|unfinished| mem::take(&mut unfinished.frame));
+        let partial = match frame.unwrap_or_default() {
+            Frame::Payload(payload) => return self.read_payload(payload, input),
+            Frame::Header(partial) => partial,
+        };
+        let Some(header) = self.read_header(partial, input, rules)? else {
+            return Ok(None);
+        };
+        if header.is_whole() && header.payload_bytes <= input.len() {
+            let payload = split_front(input, header.payload_bytes);
+            frame::unmask(payload, header.mask, 0);
+            self.end_frame();
+            return Event::whole(header.opcode, payload).map(Some);
+        }
+        let payload = self.begin_payload(header);
+        self.read_payload(payload, input)
     }
-    held.frame = Frame::Payload(payload);
-    Ok(None)
+
+    fn read_header(
+        &mut self,
+        mut partial: PartialHeader,
+        input: &mut &mut [u8],
+        rules: MessageRules,
+    ) -> Result<Option<Header>, Violation> {
+        let message = self
+            .0
+            .as_ref()
+            .and_then(|unfinished| unfinished.message.as_ref());
+        let header = partial.read(input, |opcode| admit(message, opcode, rules))?;
+        if header.is_none() {
+            self.0.get_or_insert_default().frame = Frame::Header(partial);
+        }
+        Ok(header)
+    }
+
+    fn begin_payload(&mut self, header: Header) -> Payload {
+        if !header.opcode.is_control() {
+            let message = &mut self.0.get_or_insert_default().message;
+            message
+                .get_or_insert_with(|| Message::new(header.opcode))
+                .fragments += 1;
+        }
+        Payload {
+            header,
+            received_bytes: 0,
+            control: Vec::new(),
+        }
+    }
+
+    fn read_payload(
+        &mut self,
+        mut payload: Payload,
+        input: &mut &mut [u8],
+    ) -> Result<Option<Event<'static>>, Violation> {
+        let unfinished = self.0.get_or_insert_default();
+        payload.read(input, unfinished.message.as_mut())?;
+        if !payload.is_finished() {
+            unfinished.frame = Frame::Payload(payload);
+            return Ok(None);
+        }
+        let event = payload.finish(&mut unfinished.message)?;
+        self.end_frame();
+        Ok(Some(event))
+    }
+
+    /// Behind a frame, nothing is held unless its message goes on.
+    fn end_frame(&mut self) {
+        self.0.take_if(|unfinished| unfinished.message.is_none());
+    }
 }
 
 /// Whether a frame may stand here, and how long its payload may be.
@@ -215,11 +248,6 @@ fn admit(
         (Opcode::Binary, None) if !rules.binary => Err(Violation::Binary),
         (Opcode::Text | Opcode::Binary, None) => Ok(rules.bytes_max),
     }
-}
-
-/// Called between two frames: when no message is under way either, nothing is held.
-fn forget_finished(unfinished: &mut Option<Box<Unfinished>>) {
-    unfinished.take_if(|unfinished| unfinished.message.is_none());
 }
 
 fn split_front<'i>(input: &mut &'i mut [u8], bytes: usize) -> &'i mut [u8] {
@@ -303,3 +331,6 @@ impl Payload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

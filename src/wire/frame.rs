@@ -233,3 +233,6 @@ fn encode_header(opcode: Opcode, payload_bytes: usize) -> ([u8; 10], usize) {
     };
     (header, header_bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,16 +67,22 @@ impl HeadScanner {
     /// a failure sticks.
     pub fn scan<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<Head<'a>>, HeadError> {
         let range = usize::from(self.position)..bytes.len().min(HEAD_BYTES_MAX);
+        let mut state = self.state;
         for &byte in bytes.get(range).unwrap_or_default() {
-            match self.state {
+            state = match state {
                 State::Complete | State::Failed(_) => break,
-                state => self.state = self.step(state, byte).unwrap_or_else(State::Failed),
-            }
+                // Nearly all of a head is this, and takes the short way.
+                State::FieldValue if is_value_byte(byte) => state,
+                _ => self.step(state, byte).unwrap_or_else(State::Failed),
+            };
             self.position += 1;
         }
+        self.state = state;
         match self.state {
             State::Failed(error) => Err(error),
-            State::Complete => Ok(bytes.get(..usize::from(self.position)).map(Head)),
+            State::Complete => Ok(bytes
+                .split_at_checked(usize::from(self.position))
+                .map(|(bytes, behind)| Head { bytes, behind })),
             // The byte that would end the head lies beyond the bound: no need to wait for it.
             _ if usize::from(self.position) == HEAD_BYTES_MAX => Err(HeadError::TooLong),
             _ => Ok(None),
@@ -105,8 +111,6 @@ impl HeadScanner {
             (State::FieldStart, _) if is_token_byte(byte) => self.begin_field(),
             (State::FieldName, _) if is_token_byte(byte) => Ok(State::FieldName),
             (State::FieldName, b':') => Ok(State::FieldValue),
-            // RFC 9110 §5.5: field-value holds VCHAR, obs-text, SP and HTAB.
-            (State::FieldValue, b'\t' | b' '..=b'~' | 0x80..) => Ok(State::FieldValue),
             (State::FieldValue, b'\r') => Ok(State::LineFeed),
 
             (State::FieldStart | State::FieldValue, b'\n') => Err(HeadError::LineEnd),
@@ -137,6 +141,11 @@ fn version_step(matched: u8, byte: u8) -> Result<State, HeadError> {
     }
 }
 
+/// RFC 9110 §5.5: field-value holds VCHAR, obs-text, SP and HTAB.
+const fn is_value_byte(byte: u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
+}
+
 /// RFC 9110 §5.6.2: tchar.
 pub(super) const fn is_token_byte(byte: u8) -> bool {
     matches!(byte,
@@ -144,21 +153,29 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
         | b'|' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
 }
 
-/// A complete head that [`HeadScanner`] found sound, from the request line to the blank line.
+/// A complete head that [`HeadScanner`] found sound.
 #[derive(Clone, Copy)]
-pub struct Head<'a>(&'a [u8]);
+pub struct Head<'a> {
+    bytes: &'a [u8],
+    behind: &'a [u8],
+}
 
 impl<'a> Head<'a> {
-    /// The head's bytes, the blank line included: a body begins where they end.
+    /// The head, from the request line to the blank line, both included.
     pub const fn bytes(self) -> &'a [u8] {
-        self.0
+        self.bytes
+    }
+
+    /// What was received behind the head: a body's beginning, or nothing.
+    pub const fn behind(self) -> &'a [u8] {
+        self.behind
     }
 }
 
 /// A head may hold a token: only its size is shown.
 impl fmt::Debug for Head<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Head({} bytes)", self.0.len())
+        write!(formatter, "Head({} bytes)", self.bytes.len())
     }
 }
 
@@ -259,3 +276,6 @@ impl fmt::Display for HeadError {
 }
 
 impl std::error::Error for HeadError {}
+
+#[cfg(test)]
+mod tests;

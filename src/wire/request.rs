@@ -112,6 +112,8 @@ pub struct Request<'a> {
     pub has_transfer_encoding: bool,
     /// True exactly when an `Expect` is there, whatever it says.
     pub has_expectation: bool,
+    /// What was received behind the head: a body's beginning, or nothing.
+    pub behind_head: &'a [u8],
     /// True exactly when `websocket` is among the protocols of `Upgrade`.
     pub(super) upgrade_names_websocket: bool,
     /// True exactly when `upgrade` is among the options of `Connection`.
@@ -139,6 +141,7 @@ impl<'a> Request<'a> {
             content_length: None,
             has_transfer_encoding: false,
             has_expectation: false,
+            behind_head: head.behind(),
             upgrade_names_websocket: false,
             connection_names_upgrade: false,
             websocket_key: None,
@@ -271,3 +274,6 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         .map(<[u8]>::trim_ascii)
         .filter(|element| !element.is_empty())
 }
+
+#[cfg(test)]
+mod tests;

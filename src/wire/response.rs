@@ -141,3 +141,37 @@ fn push(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
     // Writing to a Vec cannot fail.
     let _ = out.write_fmt(text);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_carries_its_length_and_ends_the_connection() {
+        let mut out = b"before".to_vec();
+        let fields: &[ResponseField<'_>] = &[("Retry-After", &5)];
+        let status = Status::ServiceUnavailable;
+        Response {
+            status,
+            fields,
+            content_type: "application/json",
+            body: b"{}",
+        }
+        .write(&mut out);
+        let expected = "beforeHTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\
+            Content-Type: application/json\r\nCache-Control: no-store\r\n\
+            X-Content-Type-Options: nosniff\r\nConnection: close\r\nRetry-After: 5\r\n\r\n{}";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_line_is_the_body_of_a_plain_response() {
+        let mut out = Vec::new();
+        write_line(&mut out, Status::Ok, &[], &"ok");
+        let out = String::from_utf8(out).unwrap();
+        assert!(
+            out.contains("\r\nContent-Length: 3\r\n") && out.ends_with("\r\n\r\nok\n"),
+            "{out}"
+        );
+    }
+}

@@ -27,16 +27,11 @@ pub struct Upgrade<'a> {
 }
 
 impl<'a> Upgrade<'a> {
-    /// Checks a handshake clause by clause, in the order of RFC 6455 §4.2.1. `behind` is what
-    /// came with the head but stands behind it.
+    /// Checks a handshake clause by clause, in the order of RFC 6455 §4.2.1.
     ///
     /// # Errors
     /// The first clause it breaks.
-    pub fn check(
-        request: &Request<'a>,
-        behind: &[u8],
-        origins: Origins<'_>,
-    ) -> Result<Upgrade<'a>, Rejection> {
+    pub fn check(request: &Request<'a>, origins: Origins<'_>) -> Result<Upgrade<'a>, Rejection> {
         // §4.2.1 (1): a GET request. The head's parser has seen to HTTP/1.1 and (2) Host.
         if request.method != "GET" {
             return Err(Rejection::Method);
@@ -55,7 +50,7 @@ impl<'a> Upgrade<'a> {
             return Err(Rejection::Body);
         }
         // §4.1: the client waits for our answer before it sends anything else.
-        if !behind.is_empty() {
+        if !request.behind_head.is_empty() {
             return Err(Rejection::Pipelined);
         }
         // §4.2.1 (5): a Sec-WebSocket-Key that, decoded, is 16 bytes in length.
@@ -281,3 +276,6 @@ fn is_key(key: &[u8]) -> bool {
         && body.iter().all(in_alphabet)
         && matches!(body.last(), Some(b'A' | b'Q' | b'g' | b'w'))
 }
+
+#[cfg(test)]
+mod tests;
