@@ -36,7 +36,10 @@ fn main() -> io::Result<()> {
     println!("resident, idle              {:>10} bytes", before);
     println!("resident, {CONNECTIONS} logged in  {:>10} bytes", held);
     println!("resident, after they left   {:>10} bytes", after);
-    println!("a connection                {:>10} bytes", (held.saturating_sub(before)) / CONNECTIONS);
+    println!(
+        "a connection                {:>10} bytes",
+        (held.saturating_sub(before)) / CONNECTIONS
+    );
     Ok(())
 }
 
@@ -67,17 +70,31 @@ impl Home {
             .map(|number| format!("{{\"id\":\"user{number}\",\"name\":\"User {number}\"}}\n"))
             .collect();
         fs::write(&file, lines)?;
-        expect(self.program(&["user", "import", "users.jsonl"]).status()?.success(), "the import")
+        expect(
+            self.program(&["user", "import", "users.jsonl"])
+                .status()?
+                .success(),
+            "the import",
+        )
     }
 
     /// A token for each user.
     fn tokens(&self) -> io::Result<Vec<String>> {
         let file = fs::read_to_string(self.0.join(".env"))?;
-        let text = file.trim().strip_prefix("LOCAL_JWT_SECRET=").unwrap_or_default();
+        let text = file
+            .trim()
+            .strip_prefix("LOCAL_JWT_SECRET=")
+            .unwrap_or_default();
         let secret = Secret::parse(text).map_err(io::Error::other)?;
-        let rules = ClaimRules { leeway_seconds: 0, issuer: None, audience: None };
+        let rules = ClaimRules {
+            leeway_seconds: 0,
+            issuer: None,
+            audience: None,
+        };
         let signer = Signer::new(&Keys::new(&secret, None), &rules, 3_600);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_err(io::Error::other)?;
         (0..CONNECTIONS)
             .map(|number| {
                 let minted = signer.mint(&format!("user{number}"), UnixSeconds(now.as_secs()));
@@ -153,6 +170,13 @@ fn expect(held: bool, what: &str) -> io::Result<()> {
 fn resident_bytes(process: u32) -> io::Result<usize> {
     let status = fs::read_to_string(Path::new("/proc").join(process.to_string()).join("status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<usize>().ok());
-    kib.map(|kib| kib * 1024).ok_or_else(|| io::Error::other("no VmRSS"))
+    let kib = line.and_then(|line| {
+        line.trim()
+            .strip_suffix(" kB")?
+            .trim()
+            .parse::<usize>()
+            .ok()
+    });
+    kib.map(|kib| kib * 1024)
+        .ok_or_else(|| io::Error::other("no VmRSS"))
 }

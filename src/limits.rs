@@ -50,7 +50,6 @@ pub const LOGIN_FAILURES_MAX: u8 = 3;
 /// User records held in memory.
 pub const USER_CACHE_ENTRIES_MAX: usize = 1_024;
 
-
 /// Connections whose FIN is sent and whose peer's is awaited; the next is reset at once.
 pub const LINGERING_MAX: usize = 256;
 

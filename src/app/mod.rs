@@ -134,7 +134,9 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Fault::UnknownEvent => "no such event; there are login, refresh, logout, getUser and message",
+            Fault::UnknownEvent => {
+                "no such event; there are login, refresh, logout, getUser and message"
+            }
             Fault::BadData(expected) => expected,
             Fault::NotFound => "no such user",
             Fault::LoginFailed => "the id or the password is wrong",
@@ -171,7 +173,10 @@ pub struct Events {
 impl Events {
     /// The events of the program itself.
     pub fn builtin() -> Events {
-        let mut events = Events { gated: Vec::new(), login: events::login::begin };
+        let mut events = Events {
+            gated: Vec::new(),
+            login: events::login::begin,
+        };
         events.register("getUser", events::get_user::handle);
         events.register("message", events::message::handle);
         events.register("refresh", events::refresh::handle);

@@ -9,10 +9,15 @@ const RESERVE: u64 = 24;
 /// How many connections the descriptor limit has room for, once it was raised as far as it goes.
 pub fn connections_possible() -> usize {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
     let current = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
     };
-    current.map_or(usize::MAX, |descriptors| descriptors.saturating_sub(RESERVE) as usize)
+    current.map_or(usize::MAX, |descriptors| {
+        descriptors.saturating_sub(RESERVE) as usize
+    })
 }

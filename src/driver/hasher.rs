@@ -18,14 +18,16 @@ impl Hasher {
     pub(super) fn start(waker: Waker) -> io::Result<Hasher> {
         let (jobs, waiting) = channel::<HashJob>();
         let (done, outcomes) = channel();
-        thread::Builder::new().name("hasher".into()).spawn(move || {
-            for job in waiting {
-                // Either fails only when the loop has ended.
-                if done.send(job.run()).is_err() || waker.wake().is_err() {
-                    return;
+        thread::Builder::new()
+            .name("hasher".into())
+            .spawn(move || {
+                for job in waiting {
+                    // Either fails only when the loop has ended.
+                    if done.send(job.run()).is_err() || waker.wake().is_err() {
+                        return;
+                    }
                 }
-            }
-        })?;
+            })?;
         Ok(Hasher { jobs, outcomes })
     }
 

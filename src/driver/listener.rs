@@ -30,8 +30,14 @@ pub struct Listener {
 
 #[derive(Debug)]
 enum Inner {
-    Tcp { listener: mio::net::TcpListener, address: SocketAddr },
-    Unix { listener: mio::net::UnixListener, path: PathBuf },
+    Tcp {
+        listener: mio::net::TcpListener,
+        address: SocketAddr,
+    },
+    Unix {
+        listener: mio::net::UnixListener,
+        path: PathBuf,
+    },
 }
 
 /// A listener cannot be had.
@@ -75,8 +81,14 @@ impl Listener {
             Listen::Unix(path) => bind_unix(path),
         };
         bound
-            .map(|inner| Listener { inner, is_ready: true })
-            .map_err(|error| ListenError { listen: listen.clone(), error })
+            .map(|inner| Listener {
+                inner,
+                is_ready: true,
+            })
+            .map_err(|error| ListenError {
+                listen: listen.clone(),
+                error,
+            })
     }
 
     /// The next connection that waits, with its peer.
@@ -90,11 +102,23 @@ impl Listener {
                     IpAddr::V6(address) => address.to_canonical(),
                     address => address,
                 };
-                Ok((Socket::Tcp(stream), Peer { address: Some(address), port: peer.port() }))
+                Ok((
+                    Socket::Tcp(stream),
+                    Peer {
+                        address: Some(address),
+                        port: peer.port(),
+                    },
+                ))
             }
             Inner::Unix { listener, .. } => {
                 let (stream, _) = listener.accept()?;
-                Ok((Socket::Unix(stream), Peer { address: None, port: 0 }))
+                Ok((
+                    Socket::Unix(stream),
+                    Peer {
+                        address: None,
+                        port: 0,
+                    },
+                ))
             }
         }
     }
@@ -127,7 +151,10 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Inner> {
     rustix::net::listen(&listener, BACKLOG)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    Ok(Inner::Tcp { listener: mio::net::TcpListener::from_std(listener), address })
+    Ok(Inner::Tcp {
+        listener: mio::net::TcpListener::from_std(listener),
+        address,
+    })
 }
 
 fn bind_unix(path: &Path) -> io::Result<Inner> {
@@ -141,7 +168,10 @@ fn bind_unix(path: &Path) -> io::Result<Inner> {
     rustix::net::listen(&listener, BACKLOG)?;
     listener.set_nonblocking(true)?;
     let listener = mio::net::UnixListener::from_std(listener);
-    Ok(Inner::Unix { listener, path: path.to_owned() })
+    Ok(Inner::Unix {
+        listener,
+        path: path.to_owned(),
+    })
 }
 
 /// A socket's file outlives the program that made it.
@@ -170,14 +200,24 @@ impl fmt::Display for Listener {
 }
 
 impl Source for Listener {
-    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         match &mut self.inner {
             Inner::Tcp { listener, .. } => listener.register(registry, token, interest),
             Inner::Unix { listener, .. } => listener.register(registry, token, interest),
         }
     }
 
-    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         match &mut self.inner {
             Inner::Tcp { listener, .. } => listener.reregister(registry, token, interest),
             Inner::Unix { listener, .. } => listener.reregister(registry, token, interest),

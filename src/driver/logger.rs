@@ -1,3 +1,5 @@
 //! stub
 /// stub
-pub fn escape(s:&str)->String{s.escape_debug().to_string()}
+pub fn escape(s: &str) -> String {
+    s.escape_debug().to_string()
+}

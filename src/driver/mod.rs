@@ -31,7 +31,7 @@ use signals::Signals;
 use socket::Socket;
 
 pub use descriptors::connections_possible;
-pub use listener::{Listener, ListenError};
+pub use listener::{ListenError, Listener};
 
 /// Bytes that are read from one connection in one turn, and the size of the one read buffer.
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -174,15 +174,20 @@ impl Driver {
 
     /// How long the next poll may wait.
     fn timeout(&self, now: Now) -> Option<Duration> {
-        let accepts_wait = self.accept_retry_at.is_none() && self.listeners.iter().any(|l| l.is_ready);
+        let accepts_wait =
+            self.accept_retry_at.is_none() && self.listeners.iter().any(|l| l.is_ready);
         if !self.ready.is_empty() || self.server.flushes() > 0 || accepts_wait {
             return Some(Duration::ZERO);
         }
-        [self.server.next_deadline(), self.accept_retry_at, self.stop_by]
-            .into_iter()
-            .flatten()
-            .min()
-            .map(|at| at.since(now.monotonic))
+        [
+            self.server.next_deadline(),
+            self.accept_retry_at,
+            self.stop_by,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(|at| at.since(now.monotonic))
     }
 
     fn is_done(&self, now: Now) -> bool {
@@ -200,7 +205,9 @@ impl Driver {
             }
             SIGNALS => self.take_signals(now),
             Token(token) => match LISTENERS.checked_sub(token) {
-                Some(index) if index < self.listeners.len() => self.listeners[index].is_ready = true,
+                Some(index) if index < self.listeners.len() => {
+                    self.listeners[index].is_ready = true
+                }
                 _ => self.take_connection(now, token, event),
             },
         }
@@ -216,7 +223,10 @@ impl Driver {
             self.stop_by = Some(now.monotonic);
             return;
         }
-        log::info!("stopping: {} connections are told to go", self.server.connections());
+        log::info!(
+            "stopping: {} connections are told to go",
+            self.server.connections()
+        );
         self.stop_by = Some(now.monotonic + STOP_TIMEOUT);
         self.listeners.clear();
         self.accept_retry_at = None;
@@ -224,7 +234,9 @@ impl Driver {
     }
 
     fn take_connection(&mut self, now: Now, slot: usize, event: &Event) {
-        let Some(Some(connection)) = self.connections.get_mut(slot) else { return };
+        let Some(Some(connection)) = self.connections.get_mut(slot) else {
+            return;
+        };
         let id = connection.id;
         connection.peer_finished |= event.is_read_closed();
         if event.is_error() {
@@ -255,7 +267,9 @@ impl Driver {
     /// everybody had one.
     fn read(&mut self, now: Now) {
         for _ in 0..self.ready.len() {
-            let Some(slot) = self.ready.pop_front() else { return };
+            let Some(slot) = self.ready.pop_front() else {
+                return;
+            };
             if self.read_once(now, slot) {
                 self.mark_ready(slot);
             }
@@ -331,7 +345,12 @@ impl Driver {
 
     fn adopt(&mut self, id: ConnectionId, mut socket: Socket) {
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if self.poll.registry().register(&mut socket, Token(id.slot as usize), interest).is_err() {
+        if self
+            .poll
+            .registry()
+            .register(&mut socket, Token(id.slot as usize), interest)
+            .is_err()
+        {
             self.server.failed(id);
         }
         let slot = id.slot as usize;
@@ -356,8 +375,12 @@ impl Driver {
     /// One vectored write to each connection that has something to be told.
     fn write(&mut self, now: Now) {
         for _ in 0..FLUSHES_MAX {
-            let Some(id) = self.server.next_flush() else { return };
-            let Some(Some(connection)) = self.connections.get_mut(id.slot as usize) else { continue };
+            let Some(id) = self.server.next_flush() else {
+                return;
+            };
+            let Some(Some(connection)) = self.connections.get_mut(id.slot as usize) else {
+                continue;
+            };
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let filled = self.server.gather(id, &mut slices);
             let offered: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
@@ -373,7 +396,9 @@ impl Driver {
 
     fn close(&mut self, now: Now) {
         while let Some((id, ending)) = self.server.next_ending() {
-            let Some(place) = self.connections.get_mut(id.slot as usize) else { continue };
+            let Some(place) = self.connections.get_mut(id.slot as usize) else {
+                continue;
+            };
             match ending {
                 Ending::Fin => {
                     let Some(connection) = place else { continue };
@@ -419,7 +444,11 @@ struct Line<'a>(&'a Report);
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Line(report) = self;
-        write!(f, "{} connection={} peer={}", report.what, report.connection.serial, report.peer)?;
+        write!(
+            f,
+            "{} connection={} peer={}",
+            report.what, report.connection.serial, report.peer
+        )?;
         if let Some(user) = &report.user {
             write!(f, " user={}", escape(user))?;
         }

@@ -18,7 +18,9 @@ impl Signals {
         reading.set_nonblocking(true)?;
         pipe::register(SIGINT, writing.try_clone()?)?;
         pipe::register(SIGTERM, writing)?;
-        Ok(Signals { pipe: UnixStream::from_std(reading) })
+        Ok(Signals {
+            pipe: UnixStream::from_std(reading),
+        })
     }
 
     /// How many signals came since last asked.
@@ -37,11 +39,21 @@ impl Signals {
 }
 
 impl Source for Signals {
-    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         self.pipe.register(registry, token, interest)
     }
 
-    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         self.pipe.reregister(registry, token, interest)
     }
 

@@ -56,14 +56,24 @@ fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 }
 
 impl Source for Socket {
-    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         match self {
             Socket::Tcp(stream) => stream.register(registry, token, interest),
             Socket::Unix(stream) => stream.register(registry, token, interest),
         }
     }
 
-    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         match self {
             Socket::Tcp(stream) => stream.reregister(registry, token, interest),
             Socket::Unix(stream) => stream.reregister(registry, token, interest),

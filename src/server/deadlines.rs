@@ -5,13 +5,9 @@
 //! put back. So a frame that only postpones costs nothing, and the wheel can hold no more places
 //! than there are connections, whatever they send.
 
-use std::time::Duration;
-
 use crate::time::Instant;
 
-/// How late a deadline may be noticed: one tick of the wheel.
-pub(super) const RESOLUTION: Duration = Duration::from_micros(1 << TICK_BITS);
-
+/// A tick is 2¹⁴ µs, some 16 ms: as late as a deadline may be noticed.
 const TICK_BITS: u32 = 14;
 /// Slots of the wheel, a power of two: a turn of it takes 67 s. What lies further away is looked
 /// at once a turn.
@@ -58,7 +54,7 @@ impl Deadlines {
         }
     }
 
-    /// Sees to it that `key` is looked at no later than `RESOLUTION` after `at`. O(1).
+    /// Sees to it that `key` is looked at no later than a tick after `at`. O(1).
     pub(super) fn schedule(&mut self, key: u32, at: Instant) {
         // Rounded up: a deadline is never early. What is past is due at the next tick.
         let tick = (at.as_micros().div_ceil(1 << TICK_BITS)).max(self.tick);
@@ -174,7 +170,11 @@ fn slot(tick: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    const RESOLUTION: Duration = Duration::from_micros(1 << TICK_BITS);
 
     fn at(millis: u64) -> Instant {
         Instant::from_micros(millis * 1_000)

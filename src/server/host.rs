@@ -72,14 +72,22 @@ pub(super) struct Directory<'a> {
 
 impl<'a> Directory<'a> {
     pub(super) fn new(hub: &'a mut Hub, key: u32) -> Directory<'a> {
-        Directory { hub, key, answered: Standing::default() }
+        Directory {
+            hub,
+            key,
+            answered: Standing::default(),
+        }
     }
 }
 
 impl gate::Directory for Directory<'_> {
     fn standing(&mut self, subject: &str) -> Result<Option<Standing>, Unavailable> {
         // Whoever is logged in was reviewed when the store last changed.
-        let known = self.hub.presence.person(self.key).filter(|person| *person.id == *subject);
+        let known = self
+            .hub
+            .presence
+            .person(self.key)
+            .filter(|person| *person.id == *subject);
         let standing = match known {
             Some(person) => Some(person.standing),
             None => self.hub.users.standing(subject)?,
@@ -93,19 +101,30 @@ impl Hub {
     /// A token for the user, dated so that no revocation until now voids it.
     pub(super) fn mint(&self, now: Now, user: &User) -> Result<Minted, Fault> {
         // The store holds only ids that a token can name.
-        self.signer.mint(&user.id, issue_date(now, user)).map_err(|_| Fault::Unavailable)
+        self.signer
+            .mint(&user.id, issue_date(now, user))
+            .map_err(|_| Fault::Unavailable)
     }
 
     /// Encodes a message once and queues it to everybody of the audience. O(audience), and no
     /// allocation but the frame's.
-    fn send(&mut self, now: Now, audience: Audience<'_>, write: &mut dyn FnMut(&mut Vec<u8>)) -> usize {
+    fn send(
+        &mut self,
+        now: Now,
+        audience: Audience<'_>,
+        write: &mut dyn FnMut(&mut Vec<u8>),
+    ) -> usize {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         frame::write_with(&mut scratch, Opcode::Text, write);
         let shared: Rc<[u8]> = Rc::from(scratch.as_slice());
         self.scratch = scratch;
 
-        let mut fan = Fan { frame: &shared, delivered: 0, slow: Vec::new() };
+        let mut fan = Fan {
+            frame: &shared,
+            delivered: 0,
+            slow: Vec::new(),
+        };
         match audience {
             // Nobody joins or leaves while the frame is handed out: the slow go afterwards.
             Audience::Everyone => {
@@ -148,7 +167,8 @@ impl Hub {
 /// The date of a token minted now: never one that a revocation has voided, so that a login in the
 /// second of a revocation is dated one ahead (contract §2).
 pub(super) fn issue_date(now: Now, user: &User) -> UnixSeconds {
-    user.tokens_valid_from.map_or(now.unix, |from| from.max(now.unix))
+    user.tokens_valid_from
+        .map_or(now.unix, |from| from.max(now.unix))
 }
 
 /// A broadcast on its way.

@@ -37,28 +37,31 @@ impl Server {
         };
         match scanner.scan(whole) {
             Ok(Some(head)) => {
-                let rest = &whole[head.bytes().len()..];
-                self.receive_request(now, key, by, head, rest);
+                self.receive_request(now, key, by, head);
             }
             Ok(None) => {
                 if kept.is_empty() {
                     kept.extend_from_slice(bytes);
                 }
-                self.hub.sessions[key as usize].state = State::Head { by, scanner, held: kept };
+                self.hub.sessions[key as usize].state = State::Head {
+                    by,
+                    scanner,
+                    held: kept,
+                };
                 self.hub.account(key);
             }
             Err(error) => self.hub.refuse_head(now, key, error),
         }
     }
 
-    fn receive_request(&mut self, now: Now, key: u32, by: Instant, head: Head<'_>, rest: &[u8]) {
+    fn receive_request(&mut self, now: Now, key: u32, by: Instant, head: Head<'_>) {
         let request = match Request::parse(head) {
             Ok(request) => request,
             Err(error) => return self.hub.refuse_head(now, key, error),
         };
         match (request.path, request.method) {
-            ("/ws", "GET") => self.receive_upgrade(now, key, &request, rest),
-            ("/login", "POST") => self.receive_login(now, key, by, &request, rest),
+            ("/ws", "GET") => self.receive_upgrade(now, key, &request),
+            ("/login", "POST") => self.receive_login(now, key, by, &request),
             ("/health", "GET") => self.hub.answer_health(now, key),
             ("/ws" | "/health", _) => self.hub.refuse_method(now, key, "GET"),
             ("/login", _) => self.hub.refuse_method(now, key, "POST"),
@@ -67,26 +70,32 @@ impl Server {
     }
 
     /// `GET /ws` (RFC 6455 §4.2).
-    fn receive_upgrade(&mut self, now: Now, key: u32, request: &Request<'_>, rest: &[u8]) {
+    fn receive_upgrade(&mut self, now: Now, key: u32, request: &Request<'_>) {
         let origins = Origins::OwnAnd(&self.hub.config.origins);
-        let upgrade = match Upgrade::check(request, rest, origins) {
+        let upgrade = match Upgrade::check(request, origins) {
             Ok(upgrade) => upgrade,
             Err(rejection) => {
-                return self.hub.refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
+                return self
+                    .hub
+                    .refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
             }
         };
         let Some(token) = upgrade.token else {
             return match self.hub.config.require_handshake_token {
                 true => {
                     let rejection = Rejection::NoToken;
-                    self.hub.refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
+                    self.hub
+                        .refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
                 }
                 false => self.hub.open(now, key, &upgrade),
             };
         };
         self.hub.refresh_users(now);
         let mut directory = Directory::new(&mut self.hub, key);
-        match self.gate.admit_token(token.text, None, &mut directory, now.unix) {
+        match self
+            .gate
+            .admit_token(token.text, None, &mut directory, now.unix)
+        {
             Ok(pass) => {
                 let standing = directory.answered;
                 self.hub.open(now, key, &upgrade);
@@ -102,14 +111,7 @@ impl Server {
     }
 
     /// The head of a `POST /login`.
-    fn receive_login(
-        &mut self,
-        now: Now,
-        key: u32,
-        by: Instant,
-        request: &Request<'_>,
-        rest: &[u8],
-    ) {
+    fn receive_login(&mut self, now: Now, key: u32, by: Instant, request: &Request<'_>) {
         let status = match request.content_length {
             _ if request.has_transfer_encoding => Err(Status::BadRequest),
             _ if request.has_expectation => Err(Status::ExpectationFailed),
@@ -123,12 +125,17 @@ impl Server {
         match (status, origin) {
             (Err(status), _) => self.hub.refuse_plainly(now, key, status),
             (_, Err(rejection)) => {
-                self.hub.refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
+                self.hub
+                    .refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
             }
             (Ok(bytes), Ok(())) => {
-                let state = State::Body { by, held: Vec::new(), bytes };
+                let state = State::Body {
+                    by,
+                    held: Vec::new(),
+                    bytes,
+                };
                 self.hub.sessions[key as usize].state = state;
-                self.receive_body(now, key, rest);
+                self.receive_body(now, key, request.behind_head);
             }
         }
     }
@@ -184,7 +191,10 @@ impl Hub {
         let (status, body) = match (self.stopping, self.users.is_available()) {
             (false, true) => (Status::Ok, "ok\n"),
             (true, _) => (Status::ServiceUnavailable, "stopping\n"),
-            (false, false) => (Status::ServiceUnavailable, "the user store does not answer\n"),
+            (false, false) => (
+                Status::ServiceUnavailable,
+                "the user store does not answer\n",
+            ),
         };
         self.respond(now, key, status, &[], TEXT, body.as_bytes());
         self.report(key, What::Closed(Cause::Done), None);
@@ -200,7 +210,12 @@ impl Hub {
                 self.respond(now, key, Status::Ok, &[], JSON, &body);
             }
             Err(fault) => {
-                answer::fault(&mut body, fault.code(), &fault.to_string(), fault.retry_after());
+                answer::fault(
+                    &mut body,
+                    fault.code(),
+                    &fault.to_string(),
+                    fault.retry_after(),
+                );
                 body.push(b'\n');
                 let status = status_of(fault);
                 let wait = fault.retry_after().map(answer::whole_seconds);
@@ -228,13 +243,7 @@ impl Hub {
     }
 
     /// Answers a request that leads nowhere.
-    fn refuse_request(
-        &mut self,
-        now: Now,
-        key: u32,
-        status: Status,
-        fields: &[ResponseField<'_>],
-    ) {
+    fn refuse_request(&mut self, now: Now, key: u32, status: Status, fields: &[ResponseField<'_>]) {
         let cause = Cause::Request(status);
         self.refuse_with(now, key, cause, |out| {
             response::write_line(out, status, fields, &cause.reason());
@@ -281,7 +290,13 @@ impl Hub {
     ) {
         let session = &mut self.sessions[key as usize];
         session.outbox.push(&mut self.spare, now.monotonic, |out| {
-            Response { status, fields, content_type, body }.write(out);
+            Response {
+                status,
+                fields,
+                content_type,
+                body,
+            }
+            .write(out);
         });
         self.finish(now, key);
     }

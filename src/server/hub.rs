@@ -104,7 +104,11 @@ impl Hub {
             peer_finished: false,
             outbox: Outbox::default(),
             held_bytes: 0,
-            state: State::Head { by, scanner: HeadScanner::default(), held: Vec::new() },
+            state: State::Head {
+                by,
+                scanner: HeadScanner::default(),
+                held: Vec::new(),
+            },
         }) as u32;
         self.deadlines.schedule(key, by);
         self.id(key)
@@ -117,7 +121,10 @@ impl Hub {
         for key in keys {
             match self.sessions[key as usize].state {
                 State::Open(_) => {
-                    let close = (CloseCode::GOING_AWAY, "the server is stopping; come back later");
+                    let close = (
+                        CloseCode::GOING_AWAY,
+                        "the server is stopping; come back later",
+                    );
                     self.close(now, key, Cause::ShuttingDown, Some(close));
                 }
                 State::Head { .. } | State::Body { .. } | State::Answering => {
@@ -136,7 +143,10 @@ impl Hub {
     }
 
     pub(super) fn id(&self, key: u32) -> ConnectionId {
-        ConnectionId { slot: key, serial: self.sessions[key as usize].serial }
+        ConnectionId {
+            slot: key,
+            serial: self.sessions[key as usize].serial,
+        }
     }
 
     pub(super) fn open_mut(&mut self, key: u32) -> Option<&mut Open> {
@@ -191,7 +201,13 @@ impl Hub {
     }
 
     /// Ends the connection in peace, with a Close.
-    pub(super) fn close(&mut self, now: Now, key: u32, cause: Cause, close: Option<(CloseCode, &str)>) {
+    pub(super) fn close(
+        &mut self,
+        now: Now,
+        key: u32,
+        cause: Cause,
+        close: Option<(CloseCode, &str)>,
+    ) {
         self.report(key, What::Closed(cause), None);
         let session = &mut self.sessions[key as usize];
         session.outbox.push(&mut self.spare, now.monotonic, |out| {
@@ -212,7 +228,10 @@ impl Hub {
     pub(super) fn finish(&mut self, now: Now, key: u32) {
         self.presence.leave(key);
         let linger_by = now.monotonic + self.config.linger;
-        self.sessions[key as usize].state = State::Finishing { linger_by, fin_sent: false };
+        self.sessions[key as usize].state = State::Finishing {
+            linger_by,
+            fin_sent: false,
+        };
         self.account(key);
         self.queue_flush(key);
         self.deadlines.schedule(key, linger_by);
@@ -221,7 +240,9 @@ impl Hub {
     /// Every byte of a finishing session has left: our FIN follows, and the wait for the peer's.
     pub(super) fn flushed(&mut self, key: u32) {
         let session = &mut self.sessions[key as usize];
-        let State::Finishing { fin_sent, .. } = &mut session.state else { return };
+        let State::Finishing { fin_sent, .. } = &mut session.state else {
+            return;
+        };
         if *fin_sent {
             return;
         }
@@ -284,7 +305,10 @@ impl Hub {
             what,
             connection: self.id(key),
             peer: session.peer,
-            user: self.presence.person(key).map(|person| Rc::clone(&person.id)),
+            user: self
+                .presence
+                .person(key)
+                .map(|person| Rc::clone(&person.id)),
             event: event.map(report::cut),
         });
     }
@@ -298,21 +322,31 @@ impl Hub {
 
     fn next_deadline(&self, now: Now, key: u32) -> Option<Instant> {
         let session = &self.sessions[key as usize];
-        let write_by = session.outbox.stalled_since().map(|since| since + self.config.write_timeout);
+        let write_by = session
+            .outbox
+            .stalled_since()
+            .map(|since| since + self.config.write_timeout);
         match &session.state {
             State::Head { by, .. } | State::Body { by, .. } => Some(*by),
             State::Finishing { linger_by, .. } => Some(*linger_by),
             State::Answering | State::Gone => write_by,
             State::Open(open) => {
-                let message_by = open.message_since.map(|since| since + self.config.message_timeout);
+                let message_by = open
+                    .message_since
+                    .map(|since| since + self.config.message_timeout);
                 let login_by = match self.presence.dates(key) {
                     Some(dates) => now.monotonic + now.until(dates.expires_at),
                     None => open.auth_by,
                 };
-                [write_by, message_by, Some(login_by), Some(self.alive_by(open))]
-                    .into_iter()
-                    .flatten()
-                    .min()
+                [
+                    write_by,
+                    message_by,
+                    Some(login_by),
+                    Some(self.alive_by(open)),
+                ]
+                .into_iter()
+                .flatten()
+                .min()
             }
         }
     }
@@ -327,7 +361,9 @@ impl Hub {
 
     /// Looks which of the session's deadlines have passed.
     pub(super) fn deadline(&mut self, now: Now, key: u32) {
-        let Some(session) = self.sessions.get(key as usize) else { return };
+        let Some(session) = self.sessions.get(key as usize) else {
+            return;
+        };
         match &session.state {
             State::Head { by, .. } | State::Body { by, .. } if *by <= now.monotonic => {
                 self.abandon(key, What::Refused(Cause::HandshakeTimeout), Ending::Close);
@@ -352,7 +388,9 @@ impl Hub {
         };
         let dates = self.presence.dates(key);
         let session = &self.sessions[key as usize];
-        let State::Open(open) = &session.state else { return };
+        let State::Open(open) = &session.state else {
+            return;
+        };
         if dates.is_some_and(|dates| dates.expires_at <= now.unix) {
             self.refuse(now, key, Cause::Expired, None, None);
         } else if dates.is_none() && open.auth_by <= now.monotonic {
@@ -404,11 +442,15 @@ impl Hub {
         let standing = self.users.standing(id);
         let connections: Vec<u32> = self.presence.connections_of(id).collect();
         for key in connections {
-            let Some(dates) = self.presence.dates(key) else { continue };
+            let Some(dates) = self.presence.dates(key) else {
+                continue;
+            };
             match gate::check_standing(standing, dates.issued_at) {
                 Err(cause) => self.refuse(now, key, Cause::Gate(cause), None, None),
                 Ok(()) => {
-                    if let (Ok(Some(standing)), Some(person)) = (standing, self.presence.person_mut(key)) {
+                    if let (Ok(Some(standing)), Some(person)) =
+                        (standing, self.presence.person_mut(key))
+                    {
                         person.standing = standing;
                     }
                 }

@@ -58,7 +58,9 @@ impl Hub {
         credentials: Credentials,
         via: Via,
     ) -> Result<(), Fault> {
-        let busy = Fault::Busy { retry_after: BUSY_RETRY_AFTER };
+        let busy = Fault::Busy {
+            retry_after: BUSY_RETRY_AFTER,
+        };
         if self.logins.len() >= HASHES_PENDING_MAX {
             return Err(busy);
         }
@@ -96,22 +98,36 @@ impl Hub {
             self.config.password_memory_kib,
         ));
         let connection = self.id(key);
-        self.logins.insert(ticket, PendingLogin { connection, via, id, expected });
+        self.logins.insert(
+            ticket,
+            PendingLogin {
+                connection,
+                via,
+                id,
+                expected,
+            },
+        );
         Ok(())
     }
 
     fn meter_login(&mut self, now: Now, key: u32, id: &str) -> Result<(), Fault> {
         let limited = |retry_after| Fault::RateLimited { retry_after };
         if let Some(address) = self.sessions[key as usize].peer.address {
-            self.logins_by_address.admit(&address, now.monotonic).map_err(limited)?;
+            self.logins_by_address
+                .admit(&address, now.monotonic)
+                .map_err(limited)?;
         }
         self.logins_by_id.admit(&id, now.monotonic).map_err(limited)
     }
 
     /// The helper thread has checked a password.
     pub(super) fn end_login(&mut self, now: Now, outcome: &HashOutcome) {
-        let Some(login) = self.logins.remove(&outcome.ticket) else { return };
-        let Some(key) = self.key(login.connection) else { return };
+        let Some(login) = self.logins.remove(&outcome.ticket) else {
+            return;
+        };
+        let Some(key) = self.key(login.connection) else {
+            return;
+        };
         if let Some(open) = self.open_mut(key) {
             open.login_pending = false;
         }
@@ -132,7 +148,11 @@ impl Hub {
     }
 
     /// The user whose password it was, if he may still come in.
-    fn confirmed(&mut self, login: &PendingLogin, matches: bool) -> Result<Option<Rc<User>>, StoreError> {
+    fn confirmed(
+        &mut self,
+        login: &PendingLogin,
+        matches: bool,
+    ) -> Result<Option<Rc<User>>, StoreError> {
         if !matches {
             return Ok(None);
         }
@@ -172,7 +192,10 @@ impl Hub {
         }
         let issued_at = issue_date(now, user);
         let expires_at = issued_at.plus(minted.expires_in_seconds);
-        let dates = Dates { issued_at, expires_at };
+        let dates = Dates {
+            issued_at,
+            expires_at,
+        };
         self.log_in(now, key, &user.id, dates, user.standing());
         self.report(key, What::LoggedIn, Some(LOGIN));
         let mut data = Vec::new();
@@ -181,7 +204,14 @@ impl Hub {
     }
 
     /// A mistake in a frame: told, and the connection lives, unless the fault ends it.
-    pub(super) fn fault(&mut self, now: Now, key: u32, id: Option<&str>, event: Option<&str>, fault: Fault) {
+    pub(super) fn fault(
+        &mut self,
+        now: Now,
+        key: u32,
+        id: Option<&str>,
+        event: Option<&str>,
+        fault: Fault,
+    ) {
         let cause = match fault {
             Fault::Unavailable => Some(Cause::Gate(gate::Cause::Unavailable)),
             Fault::OtherUser => Some(Cause::Gate(gate::Cause::Forbidden(Forbidden::OtherSubject))),

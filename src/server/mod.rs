@@ -84,7 +84,14 @@ pub struct Server {
 impl Server {
     /// A server without connections. `seed` is a secret number that keeps peers from choosing
     /// keys which collide in our tables; everything else it does follows from its inputs.
-    pub fn new(config: Config, gate: Gate, signer: Signer, users: Users, events: Events, seed: u64) -> Server {
+    pub fn new(
+        config: Config,
+        gate: Gate,
+        signer: Signer,
+        users: Users,
+        events: Events,
+        seed: u64,
+    ) -> Server {
         Server {
             gate,
             events,
@@ -107,7 +114,9 @@ impl Server {
     /// Bytes arrived. They are changed in place (unmasked), and nothing of them is kept but an
     /// unfinished head, frame or message.
     pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> Reading {
-        let Some(key) = self.hub.key(id) else { return Reading::Over };
+        let Some(key) = self.hub.key(id) else {
+            return Reading::Over;
+        };
         match self.hub.sessions[key as usize].state {
             State::Head { .. } => self.receive_head(now, key, bytes),
             State::Body { .. } => self.receive_body(now, key, bytes),
@@ -130,7 +139,8 @@ impl Server {
             State::Finishing { fin_sent: true, .. } => self.hub.release(key, Ending::Close),
             State::Finishing { .. } | State::Gone => {}
             _ => {
-                self.hub.report(key, Happening::Closed(EndCause::PeerLeft), None);
+                self.hub
+                    .report(key, Happening::Closed(EndCause::PeerLeft), None);
                 self.hub.finish(now, key);
             }
         }
@@ -139,7 +149,8 @@ impl Server {
     /// The socket failed: reset by the peer, or no longer of use.
     pub fn failed(&mut self, id: ConnectionId) {
         if let Some(key) = self.hub.key(id) {
-            self.hub.abandon(key, Happening::Closed(EndCause::PeerLeft), Ending::Close);
+            self.hub
+                .abandon(key, Happening::Closed(EndCause::PeerLeft), Ending::Close);
         }
     }
 
@@ -199,7 +210,9 @@ impl Server {
     /// A connection whose outbox is to be written now, by one vectored write.
     pub fn next_flush(&mut self) -> Option<ConnectionId> {
         while let Some(key) = self.hub.flushes.pop_front() {
-            let Some(session) = self.hub.sessions.get_mut(key as usize) else { continue };
+            let Some(session) = self.hub.sessions.get_mut(key as usize) else {
+                continue;
+            };
             session.flush_queued = false;
             if !session.outbox.is_empty() {
                 return Some(self.hub.id(key));
@@ -216,7 +229,9 @@ impl Server {
 
     /// Lends the bytes to be written next; returns how many of the slices are filled.
     pub fn gather<'a>(&'a self, id: ConnectionId, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
-        self.hub.key(id).map_or(0, |key| self.hub.sessions[key as usize].outbox.gather(slices))
+        self.hub.key(id).map_or(0, |key| {
+            self.hub.sessions[key as usize].outbox.gather(slices)
+        })
     }
 
     /// A connection whose descriptor is to be shut. After `Close` and `Reset` its id names
@@ -241,9 +256,12 @@ impl Server {
 
     /// When to call [`tick`](Server::tick) at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let review = (!self.hub.presence.members().is_empty())
-            .then_some(self.reviewed_at + REVIEW_INTERVAL);
-        [self.hub.deadlines.next(), review].into_iter().flatten().min()
+        let review =
+            (!self.hub.presence.members().is_empty()).then_some(self.reviewed_at + REVIEW_INTERVAL);
+        [self.hub.deadlines.next(), review]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Connections there are, those that are ending included.

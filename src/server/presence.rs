@@ -88,13 +88,20 @@ impl Presence {
             after,
             issued_at: dates.issued_at,
         };
-        self.members.push(Member { key, expires_at: dates.expires_at });
+        self.members.push(Member {
+            key,
+            expires_at: dates.expires_at,
+        });
     }
 
     /// A further verified token of the same person: a newer one moves the dates. O(1).
     pub(super) fn renew(&mut self, key: u32, dates: Dates) {
-        let Some(place) = self.places.get_mut(key as usize) else { return };
-        let Some(member) = self.members.get_mut(place.index as usize) else { return };
+        let Some(place) = self.places.get_mut(key as usize) else {
+            return;
+        };
+        let Some(member) = self.members.get_mut(place.index as usize) else {
+            return;
+        };
         if dates.expires_at > member.expires_at {
             member.expires_at = dates.expires_at;
             place.issued_at = dates.issued_at;
@@ -103,7 +110,9 @@ impl Presence {
 
     /// Logs the connection out, if it was in. O(log people) when it was the person's last.
     pub(super) fn leave(&mut self, key: u32) {
-        let Some(slot) = self.places.get_mut(key as usize) else { return };
+        let Some(slot) = self.places.get_mut(key as usize) else {
+            return;
+        };
         let place = std::mem::replace(slot, VACANT);
         if place.person == NONE {
             return;
@@ -146,7 +155,10 @@ impl Presence {
     pub(super) fn dates(&self, key: u32) -> Option<Dates> {
         let place = self.places.get(key as usize)?;
         let member = self.members.get(place.index as usize)?;
-        Some(Dates { issued_at: place.issued_at, expires_at: member.expires_at })
+        Some(Dates {
+            issued_at: place.issued_at,
+            expires_at: member.expires_at,
+        })
     }
 
     pub(super) fn is_online(&self, id: &str) -> bool {
@@ -155,8 +167,11 @@ impl Presence {
 
     /// The logged-in connections of the person called `id`.
     pub(super) fn members_of(&self, id: &str) -> impl Iterator<Item = Member> + '_ {
-        self.connections_of(id)
-            .filter_map(|key| self.members.get(self.places[key as usize].index as usize).copied())
+        self.connections_of(id).filter_map(|key| {
+            self.members
+                .get(self.places[key as usize].index as usize)
+                .copied()
+        })
     }
 
     /// The connections of the person called `id`.
@@ -179,7 +194,11 @@ impl Presence {
             return number;
         }
         let id: Rc<str> = Rc::from(id);
-        let number = self.people.insert(Person { id: Rc::clone(&id), standing, first: NONE });
+        let number = self.people.insert(Person {
+            id: Rc::clone(&id),
+            standing,
+            first: NONE,
+        });
         self.by_id.insert(id, number as u32);
         number as u32
     }

@@ -102,7 +102,10 @@ impl Meters {
                 chosen = index;
             }
         }
-        ways[chosen] = Entry { hash, meter: Meter::default() };
+        ways[chosen] = Entry {
+            hash,
+            meter: Meter::default(),
+        };
         &mut ways[chosen]
     }
 }
@@ -112,7 +115,10 @@ mod tests {
     use super::*;
 
     fn rate(count: u32, seconds: u64) -> Rate {
-        Rate { count, period: Duration::from_secs(seconds) }
+        Rate {
+            count,
+            period: Duration::from_secs(seconds),
+        }
     }
 
     fn at(millis: u64) -> Instant {
@@ -124,12 +130,20 @@ mod tests {
         let allowance = Allowance::new(rate(100, 1), 200);
         let mut meter = Meter::default();
         for _ in 0..200 {
-            allowance.admit(&mut meter, at(1_000)).expect("within the burst");
+            allowance
+                .admit(&mut meter, at(1_000))
+                .expect("within the burst");
         }
-        let wait = allowance.admit(&mut meter, at(1_000)).expect_err("past the burst");
+        let wait = allowance
+            .admit(&mut meter, at(1_000))
+            .expect_err("past the burst");
         assert_eq!(wait, Duration::from_millis(10));
-        allowance.admit(&mut meter, at(1_010)).expect("one more after its interval");
-        allowance.admit(&mut meter, at(1_010)).expect_err("but not two");
+        allowance
+            .admit(&mut meter, at(1_010))
+            .expect("one more after its interval");
+        allowance
+            .admit(&mut meter, at(1_010))
+            .expect_err("but not two");
     }
 
     #[test]
@@ -162,6 +176,8 @@ mod tests {
         for stranger in 0..20_000 {
             let _ = meters.admit(&stranger, at(2));
         }
-        meters.admit(&"mallory", at(2)).expect_err("still throttled");
+        meters
+            .admit(&"mallory", at(2))
+            .expect_err("still throttled");
     }
 }

@@ -67,9 +67,17 @@ pub(super) struct Session {
 #[derive(Debug)]
 pub(super) enum State {
     /// The request's head is on its way.
-    Head { by: Instant, scanner: HeadScanner, held: Vec<u8> },
+    Head {
+        by: Instant,
+        scanner: HeadScanner,
+        held: Vec<u8>,
+    },
     /// The body of a `POST /login` is.
-    Body { by: Instant, held: Vec<u8>, bytes: usize },
+    Body {
+        by: Instant,
+        held: Vec<u8>,
+        bytes: usize,
+    },
     /// Its password is being checked.
     Answering,
     /// The WebSocket is open.

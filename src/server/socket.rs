@@ -21,7 +21,9 @@ impl Server {
     /// Work is bounded by the bytes, and by the rate: a frame too many ends the connection.
     pub(super) fn receive_frames(&mut self, now: Now, key: u32, mut bytes: &mut [u8]) {
         self.hub.refresh_users(now);
-        let Some(open) = self.hub.open_mut(key) else { return };
+        let Some(open) = self.hub.open_mut(key) else {
+            return;
+        };
         open.heard_at = now.monotonic;
         open.asked_at = None;
         let mut endpoint = mem::take(&mut open.endpoint);
@@ -31,7 +33,8 @@ impl Server {
                 Ok(Some(event)) => self.receive_event(now, key, event),
                 Ok(None) => break,
                 Err(violation) => {
-                    self.hub.refuse(now, key, Cause::Wire(violation), None, None);
+                    self.hub
+                        .refuse(now, key, Cause::Wire(violation), None, None);
                 }
             }
             // After a failure, and after a Close, nothing that arrived is read.
@@ -55,7 +58,9 @@ impl Server {
         match event {
             Event::Text(text) => self.receive_text(now, key, &text),
             // RFC 6455 §5.5.3: a Pong carries what its Ping did.
-            Event::Ping(payload) => self.hub.push(now, key, |out| frame::write_pong(out, &payload)),
+            Event::Ping(payload) => self
+                .hub
+                .push(now, key, |out| frame::write_pong(out, &payload)),
             Event::Pong(_) | Event::Fragment => {}
             // RFC 6455 §5.5.1: a Close is answered with the code it came with.
             Event::Close(close) => {
@@ -69,28 +74,47 @@ impl Server {
 
     /// One Text message: the one place where a frame is let through the gate.
     fn receive_text(&mut self, now: Now, key: u32, text: &str) {
-        let bound = self.hub.presence.person(key).map(|person| Rc::clone(&person.id));
+        let bound = self
+            .hub
+            .presence
+            .person(key)
+            .map(|person| Rc::clone(&person.id));
         let mut directory = Directory::new(&mut self.hub, key);
-        match self.gate.admit(text, bound.as_deref(), &mut directory, now.unix) {
+        match self
+            .gate
+            .admit(text, bound.as_deref(), &mut directory, now.unix)
+        {
             Ok(Passage::Admitted(frame)) => {
                 let standing = directory.answered;
                 self.hub.admit(now, key, frame.pass(), standing);
                 let mut data = mem::take(&mut self.hub.answer_scratch);
                 data.clear();
-                let mut host = Caller { hub: &mut self.hub, now, key, frame_id: frame.id() };
+                let mut host = Caller {
+                    hub: &mut self.hub,
+                    now,
+                    key,
+                    frame_id: frame.id(),
+                };
                 let result = self.events.run(&mut host, &frame, &mut data);
-                self.hub.conclude(now, key, frame.event(), frame.id(), result, &data);
+                self.hub
+                    .conclude(now, key, frame.event(), frame.id(), result, &data);
                 self.hub.answer_scratch = data;
             }
             Ok(Passage::Login(frame)) => {
-                let mut host = Caller { hub: &mut self.hub, now, key, frame_id: frame.id() };
+                let mut host = Caller {
+                    hub: &mut self.hub,
+                    now,
+                    key,
+                    frame_id: frame.id(),
+                };
                 if let Err(fault) = self.events.run_login(&mut host, &frame) {
                     self.hub.fault(now, key, frame.id(), Some(LOGIN), fault);
                 }
             }
             Err(denial) => {
                 let cause = Cause::Gate(denial.cause);
-                self.hub.refuse(now, key, cause, denial.id, denial.event.as_deref());
+                self.hub
+                    .refuse(now, key, cause, denial.id, denial.event.as_deref());
             }
         }
     }
@@ -103,7 +127,11 @@ impl Hub {
             Some(_) => self.config.message_bytes_max,
             None => self.config.message_before_login_bytes_max,
         };
-        MessageRules { bytes_max, fragments_max: FRAGMENTS_MAX, binary: false }
+        MessageRules {
+            bytes_max,
+            fragments_max: FRAGMENTS_MAX,
+            binary: false,
+        }
     }
 
     fn count_frame(&mut self, now: Now, key: u32) -> bool {
@@ -114,14 +142,27 @@ impl Hub {
 
     /// A verified token: the first logs the connection in, a newer one moves its expiry.
     pub(super) fn admit(&mut self, now: Now, key: u32, pass: &Pass<'_>, standing: Standing) {
-        let dates = Dates { issued_at: pass.issued_at(), expires_at: pass.expires_at() };
+        let dates = Dates {
+            issued_at: pass.issued_at(),
+            expires_at: pass.expires_at(),
+        };
         self.log_in(now, key, pass.subject(), dates, standing);
     }
 
     /// The connection is logged in for as long as its token would be admitted.
-    pub(super) fn log_in(&mut self, now: Now, key: u32, id: &str, dates: Dates, standing: Standing) {
+    pub(super) fn log_in(
+        &mut self,
+        now: Now,
+        key: u32,
+        id: &str,
+        dates: Dates,
+        standing: Standing,
+    ) {
         let expires_at = dates.expires_at.plus(self.leeway_seconds);
-        let dates = Dates { expires_at, ..dates };
+        let dates = Dates {
+            expires_at,
+            ..dates
+        };
         match self.presence.person(key) {
             Some(_) => self.presence.renew(key, dates),
             None => {
@@ -158,7 +199,14 @@ impl Hub {
         }
     }
 
-    pub(super) fn answer(&mut self, now: Now, key: u32, event: &str, id: Option<&str>, data: &[u8]) {
+    pub(super) fn answer(
+        &mut self,
+        now: Now,
+        key: u32,
+        event: &str,
+        id: Option<&str>,
+        data: &[u8],
+    ) {
         self.push(now, key, |out| {
             frame::write_with(out, Opcode::Text, |out| answer::event(out, event, id, data));
         });
@@ -167,7 +215,9 @@ impl Hub {
     pub(super) fn answer_fault(&mut self, now: Now, key: u32, id: Option<&str>, fault: Fault) {
         let (reason, wait) = (fault.to_string(), fault.retry_after());
         self.push(now, key, |out| {
-            frame::write_with(out, Opcode::Text, |out| answer::error(out, id, fault.code(), &reason, wait));
+            frame::write_with(out, Opcode::Text, |out| {
+                answer::error(out, id, fault.code(), &reason, wait)
+            });
         });
     }
 }

@@ -23,7 +23,9 @@ pub struct Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -38,16 +40,23 @@ impl Credentials {
         json::members::<JsonError>(text, |name, value| {
             match name {
                 "id" => id = value.string(),
-                "password" => password = value.string().map(|text| Zeroizing::new(text.into_owned())),
+                "password" => {
+                    password = value.string().map(|text| Zeroizing::new(text.into_owned()))
+                }
                 _ => {}
             }
             Ok(())
         })
         .map_err(|_| EXPECTED)?;
-        let id = id.filter(|id| id.len() <= SUBJECT_BYTES_MAX).ok_or(EXPECTED)?;
+        let id = id
+            .filter(|id| id.len() <= SUBJECT_BYTES_MAX)
+            .ok_or(EXPECTED)?;
         let password = password.ok_or(EXPECTED)?;
         password::check(&password).map_err(|_| PASSWORD)?;
-        Ok(Credentials { id: id.into(), password })
+        Ok(Credentials {
+            id: id.into(),
+            password,
+        })
     }
 }
 

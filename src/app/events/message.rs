@@ -9,7 +9,9 @@ pub(in crate::app) fn handle(
     frame: &Admitted<'_>,
     answer: &mut Vec<u8>,
 ) -> Result<Outcome, Fault> {
-    let data = frame.data().ok_or(Fault::BadData("a message needs `data`, any JSON"))?;
+    let data = frame
+        .data()
+        .ok_or(Fault::BadData("a message needs `data`, any JSON"))?;
     let audience = frame.to().map_or(Audience::Everyone, Audience::User);
     let delivered = host.send(audience, &mut |out| write(out, frame, data));
     if frame.id().is_none() {
