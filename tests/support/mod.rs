@@ -39,7 +39,10 @@ impl Home {
         let line = [b"LOCAL_JWT_SECRET=".as_slice(), &secret.stdout].concat();
         fs::write(home.path.join(".env"), line).expect("a file can be written");
         for user in users {
-            let added = home.run_with(&["user", "add", user, "--password-stdin"], &password_of(user));
+            let added = home.run_with(
+                &["user", "add", user, "--password-stdin"],
+                &password_of(user),
+            );
             assert!(added.status.success(), "{}", text(&added.stderr));
         }
         home
@@ -117,7 +120,11 @@ impl Server {
             .expect("the program starts");
         let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
         let (sender, log) = channel();
-        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        thread::spawn(move || {
+            lines
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
         let mut server = Server {
             child,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -137,7 +144,10 @@ impl Server {
         loop {
             let left = by.saturating_duration_since(Instant::now());
             let line = self.log.recv_timeout(left).unwrap_or_else(|_| {
-                panic!("no line with {needle:?} in the log:\n{}", self.seen.join("\n"))
+                panic!(
+                    "no line with {needle:?} in the log:\n{}",
+                    self.seen.join("\n")
+                )
             });
             self.seen.push(line.clone());
             if line.contains(needle) {
@@ -174,10 +184,16 @@ impl Server {
     /// Sends a request over a connection of its own; returns all that comes back.
     pub fn request(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(self.address).expect("the server listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
-        stream.write_all(request.as_bytes()).expect("the server reads");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a time-out can be set");
+        stream
+            .write_all(request.as_bytes())
+            .expect("the server reads");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the server ends the connection");
+        stream
+            .read_to_string(&mut answer)
+            .expect("the server ends the connection");
         answer
     }
 }
