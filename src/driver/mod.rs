@@ -423,6 +423,9 @@ impl Driver {
     }
 
     fn log_reports(&mut self) {
+        if let Some(fault) = self.server.next_store_fault() {
+            log::error!("no user can be confirmed: {fault}");
+        }
         while let Some(report) = self.server.next_report() {
             log::log!(level_of(report.what), "{}", Line(&report));
         }
@@ -434,7 +437,6 @@ fn level_of(what: What) -> log::Level {
         What::Refused(_) | What::LoginFailed => log::Level::Warn,
         What::LoggedIn => log::Level::Info,
         What::Closed(_) => log::Level::Debug,
-        What::StoreFailed => log::Level::Error,
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Caller<'a> {
 
 impl Host for Caller<'_> {
     fn user(&mut self, id: &str) -> Result<Option<Rc<User>>, StoreError> {
-        self.hub.users.user(id)
+        self.hub.user(id)
     }
 
     fn is_online(&self, id: &str) -> bool {
@@ -32,7 +32,7 @@ impl Host for Caller<'_> {
     }
 
     fn mint(&mut self, id: &str) -> Result<Minted, Fault> {
-        let user = self.hub.users.user(id)?.ok_or(Fault::NotFound)?;
+        let user = self.hub.user(id)?.ok_or(Fault::NotFound)?;
         self.hub.mint(self.now, &user)
     }
 
@@ -90,7 +90,7 @@ impl gate::Directory for Directory<'_> {
             .filter(|person| *person.id == *subject);
         let standing = match known {
             Some(person) => Some(person.standing),
-            None => self.hub.users.standing(subject)?,
+            None => self.hub.standing(subject)?,
         };
         self.answered = standing.unwrap_or_default();
         Ok(standing)

@@ -8,9 +8,9 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::app::password::HashJob;
-use crate::app::users::Users;
+use crate::app::users::{StoreError, User, Users};
 use crate::config::Config;
-use crate::gate::{self, Signer};
+use crate::gate::{self, Signer, Standing, Unavailable};
 use crate::limits::LINGERING_MAX;
 use crate::time::{Instant, Now};
 use crate::wire::frame::{self, Opcode};
@@ -52,6 +52,8 @@ pub(super) struct Hub {
     pub(super) lingering: usize,
     /// Bytes held for peers: what their sessions hold, and each shared frame once.
     pub(super) held_bytes: usize,
+    /// How the store failed, until the log has been told.
+    pub(super) store_fault: Option<StoreError>,
     /// True once the server is to stop.
     pub(super) stopping: bool,
     /// `LEEWAY`, in seconds: a connection lives as long as its token would be admitted.
@@ -84,6 +86,7 @@ impl Hub {
             logins_by_id: Meters::new(logins, seed.rotate_left(32)),
             lingering: 0,
             held_bytes: 0,
+            store_fault: None,
             stopping: false,
             leeway_seconds: config.leeway.as_secs(),
             answer_scratch: Vec::new(),
@@ -423,10 +426,30 @@ impl Hub {
     /// and closes the connections of those who may no longer be here. O(people) after a change,
     /// else O(1).
     pub(super) fn refresh_users(&mut self, now: Now) {
-        let epoch = self.users.epoch();
-        self.users.refresh(now.monotonic);
-        if self.users.epoch() != epoch {
-            self.review_everybody(now);
+        match self.users.refresh(now.monotonic) {
+            Ok(false) => {}
+            Ok(true) => self.review_everybody(now),
+            Err(fault) => {
+                self.store_fault = Some(fault);
+                self.review_everybody(now);
+            }
+        }
+    }
+
+    /// The user called `id`; a failure is kept for the log.
+    pub(super) fn user(&mut self, id: &str) -> Result<Option<Rc<User>>, StoreError> {
+        let user = self.users.user(id);
+        if let Err(fault) = &user {
+            self.store_fault = Some(fault.clone());
+        }
+        user
+    }
+
+    /// How the user called `id` stands.
+    pub(super) fn standing(&mut self, id: &str) -> Result<Option<Standing>, Unavailable> {
+        match self.user(id) {
+            Ok(user) => Ok(user.map(|user| standing_of(&user))),
+            Err(_) => Err(Unavailable),
         }
     }
 
@@ -439,7 +462,7 @@ impl Hub {
 
     /// Reads the user again, and closes every connection of his that would not be let in now.
     fn review(&mut self, now: Now, id: &str) {
-        let standing = self.users.standing(id);
+        let standing = self.standing(id);
         let connections: Vec<u32> = self.presence.connections_of(id).collect();
         for key in connections {
             let Some(dates) = self.presence.dates(key) else {
@@ -457,4 +480,8 @@ impl Hub {
             }
         }
     }
+}
+
+pub(super) fn standing_of(user: &User) -> Standing {
+    Standing { disabled: user.disabled, tokens_valid_from: user.tokens_valid_from }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::app::password::{HashJob, HashOutcome};
+use crate::app::password::{HashJob, HashOutcome, PasswordHash};
 use crate::app::users::{StoreError, User};
 use crate::app::{Credentials, Fault, write_session};
 use crate::gate::{self, Forbidden, LOGIN, Minted};
@@ -12,7 +12,7 @@ use crate::time::Now;
 
 use super::cause::Cause;
 use super::host::issue_date;
-use super::hub::Hub;
+use super::hub::{Hub, standing_of};
 use super::presence::Dates;
 use super::report::What;
 use super::session::{ConnectionId, State};
@@ -28,7 +28,7 @@ pub(super) struct PendingLogin {
     id: Box<str>,
     /// What the password is checked against: a user whose hash has changed meanwhile is not
     /// logged in by the old one.
-    expected: Option<Box<str>>,
+    expected: Option<PasswordHash>,
 }
 
 /// How a login came in, and so how it is answered.
@@ -87,16 +87,16 @@ impl Hub {
         self.meter_login(now, key, &credentials.id)?;
         let Credentials { id, password } = credentials;
         // A user who is unknown, disabled or has no password costs the time of a wrong one.
-        let expected = self.users.user(&id)?.filter(|user| !user.disabled);
-        let expected = expected.and_then(|user| user.password_hash.clone());
+        let user = self.user(&id)?;
+        let expected = user.and_then(|user| user.login_hash().cloned());
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.jobs.push_back(HashJob::new(
+        self.jobs.push_back(HashJob {
             ticket,
             password,
-            expected.as_deref(),
-            self.config.password_memory_kib,
-        ));
+            expected: expected.clone(),
+            memory_kib: self.config.password_memory_kib,
+        });
         let connection = self.id(key);
         self.logins.insert(
             ticket,
@@ -156,8 +156,8 @@ impl Hub {
         if !matches {
             return Ok(None);
         }
-        let user = self.users.user(&login.id)?;
-        Ok(user.filter(|user| !user.disabled && user.password_hash == login.expected))
+        let user = self.user(&login.id)?;
+        Ok(user.filter(|user| user.login_hash() == login.expected.as_ref()))
     }
 
     fn answer_login(
@@ -196,7 +196,7 @@ impl Hub {
             issued_at,
             expires_at,
         };
-        self.log_in(now, key, &user.id, dates, user.standing());
+        self.log_in(now, key, &user.id, dates, standing_of(user));
         self.report(key, What::LoggedIn, Some(LOGIN));
         let mut data = Vec::new();
         write_session(&mut data, minted);

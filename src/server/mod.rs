@@ -24,12 +24,15 @@ mod report;
 mod session;
 mod socket;
 
+#[cfg(test)]
+mod tests;
+
 use std::io::IoSlice;
 use std::time::Duration;
 
 use crate::app::Events;
 use crate::app::password::{HashJob, HashOutcome};
-use crate::app::users::Users;
+use crate::app::users::{StoreError, Users};
 use crate::config::Config;
 use crate::gate::{Gate, Signer};
 use crate::time::{Instant, Now};
@@ -252,6 +255,11 @@ impl Server {
     /// Something for the log.
     pub fn next_report(&mut self) -> Option<Report> {
         self.hub.reports.pop_front()
+    }
+
+    /// How the user store failed since this was last asked.
+    pub fn next_store_fault(&mut self) -> Option<StoreError> {
+        self.hub.store_fault.take()
     }
 
     /// When to call [`tick`](Server::tick) at the latest.

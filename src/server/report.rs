@@ -35,8 +35,6 @@ pub enum What {
     Refused(Cause),
     /// The connection ended in peace.
     Closed(Cause),
-    /// The store failed to answer.
-    StoreFailed,
 }
 
 impl fmt::Display for What {
@@ -46,7 +44,6 @@ impl fmt::Display for What {
             What::LoginFailed => "login failed",
             What::Refused(_) => "refused",
             What::Closed(_) => "closed",
-            What::StoreFailed => "user store failed",
         })
     }
 }

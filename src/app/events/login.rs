@@ -5,7 +5,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::app::{Fault, Host, Outcome, password, push_integer};
+use crate::app::password::check_password;
+use crate::app::{Fault, Host, Outcome, push_integer};
 use crate::gate::json::{self, JsonError};
 use crate::gate::{LoginFrame, Minted};
 use crate::limits::SUBJECT_BYTES_MAX;
@@ -52,7 +53,7 @@ impl Credentials {
             .filter(|id| id.len() <= SUBJECT_BYTES_MAX)
             .ok_or(EXPECTED)?;
         let password = password.ok_or(EXPECTED)?;
-        password::check(&password).map_err(|_| PASSWORD)?;
+        check_password(&password).map_err(|_| PASSWORD)?;
         Ok(Credentials {
             id: id.into(),
             password,

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use crate::app::users::User;
+use crate::app::users::{User, UserStore};
 use crate::limits::HASHES_PENDING_MAX;
 use crate::server::ConnectionId;
 use crate::time::UnixSeconds;
@@ -59,8 +59,8 @@ fn the_third_wrong_password_closes_the_connection() {
 #[test]
 fn users_who_may_not_log_in_are_told_no_more_than_a_wrong_password() {
     let mut world = World::new();
-    world.users.put(User { disabled: true, ..user("alice") });
-    world.users.put(User { password_hash: None, ..user("bob") });
+    world.put(&User { disabled: true, ..user("alice") });
+    world.put(&User { password_hash: None, ..user("bob") });
     world.wait(Duration::from_millis(100));
     for (name, password) in [("alice", "alice's password"), ("bob", "bob's password"), ("nobody", "x")] {
         let id = world.stranger();
@@ -76,7 +76,7 @@ fn a_user_disabled_while_his_password_is_checked_is_not_let_in() {
     let mut world = World::new();
     let id = world.stranger();
     login(&mut world, id, "alice", "alice's password");
-    world.users.put(User { disabled: true, ..user("alice") });
+    world.put(&User { disabled: true, ..user("alice") });
     world.wait(Duration::from_millis(100));
     world.hash();
     assert_eq!(world.hear(id), [FAILED]);
@@ -210,5 +210,5 @@ fn a_login_in_the_second_of_a_logout_is_good_at_once() {
     assert_eq!(world.now.unix, START);
     world.say(again, &format!(r#"{{"token":"{token}","event":"dance"}}"#));
     assert!(world.hear(again)[0].contains("unknown_event"));
-    assert!(world.users.get("alice").and_then(|user| user.tokens_valid_from) == Some(UnixSeconds(START.0 + 1)));
+    assert!(world.users.user("alice").ok().flatten().and_then(|user| user.tokens_valid_from) == Some(UnixSeconds(START.0 + 1)));
 }

@@ -13,7 +13,7 @@ const CHECKED: Duration = Duration::from_millis(50);
 fn a_user_disabled_elsewhere_is_refused_from_the_first_frame_50_ms_later() {
     let mut world = World::new();
     let id = world.member("bob");
-    world.users.put(User { disabled: true, ..user("bob") });
+    world.put(&User { disabled: true, ..user("bob") });
     world.now.monotonic = world.now.monotonic + CHECKED;
     world.say_as(id, "bob", r#""event":"dance""#);
     let refusal = error("forbidden", "user unknown or disabled");
@@ -34,8 +34,8 @@ fn a_user_who_only_listens_is_closed_within_a_second_of_the_change() {
         let mut world = World::new();
         let (bob, bob_too, alice) = (world.member("bob"), world.member("bob"), world.member("alice"));
         match change {
-            Some(user) => world.users.put(user),
-            None => world.users.remove("bob"),
+            Some(user) => world.put(&user),
+            None => assert!(world.users.remove("bob")),
         }
         world.wait(Duration::from_secs(1));
         for id in [bob, bob_too] {
@@ -51,7 +51,7 @@ fn a_user_who_only_listens_is_closed_within_a_second_of_the_change() {
 fn a_change_that_concerns_nobody_here_closes_nobody() {
     let mut world = World::new();
     let id = world.member("bob");
-    world.users.put(user("dave"));
+    world.put(&user("dave"));
     world.wait(Duration::from_secs(2));
     assert!(world.hear(id).is_empty());
 }
@@ -60,7 +60,7 @@ fn a_change_that_concerns_nobody_here_closes_nobody() {
 fn a_revoked_user_gets_no_broadcast_once_it_is_seen() {
     let mut world = World::new();
     let (bob, alice) = (world.member("bob"), world.member("alice"));
-    world.users.remove("bob");
+    assert!(world.users.remove("bob"));
     world.now.monotonic = world.now.monotonic + CHECKED;
     world.say_as(alice, "alice", r#""event":"message","id":1,"data":1"#);
     assert!(world.hear(bob).iter().all(|line| !line.contains("message")));
@@ -71,14 +71,14 @@ fn a_revoked_user_gets_no_broadcast_once_it_is_seen() {
 fn a_store_that_fails_confirms_nobody() {
     let mut world = World::new();
     let (silent, stranger) = (world.member("alice"), world.stranger());
-    world.users.fail(true);
+    world.break_store(true);
     world.now.monotonic = world.now.monotonic + CHECKED;
     world.say_as(stranger, "bob", r#""event":"dance""#);
     let refusal = error("unavailable", "users cannot be confirmed now; try again later");
     assert_eq!(world.hear(stranger), [refusal.as_str(), "close 1013", "FIN"]);
     world.wait(Duration::from_secs(1));
     assert_eq!(world.hear(silent)[..2], [refusal.as_str(), "close 1013"]);
-    world.users.fail(false);
+    world.break_store(false);
     world.wait(Duration::from_millis(100));
     let id = world.member("alice");
     world.say_as(id, "alice", r#""event":"dance""#);

@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::app::Events;
-use crate::app::password::{HashJob, HashOutcome};
-use crate::app::users::{MemoryUsers, User, Users};
+use crate::app::password::{HashJob, HashOutcome, hash};
+use crate::app::users::{MemoryStore, StoreError, User, Users};
 use crate::config::Config;
 use crate::gate::{ClaimRules, Gate, Keys, Secret, Signer};
 use crate::server::{ConnectionId, Ending, Peer, Reading, Report, SLICES_MAX, Server, What};
@@ -20,7 +20,8 @@ pub(super) const SECRET: &str = "a secret of the tests, and long enough for it";
 
 pub(super) struct World {
     pub(super) server: Server,
-    pub(super) users: MemoryUsers,
+    /// The users, as another process sees them.
+    pub(super) users: MemoryStore,
     pub(super) now: Now,
     pub(super) reports: Vec<Report>,
     signer: Signer,
@@ -58,11 +59,11 @@ impl World {
         let keys = Keys::new(&secret, None);
         let signer = Signer::new(&keys, &rules, config.token_ttl.as_secs());
         let ours = Signer::new(&keys, &rules, config.token_ttl.as_secs());
-        let users = MemoryUsers::default();
+        let mut users = MemoryStore::new();
         for id in ["alice", "bob", "carol"] {
-            users.put(user(id));
+            users.add(&user(id));
         }
-        let held = Users::new(Box::new(users.clone()));
+        let held = Users::new(Box::new(users.connect()));
         let server = Server::new(config, Gate::new(keys, rules), signer, held, Events::builtin(), 7);
         World {
             server,
@@ -173,6 +174,19 @@ impl World {
         self.now.fraction = Duration::from_nanos(u64::from(passed.subsec_nanos()));
         self.server.tick(self.now);
         self.settle();
+    }
+
+    // Users.
+
+    /// Another process puts `user` in the place of whoever had that id.
+    pub(super) fn put(&mut self, user: &User) {
+        self.users.remove(&user.id);
+        assert!(self.users.add(user));
+    }
+
+    pub(super) fn break_store(&mut self, broken: bool) {
+        let calls = if broken { u64::MAX } else { 0 };
+        self.users.fail_next(calls, StoreError::Io);
     }
 
     // Tokens and passwords.
@@ -302,15 +316,9 @@ fn http_line(bytes: &[u8]) -> Option<(String, usize)> {
 
 /// A user whose password is `<id>'s password`.
 pub(super) fn user(id: &str) -> User {
-    let hash = crate::app::password::hash(&format!("{id}'s password"), [7; 16], 8);
-    User {
-        id: id.into(),
-        name: format!("{id} of the tests").into(),
-        password_hash: Some(hash.expect("a good password").into()),
-        created_at: UnixSeconds(1_700_000_000),
-        disabled: false,
-        tokens_valid_from: None,
-    }
+    let hash = hash(&format!("{id}'s password"), [7; 16], 8).expect("a good password");
+    let name = format!("{id} of the tests");
+    User::new(id, &name, Some(hash), UnixSeconds(1_700_000_000)).expect("a good user")
 }
 
 /// A client's frame, masked as it must be.
