@@ -353,3 +353,6 @@ pub enum Forbidden {
     /// The user is disabled.
     DisabledUser,
 }
+
+#[cfg(test)]
+mod tests;
