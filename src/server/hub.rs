@@ -483,5 +483,8 @@ impl Hub {
 }
 
 pub(super) fn standing_of(user: &User) -> Standing {
-    Standing { disabled: user.disabled, tokens_valid_from: user.tokens_valid_from }
+    Standing {
+        disabled: user.disabled,
+        tokens_valid_from: user.tokens_valid_from,
+    }
 }

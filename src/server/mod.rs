@@ -111,6 +111,7 @@ impl Server {
         if self.hub.stopping || self.hub.sessions.len() >= self.hub.config.connections_max {
             return None;
         }
+        self.wall_origin.get_or_insert(now.origin_unix_micros());
         Some(self.hub.enter(now, peer))
     }
 

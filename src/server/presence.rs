@@ -176,12 +176,10 @@ impl Presence {
 
     /// The connections of the person called `id`.
     pub(super) fn connections_of(&self, id: &str) -> impl Iterator<Item = u32> + '_ {
-        let first = self
-            .by_id
-            .get(id)
-            .map_or(NONE, |&number| self.people[number as usize].first);
-        std::iter::successors(Some(first), |&key| Some(self.places[key as usize].after))
-            .take_while(|&key| key != NONE)
+        let some = |key: u32| (key != NONE).then_some(key);
+        let number = self.by_id.get(id);
+        let first = number.and_then(|&number| some(self.people[number as usize].first));
+        std::iter::successors(first, move |&key| some(self.places[key as usize].after))
     }
 
     /// Everyone, once each.

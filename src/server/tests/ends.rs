@@ -13,8 +13,12 @@ use super::world::{START, World, error, masked, upgrade};
 fn a_frame_without_a_token_is_the_last() {
     let mut world = World::new();
     let id = world.stranger();
-    assert_eq!(world.say(id, r#"{"event":"getUser","id":1,"data":{"id":"bob"}}"#), Reading::Over);
-    let refusal = r#"{"event":"error","id":1,"data":{"code":"unauthorized","reason":"token missing"}}"#;
+    assert_eq!(
+        world.say(id, r#"{"event":"getUser","id":1,"data":{"id":"bob"}}"#),
+        Reading::Over
+    );
+    let refusal =
+        r#"{"event":"error","id":1,"data":{"code":"unauthorized","reason":"token missing"}}"#;
     assert_eq!(world.hear(id), [refusal, "close 3000", "FIN"]);
     assert_eq!(world.refusals(), ["token_missing"]);
 }
@@ -43,7 +47,10 @@ fn a_frame_with_a_wrong_signature_is_the_last_and_nothing_behind_it_is_read() {
 fn answers_before_a_failure_leave_before_it() {
     let mut world = World::new();
     let id = world.member("alice");
-    let good = format!(r#"{{"token":"{}","event":"message","data":1}}"#, world.token("alice"));
+    let good = format!(
+        r#"{{"token":"{}","event":"message","data":1}}"#,
+        world.token("alice")
+    );
     let mut bytes = masked(0x81, good.as_bytes());
     bytes.extend(masked(0x81, b"{}"));
     world.send(id, &bytes);
@@ -56,8 +63,16 @@ fn answers_before_a_failure_leave_before_it() {
 fn each_kind_of_bad_frame_has_its_close_code() {
     for (bytes, code, close) in [
         (masked(0x81, b"[1]"), Some("bad_frame"), "close 1007"),
-        (masked(0x81, br#"{"event":"a","event":"b"}"#), Some("bad_frame"), "close 1007"),
-        (masked(0x81, br#"{"event":7}"#), Some("bad_frame"), "close 1007"),
+        (
+            masked(0x81, br#"{"event":"a","event":"b"}"#),
+            Some("bad_frame"),
+            "close 1007",
+        ),
+        (
+            masked(0x81, br#"{"event":7}"#),
+            Some("bad_frame"),
+            "close 1007",
+        ),
         (masked(0x81, b"\xFF"), Some("bad_frame"), "close 1007"),
         (masked(0x82, b"x"), Some("bad_frame"), "close 1003"),
         (masked(0x81, &[b' '; 8193]), Some("too_big"), "close 1009"),
@@ -73,7 +88,9 @@ fn each_kind_of_bad_frame_has_its_close_code() {
         world.send(id, &bytes);
         let heard = world.hear(id);
         let codes = heard.iter().filter(|line| line.starts_with('{'));
-        let codes: Vec<&str> = codes.map(|line| line.split('"').nth(9).expect("a code")).collect();
+        let codes: Vec<&str> = codes
+            .map(|line| line.split('"').nth(9).expect("a code"))
+            .collect();
         assert_eq!(codes, Vec::from_iter(code), "{heard:?}");
         assert_eq!(heard[codes.len()..], [close, "FIN"]);
     }
@@ -84,13 +101,20 @@ fn a_message_of_64_fragments_passes_and_one_of_65_does_not() {
     for (count, ends) in [(FRAGMENTS_MAX, false), (FRAGMENTS_MAX + 1, true)] {
         let mut world = World::new();
         let id = world.member("alice");
-        let text = format!(r#"{{"token":"{}","event":"message","id":1,"data":1}}"#, world.token("alice"));
+        let text = format!(
+            r#"{{"token":"{}","event":"message","id":1,"data":1}}"#,
+            world.token("alice")
+        );
         world.send(id, &masked(0x01, text.as_bytes()));
         for _ in 2..count {
             world.send(id, &masked(0x00, b" "));
         }
         world.send(id, &masked(0x80, b" "));
-        assert_eq!(world.hear(id).contains(&"close 1008".to_owned()), ends, "{count}");
+        assert_eq!(
+            world.hear(id).contains(&"close 1008".to_owned()),
+            ends,
+            "{count}"
+        );
     }
 }
 
@@ -101,7 +125,14 @@ fn a_token_that_runs_out_ends_a_silent_listener() {
     world.wait(Duration::from_millis(9_900));
     assert!(world.hear(id).is_empty());
     world.wait(Duration::from_millis(200));
-    assert_eq!(world.hear(id), [error("token_expired", "token expired").as_str(), "close 3000", "FIN"]);
+    assert_eq!(
+        world.hear(id),
+        [
+            error("token_expired", "token expired").as_str(),
+            "close 3000",
+            "FIN"
+        ]
+    );
 }
 
 #[test]
@@ -122,7 +153,14 @@ fn an_expired_token_is_told_as_that() {
     let id = world.stranger();
     let old = world.token_dated("alice", UnixSeconds(START.0 - 3_600));
     world.say(id, &format!(r#"{{"token":"{old}","event":"dance"}}"#));
-    assert_eq!(world.hear(id), [error("token_expired", "token expired").as_str(), "close 3000", "FIN"]);
+    assert_eq!(
+        world.hear(id),
+        [
+            error("token_expired", "token expired").as_str(),
+            "close 3000",
+            "FIN"
+        ]
+    );
 }
 
 #[test]
@@ -131,9 +169,19 @@ fn a_clock_set_forward_ends_whom_it_makes_expire_and_set_back_revives_nobody() {
     let id = world.member("alice");
     world.set_wall_clock(UnixSeconds(START.0 + 864_000));
     world.wait(Duration::from_secs(1));
-    assert_eq!(world.hear(id), [error("token_expired", "token expired").as_str(), "close 3000", "FIN"]);
+    assert_eq!(
+        world.hear(id),
+        [
+            error("token_expired", "token expired").as_str(),
+            "close 3000",
+            "FIN"
+        ]
+    );
     world.set_wall_clock(START);
-    assert_eq!(world.say_as(id, "alice", r#""event":"dance""#), Reading::Over);
+    assert_eq!(
+        world.say_as(id, "alice", r#""event":"dance""#),
+        Reading::Over
+    );
     world.wait(Duration::from_secs(1));
     assert_eq!(world.hear(id), ["CLOSED"]);
 }
@@ -144,8 +192,17 @@ fn a_clock_set_forward_sends_no_broadcast_to_the_expired() {
     let (alice, bob) = (world.member("alice"), world.member("bob"));
     world.set_wall_clock(UnixSeconds(START.0 + 864_000));
     world.say_as(bob, "bob", r#""event":"message","id":1,"data":1"#);
-    assert!(world.hear(alice).iter().all(|line| !line.contains("message")));
-    assert!(world.hear(bob).contains(&r#"{"event":"message","id":1,"data":{"delivered":1}}"#.to_owned()));
+    assert!(
+        world
+            .hear(alice)
+            .iter()
+            .all(|line| !line.contains("message"))
+    );
+    assert!(
+        world
+            .hear(bob)
+            .contains(&r#"{"event":"message","id":1,"data":{"delivered":1}}"#.to_owned())
+    );
 }
 
 #[test]
@@ -173,7 +230,14 @@ fn a_stranger_who_shows_no_token_in_time_goes() {
     world.wait(Duration::from_millis(29_900));
     assert!(world.hear(id).iter().all(|line| line == "ping"));
     world.wait(Duration::from_millis(200));
-    assert_eq!(world.hear(id), [error("auth_timeout", "no valid token in time").as_str(), "close 3008", "FIN"]);
+    assert_eq!(
+        world.hear(id),
+        [
+            error("auth_timeout", "no valid token in time").as_str(),
+            "close 3008",
+            "FIN"
+        ]
+    );
 }
 
 #[test]
@@ -234,11 +298,19 @@ fn more_frames_than_the_rate_allows_end_the_connection() {
 #[test]
 fn a_reader_too_slow_is_closed_and_the_others_miss_nothing() {
     let mut world = World::with(|config| config.frame_rate.count = 0);
-    let (alice, slow, bob) = (world.member("alice"), world.member("carol"), world.member("bob"));
+    let (alice, slow, bob) = (
+        world.member("alice"),
+        world.member("carol"),
+        world.member("bob"),
+    );
     world.set_deaf(slow, true);
     let filler = "x".repeat(12 * 1024);
     for _ in 0..30 {
-        world.say_as(alice, "alice", &format!(r#""event":"message","data":"{filler}""#));
+        world.say_as(
+            alice,
+            "alice",
+            &format!(r#""event":"message","data":"{filler}""#),
+        );
     }
     assert_eq!(world.refusals(), ["slow_reader"]);
     assert_eq!(world.hear(bob).len(), 30);
@@ -282,7 +354,11 @@ fn the_lingering_are_few_and_the_next_is_reset_at_once() {
     for (count, id) in ids.into_iter().enumerate() {
         world.say(id, "x");
         let last = world.hear(id).pop();
-        let expected = if count < LINGERING_MAX { "FIN" } else { "RESET" };
+        let expected = if count < LINGERING_MAX {
+            "FIN"
+        } else {
+            "RESET"
+        };
         assert_eq!(last.as_deref(), Some(expected), "{count}");
     }
     world.wait(Duration::from_millis(600));
@@ -301,7 +377,9 @@ fn a_peer_that_half_closes_is_gone_at_once() {
 fn a_connection_over_the_cap_is_not_taken() {
     let mut world = World::with(|config| config.connections_max = 3);
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let ids: Vec<_> = (0..3).map(|_| world.connect_from(address).expect("room")).collect();
+    let ids: Vec<_> = (0..3)
+        .map(|_| world.connect_from(address).expect("room"))
+        .collect();
     assert_eq!(world.connect_from(address), None);
     world.finish(ids[0]);
     assert!(world.connect_from(address).is_some());

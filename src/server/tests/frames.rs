@@ -8,9 +8,16 @@ use super::world::{World, error, masked};
 fn a_stranger_who_shows_a_token_is_answered_and_stays() {
     let mut world = World::new();
     let id = world.stranger();
-    world.say_as(id, "alice", r#""event":"getUser","id":1,"data":{"id":"bob"}"#);
+    world.say_as(
+        id,
+        "alice",
+        r#""event":"getUser","id":1,"data":{"id":"bob"}"#,
+    );
     let bob = r#"{"id":"bob","name":"bob of the tests","createdAt":1700000000,"online":false}"#;
-    assert_eq!(world.hear(id), [format!(r#"{{"event":"getUser","id":1,"data":{bob}}}"#)]);
+    assert_eq!(
+        world.hear(id),
+        [format!(r#"{{"event":"getUser","id":1,"data":{bob}}}"#)]
+    );
     world.wait(Duration::from_secs(20));
     assert!(world.hear(id).is_empty());
 }
@@ -25,7 +32,11 @@ fn an_id_is_echoed_as_it_was_written() {
         (r#""id":"\u0061 b","#, r#""id":"\u0061 b","#),
         ("", ""),
     ] {
-        world.say_as(id, "alice", &format!(r#"{written}"event":"getUser","data":{{"id":"nobody"}}"#));
+        world.say_as(
+            id,
+            "alice",
+            &format!(r#"{written}"event":"getUser","data":{{"id":"nobody"}}"#),
+        );
         let expected = format!(
             r#"{{"event":"error",{echoed}"data":{{"code":"not_found","reason":"no such user"}}}}"#
         );
@@ -46,7 +57,10 @@ fn ordinary_mistakes_keep_the_connection() {
     assert_eq!(
         world.hear(id),
         [
-            error("unknown_event", "no such event; there are login, refresh, logout, getUser and message"),
+            error(
+                "unknown_event",
+                "no such event; there are login, refresh, logout, getUser and message"
+            ),
             error("bad_data", takes),
             error("bad_data", takes),
             error("bad_data", takes),
@@ -60,7 +74,11 @@ fn ordinary_mistakes_keep_the_connection() {
 fn a_message_reaches_everybody_who_is_logged_in_and_nobody_else() {
     let mut world = World::new();
     let (alice, bob, stranger) = (world.member("alice"), world.member("bob"), world.stranger());
-    world.say_as(alice, "alice", r#""event":"message","id":"x","data":{"n": [1, 2]}"#);
+    world.say_as(
+        alice,
+        "alice",
+        r#""event":"message","id":"x","data":{"n": [1, 2]}"#,
+    );
     let sent = r#"{"event":"message","from":"alice","data":{"n": [1, 2]}}"#;
     let delivered = r#"{"event":"message","id":"x","data":{"delivered":2}}"#;
     assert_eq!(world.hear(alice), [sent, delivered]);
@@ -71,14 +89,32 @@ fn a_message_reaches_everybody_who_is_logged_in_and_nobody_else() {
 #[test]
 fn a_message_to_somebody_reaches_all_his_connections_only() {
     let mut world = World::new();
-    let (alice, bob, bob_too) = (world.member("alice"), world.member("bob"), world.member("bob"));
-    world.say_as(alice, "alice", r#""event":"message","id":1,"to":"bob","data":"hi""#);
+    let (alice, bob, bob_too) = (
+        world.member("alice"),
+        world.member("bob"),
+        world.member("bob"),
+    );
+    world.say_as(
+        alice,
+        "alice",
+        r#""event":"message","id":1,"to":"bob","data":"hi""#,
+    );
     let sent = r#"{"event":"message","from":"alice","to":"bob","data":"hi"}"#;
-    assert_eq!(world.hear(alice), [r#"{"event":"message","id":1,"data":{"delivered":2}}"#]);
+    assert_eq!(
+        world.hear(alice),
+        [r#"{"event":"message","id":1,"data":{"delivered":2}}"#]
+    );
     assert_eq!(world.hear(bob), [sent]);
     assert_eq!(world.hear(bob_too), [sent]);
-    world.say_as(alice, "alice", r#""event":"message","id":2,"to":"carol","data":"hi""#);
-    assert_eq!(world.hear(alice), [r#"{"event":"message","id":2,"data":{"delivered":0}}"#]);
+    world.say_as(
+        alice,
+        "alice",
+        r#""event":"message","id":2,"to":"carol","data":"hi""#,
+    );
+    assert_eq!(
+        world.hear(alice),
+        [r#"{"event":"message","id":2,"data":{"delivered":0}}"#]
+    );
 }
 
 #[test]
@@ -86,7 +122,10 @@ fn a_message_without_an_id_is_not_answered() {
     let mut world = World::new();
     let alice = world.member("alice");
     world.say_as(alice, "alice", r#""event":"message","data":null"#);
-    assert_eq!(world.hear(alice), [r#"{"event":"message","from":"alice","data":null}"#]);
+    assert_eq!(
+        world.hear(alice),
+        [r#"{"event":"message","from":"alice","data":null}"#]
+    );
 }
 
 #[test]
@@ -133,7 +172,10 @@ fn any_cutting_of_the_input_gives_the_same_answers() {
 fn a_fragmented_message_is_one_frame_to_the_gate() {
     let mut world = World::new();
     let id = world.member("alice");
-    let text = format!(r#"{{"token":"{}","event":"message","id":1,"data":1}}"#, world.token("alice"));
+    let text = format!(
+        r#"{{"token":"{}","event":"message","id":1,"data":1}}"#,
+        world.token("alice")
+    );
     let (one, two) = text.as_bytes().split_at(50);
     world.send(id, &masked(0x01, one));
     world.send(id, &masked(0x89, b""));
@@ -168,11 +210,18 @@ fn a_message_may_be_as_long_as_the_limit_and_not_a_byte_longer() {
                 Some(user) => world.member(user),
                 None => world.stranger(),
             };
-            let head = format!(r#"{{"token":"{}","event":"message","id":1,"data":""#, world.token("alice"));
+            let head = format!(
+                r#"{{"token":"{}","event":"message","id":1,"data":""#,
+                world.token("alice")
+            );
             let filler = "x".repeat(limit + over - head.len() - 2);
             world.say(id, &format!("{head}{filler}\"}}"));
             let heard = world.hear(id);
-            assert_eq!(heard.contains(&"close 1009".to_owned()), closes, "{user:?} {over}");
+            assert_eq!(
+                heard.contains(&"close 1009".to_owned()),
+                closes,
+                "{user:?} {over}"
+            );
             assert_eq!(heard.iter().any(|line| line.contains("delivered")), !closes);
         }
     }

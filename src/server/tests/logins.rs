@@ -33,9 +33,17 @@ fn a_login_gives_a_token_and_logs_the_connection_in() {
     world.hash();
     let heard = world.hear(id);
     let token = token_in(&heard[0]);
-    assert_eq!(heard, [format!(r#"{{"event":"login","id":1,"data":{{"token":"{token}","expiresIn":3600}}}}"#)]);
+    assert_eq!(
+        heard,
+        [format!(
+            r#"{{"event":"login","id":1,"data":{{"token":"{token}","expiresIn":3600}}}}"#
+        )]
+    );
     world.say_as(bob, "bob", r#""event":"message","data":1"#);
-    assert_eq!(world.hear(id), [r#"{"event":"message","from":"bob","data":1}"#]);
+    assert_eq!(
+        world.hear(id),
+        [r#"{"event":"message","from":"bob","data":1}"#]
+    );
     world.say(id, &format!(r#"{{"token":"{token}","event":"dance"}}"#));
     assert!(world.hear(id)[0].contains("unknown_event"));
 }
@@ -59,10 +67,20 @@ fn the_third_wrong_password_closes_the_connection() {
 #[test]
 fn users_who_may_not_log_in_are_told_no_more_than_a_wrong_password() {
     let mut world = World::new();
-    world.put(&User { disabled: true, ..user("alice") });
-    world.put(&User { password_hash: None, ..user("bob") });
+    world.put(&User {
+        disabled: true,
+        ..user("alice")
+    });
+    world.put(&User {
+        password_hash: None,
+        ..user("bob")
+    });
     world.wait(Duration::from_millis(100));
-    for (name, password) in [("alice", "alice's password"), ("bob", "bob's password"), ("nobody", "x")] {
+    for (name, password) in [
+        ("alice", "alice's password"),
+        ("bob", "bob's password"),
+        ("nobody", "x"),
+    ] {
         let id = world.stranger();
         login(&mut world, id, name, password);
         assert_eq!(world.hashes_waiting(), 1, "it costs a hash all the same");
@@ -76,7 +94,10 @@ fn a_user_disabled_while_his_password_is_checked_is_not_let_in() {
     let mut world = World::new();
     let id = world.stranger();
     login(&mut world, id, "alice", "alice's password");
-    world.put(&User { disabled: true, ..user("alice") });
+    world.put(&User {
+        disabled: true,
+        ..user("alice")
+    });
     world.wait(Duration::from_millis(100));
     world.hash();
     assert_eq!(world.hear(id), [FAILED]);
@@ -98,11 +119,20 @@ fn the_queue_of_passwords_is_bounded_and_the_rest_are_told_busy() {
     for (count, id) in ids.iter().enumerate() {
         login(&mut world, *id, &format!("user{count}"), "x");
         let heard = world.hear(*id);
-        assert_eq!(heard.is_empty(), count < HASHES_PENDING_MAX, "{count}: {heard:?}");
+        assert_eq!(
+            heard.is_empty(),
+            count < HASHES_PENDING_MAX,
+            "{count}: {heard:?}"
+        );
     }
     assert_eq!(world.hashes_waiting(), HASHES_PENDING_MAX);
     world.hash();
-    login(&mut world, ids[HASHES_PENDING_MAX], "alice", "alice's password");
+    login(
+        &mut world,
+        ids[HASHES_PENDING_MAX],
+        "alice",
+        "alice's password",
+    );
     world.hash();
     assert!(world.hear(ids[HASHES_PENDING_MAX])[0].contains(r#""token":"#));
 }
@@ -131,12 +161,19 @@ fn an_address_has_ten_logins_a_minute_on_either_way_in() {
             login(&mut world, id, &format!("user{count}"), "x");
         } else {
             let body = format!(r#"{{"id":"user{count}","password":"x"}}"#);
-            let head = format!("POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
+            let head = format!(
+                "POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
             world.send(id, (head + &body).as_bytes());
         }
         world.hash();
         let heard = world.hear(id);
-        assert_eq!(heard[0].contains("rate_limited"), count == 10, "{count}: {heard:?}");
+        assert_eq!(
+            heard[0].contains("rate_limited"),
+            count == 10,
+            "{count}: {heard:?}"
+        );
     }
     let elsewhere = world.stranger();
     login(&mut world, elsewhere, "alice", "alice's password");
@@ -151,7 +188,11 @@ fn an_id_has_ten_logins_a_minute_from_wherever() {
         let id = world.stranger();
         login(&mut world, id, "alice", "x");
         world.hash();
-        assert_eq!(world.hear(id)[0].contains("rate_limited"), count == 10, "{count}");
+        assert_eq!(
+            world.hear(id)[0].contains("rate_limited"),
+            count == 10,
+            "{count}"
+        );
     }
     world.wait(Duration::from_secs(6));
     let id = world.stranger();
@@ -186,16 +227,30 @@ fn a_refresh_gives_a_token_that_is_good() {
 #[test]
 fn a_logout_voids_every_token_and_closes_the_users_other_connections() {
     let mut world = World::new();
-    let (id, other, bob) = (world.member("alice"), world.member("alice"), world.member("bob"));
+    let (id, other, bob) = (
+        world.member("alice"),
+        world.member("alice"),
+        world.member("bob"),
+    );
     let old = world.token("alice");
     world.say_as(id, "alice", r#""event":"logout","id":9"#);
-    assert_eq!(world.hear(id), [r#"{"event":"logout","id":9,"data":{}}"#, "close 1000", "FIN"]);
+    assert_eq!(
+        world.hear(id),
+        [
+            r#"{"event":"logout","id":9,"data":{}}"#,
+            "close 1000",
+            "FIN"
+        ]
+    );
     let revoked = error("token_revoked", "token revoked");
     assert_eq!(world.hear(other), [revoked.as_str(), "close 3000", "FIN"]);
     assert!(world.hear(bob).is_empty());
     let stranger = world.stranger();
     world.say(stranger, &format!(r#"{{"token":"{old}","event":"dance"}}"#));
-    assert_eq!(world.hear(stranger), [revoked.as_str(), "close 3000", "FIN"]);
+    assert_eq!(
+        world.hear(stranger),
+        [revoked.as_str(), "close 3000", "FIN"]
+    );
 }
 
 #[test]
@@ -210,5 +265,13 @@ fn a_login_in_the_second_of_a_logout_is_good_at_once() {
     assert_eq!(world.now.unix, START);
     world.say(again, &format!(r#"{{"token":"{token}","event":"dance"}}"#));
     assert!(world.hear(again)[0].contains("unknown_event"));
-    assert!(world.users.user("alice").ok().flatten().and_then(|user| user.tokens_valid_from) == Some(UnixSeconds(START.0 + 1)));
+    assert!(
+        world
+            .users
+            .user("alice")
+            .ok()
+            .flatten()
+            .and_then(|user| user.tokens_valid_from)
+            == Some(UnixSeconds(START.0 + 1))
+    );
 }

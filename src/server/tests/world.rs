@@ -64,11 +64,22 @@ impl World {
             users.add(&user(id));
         }
         let held = Users::new(Box::new(users.connect()));
-        let server = Server::new(config, Gate::new(keys, rules), signer, held, Events::builtin(), 7);
+        let server = Server::new(
+            config,
+            Gate::new(keys, rules),
+            signer,
+            held,
+            Events::builtin(),
+            7,
+        );
         World {
             server,
             users,
-            now: Now { monotonic: Instant::ORIGIN, unix: START, fraction: Duration::ZERO },
+            now: Now {
+                monotonic: Instant::ORIGIN,
+                unix: START,
+                fraction: Duration::ZERO,
+            },
             reports: Vec::new(),
             signer: ours,
             heard: BTreeMap::new(),
@@ -83,11 +94,15 @@ impl World {
     pub(super) fn connect(&mut self) -> ConnectionId {
         self.next_address += 1;
         let address = Ipv4Addr::from(0x0A00_0000 + self.next_address);
-        self.connect_from(IpAddr::V4(address)).expect("there is room")
+        self.connect_from(IpAddr::V4(address))
+            .expect("there is room")
     }
 
     pub(super) fn connect_from(&mut self, address: IpAddr) -> Option<ConnectionId> {
-        let peer = Peer { address: Some(address), port: 40_000 };
+        let peer = Peer {
+            address: Some(address),
+            port: 40_000,
+        };
         let id = self.server.accept(self.now, peer);
         if let Some(id) = id {
             self.heard.insert(id.serial, Heard::default());
@@ -112,7 +127,10 @@ impl World {
 
     pub(super) fn member_with(&mut self, token: &str) -> ConnectionId {
         let id = self.connect();
-        self.send(id, upgrade(&format!("Authorization: Bearer {token}\r\n")).as_bytes());
+        self.send(
+            id,
+            upgrade(&format!("Authorization: Bearer {token}\r\n")).as_bytes(),
+        );
         assert_eq!(self.hear(id), ["HTTP 101"]);
         id
     }
@@ -142,7 +160,10 @@ impl World {
 
     /// The peer stops reading, or begins again.
     pub(super) fn set_deaf(&mut self, id: ConnectionId, is_deaf: bool) {
-        self.heard.get_mut(&id.serial).expect("it connected").is_deaf = is_deaf;
+        self.heard
+            .get_mut(&id.serial)
+            .expect("it connected")
+            .is_deaf = is_deaf;
         self.server.writable(id);
         self.settle();
     }
@@ -196,7 +217,10 @@ impl World {
     }
 
     pub(super) fn token_dated(&self, user: &str, issued_at: UnixSeconds) -> String {
-        self.signer.mint(user, issued_at).expect("a good subject").token
+        self.signer
+            .mint(user, issued_at)
+            .expect("a good subject")
+            .token
     }
 
     /// The helper thread works off what waits.
@@ -277,7 +301,10 @@ impl Heard {
         }
         let short = usize::from(*bytes.get(1)?);
         let (len, at) = match short {
-            126 => (usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?])), 4),
+            126 => (
+                usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?])),
+                4,
+            ),
             127 => unimplemented_length(),
             _ => (short, 2),
         };
@@ -337,7 +364,12 @@ pub(super) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
         }
     }
     frame.extend(mask);
-    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame.extend(
+        payload
+            .iter()
+            .zip(mask.iter().cycle())
+            .map(|(byte, mask)| byte ^ mask),
+    );
     frame
 }
 
