@@ -348,3 +348,6 @@ pub enum Forbidden {
     /// The user is disabled.
     DisabledUser,
 }
+
+#[cfg(test)]
+mod tests;

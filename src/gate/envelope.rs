@@ -106,3 +106,131 @@ impl From<JsonError> for FrameError {
         FrameError::Json(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> FrameError {
+        match Envelope::parse(text) {
+            Ok(_) => panic!("taken: {text}"),
+            Err(error) => error,
+        }
+    }
+
+    fn id(raw: &str) -> Result<Option<String>, FrameError> {
+        let text = format!(r#"{{"event":"x","id":{raw}}}"#);
+        Envelope::parse(&text).map(|envelope| envelope.id.map(str::to_owned))
+    }
+
+    #[test]
+    fn a_full_frame_is_lent_from_its_text() {
+        let text = r#"{"token":"t","event":"message","id":1,"to":"bob","data":[ 1 ],"new":{}}"#;
+        let envelope = Envelope::parse(text).ok().unwrap();
+        assert!(matches!(envelope.token, Some(Cow::Borrowed("t"))));
+        assert!(matches!(envelope.event, Cow::Borrowed("message")));
+        assert_eq!(envelope.id, Some("1"));
+        assert!(matches!(envelope.to, Some(Cow::Borrowed("bob"))));
+        assert_eq!(envelope.data, Some("[ 1 ]"));
+    }
+
+    #[test]
+    fn all_but_the_event_may_be_missing() {
+        let envelope = Envelope::parse(r#"{"event":""}"#).ok().unwrap();
+        assert!(envelope.token.is_none() && envelope.to.is_none());
+        assert_eq!((envelope.id, envelope.data), (None, None));
+        assert_eq!(error("{}"), FrameError::Event);
+        assert_eq!(error(r#"{"data":{"event":"x"}}"#), FrameError::Event);
+    }
+
+    #[test]
+    fn data_of_null_is_data() {
+        let envelope = Envelope::parse(r#"{"event":"x","data":null}"#)
+            .ok()
+            .unwrap();
+        assert_eq!(envelope.data, Some("null"));
+    }
+
+    #[test]
+    fn a_member_of_the_wrong_type_is_refused_by_name() {
+        for value in ["null", "1", "true", "[]", "{}", r#"["x"]"#] {
+            let frame = |name: &str| format!(r#"{{"event":"x","{name}":{value}}}"#);
+            assert_eq!(error(&frame("token")), FrameError::Token, "{value}");
+            assert_eq!(error(&frame("to")), FrameError::To, "{value}");
+            assert_eq!(
+                error(&format!(r#"{{"event":{value}}}"#)),
+                FrameError::Event,
+                "{value}"
+            );
+        }
+        for value in ["null", "true", "[]", "{}", "[1]"] {
+            assert_eq!(id(value), Err(FrameError::Id), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_id_at_the_limit_is_echoed_as_written_and_a_longer_one_refused() {
+        let string = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));
+        let escaped = |count: usize| format!("\"{}\"", r"\u00e9".repeat(count));
+        let number = |digits: usize| "1".repeat(digits);
+        let good = [
+            string(0),
+            string(FRAME_ID_BYTES_MAX),
+            escaped(FRAME_ID_BYTES_MAX / 2),
+            number(FRAME_ID_BYTES_MAX),
+            "-0.5e+7".to_owned(),
+        ];
+        for raw in good {
+            assert_eq!(id(&raw), Ok(Some(raw)));
+        }
+        let bad = [
+            string(FRAME_ID_BYTES_MAX + 1),
+            escaped(FRAME_ID_BYTES_MAX / 2 + 1),
+            number(FRAME_ID_BYTES_MAX + 1),
+        ];
+        for raw in bad {
+            assert_eq!(id(&raw), Err(FrameError::Id), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_recipient_at_the_limit_is_taken_and_a_longer_or_empty_one_refused() {
+        let to = |bytes: usize| format!(r#"{{"event":"x","to":"{}"}}"#, "x".repeat(bytes));
+        assert!(Envelope::parse(&to(1)).is_ok());
+        assert!(Envelope::parse(&to(SUBJECT_BYTES_MAX)).is_ok());
+        assert_eq!(error(&to(0)), FrameError::To);
+        assert_eq!(error(&to(SUBJECT_BYTES_MAX + 1)), FrameError::To);
+    }
+
+    #[test]
+    fn a_frame_that_is_no_strict_object_is_refused() {
+        let rows = [
+            ("", JsonError::Syntax),
+            ("hello", JsonError::Syntax),
+            (r#"["t","x"]"#, JsonError::NotAnObject),
+            (r#"{"event":"x"} {"event":"y"}"#, JsonError::Syntax),
+            (r#"{"event":"x","event":"x"}"#, JsonError::RepeatedMember),
+            (
+                r#"{"event":"x","\u0065vent":"y"}"#,
+                JsonError::RepeatedMember,
+            ),
+            (r#"{"event":"x","a":1,"a":1}"#, JsonError::RepeatedMember),
+            (r#"{"event":"x","data":"\ud800"}"#, JsonError::LoneSurrogate),
+        ];
+        for (text, wanted) in rows {
+            assert_eq!(error(text), FrameError::Json(wanted), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_in_one_line_what_would_be_right() {
+        assert_eq!(
+            FrameError::Id.to_string(),
+            "`id` must be a number or a string of at most 64 bytes"
+        );
+        assert_eq!(
+            FrameError::Json(JsonError::NotAnObject).to_string(),
+            "the frame is JSON, but not an object"
+        );
+    }
+}

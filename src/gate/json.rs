@@ -39,13 +39,16 @@ pub fn members<'a, E: From<JsonError>>(
         return Err(JsonError::LoneSurrogate.into());
     }
     let mut reader = serde_json::Deserializer::from_str(text);
+    let mut names = Names::default();
+    let mut outcome = Ok(());
     let object = Object {
         each,
-        outcome: Ok(()),
+        names: &mut names,
+        outcome: &mut outcome,
     };
-    let (names, outcome) = reader
+    reader
         .deserialize_map(object)
-        .and_then(|read| reader.end().map(|()| read))
+        .and_then(|()| reader.end())
         .map_err(JsonError::from)?;
     if names.repeat() {
         return Err(JsonError::RepeatedMember.into());
@@ -183,31 +186,31 @@ impl<'a> Value<'a> {
 }
 
 /// Reads an object, keeping what must be known at its end.
-struct Object<Each, E> {
+struct Object<'o, 'a, Each, E> {
     each: Each,
-    outcome: Result<(), E>,
+    names: &'o mut Names<'a>,
+    outcome: &'o mut Result<(), E>,
 }
 
-impl<'a, Each, E> Visitor<'a> for Object<Each, E>
+impl<'a, Each, E> Visitor<'a> for Object<'_, 'a, Each, E>
 where
     Each: FnMut(&str, Value<'a>) -> Result<(), E>,
 {
-    type Value = (Names<'a>, Result<(), E>);
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut names = Names::default();
+    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key_seed(Name)? {
             let value: &'a RawValue = map.next_value()?;
             if self.outcome.is_ok() {
-                self.outcome = (self.each)(&name, Value(value.get()));
+                *self.outcome = (self.each)(&name, Value(value.get()));
             }
-            names.push(name);
+            self.names.push(name);
         }
-        Ok((names, self.outcome))
+        Ok(())
     }
 }
 
@@ -333,3 +336,6 @@ fn code_unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     u16::from_str_radix(digits, 16).ok()
 }
+
+#[cfg(test)]
+mod tests;

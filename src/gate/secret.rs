@@ -183,3 +183,118 @@ fn is_jwk(bytes: &[u8]) -> bool {
 fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> SecretError {
+        Secret::parse(text).unwrap_err()
+    }
+
+    #[test]
+    fn a_secret_of_32_bytes_is_taken_and_one_of_31_refused() {
+        assert!(Secret::parse(&"x".repeat(SECRET_BYTES_MIN)).is_ok());
+        assert!(Secret::from_bytes(&[0xff; SECRET_BYTES_MIN]).is_ok());
+        for text in ["", "secret", &"x".repeat(SECRET_BYTES_MIN - 1)] {
+            assert_eq!(error(text), SecretError::TooShort);
+        }
+        // Bytes count, not characters.
+        assert!(Secret::parse(&"é".repeat(SECRET_BYTES_MIN / 2)).is_ok());
+    }
+
+    #[test]
+    fn keys_of_other_algorithms_are_refused_however_long() {
+        let pem = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQ\n-----END PUBLIC KEY-----";
+        assert_eq!(error(pem), SecretError::Pem);
+        assert_eq!(error("-----BEGIN"), SecretError::Pem);
+        let jwk = r#"{ "kty": "oct", "k": "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ" }"#;
+        assert_eq!(error(jwk), SecretError::Jwk);
+        assert_eq!(
+            Secret::from_bytes(format!(" \n{jwk}\n").as_bytes()).unwrap_err(),
+            SecretError::Jwk
+        );
+        let not_jwk = "{a brace at the start makes no key}";
+        assert!(Secret::parse(not_jwk).is_ok());
+    }
+
+    #[test]
+    fn white_space_at_an_end_is_refused_and_within_is_not() {
+        let text = "x".repeat(SECRET_BYTES_MIN);
+        for spoiled in [
+            format!("{text}\n"),
+            format!(" {text}"),
+            format!("{text}\u{a0}"),
+        ] {
+            assert_eq!(error(&spoiled), SecretError::WhiteSpace);
+        }
+        assert!(Secret::parse(&format!("{text} {text}")).is_ok());
+    }
+
+    #[test]
+    fn a_random_secret_is_its_text_and_is_taken() {
+        let text = Secret::text_of_random([0xfb; 32]);
+        assert_eq!(text.len(), 43);
+        let secret = Secret::parse(&text).unwrap();
+        assert_eq!(&**secret.0, text.as_bytes());
+    }
+
+    #[test]
+    fn nothing_of_a_secret_is_printed() {
+        let secret = Secret::parse(&"hunter2".repeat(5)).unwrap();
+        assert_eq!(format!("{secret:?}"), "Secret(..)");
+        assert_eq!(
+            format!("{:?}", Keys::new(&secret, Some(&secret))),
+            "Keys(..)"
+        );
+    }
+
+    #[test]
+    fn the_parts_of_a_key_wipe_themselves() {
+        fn assert_wiped<T: zeroize::ZeroizeOnDrop>() {}
+        // Hmac<Sha256> is two of the one and one of the other.
+        assert_wiped::<<Sha256 as hmac::EagerHash>::Core>();
+        assert_wiped::<hmac::digest::block_api::Buffer<hmac::block_api::HmacCore<Sha256>>>();
+    }
+
+    /// RFC 4231 §4; the fifth case is a truncated tag.
+    #[test]
+    fn tags_are_those_of_rfc_4231() {
+        let counting: Vec<u8> = (1..=25).collect();
+        let rows: [(&[u8], &[u8], &str); 7] = [
+            (&[0x0b; 20], b"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+            (b"Jefe", b"what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+            (&[0xaa; 20], &[0xdd; 50], "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"),
+            (&counting, &[0xcd; 50], "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"),
+            (&[0x0c; 20], b"Test With Truncation", "a3b6167473100ee06e0c796c2955552b"),
+            (
+                &[0xaa; 131],
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+            (
+                &[0xaa; 131],
+                b"This is a test using a larger than block-size key and a larger than block-size data. \
+                  The key needs to be hashed before being used by the HMAC algorithm.",
+                "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
+            ),
+        ];
+        for (secret, message, wanted) in rows {
+            let key = Key::new(secret);
+            let tag = key.tag(message);
+            let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert!(hex.starts_with(wanted), "{hex}");
+            assert!(key.verify(message, &tag));
+            assert!(!key.verify(message, &[0; TAG_BYTES]));
+            assert!(!key.verify(&message[1..], &tag));
+        }
+    }
+
+    #[test]
+    fn a_key_of_64_bytes_is_not_hashed_and_one_of_65_is() {
+        let hashed = Key::new(&Sha256::digest([b'x'; 65]));
+        assert_eq!(Key::new(&[b'x'; 65]).tag(b"m"), hashed.tag(b"m"));
+        let hashed = Key::new(&Sha256::digest([b'x'; 64]));
+        assert_ne!(Key::new(&[b'x'; 64]).tag(b"m"), hashed.tag(b"m"));
+    }
+}

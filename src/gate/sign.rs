@@ -7,12 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::json;
 use super::secret::{Key, Keys};
-use super::token::{ClaimRules, is_subject};
+use super::token::{ClaimRules, HEADER, is_subject};
 use crate::limits::{CLAIM_SECONDS_MAX, SUBJECT_BYTES_MAX};
 use crate::time::UnixSeconds;
-
-/// `{"alg":"HS256","typ":"JWT"}` in base64url.
-const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
 
 /// Mints tokens that a [`Verifier`](super::Verifier) of the same keys and rules takes. Apart
 /// from the gate, so that a handler can mint while it holds what the gate lent it.
@@ -124,3 +121,101 @@ impl fmt::Display for SignError {
 }
 
 impl std::error::Error for SignError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::{Secret, Verifier};
+
+    const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
+
+    fn keys() -> Keys {
+        Keys::new(&Secret::from_bytes(&[b'k'; 32]).unwrap(), None)
+    }
+
+    fn signer(ttl_seconds: u64) -> Signer {
+        Signer::new(&keys(), &ClaimRules::default(), ttl_seconds)
+    }
+
+    #[test]
+    fn a_minted_token_is_verified_for_as_long_as_it_says() {
+        let minted = signer(60).mint("alice", NOW).unwrap();
+        assert_eq!(minted.expires_in_seconds, 60);
+        let mut verifier = Verifier::new(keys(), ClaimRules::default());
+        let verified = verifier.verify(&minted.token, NOW).unwrap();
+        assert_eq!(verified.subject(), "alice");
+        assert_eq!(
+            (verified.issued_at(), verified.expires_at()),
+            (NOW, NOW.plus(60))
+        );
+        assert!(verifier.verify(&minted.token, NOW.plus(59)).is_ok());
+        assert!(verifier.verify(&minted.token, NOW.plus(60)).is_err());
+    }
+
+    #[test]
+    fn a_minted_token_carries_the_issuer_and_audience_of_the_rules() {
+        let rules = ClaimRules {
+            issuer: Some("https://a.example/\"x\"".into()),
+            audience: Some("b\\é\n".into()),
+            ..ClaimRules::default()
+        };
+        let token = Signer::new(&keys(), &rules, 60)
+            .mint("a\"b\\c", NOW)
+            .unwrap()
+            .token;
+        let mut verifier = Verifier::new(keys(), rules);
+        assert_eq!(verifier.verify(&token, NOW).unwrap().subject(), "a\"b\\c");
+        let mut strict = Verifier::new(keys(), ClaimRules::default());
+        assert!(strict.verify(&token, NOW).is_err());
+    }
+
+    #[test]
+    fn a_token_dated_one_second_ahead_is_verified_at_once() {
+        let token = signer(60).mint("alice", NOW.plus(1)).unwrap().token;
+        let mut verifier = Verifier::new(keys(), ClaimRules::default());
+        assert!(verifier.verify(&token, NOW).is_ok());
+    }
+
+    #[test]
+    fn the_longest_token_we_mint_is_no_longer_than_we_take() {
+        let rules = ClaimRules::default();
+        let token = signer(60)
+            .mint(&"\"".repeat(SUBJECT_BYTES_MAX), NOW)
+            .unwrap()
+            .token;
+        assert!(Verifier::new(keys(), rules).verify(&token, NOW).is_ok());
+    }
+
+    #[test]
+    fn what_would_not_be_taken_is_not_minted() {
+        for subject in ["", "a b", "é", &"x".repeat(SUBJECT_BYTES_MAX + 1)] {
+            assert_eq!(
+                signer(60).mint(subject, NOW).unwrap_err(),
+                SignError::Subject
+            );
+        }
+        let latest = UnixSeconds(CLAIM_SECONDS_MAX - 60);
+        assert!(signer(60).mint("alice", latest).is_ok());
+        assert!(signer(60).mint("alice", UnixSeconds(1)).is_ok());
+        for (ttl, date) in [
+            (60, 0),
+            (60, latest.0 + 1),
+            (0, 1),
+            (u64::MAX, 1),
+            (60, u64::MAX),
+        ] {
+            let minted = signer(ttl).mint("alice", UnixSeconds(date));
+            assert_eq!(minted.unwrap_err(), SignError::Dates, "{ttl} {date}");
+        }
+    }
+
+    #[test]
+    fn neither_signer_nor_token_is_printed() {
+        let signer = signer(60);
+        assert_eq!(format!("{signer:?}"), "Signer(..)");
+        assert_eq!(
+            format!("{:?}", signer.mint("alice", NOW).unwrap()),
+            "Minted(..)"
+        );
+    }
+}

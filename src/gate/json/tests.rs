@@ -1,0 +1,261 @@
+use super::*;
+
+/// The members of `text` in its order, as `name=raw`.
+fn read(text: &str) -> Result<Vec<String>, JsonError> {
+    let mut read = Vec::new();
+    members::<JsonError>(text, |name, value| {
+        read.push(format!("{name}={}", value.raw()));
+        Ok(())
+    })?;
+    Ok(read)
+}
+
+fn value(raw: &str) -> Value<'_> {
+    Value(raw)
+}
+
+#[test]
+fn members_come_in_the_order_of_the_text_and_values_as_they_stand() {
+    let text = " {\"b\" : [1, 2] ,\"\\u0061\":\"x\\n\",\t\"\": -1.5e3\n}\r\n";
+    assert_eq!(read(text).unwrap(), ["b=[1, 2]", r#"a="x\n""#, "=-1.5e3"]);
+    assert_eq!(read("{}").unwrap(), [""; 0]);
+}
+
+#[test]
+fn what_is_not_one_object_is_refused() {
+    for text in ["[]", "[{}]", "1", "\"{}\"", "null", " true "] {
+        assert_eq!(read(text), Err(JsonError::NotAnObject), "{text}");
+    }
+    let rows = [
+        "",
+        " ",
+        "{",
+        "}",
+        "{}}",
+        "{}{}",
+        "{} x",
+        "{}\0",
+        "\u{feff}{}",
+        "\u{a0}{}",
+        "{,}",
+        r#"{"a"}"#,
+        r#"{"a":}"#,
+        r#"{"a":1,}"#,
+        r#"{"a":1 "b":2}"#,
+        r#"{a:1}"#,
+        r#"{1:1}"#,
+        r#"{'a':1}"#,
+        r#"{"a":01}"#,
+        r#"{"a":+1}"#,
+        r#"{"a":1.}"#,
+        r#"{"a":.5}"#,
+        r#"{"a":-}"#,
+        r#"{"a":1e}"#,
+        r#"{"a":tru}"#,
+        r#"{"a":True}"#,
+        r#"{"a":NaN}"#,
+        r#"{"a":[1,]}"#,
+        r#"{"a":[1}"#,
+        r#"{"a":[}]"#,
+        r#"{"a":"x}"#,
+        r#"{"a":"\x"}"#,
+        r#"{"a":"\u00g0"}"#,
+        r#"{"a":"\u+061"}"#,
+        r#"{"a":"\é"}"#,
+        "{\"a\":\"\n\"}",
+        "{\"a\n\":1}",
+        "{\"a\":1} // no",
+        "/**/{}",
+    ];
+    for text in rows {
+        assert_eq!(read(text), Err(JsonError::Syntax), "{text}");
+    }
+}
+
+#[test]
+fn a_member_that_comes_twice_is_refused_wherever_it_stands() {
+    let apart = |count: usize, again: &str| {
+        let names: Vec<String> = (0..count).map(|name| format!(r#""n{name}":0"#)).collect();
+        format!("{{{},\"{again}\":1}}", names.join(","))
+    };
+    for count in [1, 2, 15, 16, 17, 18, 100] {
+        for again in [
+            "n0".to_owned(),
+            format!("n{}", count - 1),
+            r"\u006e0".to_owned(),
+        ] {
+            let text = apart(count, &again);
+            assert_eq!(read(&text), Err(JsonError::RepeatedMember), "{text}");
+        }
+        assert_eq!(read(&apart(count, "other")).unwrap().len(), count + 1);
+        assert_eq!(read(&apart(count, r"\u006f")).unwrap().len(), count + 1);
+    }
+    assert_eq!(
+        read(r#"{"\u0061":1,"a":2}"#),
+        Err(JsonError::RepeatedMember)
+    );
+    assert_eq!(
+        read(r#"{"\u0061":1,"b":2,"\u0061":3}"#),
+        Err(JsonError::RepeatedMember)
+    );
+    // Each level for itself, and names are compared as they are.
+    assert!(read(r#"{"a":{"a":1},"A":2,"b":{"c":1,"c":2}}"#).is_ok());
+}
+
+#[test]
+fn nesting_at_the_limit_is_read_and_one_deeper_is_refused() {
+    let arrays = |depth: usize| {
+        let inner = depth - 1;
+        format!(r#"{{"a":{}{}}}"#, "[".repeat(inner), "]".repeat(inner))
+    };
+    let objects = |depth: usize| {
+        format!(
+            "{}{{}}{}",
+            r#"{"a":"#.repeat(depth - 1),
+            "}".repeat(depth - 1)
+        )
+    };
+    assert!(read(&arrays(JSON_DEPTH_MAX)).is_ok());
+    assert!(read(&objects(JSON_DEPTH_MAX)).is_ok());
+    assert_eq!(read(&arrays(JSON_DEPTH_MAX + 1)), Err(JsonError::TooDeep));
+    assert_eq!(read(&objects(JSON_DEPTH_MAX + 1)), Err(JsonError::TooDeep));
+    assert_eq!(read(&"{\"a\":".repeat(10_000)), Err(JsonError::TooDeep));
+}
+
+#[test]
+fn many_brackets_that_are_not_deep_are_no_depth() {
+    let wide = format!(r#"{{"a":[{}0]}}"#, "[[]],".repeat(100));
+    assert!(read(&wide).is_ok());
+    let quoted = format!(
+        r#"{{"a":"{}","b\\":"\"{}"}}"#,
+        "[".repeat(100),
+        "{".repeat(100)
+    );
+    assert!(read(&quoted).is_ok());
+}
+
+#[test]
+fn half_a_surrogate_pair_is_refused_anywhere() {
+    let rows = [
+        r#"{"a":"\ud800"}"#,
+        r#"{"a":"\uDFFF"}"#,
+        r#"{"a":"\ud800x"}"#,
+        r#"{"a":"\ud800\n"}"#,
+        r#"{"a":"\ud800\ud800"}"#,
+        r#"{"a":"\ud800\u0061"}"#,
+        r#"{"a":"\udc00\ud800"}"#,
+        r#"{"a":"\\\ud800"}"#,
+        r#"{"a":{"b":["\udead"]}}"#,
+        r#"{"\ud800":1}"#,
+        r#"{"a":{"\udc00":1}}"#,
+    ];
+    for text in rows {
+        assert_eq!(read(text), Err(JsonError::LoneSurrogate), "{text}");
+    }
+    for text in [
+        r#"{"a":"\ud83d\uDE00"}"#,
+        r#"{"a":"\\ud800"}"#,
+        r#"{"a":"\ue000\uD7FF"}"#,
+    ] {
+        assert!(read(text).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn the_first_error_of_the_caller_comes_back_unless_the_text_is_worse() {
+    #[derive(Debug, PartialEq)]
+    enum Error {
+        Json(JsonError),
+        Member(String),
+    }
+    impl From<JsonError> for Error {
+        fn from(error: JsonError) -> Error {
+            Error::Json(error)
+        }
+    }
+    let fail = |text| members(text, |name, _| Err(Error::Member(name.to_owned())));
+    assert_eq!(fail(r#"{"a":1,"b":2}"#), Err(Error::Member("a".into())));
+    assert_eq!(fail(r#"{"a":1,"b"}"#), Err(Error::Json(JsonError::Syntax)));
+    assert_eq!(
+        fail(r#"{"a":1,"a":2}"#),
+        Err(Error::Json(JsonError::RepeatedMember))
+    );
+}
+
+#[test]
+fn a_string_is_lent_where_it_has_no_escape_and_decoded_where_it_has() {
+    assert!(matches!(
+        value("\"aé😀\"").string(),
+        Some(Cow::Borrowed("aé😀"))
+    ));
+    assert!(matches!(value("\"\"").string(), Some(Cow::Borrowed(""))));
+    let decoded = value(r#""\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00""#).string();
+    assert_eq!(decoded.as_deref(), Some("\"\\/\u{8}\u{c}\n\r\té😀"));
+    for other in ["1", "null", "[]", "[\"a\"]", "{\"a\":\"b\"}"] {
+        assert_eq!(value(other).string(), None, "{other}");
+    }
+}
+
+#[test]
+fn an_integer_is_written_in_digits_alone() {
+    assert_eq!(value("0").integer(), Some(0));
+    assert_eq!(value("18446744073709551615").integer(), Some(u64::MAX));
+    for other in [
+        "18446744073709551616",
+        "-0",
+        "-1",
+        "1.0",
+        "1e0",
+        "\"1\"",
+        "null",
+        "[1]",
+    ] {
+        assert_eq!(value(other).integer(), None, "{other}");
+    }
+}
+
+#[test]
+fn each_kind_of_value_is_told() {
+    let rows = [
+        ("null", Kind::Null),
+        ("true", Kind::Boolean),
+        ("false", Kind::Boolean),
+        ("0", Kind::Number),
+        ("-1", Kind::Number),
+        ("\"\"", Kind::String),
+        ("[]", Kind::Array),
+        ("{}", Kind::Object),
+    ];
+    for (raw, kind) in rows {
+        assert_eq!(value(raw).kind(), kind);
+    }
+    assert_eq!(value("true").boolean(), Some(true));
+    assert_eq!(value("false").boolean(), Some(false));
+    assert_eq!(value("\"true\"").boolean(), None);
+}
+
+#[test]
+fn elements_are_those_of_an_array_alone() {
+    let elements = value(r#"[1, "a", [2]]"#).elements().unwrap();
+    let raw: Vec<&str> = elements.iter().map(|element| element.raw()).collect();
+    assert_eq!(raw, ["1", "\"a\"", "[2]"]);
+    assert!(value("{}").elements().is_none());
+    assert!(value("\"[]\"").elements().is_none());
+}
+
+#[test]
+fn a_pushed_string_reads_as_what_it_was() {
+    let text = "\"\\/\u{0}\u{1b}\n\u{7f}é\u{2028}\u{202e}😀";
+    let mut json = b"{\"a\":".to_vec();
+    push_string(&mut json, text);
+    json.push(b'}');
+    let json = String::from_utf8(json).unwrap();
+    assert!(json.bytes().all(|byte| byte >= 0x20));
+    let mut back = None;
+    members::<JsonError>(&json, |_, value| {
+        back = value.string();
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(back.as_deref(), Some(text));
+}
