@@ -61,7 +61,7 @@ fn assignment(line: &str) -> Result<Option<(&str, &str)>, EnvFileFault> {
     let (name, value) = line.split_once('=').ok_or(EnvFileFault::Form)?;
     let name = name.trim();
     match is_name(name) {
-        true => Ok(Some((name, unquoted(value.trim())?))),
+        true => Ok(Some((name, unquoted(value)?))),
         false => Err(EnvFileFault::Form),
     }
 }
@@ -73,14 +73,94 @@ fn is_name(text: &str) -> bool {
 }
 
 fn unquoted(value: &str) -> Result<&str, EnvFileFault> {
-    let Some(quote) = value.chars().next().filter(|first| "'\"".contains(*first)) else {
-        let comment_at = value.find(" #").unwrap_or(value.len());
-        return Ok(value[..comment_at].trim_end());
+    let opened = value.trim_start();
+    let Some(quote) = opened.chars().next().filter(|first| "'\"".contains(*first)) else {
+        return Ok(value[..comment_at(value)].trim());
     };
-    let (value, behind) = value[1..].split_once(quote).ok_or(EnvFileFault::Quote)?;
+    let (value, behind) = opened[1..].split_once(quote).ok_or(EnvFileFault::Quote)?;
     let behind = behind.trim_start();
     match behind.is_empty() || behind.starts_with('#') {
         true => Ok(value),
         false => Err(EnvFileFault::Trailing),
+    }
+}
+
+/// Where a `#` with white space in front of it stands, or the end.
+fn comment_at(value: &str) -> usize {
+    value
+        .match_indices('#')
+        .map(|(at, _)| at)
+        .find(|at| value[..*at].ends_with([' ', '\t']))
+        .unwrap_or(value.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<(String, String)>, String> {
+        let file = EnvFile {
+            path: ".env".into(),
+            text: Zeroizing::new(text.to_owned()),
+        };
+        let assignments = file.assignments().map_err(|error| error.to_string())?;
+        let pair = |each: &Assignment<'_>| (each.name.to_owned(), each.value.to_owned());
+        Ok(assignments.iter().map(pair).collect())
+    }
+
+    fn value(text: &str) -> String {
+        read(text).unwrap()[0].1.clone()
+    }
+
+    #[test]
+    fn assignments_stand_between_comments_and_blank_lines() {
+        let text = "\u{feff}# first\r\n\r\n  A=1\r\nexport B_2 = two \n\t# last\nc=";
+        let pairs = read(text).unwrap();
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(a, b)| (a.as_str(), b.as_str()))
+            .collect();
+        assert_eq!(pairs, [("A", "1"), ("B_2", "two"), ("c", "")]);
+    }
+
+    #[test]
+    fn a_value_ends_at_its_comment_or_its_quote() {
+        assert_eq!(value("A=x y#z # comment"), "x y#z");
+        assert_eq!(value("A=' x # y' # comment"), " x # y");
+        assert_eq!(value("A=\"it's = here\""), "it's = here");
+        assert_eq!(value("A=''"), "");
+        assert_eq!(value(r#"A="\n$B""#), r"\n$B");
+        assert_eq!(value("A=x'y"), "x'y");
+        assert_eq!(value("A=b=c=="), "b=c==");
+        assert_eq!(value("A=#x"), "#x");
+        assert_eq!(value("A= # comment"), "");
+        assert_eq!(value("A=x\t#c"), "x");
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_named_and_never_shown() {
+        let form = |line| format!(".env line {line}: not NAME=value, a comment or blank");
+        for wrong in [
+            "hush", "=hush", "9A=hush", "A B=hush", "export", "A-B=hush", "é=hush",
+        ] {
+            assert_eq!(read(wrong).unwrap_err(), form(1), "{wrong}");
+        }
+        assert_eq!(read("A=1\n\nhush").unwrap_err(), form(3));
+        assert_eq!(
+            read("A=\"hush\nhush\"").unwrap_err(),
+            ".env line 1: the quote is not closed on the line"
+        );
+        assert_eq!(
+            read("A='hush'hush").unwrap_err(),
+            ".env line 1: only a comment may stand behind the closing quote"
+        );
+    }
+
+    #[test]
+    fn a_name_set_twice_is_refused_with_both_lines() {
+        assert_eq!(
+            read("A=hush\nB=2\nexport A=hush").unwrap_err(),
+            ".env line 3: A is set already on line 1; keep one of them"
+        );
     }
 }

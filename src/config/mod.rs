@@ -184,3 +184,6 @@ fn unset() -> Config {
         log_rate: NONE,
     }
 }
+
+#[cfg(test)]
+mod tests;

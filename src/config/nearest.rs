@@ -25,3 +25,25 @@ fn distance(from: &str, to: &str) -> usize {
     }
     row[row.len() - 1]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_the_name_and_a_stranger_finds_none() {
+        let names = ["serve", "secret", "check", "user", "token"];
+        assert_eq!(nearest("sevre", names), Some("serve"));
+        assert_eq!(nearest("tokens", names), Some("token"));
+        assert_eq!(nearest("usr", names), Some("user"));
+        assert_eq!(nearest("frobnicate", names), None);
+        assert_eq!(nearest("", names), None);
+    }
+
+    #[test]
+    fn the_distance_counts_characters_added_left_out_and_changed() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("ä", "a"), 1);
+    }
+}

@@ -238,9 +238,12 @@ pub(super) fn show_size(bytes: u64) -> String {
 fn show(number: u64, units: &[(&str, u64)]) -> String {
     let mut largest = ("", 1);
     for (name, factor) in units {
-        if number % factor == 0 && (number > 0 || *factor == 1) {
+        if number.is_multiple_of(*factor) && (number > 0 || *factor == 1) {
             largest = (name, *factor);
         }
     }
     format!("{}{}", number / largest.1, largest.0)
 }
+
+#[cfg(test)]
+mod tests;
