@@ -2,6 +2,8 @@
 //! the program is compiled. Bounds that a person may set are in [`crate::config`], with the
 //! defaults from here.
 
+use std::time::Duration;
+
 /// A request head, from its first byte to the blank line, in bytes.
 pub const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// Header fields in a request head.
@@ -30,6 +32,16 @@ pub const FRAME_ID_BYTES_MAX: usize = 64;
 
 /// A password, in bytes.
 pub const PASSWORD_BYTES_MAX: usize = 1_024;
+/// Memory an Argon2 hash of ours takes unless `PASSWORD_MEMORY` says otherwise, in KiB.
+pub const PASSWORD_MEMORY_KIB_DEFAULT: u32 = 19 * 1_024;
+/// The least memory it can be told to take, in KiB (RFC 9106 §3.1: eight blocks a lane).
+pub const PASSWORD_MEMORY_KIB_MIN: u32 = 8 * PASSWORD_LANES;
+/// Passes an Argon2 hash of ours makes over that memory.
+pub const PASSWORD_PASSES: u32 = 2;
+/// Lanes of such a hash.
+pub const PASSWORD_LANES: u32 = 1;
+/// The salt of such a hash, in bytes (RFC 9106 §3.1 recommends 16).
+pub const PASSWORD_SALT_BYTES: usize = 16;
 /// A user's name, in bytes.
 pub const USER_NAME_BYTES_MAX: usize = 256;
 /// Memory an Argon2 string from the store or an import may ask for, in KiB.
@@ -45,6 +57,18 @@ pub const LOGIN_FAILURES_MAX: u8 = 3;
 
 /// User records held in memory.
 pub const USER_CACHE_ENTRIES_MAX: usize = 1_024;
+/// How often the user store is asked, at the most, whether another process changed it. The
+/// contract has a user refused from 50 ms after the commit; the turn itself takes the rest.
+pub const USER_CACHE_CHECK_INTERVAL: Duration = Duration::from_millis(20);
+/// How long the server waits for another process that holds the database: its loop stands
+/// still meanwhile.
+pub const DATABASE_WAIT_SERVING: Duration = Duration::from_millis(20);
+/// How long a command waits for it.
+pub const DATABASE_WAIT_ADMINISTERING: Duration = Duration::from_secs(5);
+/// Pages of the database held in memory, in KiB.
+pub const DATABASE_CACHE_KIB: u32 = 256;
+/// A line of a file of users to import, in bytes, without its line feed.
+pub const IMPORT_LINE_BYTES_MAX: usize = 8 * 1024;
 
 /// A line of the log, in bytes, without its line feed.
 pub const LOG_LINE_BYTES_MAX: usize = 512;
@@ -71,8 +95,6 @@ pub const TOKEN_TTL_MS_MIN: u64 = 1_000;
 pub const TOKEN_TTL_MS_MAX: u64 = 365 * 24 * 3_600_000;
 /// `LEEWAY`.
 pub const LEEWAY_MS_MAX: u64 = 600_000;
-/// `PASSWORD_MEMORY`, at the least, in KiB.
-pub const PASSWORD_MEMORY_KIB_MIN: u32 = 1_024;
 /// `MAX_CONNECTIONS`, `MAX_PENDING` and what of them one address may have.
 pub const CONNECTIONS_MAX: u64 = 1_000_000;
 /// `MEMORY`, at the least.
@@ -115,4 +137,15 @@ const _: () = {
     // RFC 7519 §4.1: a token of ours with every claim at its longest is one we take. A base64
     // character carries six bits, JSON may double a character, and 512 are for all the rest.
     assert!((2 * (SUBJECT_BYTES_MAX + 2 * ISSUER_BYTES_MAX) + 512) * 4 / 3 <= TOKEN_BYTES_MAX);
+    // What we hash ourselves, we must be willing to check.
+    assert!(PASSWORD_MEMORY_KIB_MIN <= PASSWORD_MEMORY_KIB_DEFAULT);
+    assert!(PASSWORD_MEMORY_KIB_DEFAULT <= PASSWORD_MEMORY_KIB_MAX);
+    assert!(PASSWORD_PASSES <= PASSWORD_PASSES_MAX);
+    assert!(PASSWORD_LANES <= PASSWORD_LANES_MAX);
+    // Two asks, and the wait for the database, fit into the contract's 50 ms.
+    assert!(USER_CACHE_CHECK_INTERVAL.as_millis() + DATABASE_WAIT_SERVING.as_millis() < 50);
+    // The longest id, name and password fit a line, though each byte of them be escaped.
+    assert!(
+        2 * (SUBJECT_BYTES_MAX + USER_NAME_BYTES_MAX + PASSWORD_BYTES_MAX) < IMPORT_LINE_BYTES_MAX
+    );
 };

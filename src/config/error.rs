@@ -11,8 +11,8 @@ const VALUE_SHOWN_CHARACTERS_MAX: usize = 64;
 /// Where a value was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// On the command line.
-    Flag,
+    /// On the command line, as the flag that is named.
+    Flag(String),
     /// In the environment.
     Environment,
     /// In a `.env` file.
@@ -54,8 +54,8 @@ pub enum ConfigError {
     },
     /// A flag given twice that takes one value.
     Repeated {
-        /// The flag's setting.
-        setting: &'static Setting,
+        /// The flag.
+        flag: String,
     },
     /// Two settings that do not go together.
     Relation {
@@ -102,10 +102,10 @@ pub enum EnvFileFault {
 }
 
 impl Origin {
-    /// The name `name` (as in the environment) with where it stands: what an error begins with.
+    /// The variable `name` with where it stands, or the flag instead: what an error begins with.
     pub fn locate(&self, name: &str) -> String {
         match self {
-            Origin::Flag => super::settings::flag(name),
+            Origin::Flag(flag) => flag.clone(),
             Origin::Environment => format!("{name} in the environment"),
             Origin::EnvFile { path, line } => format!("{name} in {} line {line}", path.display()),
         }
@@ -133,10 +133,7 @@ impl fmt::Display for ConfigError {
                 value,
                 expected,
             } => {
-                let place = match origin {
-                    Origin::Flag => setting.flag(),
-                    _ => origin.locate(&setting.variable()),
-                };
+                let place = origin.locate(&setting.variable());
                 write!(
                     f,
                     "{place} is \"{}\", but must be {expected}",
@@ -150,8 +147,8 @@ impl fmt::Display for ConfigError {
                     "{name} in the environment is not UTF-8; set it to plain text"
                 )
             }
-            ConfigError::Repeated { setting } => {
-                write!(f, "{} is given twice; give it once", setting.flag())
+            ConfigError::Repeated { flag } => {
+                write!(f, "{flag} is given twice; give it once")
             }
             ConfigError::Relation {
                 name,

@@ -59,15 +59,10 @@ pub(super) fn by_variable(variable: &str) -> Option<&'static Setting> {
     settings().find(|setting| setting.name == name)
 }
 
-/// A name as a flag: `--max-connections`.
-pub(super) fn flag(name: &str) -> String {
-    format!("--{}", name.to_ascii_lowercase().replace('_', "-"))
-}
-
 impl Setting {
     /// Its flag: `--max-connections`.
     pub fn flag(&self) -> String {
-        flag(self.name)
+        format!("--{}", self.name.to_ascii_lowercase().replace('_', "-"))
     }
 
     /// Its variable: `FRAMEGATE_MAX_CONNECTIONS`.

@@ -19,23 +19,43 @@ pub const PREVIOUS_SECRET: &str = "LOCAL_JWT_SECRET_PREVIOUS";
 
 /// Settings given on the command line.
 #[derive(Debug, Default)]
-pub struct Flags(Vec<(&'static Setting, String)>);
+pub struct Flags(Vec<GivenFlag>);
+
+#[derive(Debug)]
+struct GivenFlag {
+    /// As it was typed.
+    flag: String,
+    setting: &'static Setting,
+    value: String,
+}
 
 impl Flags {
-    /// Takes one flag with its value.
+    /// Takes `value` for `setting`, given as `flag`.
     ///
     /// # Errors
     ///
-    /// When the flag was given before and takes one value.
-    pub fn set(&mut self, setting: &'static Setting, value: &str) -> Result<(), ConfigError> {
-        let before = self
-            .0
-            .iter_mut()
-            .find(|(earlier, _)| earlier.name == setting.name);
-        match (before, setting.arity) {
-            (None, _) => self.0.push((setting, value.to_owned())),
-            (Some((_, list)), Arity::Many) => *list = format!("{list},{value}"),
-            (Some(_), Arity::One | Arity::Switch) => return Err(ConfigError::Repeated { setting }),
+    /// When the setting was given before and takes one value.
+    pub fn set(
+        &mut self,
+        flag: &str,
+        setting: &'static Setting,
+        value: &str,
+    ) -> Result<(), ConfigError> {
+        let earlier = self.0.iter_mut().find(|given| given.setting == setting);
+        match (earlier, setting.arity) {
+            (None, _) => self.0.push(GivenFlag {
+                flag: flag.to_owned(),
+                setting,
+                value: value.to_owned(),
+            }),
+            (Some(earlier), Arity::Many) => {
+                earlier.value.push(',');
+                earlier.value.push_str(value);
+            }
+            (Some(_), Arity::One | Arity::Switch) => {
+                let flag = flag.to_owned();
+                return Err(ConfigError::Repeated { flag });
+            }
         }
         Ok(())
     }
@@ -90,8 +110,8 @@ pub fn load(
         given.take_env_file(file)?;
     }
     given.take_environment(environment)?;
-    for (setting, value) in &flags.0 {
-        given.take(setting, Origin::Flag, value)?;
+    for flag in &flags.0 {
+        given.take(flag.setting, Origin::Flag(flag.flag.clone()), &flag.value)?;
     }
     let mut config = given.config;
     relations::check(&mut config, |name| given.names.contains(&name))?;

@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::limits::MESSAGE_OVERHEAD_BYTES_MAX;
+use crate::limits::{MESSAGE_OVERHEAD_BYTES_MAX, PASSWORD_MEMORY_KIB_DEFAULT};
 
 /// What a person gives: flags as `--name value`, variables as `NAME=value`, and a `.env`.
 #[derive(Default)]
@@ -16,7 +16,9 @@ struct Script {
 
 impl Script {
     fn flag(mut self, name: &str, value: &str) -> Script {
-        self.flags.set(by_flag(name).unwrap(), value).unwrap();
+        self.flags
+            .set(&format!("--{name}"), by_flag(name).unwrap(), value)
+            .unwrap();
         self
     }
 
@@ -65,6 +67,14 @@ fn every_default_is_taken() {
         );
     }
     assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
+}
+
+#[test]
+fn defaults_that_stand_in_two_places_agree() {
+    assert_eq!(
+        Config::default().password_memory_kib,
+        PASSWORD_MEMORY_KIB_DEFAULT
+    );
 }
 
 #[test]
@@ -182,8 +192,8 @@ fn a_value_that_is_not_utf8_is_refused_when_it_is_ours() {
 fn a_flag_of_one_value_is_given_once_and_a_list_as_often_as_you_like() {
     let mut flags = Flags::default();
     let burst = by_flag("burst").unwrap();
-    assert_eq!(flags.set(burst, "1"), Ok(()));
-    let error = flags.set(burst, "2").unwrap_err();
+    assert_eq!(flags.set("--burst", burst, "1"), Ok(()));
+    let error = flags.set("--burst", burst, "2").unwrap_err();
     assert_eq!(error.to_string(), "--burst is given twice; give it once");
 
     let config = given()

@@ -95,9 +95,9 @@ pub(super) fn rate(text: &str) -> Result<Rate, Expected> {
     Ok(Rate { count, period })
 }
 
-/// The path of a file. SQLite would read `:memory:` and `file:` as something else.
+/// The path of a file.
 pub(super) fn path(text: &str) -> Result<PathBuf, Expected> {
-    match text.is_empty() || text.starts_with(':') || text.starts_with("file:") {
+    match text.is_empty() {
         true => Err("the path of a file".into()),
         false => Ok(PathBuf::from(text)),
     }

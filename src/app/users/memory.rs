@@ -1,0 +1,160 @@
+//! A store without a file, for tests and the simulator: the same answers as SQLite's, and
+//! failures when they are asked for.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::{StoreError, User, UserStore};
+use crate::app::password::PasswordHash;
+use crate::time::UnixSeconds;
+
+/// A connection to users held in memory. [`connect`](MemoryStore::connect) makes another to
+/// the same users, which stands for another process: what one commits, the others see as
+/// [`changed`](UserStore::changed).
+pub struct MemoryStore {
+    shared: Rc<RefCell<Shared>>,
+    /// Commits of this connection.
+    own_commits: u64,
+    /// Commits of others that this connection was told of.
+    foreign_commits_seen: u64,
+}
+
+#[derive(Default)]
+struct Shared {
+    users: BTreeMap<Box<str>, User>,
+    /// Commits of all connections.
+    commits: u64,
+    /// Calls of the trait's functions, of all connections.
+    calls: u64,
+    /// Which of the calls fail, and how.
+    fault: Option<(Range<u64>, StoreError)>,
+}
+
+impl MemoryStore {
+    /// A store without users.
+    pub fn new() -> MemoryStore {
+        MemoryStore {
+            shared: Rc::default(),
+            own_commits: 0,
+            foreign_commits_seen: 0,
+        }
+    }
+
+    /// Another connection to the same users.
+    pub fn connect(&self) -> MemoryStore {
+        MemoryStore {
+            shared: Rc::clone(&self.shared),
+            own_commits: 0,
+            foreign_commits_seen: self.shared.borrow().commits,
+        }
+    }
+
+    /// Adds `user`. False, and nothing done, when the id is taken.
+    pub fn add(&mut self, user: &User) -> bool {
+        let added = !self.shared.borrow().users.contains_key(&user.id);
+        if added {
+            let id = user.id.clone();
+            self.commit(|users| _ = users.insert(id, user.clone()));
+        }
+        added
+    }
+
+    /// Removes the user called `id`. False when there is none.
+    pub fn remove(&mut self, id: &str) -> bool {
+        let known = self.shared.borrow().users.contains_key(id);
+        if known {
+            self.commit(|users| _ = users.remove(id));
+        }
+        known
+    }
+
+    /// Sets the password of `id`. False when there is no such user.
+    pub fn set_password(&mut self, id: &str, hash: Option<PasswordHash>) -> bool {
+        self.update(id, |user| user.password_hash = hash)
+    }
+
+    /// Disables or enables `id`. False when there is no such user.
+    pub fn set_disabled(&mut self, id: &str, disabled: bool) -> bool {
+        self.update(id, |user| user.disabled = disabled)
+    }
+
+    /// Commits nothing, as another process.
+    pub fn touch(&mut self) {
+        self.shared.borrow_mut().commits += 1;
+    }
+
+    /// Makes the next `calls` calls of the trait's functions fail, on any connection.
+    pub fn fail_next(&mut self, calls: u64, error: StoreError) {
+        let mut shared = self.shared.borrow_mut();
+        let first = shared.calls;
+        shared.fault = Some((first..first.saturating_add(calls), error));
+    }
+
+    /// Makes one call of the trait's functions fail: the one that `calls` others went before,
+    /// counted from the store's beginning and over all connections.
+    pub fn fail_at(&mut self, calls: u64, error: StoreError) {
+        self.shared.borrow_mut().fault = Some((calls..calls.saturating_add(1), error));
+    }
+
+    fn update(&mut self, id: &str, change: impl FnOnce(&mut User)) -> bool {
+        let known = self.shared.borrow().users.contains_key(id);
+        if known {
+            self.commit(|users| _ = users.get_mut(id).map(change));
+        }
+        known
+    }
+
+    fn commit(&mut self, change: impl FnOnce(&mut BTreeMap<Box<str>, User>)) {
+        let mut shared = self.shared.borrow_mut();
+        change(&mut shared.users);
+        shared.commits += 1;
+        self.own_commits += 1;
+    }
+
+    /// Counts a call, and fails where it should.
+    fn call(&mut self) -> Result<(), StoreError> {
+        let mut shared = self.shared.borrow_mut();
+        let call = shared.calls;
+        shared.calls += 1;
+        match &shared.fault {
+            Some((failing, error)) if failing.contains(&call) => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> MemoryStore {
+        MemoryStore::new()
+    }
+}
+
+impl UserStore for MemoryStore {
+    fn user(&mut self, id: &str) -> Result<Option<User>, StoreError> {
+        self.call()?;
+        Ok(self.shared.borrow().users.get(id).cloned())
+    }
+
+    fn revoke(&mut self, id: &str, tokens_valid_from: UnixSeconds) -> Result<bool, StoreError> {
+        self.call()?;
+        // None is less than any date.
+        let later = |user: &mut User| {
+            user.tokens_valid_from = user.tokens_valid_from.max(Some(tokens_valid_from));
+        };
+        Ok(self.update(id, later))
+    }
+
+    fn changed(&mut self) -> Result<bool, StoreError> {
+        self.call()?;
+        let foreign_commits = self.shared.borrow().commits - self.own_commits;
+        let changed = foreign_commits != self.foreign_commits_seen;
+        self.foreign_commits_seen = foreign_commits;
+        Ok(changed)
+    }
+
+    fn check(&mut self) -> Result<(), StoreError> {
+        self.call()
+    }
+}
