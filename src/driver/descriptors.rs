@@ -1,5 +1,7 @@
 //! How many descriptors there are.
 
+use std::os::fd::OwnedFd;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors kept for all but connections: listeners, the user store and its journal, the
@@ -20,4 +22,9 @@ pub fn connections_possible() -> usize {
     current.map_or(usize::MAX, |descriptors| {
         descriptors.saturating_sub(RESERVE) as usize
     })
+}
+
+/// A descriptor of no use but to be given up.
+pub(super) fn spare() -> Option<OwnedFd> {
+    std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
 }

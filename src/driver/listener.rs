@@ -145,6 +145,14 @@ pub(super) fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
+/// True when an error of accept(2) is for want of a descriptor: of the process or of the system.
+pub(super) fn is_want_of_descriptors(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
+}
+
 fn bind_tcp(address: SocketAddr) -> io::Result<Inner> {
     let listener = std::net::TcpListener::bind(address)?;
     // A second listen(2) only changes the backlog.

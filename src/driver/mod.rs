@@ -16,12 +16,13 @@ mod socket;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::server::{ConnectionId, Ending, Reading, Report, SLICES_MAX, Server, What};
+use crate::server::{ConnectionId, Ending, Reading, Report, SLICES_MAX, Server, Summary, What};
 use crate::time::{Instant, Now};
 
 use clock::Clock;
@@ -36,13 +37,19 @@ pub use listener::{ListenError, Listener};
 /// Bytes that are read from one connection in one turn, and the size of the one read buffer.
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// Connections accepted in one turn.
-const ACCEPTS_MAX: usize = 64;
-/// Connections written to in one turn.
-const FLUSHES_MAX: usize = 1_024;
+const ACCEPTS_MAX: usize = 16;
+/// Reads from connections that are not logged in, in one turn.
+const STRANGER_READS_MAX: usize = 32;
+/// Writes to connections that are not logged in, in one turn.
+const STRANGER_WRITES_MAX: usize = 32;
+/// Writes in one turn.
+const WRITES_MAX: usize = 1_024;
 /// Events taken from the kernel in one turn.
 const EVENTS_MAX: usize = 1_024;
 /// How long accepting rests when descriptors or memory have run out, unless one comes free.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// How often a failure to accept is logged.
+const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the last connections may take once the server is to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -86,12 +93,18 @@ struct Driver {
     signals: Signals,
     hasher: Hasher,
     listeners: Vec<Listener>,
+    /// A descriptor to give up when there is none left.
+    spare: Option<OwnedFd>,
+    /// When a failure to accept was last logged.
+    accept_logged_at: Option<Instant>,
     /// When accepting is to be tried again after it failed for want of descriptors or memory.
     accept_retry_at: Option<Instant>,
     /// By slot; `None` exactly where the core has no connection.
     connections: Vec<Option<Connection>>,
-    /// Connections that may have more to read, each once.
-    ready: VecDeque<u32>,
+    /// Connections that may have more to read: of members, and of strangers. Each is in one of
+    /// them, once.
+    ready_members: VecDeque<u32>,
+    ready_strangers: VecDeque<u32>,
     scratch: Box<[u8]>,
     /// When to give up on the last connections, once told to stop.
     stop_by: Option<Instant>,
@@ -129,9 +142,12 @@ impl Driver {
             signals,
             hasher: Hasher::start(waker).map_err(failed("start the helper thread"))?,
             listeners,
+            spare: descriptors::spare(),
+            accept_logged_at: None,
             accept_retry_at: None,
             connections: Vec::new(),
-            ready: VecDeque::new(),
+            ready_members: VecDeque::new(),
+            ready_strangers: VecDeque::new(),
             scratch: vec![0; READ_BYTES_MAX].into_boxed_slice(),
             stop_by: None,
         })
@@ -169,14 +185,15 @@ impl Driver {
         self.hand_out_jobs();
         self.write(now);
         self.close(now);
-        self.log_reports();
+        self.log_reports(now);
     }
 
     /// How long the next poll may wait.
     fn timeout(&self, now: Now) -> Option<Duration> {
         let accepts_wait =
             self.accept_retry_at.is_none() && self.listeners.iter().any(|l| l.is_ready);
-        if !self.ready.is_empty() || self.server.flushes() > 0 || accepts_wait {
+        let reads_wait = !self.ready_members.is_empty() || !self.ready_strangers.is_empty();
+        if reads_wait || accepts_wait || self.server.has_flushes() {
             return Some(Duration::ZERO);
         }
         [
@@ -240,7 +257,7 @@ impl Driver {
         let id = connection.id;
         connection.peer_finished |= event.is_read_closed();
         if event.is_error() {
-            return self.server.failed(id);
+            return self.server.failed(now, id);
         }
         if event.is_writable() {
             self.server.writable(id);
@@ -256,21 +273,32 @@ impl Driver {
     }
 
     fn mark_ready(&mut self, slot: u32) {
-        if let Some(Some(connection)) = self.connections.get_mut(slot as usize)
-            && !std::mem::replace(&mut connection.is_ready, true)
-        {
-            self.ready.push_back(slot);
+        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        if std::mem::replace(&mut connection.is_ready, true) {
+            return;
+        }
+        match self.server.is_member(connection.id) {
+            true => self.ready_members.push_back(slot),
+            false => self.ready_strangers.push_back(slot),
         }
     }
 
-    /// One read from each connection that has something; nobody has a second turn before
-    /// everybody had one.
+    /// One read from each member that has something, and from some strangers. Nobody has a second
+    /// turn before everybody of his standing had one.
     fn read(&mut self, now: Now) {
-        for _ in 0..self.ready.len() {
-            let Some(slot) = self.ready.pop_front() else {
-                return;
-            };
-            if self.read_once(now, slot) {
+        for _ in 0..self.ready_members.len() {
+            if let Some(slot) = self.ready_members.pop_front()
+                && self.read_once(now, slot)
+            {
+                self.mark_ready(slot);
+            }
+        }
+        for _ in 0..self.ready_strangers.len().min(STRANGER_READS_MAX) {
+            if let Some(slot) = self.ready_strangers.pop_front()
+                && self.read_once(now, slot)
+            {
                 self.mark_ready(slot);
             }
         }
@@ -300,7 +328,7 @@ impl Driver {
                 return !drained && !connection.is_over;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => self.server.failed(id),
+            Err(_) => self.server.failed(now, id),
         }
         false
     }
@@ -324,26 +352,61 @@ impl Driver {
     /// Returns whether accepting may go on.
     fn accept_one(&mut self, now: Now, index: usize) -> bool {
         match self.listeners[index].accept() {
-            Ok((socket, peer)) => match self.server.accept(now, peer) {
-                Some(id) => self.adopt(id, socket),
-                None => socket.reset(),
-            },
+            Ok((socket, peer)) => {
+                match self.server.accept(now, peer) {
+                    Some(id) => self.adopt(now, id, socket),
+                    None => socket.reset(),
+                }
+                // Somebody may have gone for it: no more than one descriptor above the cap.
+                self.close(now);
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.listeners[index].is_ready = false;
             }
             Err(error) if listener::is_of_one_connection(&error) => {}
             Err(error) => {
-                // mio's listeners are edge-triggered: `is_ready` stays set, so that the queue is
-                // not forgotten.
-                log::warn!("cannot accept: {error}; trying again when a connection has gone");
-                self.accept_retry_at = Some(now.monotonic + ACCEPT_RETRY);
-                return false;
+                if !listener::is_want_of_descriptors(&error) || !self.shed_one(index) {
+                    // mio's listeners are edge-triggered: `is_ready` stays set, so that the
+                    // queue is not forgotten.
+                    self.accept_retry_at = Some(now.monotonic + ACCEPT_RETRY);
+                }
+                self.log_accept_error(now, &error);
+                return self.accept_retry_at.is_none();
             }
         }
         true
     }
 
-    fn adopt(&mut self, id: ConnectionId, mut socket: Socket) {
+    /// Without a descriptor, the spare one is given up for long enough to take a connection off
+    /// the queue and reset it: its client knows where it stands, and the queue does not fill.
+    fn shed_one(&mut self, index: usize) -> bool {
+        if self.spare.take().is_none() {
+            return false;
+        }
+        let accepted = self.listeners[index].accept();
+        let is_shed = accepted.is_ok();
+        if let Ok((socket, _)) = accepted {
+            socket.reset();
+            self.server.count_shed();
+        }
+        self.spare = descriptors::spare();
+        is_shed
+    }
+
+    /// At most a line a second.
+    fn log_accept_error(&mut self, now: Now, error: &std::io::Error) {
+        if self
+            .accept_logged_at
+            .is_none_or(|at| now.monotonic.since(at) >= ACCEPT_LOG_INTERVAL)
+        {
+            self.accept_logged_at = Some(now.monotonic);
+            log::warn!(
+                "cannot accept: {error}; newcomers are reset or wait until a connection has gone"
+            );
+        }
+    }
+
+    fn adopt(&mut self, now: Now, id: ConnectionId, mut socket: Socket) {
         let interest = Interest::READABLE | Interest::WRITABLE;
         if self
             .poll
@@ -351,7 +414,7 @@ impl Driver {
             .register(&mut socket, Token(id.slot as usize), interest)
             .is_err()
         {
-            self.server.failed(id);
+            self.server.failed(now, id);
         }
         let slot = id.slot as usize;
         if slot >= self.connections.len() {
@@ -374,8 +437,9 @@ impl Driver {
 
     /// One vectored write to each connection that has something to be told.
     fn write(&mut self, now: Now) {
-        for _ in 0..FLUSHES_MAX {
-            let Some(id) = self.server.next_flush() else {
+        let mut strangers_left = STRANGER_WRITES_MAX;
+        for _ in 0..WRITES_MAX {
+            let Some(id) = self.server.next_flush(now, &mut strangers_left) else {
                 return;
             };
             let Some(Some(connection)) = self.connections.get_mut(id.slot as usize) else {
@@ -389,7 +453,7 @@ impl Driver {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.server.wrote(now, id, 0, true);
                 }
-                Err(_) => self.server.failed(id),
+                Err(_) => self.server.failed(now, id),
             }
         }
     }
@@ -404,7 +468,7 @@ impl Driver {
                     let Some(connection) = place else { continue };
                     connection.is_over = true;
                     if connection.socket.shut_sending_side().is_err() {
-                        self.server.failed(id);
+                        self.server.failed(now, id);
                     } else if connection.peer_finished {
                         self.server.finished(now, id);
                     }
@@ -422,7 +486,10 @@ impl Driver {
         }
     }
 
-    fn log_reports(&mut self) {
+    fn log_reports(&mut self, now: Now) {
+        if let Some(summary) = self.server.next_summary(now) {
+            log::info!("{}", SummaryLine(&summary));
+        }
         if let Some(fault) = self.server.next_store_fault() {
             log::error!("no user can be confirmed: {fault}");
         }
@@ -434,7 +501,7 @@ impl Driver {
 
 fn level_of(what: What) -> log::Level {
     match what {
-        What::Refused(_) | What::LoginFailed => log::Level::Warn,
+        What::Refused(_) | What::LoginFailed | What::Banned(_) => log::Level::Warn,
         What::LoggedIn => log::Level::Info,
         What::Closed(_) => log::Level::Debug,
     }
@@ -446,6 +513,9 @@ struct Line<'a>(&'a Report);
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Line(report) = self;
+        if let (What::Banned(duration), Some(address)) = (report.what, report.peer.address) {
+            return write!(f, "banned address={address} for={}s", duration.as_secs());
+        }
         write!(
             f,
             "{} connection={} peer={}",
@@ -459,6 +529,24 @@ impl fmt::Display for Line<'_> {
         }
         if let Some(event) = &report.event {
             write!(f, " event={}", escape(event))?;
+        }
+        Ok(())
+    }
+}
+
+/// A summary as a line of the log.
+struct SummaryLine<'a>(&'a Summary);
+
+impl fmt::Display for SummaryLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SummaryLine(summary) = self;
+        write!(
+            f,
+            "last minute connections={} pending={} members={} held_bytes={} refused",
+            summary.connections, summary.pending, summary.members, summary.held_bytes
+        )?;
+        for (reason, count) in &summary.refused {
+            write!(f, " {reason}={count}")?;
         }
         Ok(())
     }

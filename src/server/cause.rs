@@ -20,6 +20,8 @@ pub enum Cause {
     Wire(Violation),
     /// More frames than the rate allows.
     RateLimited,
+    /// No room for it, or a banned address, seen when its head named the client.
+    NoRoom(NoRoom),
 
     // The token and its holder.
     /// The gate did not admit a frame or a handshake.
@@ -40,6 +42,12 @@ pub enum Cause {
     PongTimeout,
     /// The peer does not take what waits for it.
     SlowReader,
+
+    // Others came first.
+    /// It was pending for longest when a newcomer needed its place.
+    Evicted,
+    /// It held most when what is held for peers in all was too much.
+    Memory,
 
     // Nobody's fault.
     /// The peer sent a Close, or its FIN, or a reset.
@@ -74,14 +82,16 @@ impl Cause {
             Cause::AuthTimeout => Some(CloseCode::TIMEOUT),
             Cause::Wire(violation) => Some(violation.close_code()),
             Cause::RateLimited | Cause::MessageTimeout => Some(CloseCode::POLICY_VIOLATION),
-            Cause::SlowReader => Some(CloseCode::TRY_AGAIN_LATER),
+            Cause::SlowReader | Cause::Memory => Some(CloseCode::TRY_AGAIN_LATER),
             Cause::PeerLeft | Cause::Done => Some(CloseCode::NORMAL),
             Cause::ShuttingDown => Some(CloseCode::GOING_AWAY),
             Cause::Head(_)
             | Cause::Upgrade(_)
             | Cause::Request(_)
+            | Cause::NoRoom(_)
             | Cause::HandshakeTimeout
-            | Cause::PongTimeout => None,
+            | Cause::PongTimeout
+            | Cause::Evicted => None,
         }
     }
 
@@ -94,6 +104,9 @@ impl Cause {
             Cause::Wire(violation) => Cow::Owned(violation.to_string()),
             Cause::Gate(cause) => Cow::Owned(cause.to_string()),
             Cause::RateLimited => Cow::Borrowed("too many frames; slow down and come back"),
+            Cause::NoRoom(_) => Cow::Borrowed("no room for you at the moment; come back later"),
+            Cause::Evicted => Cow::Borrowed("newcomers needed the place"),
+            Cause::Memory => Cow::Borrowed("the server is short of memory; come back later"),
             Cause::Expired => Cow::Borrowed("token expired"),
             Cause::LoginFailed => Cow::Borrowed("the id or the password is wrong, three times now"),
             Cause::HandshakeTimeout => Cow::Borrowed("the request took too long"),
@@ -116,6 +129,9 @@ impl Cause {
             Cause::Wire(violation) => violation.word(),
             Cause::Gate(cause) => cause.word(),
             Cause::RateLimited => "rate_limited",
+            Cause::NoRoom(why) => why.word(),
+            Cause::Evicted => "pending_evicted",
+            Cause::Memory => "memory",
             Cause::Expired => "token_expired",
             Cause::LoginFailed => "login_failed",
             Cause::HandshakeTimeout => "handshake_timeout",
@@ -129,9 +145,56 @@ impl Cause {
         }
     }
 
+    /// True when it counts towards a ban: a bad signature, a malformed token, frame or request,
+    /// RFC 6455 broken, a rate exceeded, a missed deadline of handshake or login. A wrong password
+    /// does too, and is counted where it is found. Expiry, a removed user or a page of another
+    /// origin ban nobody.
+    pub fn is_hostile(self) -> bool {
+        match self {
+            Cause::Head(_) | Cause::Wire(_) | Cause::RateLimited => true,
+            Cause::HandshakeTimeout | Cause::AuthTimeout => true,
+            Cause::Upgrade(rejection) => rejection.status() == Status::BadRequest,
+            Cause::Request(status) => matches!(
+                status,
+                Status::BadRequest | Status::ContentTooLarge | Status::ExpectationFailed
+            ),
+            Cause::Gate(gate::Cause::BadFrame(_) | gate::Cause::TokenMissing) => true,
+            Cause::Gate(gate::Cause::TokenRejected(error)) => error.is_hostile(),
+            _ => false,
+        }
+    }
+
     /// True when the connection was thrown out, rather than ended in peace.
     pub fn is_refusal(self) -> bool {
         !matches!(self, Cause::PeerLeft | Cause::Done | Cause::ShuttingDown)
+    }
+}
+
+/// Why somebody has no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRoom {
+    /// The address is banned.
+    Banned,
+    /// The address connects too often.
+    ConnectRate,
+    /// There are as many connections as there may be.
+    Full,
+    /// The address has as many as it may have.
+    AddressFull,
+    /// The address has as many that are not logged in as it may have.
+    AddressPendingFull,
+}
+
+impl NoRoom {
+    /// The word of this reason in the log and the counters.
+    pub fn word(self) -> &'static str {
+        match self {
+            NoRoom::Banned => "banned",
+            NoRoom::ConnectRate => "connect_rate",
+            NoRoom::Full => "full",
+            NoRoom::AddressFull => "address_full",
+            NoRoom::AddressPendingFull => "address_pending_full",
+        }
     }
 }
 

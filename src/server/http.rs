@@ -174,7 +174,7 @@ impl Hub {
         let open = Open {
             endpoint: Endpoint::default(),
             meter: Meter::default(),
-            auth_by: now.monotonic + self.config.auth_timeout,
+            opened_at: now.monotonic,
             message_since: None,
             heard_at: now.monotonic,
             asked_at: None,
@@ -196,7 +196,7 @@ impl Hub {
             ),
         };
         self.respond(now, key, status, &[], TEXT, body.as_bytes());
-        self.report(key, What::Closed(Cause::Done), None);
+        self.report(now, key, What::Closed(Cause::Done), None);
     }
 
     /// What a `POST /login` came to.
@@ -272,7 +272,7 @@ impl Hub {
     }
 
     fn refuse_with(&mut self, now: Now, key: u32, cause: Cause, write: impl FnOnce(&mut Vec<u8>)) {
-        self.report(key, What::Refused(cause), None);
+        self.report(now, key, What::Refused(cause), None);
         let session = &mut self.sessions[key as usize];
         session.outbox.push(&mut self.spare, now.monotonic, write);
         self.finish(now, key);

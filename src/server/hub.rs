@@ -11,21 +11,24 @@ use crate::app::password::HashJob;
 use crate::app::users::{StoreError, User, Users};
 use crate::config::Config;
 use crate::gate::{self, Signer, Standing, Unavailable};
-use crate::limits::LINGERING_MAX;
+use crate::limits::{AUTH_TIMEOUT_CROWDED, LINGERING_MAX};
 use crate::time::{Instant, Now};
+use crate::wire::CloseCode;
 use crate::wire::frame::{self, Opcode};
-use crate::wire::{CloseCode, HeadScanner};
 
 use super::Ending;
 use super::answer;
+use super::bans::Bans;
 use super::cause::Cause;
+use super::counters::Counters;
 use super::deadlines::Deadlines;
 use super::login::PendingLogin;
-use super::outbox::{Outbox, Spare};
+use super::outbox::Spare;
+use super::places::Places;
 use super::presence::Presence;
 use super::rates::{Allowance, Meters};
 use super::report::{self, Report, What};
-use super::session::{ConnectionId, Open, Peer, Session, State};
+use super::session::{ConnectionId, Open, Session, State};
 
 /// Everything in the core but the gate and the events, which are lent beside it.
 pub(super) struct Hub {
@@ -36,8 +39,10 @@ pub(super) struct Hub {
     pub(super) presence: Presence,
     pub(super) deadlines: Deadlines,
     pub(super) spare: Spare,
-    /// Sessions whose outbox is to be written this turn, each once.
-    pub(super) flushes: VecDeque<u32>,
+    /// Sessions whose outbox is to be written: of members, and of strangers. Each is in one of
+    /// them, once.
+    pub(super) member_flushes: VecDeque<u32>,
+    pub(super) stranger_flushes: VecDeque<u32>,
     pub(super) endings: VecDeque<(ConnectionId, Ending)>,
     pub(super) jobs: VecDeque<HashJob>,
     pub(super) reports: VecDeque<Report>,
@@ -46,8 +51,14 @@ pub(super) struct Hub {
     pub(super) next_ticket: u64,
     pub(super) next_serial: u32,
     pub(super) frames: Allowance,
+    pub(super) connects_by_address: Meters,
     pub(super) logins_by_address: Meters,
     pub(super) logins_by_id: Meters,
+    pub(super) places: Places,
+    pub(super) bans: Bans,
+    pub(super) counters: Counters,
+    /// True while pending connections fill more than half their budget.
+    pub(super) is_crowded: bool,
     /// Sessions whose FIN is sent and whose peer's is awaited.
     pub(super) lingering: usize,
     /// Bytes held for peers: what their sessions hold, and each shared frame once.
@@ -67,6 +78,7 @@ pub(super) struct Hub {
 impl Hub {
     pub(super) fn new(config: Config, signer: Signer, users: Users, seed: u64) -> Hub {
         let logins = Allowance::new(config.login_rate, config.login_rate.count);
+        let connects = Allowance::new(config.connect_rate, config.connect_rate.count);
         Hub {
             signer,
             users,
@@ -74,7 +86,8 @@ impl Hub {
             presence: Presence::default(),
             deadlines: Deadlines::new(),
             spare: Spare::default(),
-            flushes: VecDeque::new(),
+            member_flushes: VecDeque::new(),
+            stranger_flushes: VecDeque::new(),
             endings: VecDeque::new(),
             jobs: VecDeque::new(),
             reports: VecDeque::new(),
@@ -82,8 +95,13 @@ impl Hub {
             next_ticket: 0,
             next_serial: 0,
             frames: Allowance::new(config.frame_rate, config.frame_burst),
+            connects_by_address: Meters::new(connects, seed.rotate_left(16)),
             logins_by_address: Meters::new(logins, seed),
             logins_by_id: Meters::new(logins, seed.rotate_left(32)),
+            places: Places::new(),
+            bans: Bans::new(&config, seed.rotate_left(48)),
+            counters: Counters::default(),
+            is_crowded: false,
             lingering: 0,
             held_bytes: 0,
             store_fault: None,
@@ -93,28 +111,6 @@ impl Hub {
             scratch: Vec::new(),
             config,
         }
-    }
-
-    /// A new connection's session.
-    pub(super) fn enter(&mut self, now: Now, peer: Peer) -> ConnectionId {
-        let serial = self.next_serial;
-        self.next_serial = serial.wrapping_add(1);
-        let by = now.monotonic + self.config.handshake_timeout;
-        let key = self.sessions.insert(Session {
-            serial,
-            peer,
-            flush_queued: false,
-            peer_finished: false,
-            outbox: Outbox::default(),
-            held_bytes: 0,
-            state: State::Head {
-                by,
-                scanner: HeadScanner::default(),
-                held: Vec::new(),
-            },
-        }) as u32;
-        self.deadlines.schedule(key, by);
-        self.id(key)
     }
 
     /// The end of everything.
@@ -131,7 +127,8 @@ impl Hub {
                     self.close(now, key, Cause::ShuttingDown, Some(close));
                 }
                 State::Head { .. } | State::Body { .. } | State::Answering => {
-                    self.abandon(key, What::Closed(Cause::ShuttingDown), Ending::Close);
+                    let what = What::Closed(Cause::ShuttingDown);
+                    self.abandon(now, key, what, Ending::Close);
                 }
                 State::Finishing { .. } | State::Gone => {}
             }
@@ -172,8 +169,12 @@ impl Hub {
 
     pub(super) fn queue_flush(&mut self, key: u32) {
         let session = &mut self.sessions[key as usize];
-        if !std::mem::replace(&mut session.flush_queued, true) {
-            self.flushes.push_back(key);
+        if std::mem::replace(&mut session.flush_queued, true) {
+            return;
+        }
+        match self.presence.is_member(key) {
+            true => self.member_flushes.push_back(key),
+            false => self.stranger_flushes.push_back(key),
         }
     }
 
@@ -188,7 +189,7 @@ impl Hub {
         frame_id: Option<&str>,
         event: Option<&str>,
     ) {
-        self.report(key, What::Refused(cause), event);
+        self.report(now, key, What::Refused(cause), event);
         let session = &mut self.sessions[key as usize];
         session.outbox.push(&mut self.spare, now.monotonic, |out| {
             if let Some(code) = cause.error_code() {
@@ -211,7 +212,7 @@ impl Hub {
         cause: Cause,
         close: Option<(CloseCode, &str)>,
     ) {
-        self.report(key, What::Closed(cause), None);
+        self.report(now, key, What::Closed(cause), None);
         let session = &mut self.sessions[key as usize];
         session.outbox.push(&mut self.spare, now.monotonic, |out| {
             frame::write_close(out, close);
@@ -230,6 +231,7 @@ impl Hub {
     /// From here on nothing that arrives is read; what waits is written, then our FIN.
     pub(super) fn finish(&mut self, now: Now, key: u32) {
         self.presence.leave(key);
+        self.settle(key);
         let linger_by = now.monotonic + self.config.linger;
         self.sessions[key as usize].state = State::Finishing {
             linger_by,
@@ -241,32 +243,42 @@ impl Hub {
     }
 
     /// Every byte of a finishing session has left: our FIN follows, and the wait for the peer's.
-    pub(super) fn flushed(&mut self, key: u32) {
-        let session = &mut self.sessions[key as usize];
-        let State::Finishing { fin_sent, .. } = &mut session.state else {
+    pub(super) fn flushed(&mut self, now: Now, key: u32) {
+        let session = &self.sessions[key as usize];
+        let State::Finishing {
+            linger_by,
+            fin_sent: false,
+        } = session.state
+        else {
             return;
         };
-        if *fin_sent {
-            return;
-        }
         if session.peer_finished {
             self.release(key, Ending::Close);
-        } else if self.lingering >= LINGERING_MAX && !self.stopping {
-            // The lingering are few by a cap; past it the connection is reset at once.
+        } else if self.is_to_be_brief(now, key) {
             self.release(key, Ending::Reset);
         } else {
-            *fin_sent = true;
+            self.sessions[key as usize].state = State::Finishing {
+                linger_by,
+                fin_sent: true,
+            };
             self.lingering += 1;
             let id = self.id(key);
             self.endings.push_back((id, Ending::Fin));
         }
     }
 
+    /// The lingering are few by a cap; past it, and for an address that is more than half on its
+    /// way to a ban, the connection is reset at once.
+    fn is_to_be_brief(&self, now: Now, key: u32) -> bool {
+        let suspect = |address| self.bans.is_suspect(address, now.monotonic);
+        let is_crowd = self.lingering >= LINGERING_MAX;
+        !self.stopping && (is_crowd || self.counted_address(key).is_some_and(suspect))
+    }
+
     /// The one way out: the session is deregistered everywhere, and its descriptor is to go.
     pub(super) fn release(&mut self, key: u32, ending: Ending) {
-        self.presence.leave(key);
-        self.deadlines.cancel(key);
         let id = self.id(key);
+        let address = self.counted_address(key);
         let session = &mut self.sessions[key as usize];
         let state = std::mem::replace(&mut session.state, State::Gone);
         if matches!(state, State::Gone) {
@@ -275,6 +287,10 @@ impl Hub {
         if matches!(state, State::Finishing { fin_sent: true, .. }) {
             self.lingering -= 1;
         }
+        self.presence.leave(key);
+        self.places.leave(key, address);
+        self.deadlines.cancel(key);
+        let session = &mut self.sessions[key as usize];
         let freed = session.outbox.clear(&mut self.spare);
         self.held_bytes -= freed;
         self.account(key);
@@ -282,9 +298,9 @@ impl Hub {
     }
 
     /// The connection broke off without a last word of ours.
-    pub(super) fn abandon(&mut self, key: u32, what: What, ending: Ending) {
+    pub(super) fn abandon(&mut self, now: Now, key: u32, what: What, ending: Ending) {
         if !matches!(self.sessions[key as usize].state, State::Finishing { .. }) {
-            self.report(key, what, None);
+            self.report(now, key, what, None);
         }
         self.release(key, ending);
     }
@@ -302,7 +318,14 @@ impl Hub {
         session.held_bytes = held;
     }
 
-    pub(super) fn report(&mut self, key: u32, what: What, event: Option<&str>) {
+    /// Tells the log, and counts what was refused against its address.
+    pub(super) fn report(&mut self, now: Now, key: u32, what: What, event: Option<&str>) {
+        if let What::Refused(cause) = what {
+            self.counters.count(cause.word());
+            if cause.is_hostile() {
+                self.count_hostile(now, key);
+            }
+        }
         let session = &self.sessions[key as usize];
         self.reports.push_back(Report {
             what,
@@ -314,6 +337,24 @@ impl Hub {
                 .map(|person| Rc::clone(&person.id)),
             event: event.map(report::cut),
         });
+    }
+
+    /// Counts a hostile failure against the connection's address, which may ban it.
+    pub(super) fn count_hostile(&mut self, now: Now, key: u32) {
+        let Some(address) = self.counted_address(key) else {
+            return;
+        };
+        if let Some(duration) = self.bans.count(address, now.monotonic) {
+            self.counters.count("ban");
+            let session = &self.sessions[key as usize];
+            self.reports.push_back(Report {
+                what: What::Banned(duration),
+                connection: self.id(key),
+                peer: session.peer,
+                user: None,
+                event: None,
+            });
+        }
     }
 
     /// Sees to it that the session is looked at when its next deadline comes.
@@ -339,7 +380,7 @@ impl Hub {
                     .map(|since| since + self.config.message_timeout);
                 let login_by = match self.presence.dates(key) {
                     Some(dates) => now.monotonic + now.until(dates.expires_at),
-                    None => open.auth_by,
+                    None => self.auth_by(open),
                 };
                 [
                     write_by,
@@ -352,6 +393,18 @@ impl Hub {
                 .min()
             }
         }
+    }
+
+    /// When the first valid token must have come: patient when calm, since a person may be
+    /// typing, ruthless when crowded.
+    fn auth_by(&self, open: &Open) -> Instant {
+        let calm = self.config.auth_timeout;
+        let patience = if self.is_crowded {
+            calm.min(AUTH_TIMEOUT_CROWDED)
+        } else {
+            calm
+        };
+        open.opened_at + patience
     }
 
     /// When the peer must have given a sign of life: by itself, or on being asked.
@@ -369,7 +422,8 @@ impl Hub {
         };
         match &session.state {
             State::Head { by, .. } | State::Body { by, .. } if *by <= now.monotonic => {
-                self.abandon(key, What::Refused(Cause::HandshakeTimeout), Ending::Close);
+                let what = What::Refused(Cause::HandshakeTimeout);
+                self.abandon(now, key, what, Ending::Close);
             }
             State::Finishing { linger_by, .. } if *linger_by <= now.monotonic => {
                 // What the peer has not taken by now it will not take.
@@ -396,14 +450,14 @@ impl Hub {
         };
         if dates.is_some_and(|dates| dates.expires_at <= now.unix) {
             self.refuse(now, key, Cause::Expired, None, None);
-        } else if dates.is_none() && open.auth_by <= now.monotonic {
+        } else if dates.is_none() && self.auth_by(open) <= now.monotonic {
             self.refuse(now, key, Cause::AuthTimeout, None, None);
         } else if passed(open.message_since, self.config.message_timeout) {
             self.refuse(now, key, Cause::MessageTimeout, None, None);
         } else if passed(session.outbox.stalled_since(), self.config.write_timeout) {
             self.drop_slow_reader(now, key);
         } else if passed(open.asked_at, self.config.pong_timeout) {
-            self.abandon(key, What::Refused(Cause::PongTimeout), Ending::Reset);
+            self.abandon(now, key, What::Refused(Cause::PongTimeout), Ending::Reset);
         } else {
             if open.asked_at.is_none() && self.alive_by(open) <= now.monotonic {
                 self.ask(now, key);

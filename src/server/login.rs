@@ -112,7 +112,7 @@ impl Hub {
 
     fn meter_login(&mut self, now: Now, key: u32, id: &str) -> Result<(), Fault> {
         let limited = |retry_after| Fault::RateLimited { retry_after };
-        if let Some(address) = self.sessions[key as usize].peer.address {
+        if let Some(address) = self.counted_address(key) {
             self.logins_by_address
                 .admit(&address, now.monotonic)
                 .map_err(limited)?;
@@ -141,7 +141,9 @@ impl Hub {
                 self.answer_login(now, key, &login, minted.map(|minted| (user, minted)));
             }
             None => {
-                self.report_login(key, What::LoginFailed, &login.id);
+                self.counters.count("login_failed");
+                self.count_hostile(now, key);
+                self.report_login(now, key, What::LoginFailed, &login.id);
                 self.answer_login(now, key, &login, Err(Fault::LoginFailed));
             }
         }
@@ -170,7 +172,7 @@ impl Hub {
         match (&login.via, &self.sessions[key as usize].state) {
             (Via::Http, State::Answering) => {
                 if let Ok((user, _)) = &result {
-                    self.report_login(key, What::LoggedIn, &user.id);
+                    self.report_login(now, key, What::LoggedIn, &user.id);
                 }
                 self.answer_http_login(now, key, result.map(|(_, minted)| minted));
             }
@@ -197,7 +199,7 @@ impl Hub {
             expires_at,
         };
         self.log_in(now, key, &user.id, dates, standing_of(user));
-        self.report(key, What::LoggedIn, Some(LOGIN));
+        self.report(now, key, What::LoggedIn, Some(LOGIN));
         let mut data = Vec::new();
         write_session(&mut data, minted);
         self.answer(now, key, LOGIN, id, &data);
@@ -231,8 +233,8 @@ impl Hub {
         })
     }
 
-    fn report_login(&mut self, key: u32, what: What, id: &str) {
-        self.report(key, what, Some(LOGIN));
+    fn report_login(&mut self, now: Now, key: u32, what: What, id: &str) {
+        self.report(now, key, what, Some(LOGIN));
         if let Some(report) = self.reports.back_mut() {
             report.user = Some(Rc::from(id));
         }

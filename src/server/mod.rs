@@ -10,23 +10,29 @@
 //! [`next_deadline`](Server::next_deadline) says when to call again. The same inputs at the same
 //! times give the same outputs, byte for byte.
 
+mod admission;
 mod answer;
+mod bans;
 mod cause;
+mod counters;
 mod deadlines;
 mod host;
 mod http;
 mod hub;
 mod login;
 mod outbox;
+mod places;
 mod presence;
 mod rates;
 mod report;
 mod session;
 mod socket;
+mod table;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::time::Duration;
 
@@ -42,7 +48,8 @@ use hub::Hub;
 use report::What as Happening;
 use session::State;
 
-pub use cause::Cause;
+pub use cause::{Cause, NoRoom};
+pub use counters::Summary;
 pub use outbox::SLICES_MAX;
 pub use report::{Report, What};
 pub use session::{ConnectionId, Peer};
@@ -106,13 +113,19 @@ impl Server {
 
     // Inputs.
 
-    /// A connection was accepted. `None`: there is no room, and it is to be reset at once.
+    /// A connection was accepted. `None`: there is no room for it, and it is to be reset at once.
+    /// Another may have to go for it: drain [`next_ending`](Server::next_ending).
     pub fn accept(&mut self, now: Now, peer: Peer) -> Option<ConnectionId> {
-        if self.hub.stopping || self.hub.sessions.len() >= self.hub.config.connections_max {
+        if self.hub.stopping {
             return None;
         }
         self.wall_origin.get_or_insert(now.origin_unix_micros());
-        Some(self.hub.enter(now, peer))
+        self.hub.admit_connection(now, peer).ok()
+    }
+
+    /// A connection was accepted and reset for want of a descriptor.
+    pub fn count_shed(&mut self) {
+        self.hub.counters.count("shed");
     }
 
     /// Bytes arrived. They are changed in place (unmasked), and nothing of them is kept but an
@@ -144,17 +157,17 @@ impl Server {
             State::Finishing { .. } | State::Gone => {}
             _ => {
                 self.hub
-                    .report(key, Happening::Closed(EndCause::PeerLeft), None);
+                    .report(now, key, Happening::Closed(EndCause::PeerLeft), None);
                 self.hub.finish(now, key);
             }
         }
     }
 
     /// The socket failed: reset by the peer, or no longer of use.
-    pub fn failed(&mut self, id: ConnectionId) {
+    pub fn failed(&mut self, now: Now, id: ConnectionId) {
         if let Some(key) = self.hub.key(id) {
-            self.hub
-                .abandon(key, Happening::Closed(EndCause::PeerLeft), Ending::Close);
+            let what = Happening::Closed(EndCause::PeerLeft);
+            self.hub.abandon(now, key, what, Ending::Close);
         }
     }
 
@@ -169,7 +182,7 @@ impl Server {
         let empty = outbox.is_empty();
         hub.account(key);
         if empty {
-            hub.flushed(key);
+            hub.flushed(now, key);
         } else if full {
             hub.schedule(now, key);
         } else {
@@ -202,6 +215,7 @@ impl Server {
         while let Some(key) = self.hub.deadlines.pop(now.monotonic) {
             self.hub.deadline(now, key);
         }
+        self.hub.relieve(now);
     }
 
     /// Ends everything: a Close 1001 to each open WebSocket, and no new connections.
@@ -212,8 +226,16 @@ impl Server {
     // Outputs.
 
     /// A connection whose outbox is to be written now, by one vectored write.
-    pub fn next_flush(&mut self) -> Option<ConnectionId> {
-        while let Some(key) = self.hub.flushes.pop_front() {
+    /// Members come before strangers, for each of whom one is taken off `strangers_left`.
+    pub fn next_flush(&mut self, now: Now, strangers_left: &mut usize) -> Option<ConnectionId> {
+        loop {
+            let key = match self.hub.member_flushes.pop_front() {
+                Some(key) => key,
+                None => {
+                    *strangers_left = strangers_left.checked_sub(1)?;
+                    self.hub.stranger_flushes.pop_front()?
+                }
+            };
             let Some(session) = self.hub.sessions.get_mut(key as usize) else {
                 continue;
             };
@@ -221,14 +243,20 @@ impl Server {
             if !session.outbox.is_empty() {
                 return Some(self.hub.id(key));
             }
-            self.hub.flushed(key);
+            self.hub.flushed(now, key);
         }
-        None
     }
 
-    /// Connections that wait for `next_flush`.
-    pub fn flushes(&self) -> usize {
-        self.hub.flushes.len()
+    /// True while a connection waits for `next_flush`.
+    pub fn has_flushes(&self) -> bool {
+        !self.hub.member_flushes.is_empty() || !self.hub.stranger_flushes.is_empty()
+    }
+
+    /// True when the connection is logged in: it is served before those that are not.
+    pub fn is_member(&self, id: ConnectionId) -> bool {
+        self.hub
+            .key(id)
+            .is_some_and(|key| self.hub.presence.is_member(key))
     }
 
     /// Lends the bytes to be written next; returns how many of the slices are filled.
@@ -256,6 +284,27 @@ impl Server {
     /// Something for the log.
     pub fn next_report(&mut self) -> Option<Report> {
         self.hub.reports.pop_front()
+    }
+
+    /// What was refused in the last minute, once a minute while anything was.
+    pub fn next_summary(&mut self, now: Now) -> Option<Summary> {
+        let refused = self.hub.counters.sum_up(now.monotonic)?;
+        Some(self.summary(refused))
+    }
+
+    /// What was refused since the start, and who is there now.
+    pub fn totals(&self) -> Summary {
+        self.summary(self.hub.counters.totals())
+    }
+
+    fn summary(&self, refused: BTreeMap<&'static str, u64>) -> Summary {
+        Summary {
+            refused,
+            connections: self.connections(),
+            pending: self.hub.places.pending(),
+            members: self.hub.presence.members().len(),
+            held_bytes: self.held_bytes(),
+        }
     }
 
     /// How the user store failed since this was last asked.

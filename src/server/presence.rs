@@ -140,6 +140,13 @@ impl Presence {
         &self.members
     }
 
+    /// True exactly when the connection is logged in. O(1).
+    pub(super) fn is_member(&self, key: u32) -> bool {
+        self.places
+            .get(key as usize)
+            .is_some_and(|place| place.person != NONE)
+    }
+
     /// Whose connection this is; `None` when it is not logged in.
     pub(super) fn person(&self, key: u32) -> Option<&Person> {
         let place = self.places.get(key as usize)?;

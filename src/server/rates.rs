@@ -1,11 +1,13 @@
 //! Rates, by the generic cell rate algorithm: a meter is one instant, the moment at which a peer
 //! that kept exactly to its rate would be due again. No timer refills anything.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hash;
 use std::time::Duration;
 
 use crate::config::Rate;
 use crate::time::Instant;
+
+use super::table::{Remembered, Table};
 
 /// How often something may happen, and how often at once.
 #[derive(Clone, Copy, Debug)]
@@ -44,36 +46,31 @@ impl Allowance {
         meter.0 = due;
         Ok(())
     }
+
+    /// True when more than half of what may happen at once has happened.
+    pub(super) fn is_half_used(&self, meter: Meter, now: Instant) -> bool {
+        meter.0.since(now) > Duration::from_micros(self.ahead_micros_max / 2)
+    }
 }
 
-/// Meters by a key that peers choose (an address, an id): a table of fixed size in which the
-/// meter nearest to rest makes room for a newcomer.
+impl Remembered for Meter {
+    fn until(&self) -> Instant {
+        self.0
+    }
+}
+
+/// Meters by a key that peers choose.
 #[derive(Debug)]
 pub(super) struct Meters {
     allowance: Allowance,
-    entries: Box<[Entry]>,
-    seed: u64,
+    table: Table<Meter>,
 }
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Entry {
-    /// The key's hash; which key it was is not kept.
-    hash: u64,
-    meter: Meter,
-}
-
-/// Meters in a table. An attacker must be this many at once before one of them is forgotten early.
-const ENTRIES: usize = 4_096;
-/// Meters that share a place and compete for it.
-const WAYS: usize = 8;
 
 impl Meters {
-    /// `seed` keeps peers from choosing keys that meet in one place.
     pub(super) fn new(allowance: Allowance, seed: u64) -> Meters {
         Meters {
             allowance,
-            entries: vec![Entry::default(); ENTRIES].into_boxed_slice(),
-            seed,
+            table: Table::new(seed),
         }
     }
 
@@ -82,31 +79,7 @@ impl Meters {
     /// # Errors
     /// When it is one too many: how long to wait. It is not counted then.
     pub(super) fn admit(&mut self, key: &impl Hash, now: Instant) -> Result<(), Duration> {
-        let allowance = self.allowance;
-        allowance.admit(&mut self.entry(key).meter, now)
-    }
-
-    fn entry(&mut self, key: &impl Hash) -> &mut Entry {
-        let mut hasher = DefaultHasher::new();
-        self.seed.hash(&mut hasher);
-        key.hash(&mut hasher);
-        let hash = hasher.finish();
-        let set = hash as usize % (ENTRIES / WAYS) * WAYS;
-        let ways = &mut self.entries[set..set + WAYS];
-        let mut chosen = 0;
-        for (index, entry) in ways.iter().enumerate() {
-            if entry.hash == hash {
-                return &mut ways[index];
-            }
-            if entry.meter.0 < ways[chosen].meter.0 {
-                chosen = index;
-            }
-        }
-        ways[chosen] = Entry {
-            hash,
-            meter: Meter::default(),
-        };
-        &mut ways[chosen]
+        self.allowance.admit(self.table.entry(key), now)
     }
 }
 
@@ -156,17 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_metered_apart_and_the_table_does_not_grow() {
+    fn keys_are_metered_apart() {
         let mut meters = Meters::new(Allowance::new(rate(10, 60), 10), 42);
         for _ in 0..10 {
             meters.admit(&"alice", at(1)).expect("ten a minute");
         }
         meters.admit(&"alice", at(1)).expect_err("the eleventh");
         meters.admit(&"bob", at(1)).expect("somebody else");
-        for stranger in 0..100_000 {
-            let _ = meters.admit(&stranger, at(1));
-        }
-        assert_eq!(meters.entries.len(), ENTRIES);
     }
 
     #[test]

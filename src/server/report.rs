@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::cause::Cause;
 use super::session::{ConnectionId, Peer};
@@ -35,6 +36,8 @@ pub enum What {
     Refused(Cause),
     /// The connection ended in peace.
     Closed(Cause),
+    /// The connection's address is banned from now on, for so long.
+    Banned(Duration),
 }
 
 impl fmt::Display for What {
@@ -44,6 +47,7 @@ impl fmt::Display for What {
             What::LoginFailed => "login failed",
             What::Refused(_) => "refused",
             What::Closed(_) => "closed",
+            What::Banned(_) => "banned",
         })
     }
 }

@@ -54,6 +54,9 @@ impl fmt::Display for Peer {
 pub(super) struct Session {
     pub(super) serial: u32,
     pub(super) peer: Peer,
+    /// True exactly when it counts by its peer's address: not for a Unix socket, nor for a proxy
+    /// that has not yet said for whom it comes.
+    pub(super) is_counted: bool,
     /// True exactly when it is in the queue of outboxes to be written.
     pub(super) flush_queued: bool,
     /// True once the peer's FIN was seen.
@@ -93,8 +96,8 @@ pub(super) struct Open {
     pub(super) endpoint: Endpoint,
     /// Frames, control frames too.
     pub(super) meter: Meter,
-    /// When the first valid token must have come; of no meaning once logged in.
-    pub(super) auth_by: Instant,
+    /// When the upgrade was answered: the first valid token is due some time after that.
+    pub(super) opened_at: Instant,
     /// When the message under way began.
     pub(super) message_since: Option<Instant>,
     /// When the peer was last heard of.

@@ -167,6 +167,7 @@ impl Hub {
             Some(_) => self.presence.renew(key, dates),
             None => {
                 self.presence.enter(key, id, dates, standing);
+                self.settle(key);
                 self.schedule(now, key);
             }
         }

@@ -14,16 +14,16 @@ use std::time::{Duration, Instant};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_framegate");
 
 /// How long anything may take that should take no time: these machines are slow at times.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A directory with a secret and users, removed when dropped. Hashes in it are cheap.
-pub struct Home {
+pub(crate) struct Home {
     path: PathBuf,
 }
 
 impl Home {
     /// An empty directory.
-    pub fn empty() -> Home {
+    pub(crate) fn empty() -> Home {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("framegate-test-{}-{count}", std::process::id());
@@ -33,7 +33,7 @@ impl Home {
     }
 
     /// A directory with a secret, and users whose passwords are `<id>'s password`.
-    pub fn with_users(users: &[&str]) -> Home {
+    pub(crate) fn with_users(users: &[&str]) -> Home {
         let home = Home::empty();
         let secret = home.run(&["secret"]);
         let line = [b"LOCAL_JWT_SECRET=".as_slice(), &secret.stdout].concat();
@@ -48,11 +48,11 @@ impl Home {
         home
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
+    pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(PROGRAM);
         command
             .args(arguments)
@@ -63,11 +63,11 @@ impl Home {
     }
 
     /// Runs a command to its end.
-    pub fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.run_with(arguments, "")
     }
 
-    pub fn run_with(&self, arguments: &[&str], input: &str) -> Output {
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Output {
         let mut child = self
             .command(arguments)
             .stdin(Stdio::piped())
@@ -82,14 +82,14 @@ impl Home {
         child.wait_with_output().expect("the program ends")
     }
 
-    pub fn token(&self, user: &str) -> String {
+    pub(crate) fn token(&self, user: &str) -> String {
         let minted = self.run(&["token", "mint", user]);
         assert!(minted.status.success(), "{}", text(&minted.stderr));
         text(&minted.stdout).trim().to_owned()
     }
 
     /// A server on a port of its own, listening by the time this returns.
-    pub fn serve(&self, arguments: &[&str]) -> Server {
+    pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
         let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
         all.extend(arguments);
         Server::start(self.command(&all))
@@ -103,15 +103,15 @@ impl Drop for Home {
 }
 
 /// A running server, killed when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     log: Receiver<String>,
     seen: Vec<String>,
 }
 
 impl Server {
-    pub fn start(mut command: Command) -> Server {
+    pub(crate) fn start(mut command: Command) -> Server {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -139,7 +139,7 @@ impl Server {
     }
 
     /// The next line of the log that contains `needle`.
-    pub fn wait_for_log(&mut self, needle: &str) -> String {
+    pub(crate) fn wait_for_log(&mut self, needle: &str) -> String {
         let by = Instant::now() + PATIENCE;
         loop {
             let left = by.saturating_duration_since(Instant::now());
@@ -156,21 +156,21 @@ impl Server {
         }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("ws://{}/ws", self.address)
     }
 
-    pub fn process(&self) -> u32 {
+    pub(crate) fn process(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let process = self.process().to_string();
         let status = Command::new("kill").args([signal, &process]).status();
         assert!(status.expect("kill(1) is there").success());
     }
 
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let by = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("the process is ours") {
@@ -182,7 +182,7 @@ impl Server {
     }
 
     /// Sends a request over a connection of its own; returns all that comes back.
-    pub fn request(&self, request: &str) -> String {
+    pub(crate) fn request(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(self.address).expect("the server listens");
         stream
             .set_read_timeout(Some(PATIENCE))
@@ -205,10 +205,10 @@ impl Drop for Server {
     }
 }
 
-pub fn password_of(user: &str) -> String {
+pub(crate) fn password_of(user: &str) -> String {
     format!("{user}'s password")
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -374,18 +374,6 @@ fn a_peer_that_half_closes_is_gone_at_once() {
 }
 
 #[test]
-fn a_connection_over_the_cap_is_not_taken() {
-    let mut world = World::with(|config| config.connections_max = 3);
-    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let ids: Vec<_> = (0..3)
-        .map(|_| world.connect_from(address).expect("room"))
-        .collect();
-    assert_eq!(world.connect_from(address), None);
-    world.finish(ids[0]);
-    assert!(world.connect_from(address).is_some());
-}
-
-#[test]
 fn stopping_tells_everybody_and_takes_nobody() {
     let mut world = World::new();
     let (open, head) = (world.member("alice"), world.connect());

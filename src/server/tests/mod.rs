@@ -1,5 +1,6 @@
 //! The core by scripts: peers that speak and hear, and a clock that is driven.
 
+mod crowds;
 mod ends;
 mod frames;
 mod http;

@@ -247,7 +247,7 @@ impl World {
 
     /// Drains every output, as a driver does at the end of a turn.
     fn settle(&mut self) {
-        while let Some(id) = self.server.next_flush() {
+        while let Some(id) = self.server.next_flush(self.now, &mut usize::MAX.clone()) {
             self.write(id);
         }
         while let Some((id, ending)) = self.server.next_ending() {
