@@ -421,8 +421,8 @@ fn is_here(directory: &Path) -> bool {
 
 fn failure(path: &Path, error: rusqlite::Error) -> StoreError {
     let path = path.to_owned();
-    // What a column cannot hold, and a table that lacks what we ask of it, are not our doing.
     let rusqlite::Error::SqliteFailure(error, message) = error else {
+        // A column holds what we would not write.
         return StoreError::Corrupt { path };
     };
     match error.code {
@@ -434,6 +434,8 @@ fn failure(path: &Path, error: rusqlite::Error) -> StoreError {
         ErrorCode::OutOfMemory => StoreError::OutOfMemory,
         ErrorCode::DatabaseCorrupt => StoreError::Corrupt { path },
         ErrorCode::NotADatabase => StoreError::NotOurs { path },
+        // Our statements are right, so the table is not the one we made.
+        _ if error.extended_code == ffi::SQLITE_ERROR => StoreError::Corrupt { path },
         _ if error.extended_code == ffi::SQLITE_READONLY_DBMOVED => StoreError::Moved { path },
         // The file could be opened, so these are about the files beside it.
         ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
