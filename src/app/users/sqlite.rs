@@ -175,6 +175,7 @@ impl SqliteStore {
                 Mode::Administer => self.make_schema()?,
             }
         }
+        self.check_readable()?;
         self.use_write_ahead_log()
     }
 
@@ -234,6 +235,12 @@ impl SqliteStore {
         }
     }
 
+    /// Whether there is any user is not the question; whether it can be told is.
+    fn check_readable(&self) -> Result<(), StoreError> {
+        self.value::<bool>("SELECT EXISTS (SELECT 1 FROM users)")
+            .map(drop)
+    }
+
     /// Runs a statement that changes one user; false when there is no such user.
     fn change(&self, sql: &str, params: impl Params) -> Result<bool, StoreError> {
         let changes = self.connection.execute(sql, params);
@@ -288,9 +295,7 @@ impl UserStore for SqliteStore {
 
     fn check(&mut self) -> Result<(), StoreError> {
         self.check_in_place()?;
-        // Whether there is any user is not the question; whether it can be told is.
-        self.value::<bool>("SELECT EXISTS (SELECT 1 FROM users)")
-            .map(drop)
+        self.check_readable()
     }
 }
 
