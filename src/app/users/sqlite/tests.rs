@@ -182,9 +182,11 @@ fn a_newer_schema_is_told_with_its_version() {
 fn a_truncated_database_is_damaged() {
     let directory = TemporaryDirectory::new();
     let path = directory.file("users.db");
-    open(&path);
+    let many: Vec<User> = (0..300).map(|n| user(&format!("user{n}"))).collect();
+    assert_eq!(open(&path).add_all(&many), Ok(None));
     let whole = fs::read(&path).unwrap();
-    for length in [4_096, 4_097, 1_000, 99, 50, 2] {
+    assert!(whole.len() > 3 * 4_096);
+    for length in [whole.len() - 4_096, 4_097, 4_096, 1_000, 99, 50, 2] {
         fs::write(&path, &whole[..length]).unwrap();
         for mode in [Mode::Serve, Mode::Administer] {
             let refused = refusal(&path, mode);
@@ -227,9 +229,11 @@ fn a_removed_table_denies_everybody() {
     let mut store = open(&path);
     assert_eq!(store.add(&user("alice")), Ok(true));
     foreign(&path, "DROP TABLE users");
-    let corrupt = StoreError::Corrupt { path };
+    let corrupt = StoreError::Corrupt { path: path.clone() };
     assert_eq!(store.user("alice"), Err(corrupt.clone()));
-    assert_eq!(store.check(), Err(corrupt));
+    assert_eq!(store.check(), Err(corrupt.clone()));
+    drop(store);
+    assert_eq!(refusal(&path, Mode::Administer), corrupt);
 }
 
 #[test]
