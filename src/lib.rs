@@ -4,6 +4,7 @@
 
 pub mod app;
 pub mod config;
+pub mod driver;
 pub mod gate;
 pub mod limits;
 pub mod time;

@@ -72,11 +72,71 @@ pub const IMPORT_LINE_BYTES_MAX: usize = 8 * 1024;
 
 /// A line of the log, in bytes, without its line feed.
 pub const LOG_LINE_BYTES_MAX: usize = 512;
+/// A value in a line of the log, in bytes, before it is quoted and escaped.
+pub const LOG_VALUE_BYTES_MAX: usize = 128;
+
+/// What stands around a message's data when it is passed on: the frame's header, `event`,
+/// and `from`, `to` and `id` with every character escaped. In bytes.
+pub const MESSAGE_OVERHEAD_BYTES_MAX: usize = 1_024;
+
+// What a person may set a setting to. Durations are in milliseconds.
+
+/// `LISTEN`: addresses.
+pub const LISTENERS_MAX: usize = 16;
+/// `LISTEN`: the path of a Unix socket, in bytes (man 7 unix: 108 with the zero behind it).
+pub const UNIX_PATH_BYTES_MAX: usize = 107;
+/// `ORIGINS`: origins.
+pub const ORIGINS_MAX: usize = 64;
+/// `ISSUER` and `AUDIENCE`, in bytes.
+pub const ISSUER_BYTES_MAX: usize = 256;
+/// `TOKEN_TTL`, at the least: claims count in seconds.
+pub const TOKEN_TTL_MS_MIN: u64 = 1_000;
+/// `TOKEN_TTL`, at the most: a year.
+pub const TOKEN_TTL_MS_MAX: u64 = 365 * 24 * 3_600_000;
+/// `LEEWAY`.
+pub const LEEWAY_MS_MAX: u64 = 600_000;
+/// `MAX_CONNECTIONS`, `MAX_PENDING` and what of them one address may have.
+pub const CONNECTIONS_MAX: u64 = 1_000_000;
+/// `MEMORY`, at the least.
+pub const MEMORY_BYTES_MIN: u64 = 64 * 1_024;
+/// `MEMORY`, at the most.
+pub const MEMORY_BYTES_MAX: u64 = 64 * 1_024 * 1_024 * 1_024;
+/// `MAX_MESSAGE`, before login too, at the least.
+pub const MESSAGE_BYTES_MIN: u64 = 1_024;
+/// `MAX_MESSAGE`, before login too, at the most.
+pub const MESSAGE_BYTES_MAX: u64 = 16 * 1_024 * 1_024;
+/// `MAX_OUTBOX`, at the least.
+pub const OUTBOX_BYTES_MIN: u64 = 2_048;
+/// `MAX_OUTBOX`, at the most.
+pub const OUTBOX_BYTES_MAX: u64 = 1_024 * 1_024 * 1_024;
+/// A timeout, at the least: none can be turned off.
+pub const TIMEOUT_MS_MIN: u64 = 10;
+/// A timeout, at the most.
+pub const TIMEOUT_MS_MAX: u64 = 3_600_000;
+/// `LINGER`, at the most.
+pub const LINGER_MS_MAX: u64 = 60_000;
+/// `RATE`, `LOGIN_RATE`, `LOG_RATE`, `BURST` and `BAN_AFTER`.
+pub const RATE_COUNT_MAX: u64 = 1_000_000;
+/// `BAN_FOR`, at the least.
+pub const BAN_MS_MIN: u64 = 1_000;
+/// `BAN_FOR`, at the most, and what a ban that doubles stops at.
+pub const BAN_MS_MAX: u64 = 3_600_000;
+
+/// A `.env` file, in bytes.
+pub const ENV_FILE_BYTES_MAX: usize = 64 * 1_024;
 
 const _: () = {
     // A handshake must be able to carry the largest token and the fields beside it.
     assert!(TOKEN_BYTES_MAX + 2_048 <= HEAD_BYTES_MAX);
     assert!(SUBJECT_BYTES_MAX < TOKEN_BYTES_MAX);
+    // A user's id is never cut in the log.
+    assert!(SUBJECT_BYTES_MAX <= LOG_VALUE_BYTES_MAX);
+    assert!(2 * LOG_VALUE_BYTES_MAX < LOG_LINE_BYTES_MAX);
+    // The smallest outbox takes the smallest message.
+    assert!(MESSAGE_BYTES_MIN + MESSAGE_OVERHEAD_BYTES_MAX as u64 <= OUTBOX_BYTES_MIN);
+    // RFC 7519 §4.1: a token of ours with every claim at its longest is one we take. A base64
+    // character carries six bits, JSON may double a character, and 512 are for all the rest.
+    assert!((2 * (SUBJECT_BYTES_MAX + 2 * ISSUER_BYTES_MAX) + 512) * 4 / 3 <= TOKEN_BYTES_MAX);
     // What we hash ourselves, we must be willing to check.
     assert!(PASSWORD_MEMORY_KIB_MIN <= PASSWORD_MEMORY_KIB_DEFAULT);
     assert!(PASSWORD_MEMORY_KIB_DEFAULT <= PASSWORD_MEMORY_KIB_MAX);

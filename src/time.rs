@@ -1,6 +1,7 @@
 //! The two clocks, as values. Nothing in here reads one: the driver does, and hands the
 //! readings in, so that a run is decided by its inputs alone.
 
+use std::fmt;
 use std::ops::Add;
 use std::time::Duration;
 
@@ -50,6 +51,42 @@ impl UnixSeconds {
     }
 }
 
+/// RFC 3339 §5.6, in UTC: `2026-11-24T10:20:30Z`.
+impl fmt::Display for UnixSeconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = date_of(self.0 / DAY_SECONDS);
+        let second = self.0 % DAY_SECONDS;
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+        )
+    }
+}
+
+const DAY_SECONDS: u64 = 24 * 3_600;
+
+/// The date that lies `days` behind 1970-01-01, in the Gregorian calendar. Years are counted
+/// from March, so that the leap day is a year's last, and in eras of 400, which are all alike.
+fn date_of(days: u64) -> (u64, u64, u64) {
+    const ERA_DAYS: u64 = 146_097;
+    // From 0000-03-01 to 1970-01-01.
+    let days = days + 719_468;
+    let (era, day) = (days / ERA_DAYS, days % ERA_DAYS);
+    let leap_days = day / 1_460 - day / 36_524 + day / (ERA_DAYS - 1);
+    let year = (day - leap_days) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    // From March on, five months are 153 days.
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    (era * 400 + year + carry, month, day)
+}
+
 /// Both clocks, read together once a turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
@@ -68,5 +105,33 @@ mod tests {
         let late = Instant::from_micros(u64::MAX) + Duration::from_secs(1);
         assert_eq!(late.as_micros(), u64::MAX);
         assert_eq!(Instant::ORIGIN.since(late), Duration::ZERO);
+    }
+
+    #[test]
+    fn unix_seconds_show_as_a_date_in_utc() {
+        for (seconds, shown) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_795_515_630, "2026-11-24T10:20:30Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(UnixSeconds(seconds).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn every_day_of_an_era_follows_the_one_before() {
+        let mut before = date_of(0);
+        for days in 1..146_097 {
+            let date = date_of(days);
+            let next_day = (date.0, date.1, date.2 - 1) == before;
+            let next_month = date.2 == 1 && (28..=31).contains(&before.2);
+            assert!(next_day || next_month, "{before:?} {date:?}");
+            before = date;
+        }
     }
 }

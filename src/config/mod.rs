@@ -1,8 +1,34 @@
 //! What a person may set: one table of settings, and a [`Config`] that is valid by construction.
+//!
+//! ```text
+//! flags ─▶ environment ─▶ .env ─▶ defaults        the first that names a setting decides,
+//!    └──────────┴──────────┴────────┴─▶ Config    and each value given is checked
+//! ```
+//!
+//! Nothing here reads the environment or a file: what is in them comes in as arguments.
 
+mod env_file;
+mod error;
+mod nearest;
+mod relations;
+mod settings;
+mod sources;
+mod table;
+mod value;
+
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use log::LevelFilter;
+
+pub use env_file::EnvFile;
+pub use error::{ConfigError, EnvFileFault, Origin};
+pub use nearest::nearest;
+pub use settings::{Arity, Group, Setting, by_flag, settings};
+pub use sources::{CURRENT_SECRET, Flags, GivenSecret, PREVIOUS_SECRET, Secrets, load};
+pub use table::GROUPS;
 
 /// Where the server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +37,15 @@ pub enum Listen {
     Tcp(SocketAddr),
     /// The path of a Unix socket.
     Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Tcp(address) => address.fmt(f),
+            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// A rate: `count` in each `period`. A count of zero turns the bound off.
@@ -89,4 +124,66 @@ pub struct Config {
     pub ban_after: u32,
     /// `BAN_FOR`: the first ban; each further one is twice as long, to an hour.
     pub ban_for: Duration,
+
+    /// `LOG`: the least urgent level that is logged.
+    pub log_level: LevelFilter,
+    /// `LOG_RATE`: lines of the log; what is over is counted and dropped.
+    pub log_rate: Rate,
 }
+
+impl Default for Config {
+    /// Every setting as the table has it.
+    fn default() -> Config {
+        let mut config = unset();
+        for setting in settings() {
+            // A test takes every default; none is refused.
+            let _ = setting.set(&mut config, setting.default);
+        }
+        config
+    }
+}
+
+/// No setting set: what [`Config::default`] fills, field by field, from the table.
+fn unset() -> Config {
+    const NONE: Rate = Rate {
+        count: 0,
+        period: Duration::ZERO,
+    };
+    Config {
+        listen: Vec::new(),
+        allow_plaintext: false,
+        database: PathBuf::new(),
+        token_ttl: Duration::ZERO,
+        issuer: None,
+        audience: None,
+        leeway: Duration::ZERO,
+        origins: Vec::new(),
+        require_handshake_token: false,
+        password_memory_kib: 0,
+        connections_max: 0,
+        connections_per_address_max: 0,
+        pending_max: 0,
+        pending_per_address_max: 0,
+        memory_bytes_max: 0,
+        message_bytes_max: 0,
+        message_before_login_bytes_max: 0,
+        outbox_bytes_max: 0,
+        handshake_timeout: Duration::ZERO,
+        auth_timeout: Duration::ZERO,
+        message_timeout: Duration::ZERO,
+        write_timeout: Duration::ZERO,
+        ping_interval: Duration::ZERO,
+        pong_timeout: Duration::ZERO,
+        linger: Duration::ZERO,
+        frame_rate: NONE,
+        frame_burst: 0,
+        login_rate: NONE,
+        ban_after: 0,
+        ban_for: Duration::ZERO,
+        log_level: LevelFilter::Off,
+        log_rate: NONE,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! What can be wrong with a configuration.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::settings::Setting;
+
+/// How many characters of a refused value are shown.
+const VALUE_SHOWN_CHARACTERS_MAX: usize = 64;
+
+/// Where a value was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// On the command line, as the flag that is named.
+    Flag(String),
+    /// In the environment.
+    Environment,
+    /// In a `.env` file.
+    EnvFile {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+}
+
+/// Why there is no [`Config`](super::Config). Each prints as one line that says what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// A name beginning with `FRAMEGATE_` that is no setting's.
+    Unknown {
+        /// The name.
+        name: String,
+        /// Where it stands.
+        origin: Origin,
+        /// The name that was perhaps meant.
+        nearest: Option<String>,
+    },
+    /// A value that its setting does not take.
+    Value {
+        /// The setting.
+        setting: &'static Setting,
+        /// Where the value was given.
+        origin: Origin,
+        /// The value.
+        value: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// A name of ours whose value is not UTF-8.
+    NotUtf8 {
+        /// The name.
+        name: String,
+    },
+    /// A flag given twice that takes one value.
+    Repeated {
+        /// The flag.
+        flag: String,
+    },
+    /// Two settings that do not go together.
+    Relation {
+        /// The setting to change.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be, and why.
+        expected: String,
+    },
+    /// A listener that others can reach, without TLS.
+    Plaintext {
+        /// Its address.
+        listen: String,
+    },
+    /// A line of a `.env` file that cannot be read.
+    EnvFile {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        fault: EnvFileFault,
+    },
+}
+
+/// What is wrong with a line of a `.env` file. The line itself is never shown: it may hold a
+/// secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvFileFault {
+    /// It is not `NAME=value`.
+    Form,
+    /// A quote is opened and not closed on the line.
+    Quote,
+    /// Something other than a comment stands behind the closing quote.
+    Trailing,
+    /// The name was set on an earlier line.
+    Repeated {
+        /// The name.
+        name: String,
+        /// The earlier line.
+        first_line: usize,
+    },
+}
+
+impl Origin {
+    /// The variable `name` with where it stands, or the flag instead: what an error begins with.
+    pub fn locate(&self, name: &str) -> String {
+        match self {
+            Origin::Flag(flag) => flag.clone(),
+            Origin::Environment => format!("{name} in the environment"),
+            Origin::EnvFile { path, line } => format!("{name} in {} line {line}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::Unknown {
+                name,
+                origin,
+                nearest,
+            } => {
+                let name = escaped(name);
+                write!(f, "{} is not a setting; ", origin.locate(&name))?;
+                match nearest {
+                    Some(nearest) => write!(f, "did you mean {nearest}?"),
+                    None => f.write_str("`framegate serve --help` lists them"),
+                }
+            }
+            ConfigError::Value {
+                setting,
+                origin,
+                value,
+                expected,
+            } => {
+                let place = origin.locate(&setting.variable());
+                write!(
+                    f,
+                    "{place} is \"{}\", but must be {expected}",
+                    escaped(value)
+                )
+            }
+            ConfigError::NotUtf8 { name } => {
+                let name = escaped(name);
+                write!(
+                    f,
+                    "{name} in the environment is not UTF-8; set it to plain text"
+                )
+            }
+            ConfigError::Repeated { flag } => {
+                write!(f, "{flag} is given twice; give it once")
+            }
+            ConfigError::Relation {
+                name,
+                value,
+                expected,
+            } => write!(f, "{name} is {value}, but must be {expected}"),
+            ConfigError::Plaintext { listen } => write!(
+                f,
+                "LISTEN is {listen}, where others could read the tokens that pass; listen on \
+                 127.0.0.1 behind a proxy that ends TLS, or say --allow-plaintext"
+            ),
+            ConfigError::EnvFile { path, line, fault } => {
+                write!(f, "{} line {line}: {fault}", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for EnvFileFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EnvFileFault::Form => f.write_str("not NAME=value, a comment or blank"),
+            EnvFileFault::Quote => f.write_str("the quote is not closed on the line"),
+            EnvFileFault::Trailing => {
+                f.write_str("only a comment may stand behind the closing quote")
+            }
+            EnvFileFault::Repeated { name, first_line } => {
+                write!(
+                    f,
+                    "{name} is set already on line {first_line}; keep one of them"
+                )
+            }
+        }
+    }
+}
+
+/// On one line, without what a terminal would obey, and not too long.
+fn escaped(text: &str) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(VALUE_SHOWN_CHARACTERS_MAX)
+        .flat_map(char::escape_debug)
+        .collect();
+    if text.chars().nth(VALUE_SHOWN_CHARACTERS_MAX).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}

@@ -1,0 +1,104 @@
+//! How settings bound one another.
+
+use super::error::ConfigError;
+use super::value::show_size;
+use super::{Config, Listen};
+use crate::limits::MESSAGE_OVERHEAD_BYTES_MAX;
+
+/// Checks the settings against one another. A bound that was left to its default follows the
+/// one it must not exceed; `is_given` says which were not.
+pub(super) fn check(
+    config: &mut Config,
+    is_given: impl Fn(&str) -> bool,
+) -> Result<(), ConfigError> {
+    if !is_given("MAX_MESSAGE_BEFORE_LOGIN") {
+        lower(
+            &mut config.message_before_login_bytes_max,
+            config.message_bytes_max,
+        );
+    }
+    if !is_given("MAX_PENDING") {
+        lower(&mut config.pending_max, config.connections_max);
+    }
+    check_counts(config)?;
+    check_sizes(config)?;
+    check_listeners(config)
+}
+
+fn lower(value: &mut usize, max: usize) {
+    *value = max.min(*value);
+}
+
+fn check_counts(config: &Config) -> Result<(), ConfigError> {
+    let (pending, connections) = (config.pending_max, config.connections_max);
+    match pending <= connections {
+        true => Ok(()),
+        false => Err(ConfigError::Relation {
+            name: "MAX_PENDING",
+            value: pending.to_string(),
+            expected: format!("at most MAX_CONNECTIONS, which is {connections}"),
+        }),
+    }
+}
+
+fn check_sizes(config: &Config) -> Result<(), ConfigError> {
+    let message = config.message_bytes_max;
+    let before_login = config.message_before_login_bytes_max;
+    if before_login > message {
+        return Err(ConfigError::Relation {
+            name: "MAX_MESSAGE_BEFORE_LOGIN",
+            value: bytes(before_login),
+            expected: format!("at most MAX_MESSAGE, which is {}", bytes(message)),
+        });
+    }
+    let outbox = config.outbox_bytes_max;
+    let outbox_min = message + MESSAGE_OVERHEAD_BYTES_MAX;
+    if outbox < outbox_min {
+        return Err(ConfigError::Relation {
+            name: "MAX_OUTBOX",
+            value: bytes(outbox),
+            expected: format!(
+                "at least {}, to hold one message of MAX_MESSAGE, which is {}, and its envelope",
+                bytes(outbox_min),
+                bytes(message)
+            ),
+        });
+    }
+    let memory = config.memory_bytes_max;
+    let memory_min = message + outbox;
+    if memory < memory_min {
+        return Err(ConfigError::Relation {
+            name: "MEMORY",
+            value: bytes(memory),
+            expected: format!(
+                "at least {}, to hold one peer's MAX_MESSAGE, which is {}, and MAX_OUTBOX, which is {}",
+                bytes(memory_min),
+                bytes(message),
+                bytes(outbox)
+            ),
+        });
+    }
+    Ok(())
+}
+
+fn bytes(count: usize) -> String {
+    show_size(count as u64)
+}
+
+/// RFC 6750 §5.3: a bearer token that is read once is a session lost.
+fn check_listeners(config: &Config) -> Result<(), ConfigError> {
+    let public = config.listen.iter().find(|listen| is_public(listen));
+    match public {
+        Some(listen) if !config.allow_plaintext => Err(ConfigError::Plaintext {
+            listen: listen.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn is_public(listen: &Listen) -> bool {
+    match listen {
+        Listen::Tcp(address) => !address.ip().to_canonical().is_loopback(),
+        Listen::Unix(_) => false,
+    }
+}

@@ -1,0 +1,3 @@
+//! All the input and output: the loop, the sockets, the clocks, the log.
+
+pub mod logger;
