@@ -97,6 +97,10 @@ fn a_cost_at_its_bound_is_taken_and_one_past_it_refused() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test is about how long it takes"
+)]
 fn a_stored_hash_of_four_gibibytes_is_never_computed() {
     let stored = PasswordHash::from_store(phc("m=4194304,t=2,p=1").into());
     let started = std::time::Instant::now();

@@ -252,6 +252,10 @@ fn a_file_removed_or_replaced_while_in_use_denies() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test is about how long it takes"
+)]
 fn a_locked_database_is_waited_for_no_longer_than_a_turn_bears() {
     let directory = TemporaryDirectory::new();
     let path = directory.file("users.db");
