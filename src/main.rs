@@ -1,1 +1,7 @@
-fn main() {}
+//! The program; all of it is in [`framegate::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    framegate::cli::main()
+}

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
-use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, Version};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
 use zeroize::Zeroizing;
 
 use crate::limits::{
@@ -264,10 +264,26 @@ fn compute(params: &Params, salt: &Salt, password: &str) -> Result<Output, Passw
     let mut bytes = [0; Output::MAX_LENGTH];
     let len = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
     let output = bytes.get_mut(..len).ok_or(PasswordError::Malformed)?;
+    let memory = memory(params.block_count())?;
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
-        .hash_password_into(password.as_bytes(), salt, output)
-        .map_err(|_| PasswordError::OutOfMemory)?;
+        .hash_password_into_with_memory(password.as_bytes(), salt, output, memory)
+        .map_err(|_| PasswordError::Malformed)?;
     Output::new(output).map_err(|_| PasswordError::Malformed)
+}
+
+/// What a hash is computed in; a block is one KiB.
+///
+/// More than 32 MiB is reserved, though no more than `blocks` is touched: glibc gives that
+/// back to the system when it is freed. Less it keeps once it has seen as much freed (mallopt(3),
+/// M_MMAP_THRESHOLD), and an idle server would hold on to the memory of its last hashes.
+fn memory(blocks: usize) -> Result<Vec<Block>, PasswordError> {
+    const RETURNED_BLOCKS_MIN: usize = 32 * 1024 + 1;
+    let mut memory = Vec::new();
+    memory
+        .try_reserve_exact(blocks.max(RETURNED_BLOCKS_MIN))
+        .map_err(|_| PasswordError::OutOfMemory)?;
+    memory.resize(blocks, Block::default());
+    Ok(memory)
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ const LISTENING: &[Setting] = &[
         "LISTEN",
         "ADDRESS",
         "127.0.0.1:7420",
-        "IP address and port, or unix:/path; may be repeated",
+        "address and port, or unix:/path; repeatable",
         |config, text| put(&mut config.listen, value::listeners(text)),
     )
     .many(),
@@ -57,7 +57,7 @@ const LISTENING: &[Setting] = &[
         "ORIGINS",
         "ORIGIN",
         "",
-        "origins of pages that may connect, besides our own",
+        "origin of pages that may connect; repeatable",
         |config, text| put(&mut config.origins, value::origins(text)),
     )
     .many(),

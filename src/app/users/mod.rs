@@ -268,4 +268,4 @@ impl fmt::Display for StoreError {
 impl std::error::Error for StoreError {}
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -175,6 +175,7 @@ impl SqliteStore {
                 Mode::Administer => self.make_schema()?,
             }
         }
+        self.check_readable()?;
         self.use_write_ahead_log()
     }
 
@@ -234,6 +235,12 @@ impl SqliteStore {
         }
     }
 
+    /// Whether there is any user is not the question; whether it can be told is.
+    fn check_readable(&self) -> Result<(), StoreError> {
+        self.value::<bool>("SELECT EXISTS (SELECT 1 FROM users)")
+            .map(drop)
+    }
+
     /// Runs a statement that changes one user; false when there is no such user.
     fn change(&self, sql: &str, params: impl Params) -> Result<bool, StoreError> {
         let changes = self.connection.execute(sql, params);
@@ -288,9 +295,7 @@ impl UserStore for SqliteStore {
 
     fn check(&mut self) -> Result<(), StoreError> {
         self.check_in_place()?;
-        // Whether there is any user is not the question; whether it can be told is.
-        self.value::<bool>("SELECT EXISTS (SELECT 1 FROM users)")
-            .map(drop)
+        self.check_readable()
     }
 }
 
@@ -421,8 +426,8 @@ fn is_here(directory: &Path) -> bool {
 
 fn failure(path: &Path, error: rusqlite::Error) -> StoreError {
     let path = path.to_owned();
-    // What a column cannot hold, and a table that lacks what we ask of it, are not our doing.
     let rusqlite::Error::SqliteFailure(error, message) = error else {
+        // A column holds what we would not write.
         return StoreError::Corrupt { path };
     };
     match error.code {
@@ -434,6 +439,8 @@ fn failure(path: &Path, error: rusqlite::Error) -> StoreError {
         ErrorCode::OutOfMemory => StoreError::OutOfMemory,
         ErrorCode::DatabaseCorrupt => StoreError::Corrupt { path },
         ErrorCode::NotADatabase => StoreError::NotOurs { path },
+        // Our statements are right, so the table is not the one we made.
+        _ if error.extended_code == ffi::SQLITE_ERROR => StoreError::Corrupt { path },
         _ if error.extended_code == ffi::SQLITE_READONLY_DBMOVED => StoreError::Moved { path },
         // The file could be opened, so these are about the files beside it.
         ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {

@@ -1,1 +1,321 @@
+//! What holds of every store, and of users themselves.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+
+/// An empty directory, removed with all that is in it when it is dropped.
+pub(crate) struct TemporaryDirectory(PathBuf);
+
+impl TemporaryDirectory {
+    pub(crate) fn new() -> TemporaryDirectory {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("framegate-test-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        TemporaryDirectory(path)
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TemporaryDirectory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) fn user(id: &str) -> User {
+    User::new(id, &id.to_uppercase(), None, UnixSeconds(1_700_000_000)).unwrap()
+}
+
+fn hash(phc: &str) -> Option<PasswordHash> {
+    Some(PasswordHash::from_store(phc.into()))
+}
+
+/// A store with what administering takes.
+trait Administered: UserStore {
+    fn add(&mut self, user: &User) -> bool;
+    fn remove(&mut self, id: &str) -> bool;
+    fn set_password(&mut self, id: &str, hash: Option<PasswordHash>) -> bool;
+    fn set_disabled(&mut self, id: &str, disabled: bool) -> bool;
+}
+
+impl Administered for MemoryStore {
+    fn add(&mut self, user: &User) -> bool {
+        MemoryStore::add(self, user)
+    }
+    fn remove(&mut self, id: &str) -> bool {
+        MemoryStore::remove(self, id)
+    }
+    fn set_password(&mut self, id: &str, hash: Option<PasswordHash>) -> bool {
+        MemoryStore::set_password(self, id, hash)
+    }
+    fn set_disabled(&mut self, id: &str, disabled: bool) -> bool {
+        MemoryStore::set_disabled(self, id, disabled)
+    }
+}
+
+impl Administered for SqliteStore {
+    fn add(&mut self, user: &User) -> bool {
+        SqliteStore::add(self, user).unwrap()
+    }
+    fn remove(&mut self, id: &str) -> bool {
+        SqliteStore::remove(self, id).unwrap()
+    }
+    fn set_password(&mut self, id: &str, hash: Option<PasswordHash>) -> bool {
+        SqliteStore::set_password(self, id, hash.as_ref()).unwrap()
+    }
+    fn set_disabled(&mut self, id: &str, disabled: bool) -> bool {
+        SqliteStore::set_disabled(self, id, disabled).unwrap()
+    }
+}
+
+/// Runs each script on two connections to the same users, of either store.
+macro_rules! on_both_stores {
+    ($($script:ident)*) => {
+        mod memory {
+            $(#[test]
+            fn $script() {
+                let mut ours = super::MemoryStore::new();
+                let mut theirs = ours.connect();
+                super::$script(&mut ours, &mut theirs);
+            })*
+        }
+        mod sqlite {
+            use super::{Mode, SqliteStore, TemporaryDirectory};
+            $(#[test]
+            fn $script() {
+                let directory = TemporaryDirectory::new();
+                let open = |mode| SqliteStore::open(&directory.file("users.db"), mode).unwrap();
+                let mut theirs = open(Mode::Administer);
+                let mut ours = open(Mode::Serve);
+                super::$script(&mut ours, &mut theirs);
+            })*
+        }
+    };
+}
+
+on_both_stores! {
+    a_user_added_is_found_whole
+    an_id_that_is_taken_is_not_added_again
+    a_user_removed_is_unknown
+    an_unknown_user_cannot_be_changed
+    a_password_can_be_set_and_taken_away
+    a_user_is_disabled_until_enabled
+    a_revocation_never_moves_back
+    a_change_of_another_connection_is_told_once
+    a_change_of_our_own_is_not_told
+    a_change_of_our_own_does_not_hide_another
+    ids_are_compared_byte_for_byte
+    a_store_is_fit_to_serve
+}
+
+type Store<'s> = &'s mut dyn Administered;
+
+fn a_user_added_is_found_whole(ours: Store<'_>, theirs: Store<'_>) {
+    let alice = User {
+        password_hash: hash("$argon2id$…"),
+        disabled: true,
+        tokens_valid_from: Some(UnixSeconds(1_800_000_000)),
+        ..User::new("alice", "Alice Ω", None, UnixSeconds(0)).unwrap()
+    };
+    assert!(theirs.add(&alice));
+    assert_eq!(ours.user("alice"), Ok(Some(alice)));
+    assert_eq!(ours.user("bob"), Ok(None));
+    assert_eq!(ours.user(""), Ok(None));
+}
+
+fn an_id_that_is_taken_is_not_added_again(ours: Store<'_>, theirs: Store<'_>) {
+    assert!(ours.add(&user("alice")));
+    let other = User::new("alice", "Another", None, UnixSeconds(1)).unwrap();
+    assert!(!ours.add(&other));
+    assert!(!theirs.add(&other));
+    assert_eq!(theirs.user("alice"), Ok(Some(user("alice"))));
+}
+
+fn a_user_removed_is_unknown(ours: Store<'_>, theirs: Store<'_>) {
+    assert!(theirs.add(&user("alice")));
+    assert!(theirs.remove("alice"));
+    assert_eq!(ours.user("alice"), Ok(None));
+    assert!(!theirs.remove("alice"));
+}
+
+fn an_unknown_user_cannot_be_changed(ours: Store<'_>, _: Store<'_>) {
+    assert!(!ours.set_password("alice", None));
+    assert!(!ours.set_disabled("alice", true));
+    assert_eq!(ours.revoke("alice", UnixSeconds(1)), Ok(false));
+    assert_eq!(ours.user("alice"), Ok(None));
+}
+
+fn a_password_can_be_set_and_taken_away(ours: Store<'_>, theirs: Store<'_>) {
+    assert!(theirs.add(&user("alice")));
+    let mut held = |hash| {
+        assert!(theirs.set_password("alice", hash));
+        ours.user("alice").unwrap().unwrap().password_hash
+    };
+    assert_eq!(held(hash("$argon2id$…")), hash("$argon2id$…"));
+    assert_eq!(held(None), None);
+}
+
+fn a_user_is_disabled_until_enabled(ours: Store<'_>, theirs: Store<'_>) {
+    assert!(theirs.add(&user("alice")));
+    for disabled in [true, true, false] {
+        assert!(theirs.set_disabled("alice", disabled));
+        assert_eq!(ours.user("alice").unwrap().unwrap().disabled, disabled);
+    }
+}
+
+fn a_revocation_never_moves_back(ours: Store<'_>, theirs: Store<'_>) {
+    assert!(theirs.add(&user("alice")));
+    for (asked, held) in [(0, 0), (100, 100), (99, 100), (100, 100), (101, 101)] {
+        assert_eq!(ours.revoke("alice", UnixSeconds(asked)), Ok(true));
+        let from = theirs.user("alice").unwrap().unwrap().tokens_valid_from;
+        assert_eq!(from, Some(UnixSeconds(held)));
+    }
+}
+
+fn a_change_of_another_connection_is_told_once(ours: Store<'_>, theirs: Store<'_>) {
+    assert_eq!(ours.changed(), Ok(false));
+    assert!(theirs.add(&user("alice")));
+    assert!(theirs.add(&user("bob")));
+    assert_eq!(ours.changed(), Ok(true));
+    assert_eq!(ours.changed(), Ok(false));
+    assert_eq!(theirs.revoke("alice", UnixSeconds(1)), Ok(true));
+    // To have read the change is not to have been told of it.
+    assert!(ours.user("alice").is_ok());
+    assert_eq!(ours.changed(), Ok(true));
+    assert_eq!(ours.changed(), Ok(false));
+}
+
+fn a_change_of_our_own_is_not_told(ours: Store<'_>, _: Store<'_>) {
+    assert!(ours.add(&user("alice")));
+    assert_eq!(ours.revoke("alice", UnixSeconds(1)), Ok(true));
+    assert_eq!(ours.changed(), Ok(false));
+}
+
+fn a_change_of_our_own_does_not_hide_another(ours: Store<'_>, theirs: Store<'_>) {
+    assert!(theirs.add(&user("alice")));
+    assert!(ours.add(&user("bob")));
+    assert_eq!(ours.changed(), Ok(true));
+    assert_eq!(theirs.changed(), Ok(true));
+}
+
+fn ids_are_compared_byte_for_byte(ours: Store<'_>, _: Store<'_>) {
+    let ids = ["alice", "Alice", "alice'", "al%ce", "al_ce", "alice\"--"];
+    assert!(ids.into_iter().all(|id| ours.add(&user(id))));
+    for id in ids {
+        assert_eq!(&*ours.user(id).unwrap().unwrap().id, id);
+    }
+    for id in ["ALICE", "al*ce", "alice\0", "alice "] {
+        assert_eq!(ours.user(id), Ok(None));
+    }
+}
+
+fn a_store_is_fit_to_serve(ours: Store<'_>, theirs: Store<'_>) {
+    assert_eq!(ours.check(), Ok(()));
+    assert!(theirs.add(&user("alice")));
+    assert_eq!(ours.check(), Ok(()));
+}
+
+#[test]
+fn a_name_of_the_longest_length_is_taken_and_one_byte_more_refused() {
+    let named = |name: &str| User::new("alice", name, None, UnixSeconds(0)).map(drop);
+    assert_eq!(named(&"x".repeat(USER_NAME_BYTES_MAX)), Ok(()));
+    let longer = "x".repeat(USER_NAME_BYTES_MAX + 1);
+    assert_eq!(named(&longer), Err(UserError::Name));
+    assert_eq!(named(""), Err(UserError::Name));
+}
+
+#[test]
+fn a_name_that_would_disturb_a_terminal_is_refused() {
+    for name in [
+        "a\nb",
+        "a\tb",
+        "\u{1b}[2J",
+        "a\0",
+        "a\u{85}",
+        "a\u{2028}b",
+        "\u{202e}nimda",
+    ] {
+        let refused = User::new("alice", name, None, UnixSeconds(0));
+        assert_eq!(refused, Err(UserError::Name), "{name:?}");
+    }
+    for name in ["Ann O'Neill", "Zoë", "李雷", "👩‍🚀", " "] {
+        assert!(
+            User::new("alice", name, None, UnixSeconds(0)).is_ok(),
+            "{name:?}"
+        );
+    }
+}
+
+#[test]
+fn an_id_that_no_token_could_name_is_refused() {
+    let longest = "x".repeat(SUBJECT_BYTES_MAX);
+    assert!(User::new(&longest, "x", None, UnixSeconds(0)).is_ok());
+    for id in ["", "a b", "é", "a\n", &(longest + "x")] {
+        let refused = User::new(id, "x", None, UnixSeconds(0));
+        assert_eq!(refused, Err(UserError::Id), "{id:?}");
+    }
+}
+
+#[test]
+fn a_disabled_user_cannot_log_in() {
+    let mut alice = user("alice");
+    assert_eq!(alice.login_hash(), None);
+    alice.password_hash = hash("$argon2id$…");
+    assert_eq!(alice.login_hash(), alice.password_hash.as_ref());
+    alice.disabled = true;
+    assert_eq!(alice.login_hash(), None);
+}
+
+#[test]
+fn a_user_printed_for_debugging_keeps_the_hash() {
+    let mut alice = user("alice");
+    alice.password_hash = hash("$argon2id$secret");
+    let printed = format!("{alice:?}");
+    assert!(printed.contains("alice") && !printed.contains("argon2id"));
+}
+
+#[test]
+fn every_error_is_one_line() {
+    let path = || PathBuf::from("/somewhere/users.db");
+    let errors = [
+        StoreError::Busy,
+        StoreError::Full,
+        StoreError::Io,
+        StoreError::OutOfMemory,
+        StoreError::Missing { path: path() },
+        StoreError::CannotOpen {
+            path: path(),
+            reason: "Permission denied (os error 13)".into(),
+        },
+        StoreError::ReadOnly { path: path() },
+        StoreError::NotOurs { path: path() },
+        StoreError::TooNew {
+            path: path(),
+            version: 2,
+        },
+        StoreError::Corrupt { path: path() },
+        StoreError::Moved { path: path() },
+        StoreError::Unexpected {
+            reason: "no reason".into(),
+        },
+    ];
+    for error in errors {
+        let line = error.to_string();
+        assert!(
+            line.len() > 20 && line.len() < 160 && !line.contains('\n'),
+            "{line}"
+        );
+    }
+}

@@ -1,1 +1,159 @@
+use std::time::Duration;
 
+use super::super::tests::user;
+use super::*;
+use crate::app::users::MemoryStore;
+
+const TICK: Duration = USER_CACHE_CHECK_INTERVAL;
+
+/// Users with `alice`, and the connection of another process.
+fn users() -> (Users, MemoryStore) {
+    let mut theirs = MemoryStore::new();
+    assert!(theirs.add(&user("alice")));
+    (Users::new(Box::new(theirs.connect())), theirs)
+}
+
+fn disabled(users: &mut Users, id: &str) -> bool {
+    users.user(id).unwrap().unwrap().disabled
+}
+
+#[test]
+fn a_cached_user_costs_the_store_nothing() {
+    let (mut users, mut theirs) = users();
+    let first = users.user("alice").unwrap().unwrap();
+    theirs.fail_next(u64::MAX, StoreError::Io);
+    let second = users.user("alice").unwrap().unwrap();
+    assert!(Rc::ptr_eq(&first, &second));
+    assert_eq!(users.user("bob"), Err(StoreError::Io));
+}
+
+#[test]
+fn an_unknown_id_is_asked_for_each_time() {
+    let (mut users, mut theirs) = users();
+    assert_eq!(users.user("bob"), Ok(None));
+    assert!(theirs.add(&user("bob")));
+    assert!(users.user("bob").unwrap().is_some());
+}
+
+#[test]
+fn a_change_by_another_is_seen_within_the_interval() {
+    let (mut users, mut theirs) = users();
+    let start = Instant::from_micros(1_000);
+    assert_eq!(users.refresh(start), Ok(false));
+    assert!(!disabled(&mut users, "alice"));
+    let epoch = users.epoch();
+
+    assert!(theirs.set_disabled("alice", true));
+    let just_before = start + (TICK - Duration::from_micros(1));
+    assert_eq!(users.refresh(just_before), Ok(false));
+    assert_eq!(users.epoch(), epoch);
+    assert_eq!(users.refresh(start + TICK), Ok(true));
+    assert_ne!(users.epoch(), epoch);
+    assert!(disabled(&mut users, "alice"));
+    assert_eq!(users.refresh(start + TICK + TICK), Ok(false));
+}
+
+#[test]
+fn a_touch_drops_what_is_cached() {
+    let (mut users, mut theirs) = users();
+    let first = users.user("alice").unwrap().unwrap();
+    theirs.touch();
+    assert_eq!(users.refresh(Instant::ORIGIN), Ok(true));
+    let second = users.user("alice").unwrap().unwrap();
+    assert!(!Rc::ptr_eq(&first, &second));
+}
+
+#[test]
+fn a_store_that_cannot_tell_leaves_nobody_in_the_cache() {
+    let (mut users, mut theirs) = users();
+    assert!(users.user("alice").is_ok());
+    let epoch = users.epoch();
+    theirs.fail_next(2, StoreError::Busy);
+    assert_eq!(users.refresh(Instant::ORIGIN), Err(StoreError::Busy));
+    assert_ne!(users.epoch(), epoch);
+    assert_eq!(users.user("alice"), Err(StoreError::Busy));
+    assert!(users.user("alice").unwrap().is_some());
+}
+
+#[test]
+fn a_store_that_cannot_tell_is_not_asked_again_at_once() {
+    let (mut users, mut theirs) = users();
+    theirs.fail_next(1, StoreError::Busy);
+    assert_eq!(users.refresh(Instant::ORIGIN), Err(StoreError::Busy));
+    theirs.touch();
+    assert_eq!(users.refresh(Instant::ORIGIN), Ok(false));
+    assert_eq!(users.refresh(Instant::ORIGIN + TICK), Ok(true));
+}
+
+#[test]
+fn a_revocation_of_ours_is_seen_at_once() {
+    let (mut users, theirs) = users();
+    let stale = users.user("alice").unwrap().unwrap();
+    let epoch = users.epoch();
+    assert_eq!(users.revoke("alice", UnixSeconds(100)), Ok(true));
+    let fresh = users.user("alice").unwrap().unwrap();
+    assert_eq!(stale.tokens_valid_from, None);
+    assert_eq!(fresh.tokens_valid_from, Some(UnixSeconds(100)));
+    assert_ne!(users.epoch(), epoch);
+    assert_eq!(users.revoke("bob", UnixSeconds(100)), Ok(false));
+    let written = theirs.connect().user("alice").unwrap().unwrap();
+    assert_eq!(written, *fresh);
+}
+
+#[test]
+fn a_revocation_that_fails_leaves_nothing_cached() {
+    let (mut users, mut theirs) = users();
+    assert!(users.user("alice").is_ok());
+    theirs.fail_next(2, StoreError::Full);
+    assert_eq!(
+        users.revoke("alice", UnixSeconds(100)),
+        Err(StoreError::Full)
+    );
+    assert_eq!(users.user("alice"), Err(StoreError::Full));
+}
+
+#[test]
+fn the_cache_holds_its_bound_and_who_is_asked_for_stays() {
+    let mut theirs = MemoryStore::new();
+    let ids: Vec<String> = (0..2 * USER_CACHE_ENTRIES_MAX)
+        .map(|number| format!("user{number}"))
+        .collect();
+    assert!(ids.iter().all(|id| theirs.add(&user(id))));
+    let mut users = Users::new(Box::new(theirs.connect()));
+    let mut most = 0;
+    for id in &ids {
+        assert_eq!(&*users.user(id).unwrap().unwrap().id, id.as_str());
+        most = most.max(users.young.len() + users.old.len());
+    }
+    assert_eq!(most, USER_CACHE_ENTRIES_MAX);
+    let first = users.user(&ids[0]).unwrap().unwrap();
+    for id in &ids {
+        assert!(users.user(id).unwrap().is_some());
+        let again = users.user(&ids[0]).unwrap().unwrap();
+        assert!(Rc::ptr_eq(&first, &again));
+        assert!(users.young.is_disjoint(&users.old));
+    }
+}
+
+#[test]
+fn a_fault_at_a_call_strikes_that_call_only() {
+    let mut store = MemoryStore::new();
+    assert!(store.add(&user("alice")));
+    store.fail_at(1, StoreError::Corrupt { path: "x".into() });
+    assert!(store.user("alice").is_ok());
+    assert!(store.changed().is_err());
+    assert_eq!(store.revoke("alice", UnixSeconds(1)), Ok(true));
+    assert_eq!(store.check(), Ok(()));
+}
+
+#[test]
+fn a_revocation_that_fails_does_nothing() {
+    let mut store = MemoryStore::new();
+    assert!(store.add(&user("alice")));
+    store.fail_next(1, StoreError::Full);
+    assert!(store.revoke("alice", UnixSeconds(1)).is_err());
+    assert_eq!(
+        store.user("alice").unwrap().unwrap().tokens_valid_from,
+        None
+    );
+}

@@ -1,0 +1,312 @@
+//! What can go wrong with a command.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::app::password::PasswordError;
+use crate::app::users::{StoreError, UserError};
+use crate::config::{self, ConfigError, nearest};
+use crate::gate::{SecretError, SignError};
+
+/// Why a command did not do what it was asked. Each prints as one line.
+#[derive(Debug)]
+pub enum CliError {
+    // To put right on the command line.
+    /// There is no command.
+    NoCommand,
+    /// A command that does not exist.
+    UnknownCommand {
+        /// What was typed.
+        command: String,
+        /// What was perhaps meant.
+        nearest: Option<String>,
+    },
+    /// An option that does not exist.
+    UnknownOption {
+        /// What was typed, with its dashes.
+        option: String,
+        /// What was perhaps meant, with its dashes.
+        nearest: Option<String>,
+    },
+    /// A secret, a password or a token as an option.
+    SecretOption {
+        /// The option, with its dashes.
+        option: String,
+        /// How to give it instead.
+        instead: &'static str,
+    },
+    /// An argument too many.
+    UnexpectedValue {
+        /// The argument.
+        value: String,
+    },
+    /// An argument too few.
+    MissingValue {
+        /// What is missing, and where.
+        what: &'static str,
+    },
+    /// An argument that is not UTF-8.
+    ArgumentNotUtf8,
+    /// A command line of another form.
+    Arguments(lexopt::Error),
+
+    // To put right in the configuration.
+    /// The configuration is not valid.
+    Config(ConfigError),
+    /// The `.env` file cannot be read.
+    EnvFileUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// There is no secret.
+    SecretMissing {
+        /// The `.env` file that it could stand in.
+        env_file: PathBuf,
+        /// Whether that is there.
+        env_file_exists: bool,
+    },
+    /// A secret is not fit to be one.
+    Secret {
+        /// Its name and where it stands.
+        place: String,
+        /// What is wrong with it.
+        error: SecretError,
+    },
+
+    // What failed.
+    /// No token can be made for an id.
+    Sign(SignError),
+    /// Tokens are bad.
+    BadTokens {
+        /// How many.
+        bad: u64,
+        /// Of how many.
+        all: u64,
+    },
+    /// No token came.
+    NoTokens,
+    /// A user cannot be made.
+    User(UserError),
+    /// A password cannot be hashed.
+    Password(PasswordError),
+    /// The user store fails.
+    Store(StoreError),
+    /// The `.env` file cannot be made.
+    EnvFileNotMade {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The first user was made, and its password could not be shown.
+    PasswordNotShown(io::Error),
+    /// The system has no random bytes for us.
+    Random(io::Error),
+    /// Standard input or output fails.
+    Streams(io::Error),
+    /// The server cannot go on.
+    Serve(Box<str>),
+}
+
+impl CliError {
+    /// What the process ends with: 2 for what is to be put right in the command or the
+    /// configuration, 1 for the rest.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            CliError::NoCommand
+            | CliError::UnknownCommand { .. }
+            | CliError::UnknownOption { .. }
+            | CliError::SecretOption { .. }
+            | CliError::UnexpectedValue { .. }
+            | CliError::MissingValue { .. }
+            | CliError::ArgumentNotUtf8
+            | CliError::Arguments(_)
+            | CliError::Config(_)
+            | CliError::EnvFileUnreadable { .. }
+            | CliError::SecretMissing { .. }
+            | CliError::Secret { .. }
+            | CliError::Store(StoreError::Missing { .. }) => 2,
+            CliError::Sign(_)
+            | CliError::BadTokens { .. }
+            | CliError::NoTokens
+            | CliError::User(_)
+            | CliError::Password(_)
+            | CliError::Store(_)
+            | CliError::EnvFileNotMade { .. }
+            | CliError::PasswordNotShown(_)
+            | CliError::Random(_)
+            | CliError::Streams(_)
+            | CliError::Serve(_) => 1,
+        }
+    }
+
+    /// Whether it is only that nobody reads what is written any more.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, CliError::Streams(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// For a command that is none of `commands`.
+    pub fn unknown_command(command: String, commands: &[&str]) -> CliError {
+        let nearest = nearest(&command, commands.iter().copied()).map(str::to_owned);
+        let command = escaped(&command);
+        CliError::UnknownCommand { command, nearest }
+    }
+
+    /// For an option, without its dashes, that is neither one of `own` nor a setting.
+    pub(super) fn unknown_option(option: String, own: &[&str]) -> CliError {
+        if let Some(instead) = instead_of(&option) {
+            let option = format!("--{option}");
+            return CliError::SecretOption { option, instead };
+        }
+        let settings: Vec<String> = config::settings().map(|setting| setting.flag()).collect();
+        let settings = settings.iter().map(|flag| &flag[2..]);
+        let known = settings
+            .chain(["env-file", "help"])
+            .chain(own.iter().copied());
+        let nearest = nearest(&option, known).map(|option| format!("--{option}"));
+        let option = format!("--{}", escaped(&option));
+        CliError::UnknownOption { option, nearest }
+    }
+
+    pub(super) fn unexpected_value(value: &str) -> CliError {
+        let value = escaped(value);
+        CliError::UnexpectedValue { value }
+    }
+}
+
+/// Where to give what the command line, which everybody on the machine can read, must not hold.
+fn instead_of(option: &str) -> Option<&'static str> {
+    match option {
+        "local-jwt-secret" | "local-jwt-secret-previous" | "secret" => {
+            Some("set LOCAL_JWT_SECRET in the environment or in .env")
+        }
+        "token" => Some("give tokens on standard input"),
+        "password" => Some("give the password on standard input with --password-stdin"),
+        _ => None,
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.escape_debug().take(64).collect()
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CliError::NoCommand => f.write_str("no command; `framegate help` lists them"),
+            CliError::UnknownCommand { command, nearest } => {
+                write!(f, "there is no command \"{command}\"; ")?;
+                meant(f, nearest.as_deref(), "`framegate help` lists them")
+            }
+            CliError::UnknownOption { option, nearest } => {
+                write!(f, "there is no option {option} here; ")?;
+                meant(f, nearest.as_deref(), "--help lists them")
+            }
+            CliError::SecretOption { option, instead } => write!(
+                f,
+                "there is no option {option}, for everybody on the machine could read it; {instead}"
+            ),
+            CliError::UnexpectedValue { value } => {
+                write!(
+                    f,
+                    "\"{value}\" is an argument too many; --help shows what is taken"
+                )
+            }
+            CliError::MissingValue { what } => f.write_str(what),
+            CliError::ArgumentNotUtf8 => f.write_str("an argument is not UTF-8"),
+            CliError::Arguments(error) => error.fmt(f),
+            CliError::Config(error) => error.fmt(f),
+            CliError::EnvFileUnreadable { path, error } => {
+                write!(f, "cannot read {}: {error}", path.display())
+            }
+            CliError::SecretMissing {
+                env_file,
+                env_file_exists: true,
+            } => write!(
+                f,
+                "LOCAL_JWT_SECRET is not set; add a line LOCAL_JWT_SECRET= with what \
+                 `framegate secret` prints to {}",
+                env_file.display()
+            ),
+            CliError::SecretMissing { env_file, .. } => write!(
+                f,
+                "LOCAL_JWT_SECRET is not set; `framegate serve --init` makes {} with a random one",
+                env_file.display()
+            ),
+            CliError::Secret { place, error } => write!(f, "{place}: {error}"),
+            CliError::Sign(error) => error.fmt(f),
+            CliError::BadTokens { bad, all } => write!(f, "bad tokens: {bad} of {all}"),
+            CliError::NoTokens => {
+                f.write_str("no token came; give tokens on standard input, one a line")
+            }
+            CliError::User(error) => error.fmt(f),
+            CliError::Password(error) => error.fmt(f),
+            CliError::Store(error) => error.fmt(f),
+            CliError::EnvFileNotMade { path, error } => {
+                write!(f, "cannot make {}: {error}", path.display())
+            }
+            CliError::PasswordNotShown(error) => write!(
+                f,
+                "the password of admin could not be shown ({error}); `framegate user passwd admin` \
+                 sets another"
+            ),
+            CliError::Random(error) => write!(f, "the system gives no random bytes: {error}"),
+            CliError::Streams(error) => write!(f, "standard input or output: {error}"),
+            CliError::Serve(reason) => f.write_str(reason),
+        }
+    }
+}
+
+fn meant(f: &mut fmt::Formatter<'_>, nearest: Option<&str>, otherwise: &str) -> fmt::Result {
+    match nearest {
+        Some(nearest) => write!(f, "did you mean {nearest}?"),
+        None => f.write_str(otherwise),
+    }
+}
+
+impl std::error::Error for CliError {}
+
+impl From<lexopt::Error> for CliError {
+    fn from(error: lexopt::Error) -> CliError {
+        CliError::Arguments(error)
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> CliError {
+        CliError::Config(error)
+    }
+}
+
+impl From<io::Error> for CliError {
+    fn from(error: io::Error) -> CliError {
+        CliError::Streams(error)
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> CliError {
+        CliError::Store(error)
+    }
+}
+
+impl From<SignError> for CliError {
+    fn from(error: SignError) -> CliError {
+        CliError::Sign(error)
+    }
+}
+
+impl From<UserError> for CliError {
+    fn from(error: UserError) -> CliError {
+        CliError::User(error)
+    }
+}
+
+impl From<PasswordError> for CliError {
+    fn from(error: PasswordError) -> CliError {
+        CliError::Password(error)
+    }
+}

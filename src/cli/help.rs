@@ -1,0 +1,144 @@
+//! What `--help` prints. The settings come from their table.
+
+use std::io::Write;
+
+use super::error::CliError;
+use super::{Argument, Arguments};
+use crate::config::{Arity, GROUPS, Setting};
+
+/// The commands, as they are typed.
+pub(super) const COMMANDS: &[&str] = &["serve", "user", "token", "secret", "check", "help"];
+
+const PROGRAM: &str = "\
+A WebSocket server in which every data frame carries a token and every token is verified.
+
+Usage: framegate COMMAND [OPTIONS]
+
+Commands:
+  serve             run the server; with --init make what is missing first
+  user              add, show, list, remove, disable, revoke, import users
+  token mint ID     print a token for the user ID
+  token check       judge tokens from standard input
+  secret            print a fresh secret for .env
+  check             say whether the configuration is valid
+  help [COMMAND]    print this, or the help of a command
+
+Options:
+  -h, --help        print help; behind a command, that of the command
+  -V, --version     print the version
+
+A first try: `framegate serve --init` in an empty directory.
+";
+
+const SERVE: &str = "\
+Runs the server until SIGTERM or SIGINT.
+
+Usage: framegate serve [--init] [SETTINGS]
+
+Options:
+  --init            make what is missing: .env with a random secret, the database, a user
+                    `admin` whose random password is printed once; else start as ever
+  --env-file FILE   read FILE instead of .env in the working directory
+  -h, --help        print this
+";
+
+const SETTINGS_END: &str = "
+Each setting is a variable too: --max-connections is FRAMEGATE_MAX_CONNECTIONS, in the
+environment or in .env. A flag decides over the environment, that over .env.
+Durations read 250ms, 5s, 30m, 1h; sizes 64KiB, 32MiB; rates 100/s, 10/min.
+
+LOCAL_JWT_SECRET signs and verifies tokens, LOCAL_JWT_SECRET_PREVIOUS only verifies them.
+They stand in the environment or in .env and have no flag: others could read it.
+";
+
+const TOKEN: &str = "\
+Makes and judges tokens with LOCAL_JWT_SECRET; no database is needed.
+
+Usage: framegate token mint ID [--ttl DURATION] [SETTINGS]
+       framegate token check [SETTINGS] < TOKENS
+
+`mint` prints a token for the user ID. `check` reads tokens from standard input, one a
+line, prints a verdict for each, and ends with 1 when one is bad.
+
+Options:
+  --ttl DURATION    how long the token is good, as 30m or 1h [TOKEN_TTL]
+  --env-file FILE   read FILE instead of .env in the working directory
+  -h, --help        print this
+
+Of the settings, --token-ttl, --issuer, --audience and --leeway count here.
+";
+
+const SECRET: &str = "\
+Prints a fresh secret: 32 random bytes as 43 characters. In .env it stands as
+LOCAL_JWT_SECRET=...
+
+Usage: framegate secret
+";
+
+const CHECK: &str = "\
+Says whether `framegate serve` would find its configuration, its secret and its database in
+order, and makes nothing.
+
+Usage: framegate check [SETTINGS]
+
+It takes the settings of `framegate serve --help`, and --env-file FILE.
+";
+
+/// `framegate help [COMMAND]`.
+pub(super) fn run(mut arguments: Arguments, output: &mut dyn Write) -> Result<(), CliError> {
+    match arguments.next()? {
+        None | Some(Argument::Help) => program(output),
+        Some(Argument::Value(command)) => match command.as_str() {
+            "serve" => serve(output),
+            "token" => token(output),
+            "secret" => secret(output),
+            "check" => check(output),
+            "help" => program(output),
+            _ => Err(CliError::unknown_command(command, COMMANDS)),
+        },
+        Some(argument) => Err(arguments.unexpected(argument, &[])),
+    }
+}
+
+pub(super) fn program(output: &mut dyn Write) -> Result<(), CliError> {
+    print(output, PROGRAM)
+}
+
+pub(super) fn token(output: &mut dyn Write) -> Result<(), CliError> {
+    print(output, TOKEN)
+}
+
+pub(super) fn secret(output: &mut dyn Write) -> Result<(), CliError> {
+    print(output, SECRET)
+}
+
+pub(super) fn check(output: &mut dyn Write) -> Result<(), CliError> {
+    print(output, CHECK)
+}
+
+pub(super) fn serve(output: &mut dyn Write) -> Result<(), CliError> {
+    print(output, SERVE)?;
+    for group in GROUPS {
+        writeln!(output, "\n{}:", group.title)?;
+        for setting in group.settings {
+            print_setting(output, setting)?;
+        }
+    }
+    print(output, SETTINGS_END)
+}
+
+fn print_setting(output: &mut dyn Write, setting: &Setting) -> Result<(), CliError> {
+    let flag = format!("{} {}", setting.flag(), setting.placeholder);
+    let default = match (setting.arity, setting.default) {
+        (Arity::Switch, _) => String::new(),
+        (_, "") => " [none]".to_owned(),
+        (_, default) => format!(" [{default}]"),
+    };
+    writeln!(output, "  {flag:<33}{}{default}", setting.help)?;
+    Ok(())
+}
+
+fn print(output: &mut dyn Write, text: &str) -> Result<(), CliError> {
+    output.write_all(text.as_bytes())?;
+    Ok(())
+}

@@ -1,0 +1,591 @@
+//! The commands, run as a person runs them: a process, in a directory of its own, with an
+//! environment that holds nothing else.
+#![cfg(test)]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// An empty directory, removed in the end.
+struct Place(PathBuf);
+
+/// What a command did.
+struct Outcome {
+    code: i32,
+    output: String,
+    error: String,
+}
+
+impl Place {
+    fn new() -> Place {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "cli-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&path).unwrap();
+        Place(path)
+    }
+
+    /// A place where a secret is set.
+    fn with_secret() -> Place {
+        Place::new().with_env_file(&format!("LOCAL_JWT_SECRET={SECRET}\n"))
+    }
+
+    fn with_env_file(self, text: &str) -> Place {
+        fs::write(self.0.join(".env"), text).unwrap();
+        self
+    }
+
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        self.run_with(arguments, &[], "")
+    }
+
+    fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Outcome {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_framegate"))
+            .args(arguments)
+            .current_dir(&self.0)
+            .env_clear()
+            .envs(variables.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that does not read its input may be gone before it is written.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let done = child.wait_with_output().unwrap();
+        Outcome {
+            code: done.status.code().unwrap(),
+            output: String::from_utf8(done.stdout).unwrap(),
+            error: String::from_utf8(done.stderr).unwrap(),
+        }
+    }
+
+    /// Starts `serve`, lets it say its first word on standard error, which comes when all is
+    /// made, and ends it. What it printed until then.
+    fn start(&self, arguments: &[&str]) -> String {
+        self.start_with(arguments, &[])
+    }
+
+    fn start_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_framegate"))
+            .args(["serve", "--password-memory", "1MiB"])
+            .args(arguments)
+            .current_dir(&self.0)
+            .env_clear()
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        let mut error = BufReader::new(child.stderr.take().unwrap());
+        error.read_line(&mut first).unwrap();
+        child.kill().unwrap();
+        let done = child.wait_with_output().unwrap();
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Outcome {
+    /// The one line of a command that was to be put right, and that printed nothing else.
+    fn refusal(self) -> String {
+        assert_eq!((self.code, self.output.as_str()), (2, ""), "{}", self.error);
+        self.line()
+    }
+
+    /// The one line of a command that failed.
+    fn failure(self) -> String {
+        assert_eq!(self.code, 1, "{}", self.error);
+        self.line()
+    }
+
+    fn line(self) -> String {
+        let line = self.error.strip_suffix('\n').unwrap();
+        assert!(!line.contains('\n'), "{line}");
+        line.strip_prefix("framegate: ").unwrap().to_owned()
+    }
+
+    /// What a command printed that did what it was asked.
+    fn success(self) -> String {
+        assert_eq!((self.code, self.error.as_str()), (0, ""));
+        self.output
+    }
+}
+
+#[test]
+fn help_is_there_for_the_program_and_for_each_command() {
+    let place = Place::new();
+    let program = place.run(&["--help"]).success();
+    assert_eq!(program, place.run(&["help"]).success());
+    assert_eq!(program, place.run(&["-h"]).success());
+    for command in ["serve", "token", "secret", "check"] {
+        assert!(program.contains(&format!("\n  {command}")), "{command}");
+        let help = place.run(&[command, "--help"]).success();
+        assert!(
+            help.contains(&format!("Usage: framegate {command}")),
+            "{help}"
+        );
+        assert_eq!(help, place.run(&["help", command]).success());
+    }
+    assert_eq!(
+        place.run(&["token", "mint", "--help"]).success(),
+        place.run(&["token", "check", "-h"]).success()
+    );
+}
+
+#[test]
+fn the_help_of_serve_has_every_setting_on_a_line_that_fits() {
+    let help = Place::new().run(&["serve", "--help"]).success();
+    for setting in framegate::config::settings() {
+        assert!(
+            help.contains(&format!("\n  {} ", setting.flag())),
+            "{setting:?}"
+        );
+    }
+    for line in help.lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+}
+
+#[test]
+fn the_version_is_printed() {
+    let version = format!("framegate {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(Place::new().run(&["--version"]).success(), version);
+    assert_eq!(Place::new().run(&["-V"]).success(), version);
+}
+
+#[test]
+fn what_is_mistyped_is_answered_with_what_was_meant() {
+    let place = Place::new();
+    for (arguments, line) in [
+        (&[][..], "no command; `framegate help` lists them"),
+        (
+            &["sevre"],
+            "there is no command \"sevre\"; did you mean serve?",
+        ),
+        (
+            &["wombat"],
+            "there is no command \"wombat\"; `framegate help` lists them",
+        ),
+        (
+            &["token", "mnt"],
+            "there is no command \"mnt\"; did you mean mint?",
+        ),
+        (
+            &["serve", "--innit"],
+            "there is no option --innit here; did you mean --init?",
+        ),
+        (
+            &["serve", "--max-conections=5"],
+            "there is no option --max-conections here; did you mean --max-connections?",
+        ),
+        (
+            &["serve", "-x"],
+            "there is no option -x here; --help lists them",
+        ),
+        (
+            &["serve", "now"],
+            "\"now\" is an argument too many; --help shows what is taken",
+        ),
+        (
+            &["serve", "--burst"],
+            "missing argument for option '--burst'",
+        ),
+        (
+            &["serve", "--init=yes"],
+            "unexpected argument for option '--init': \"yes\"",
+        ),
+        (&["token"], "token needs a command: mint ID or check"),
+        (
+            &["token", "mint"],
+            "token mint needs the id of a user: token mint ID",
+        ),
+        (
+            &["wom\u{1b}[2Jbat"],
+            "there is no command \"wom\\u{1b}[2Jbat\"; `framegate help` lists them",
+        ),
+    ] {
+        assert_eq!(place.run(arguments).refusal(), line);
+    }
+}
+
+#[test]
+fn what_others_could_read_is_not_taken_from_the_command_line() {
+    let place = Place::new();
+    for option in [
+        "local-jwt-secret",
+        "local-jwt-secret-previous",
+        "secret",
+        "token",
+        "password",
+    ] {
+        let line = place
+            .run(&["serve", &format!("--{option}={SECRET}")])
+            .refusal();
+        assert!(
+            line.starts_with(&format!("there is no option --{option}, for everybody")),
+            "{line}"
+        );
+        assert!(!line.contains(SECRET));
+    }
+    let line = place.run(&["token", "check", "ey.ey.x"]).refusal();
+    assert_eq!(
+        line,
+        "token check takes tokens from standard input only, one a line"
+    );
+}
+
+#[test]
+fn an_unknown_setting_is_refused_wherever_it_stands() {
+    let place = Place::with_secret();
+    let variable = [("FRAMEGATE_MAX_CONNECTION", "5")];
+    assert_eq!(
+        place.run_with(&["serve"], &variable, "").refusal(),
+        "FRAMEGATE_MAX_CONNECTION in the environment is not a setting; did you mean FRAMEGATE_MAX_CONNECTIONS?"
+    );
+    let place = Place::new().with_env_file("# mine\nFRAMEGATE_LISTENN=x\n");
+    assert_eq!(
+        place.run(&["check"]).refusal(),
+        "FRAMEGATE_LISTENN in .env line 2 is not a setting; did you mean FRAMEGATE_LISTEN?"
+    );
+}
+
+#[test]
+fn a_wrong_value_is_refused_with_what_would_be_right() {
+    let place = Place::with_secret();
+    assert_eq!(
+        place.run(&["serve", "--max-message", "1MB"]).refusal(),
+        "--max-message is \"1MB\", but must be a size such as 4096, 64KiB or 32MiB, from 1KiB to 16MiB"
+    );
+    let line = place.run(&["serve", "--listen", "0.0.0.0:7420"]).refusal();
+    assert!(line.ends_with("or say --allow-plaintext"), "{line}");
+}
+
+#[test]
+fn a_secret_that_is_none_stops_every_command_that_needs_one() {
+    let pem =
+        "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END PUBLIC KEY-----";
+    let jwk = r#"{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ"}"#;
+    for (secret, wrong) in [
+        ("", "shorter than 32 bytes"),
+        (&SECRET[1..], "shorter than 32 bytes"),
+        (pem, "a PEM key"),
+        (jwk, "a JSON Web Key"),
+        (&format!("{SECRET}\n"), "white space"),
+    ] {
+        let place = Place::new();
+        for command in [
+            &["serve"][..],
+            &["serve", "--init"],
+            &["check"],
+            &["token", "check"],
+            &["token", "mint", "a"],
+        ] {
+            let line = place
+                .run_with(command, &[("LOCAL_JWT_SECRET", secret)], "x\n")
+                .refusal();
+            assert!(
+                line.starts_with("LOCAL_JWT_SECRET in the environment: "),
+                "{line}"
+            );
+            assert!(line.contains(wrong), "{line}");
+            assert!(secret.len() < 20 || !line.contains(&secret[..20]), "{line}");
+        }
+        assert_eq!(place.names(), [""; 0]);
+    }
+}
+
+#[test]
+fn the_previous_secret_is_judged_too() {
+    let place = Place::with_secret();
+    let line = place
+        .run_with(
+            &["serve", "--init"],
+            &[("LOCAL_JWT_SECRET_PREVIOUS", "old")],
+            "",
+        )
+        .refusal();
+    assert!(
+        line.starts_with("LOCAL_JWT_SECRET_PREVIOUS in the environment: "),
+        "{line}"
+    );
+    assert_eq!(place.names(), [".env"]);
+}
+
+#[test]
+fn a_secret_that_is_missing_is_told_with_what_to_do() {
+    assert_eq!(
+        Place::new().run(&["serve"]).refusal(),
+        "LOCAL_JWT_SECRET is not set; `framegate serve --init` makes .env with a random one"
+    );
+    let place = Place::new().with_env_file("OTHER=1\n");
+    assert_eq!(
+        place.run(&["serve", "--init"]).refusal(),
+        "LOCAL_JWT_SECRET is not set; add a line LOCAL_JWT_SECRET= with what `framegate secret` prints to .env"
+    );
+    assert_eq!(place.names(), [".env"]);
+}
+
+#[test]
+fn an_env_file_that_was_named_must_be_there_and_readable() {
+    let place = Place::new();
+    let line = place.run(&["check", "--env-file", "other.env"]).refusal();
+    assert_eq!(
+        line,
+        "cannot read other.env: No such file or directory (os error 2)"
+    );
+    let place = Place::new().with_env_file(&"#".repeat(64 * 1024 + 1));
+    let line = place.run(&["check"]).refusal();
+    assert_eq!(line, "cannot read .env: it is larger than 65536 bytes");
+    let place = Place::new().with_env_file(&format!("LOCAL_JWT_SECRET {SECRET}"));
+    let line = place.run(&["check"]).refusal();
+    assert_eq!(line, ".env line 1: not NAME=value, a comment or blank");
+}
+
+#[test]
+fn a_fresh_secret_is_fit_to_be_one_and_never_the_same() {
+    let place = Place::new();
+    let secret = place.run(&["secret"]).success();
+    let secret = secret.strip_suffix('\n').unwrap();
+    assert_eq!(secret.len(), 43);
+    assert!(
+        secret
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    );
+    assert_ne!(place.run(&["secret"]).success().trim_end(), secret);
+    let minted = place.run_with(&["token", "mint", "a"], &[("LOCAL_JWT_SECRET", secret)], "");
+    assert_eq!(minted.success().matches('.').count(), 2);
+}
+
+#[test]
+fn a_minted_token_is_judged_good_by_its_secret_alone() {
+    let place = Place::with_secret();
+    let token = place
+        .run(&["token", "mint", "alice", "--ttl", "2h"])
+        .success();
+    let verdict = place.run_with(&["token", "check"], &[], &token).success();
+    assert!(verdict.starts_with("ok sub=alice expires=2"), "{verdict}");
+    assert!(verdict.ends_with("Z\n"), "{verdict}");
+
+    // Rotation: the secret that was is still good, one that never was is not.
+    let other = "another secret of 32 bytes or so";
+    let previous = [
+        ("LOCAL_JWT_SECRET", other),
+        ("LOCAL_JWT_SECRET_PREVIOUS", SECRET),
+    ];
+    assert_eq!(
+        place
+            .run_with(&["token", "check"], &previous, &token)
+            .success(),
+        verdict
+    );
+    let stranger = place.run_with(&["token", "check"], &previous[..1], &token);
+    assert_eq!(stranger.output, "bad: the signature is not of our secret\n");
+    assert_eq!(stranger.failure(), "bad tokens: 1 of 1");
+}
+
+#[test]
+fn every_line_gets_a_verdict_and_one_bad_token_fails_the_command() {
+    let place = Place::with_secret();
+    let token = place.run(&["token", "mint", "alice"]).success();
+    let token = token.trim_end();
+    let input = format!(
+        "{token}\r\n\n{token}x\n{}\n\u{1b}\n{token}",
+        "A".repeat(100_000)
+    );
+    let outcome = place.run_with(&["token", "check"], &[], &input);
+    let verdicts: Vec<&str> = outcome.output.lines().collect();
+    assert!(verdicts[0].starts_with("ok sub=alice"));
+    assert_eq!(
+        verdicts[1],
+        "bad: the signature is not 32 bytes in base64url"
+    );
+    assert_eq!(verdicts[2], "bad: longer than 4096 bytes");
+    assert_eq!(
+        verdicts[3],
+        "bad: not three parts with two dots between them"
+    );
+    assert_eq!(verdicts[4], verdicts[0]);
+    assert_eq!(verdicts.len(), 5);
+    assert!(!outcome.output.contains(token) && !outcome.error.contains(token));
+    assert_eq!(outcome.failure(), "bad tokens: 3 of 5");
+}
+
+#[test]
+fn no_token_at_all_is_not_taken_for_good() {
+    let line = Place::with_secret().run(&["token", "check"]).failure();
+    assert_eq!(
+        line,
+        "no token came; give tokens on standard input, one a line"
+    );
+}
+
+#[test]
+fn an_id_that_is_none_gets_no_token() {
+    let place = Place::with_secret();
+    for id in ["", "a b", "é", &"i".repeat(129)] {
+        let line = place.run(&["token", "mint", id]).failure();
+        assert_eq!(
+            line,
+            "a subject has 1 to 128 printable ASCII characters and no spaces"
+        );
+    }
+    assert!(
+        place
+            .run(&["token", "mint", &"i".repeat(128)])
+            .success()
+            .len()
+            > 128
+    );
+    let line = place.run(&["token", "mint", "a", "--ttl", "0s"]).refusal();
+    assert!(
+        line.starts_with("--ttl is \"0s\", but must be a duration"),
+        "{line}"
+    );
+}
+
+#[test]
+fn check_says_whether_serve_would_start_and_makes_nothing() {
+    let place = Place::with_secret();
+    assert_eq!(
+        place.run(&["check"]).refusal(),
+        "there is no user database framegate.db; make one with `framegate serve --init` or `framegate user add`"
+    );
+    assert_eq!(place.names(), [".env"]);
+}
+
+#[test]
+fn a_database_that_is_none_stops_the_start_and_stays_as_it_is() {
+    let place = Place::with_secret();
+    let path = place.0.join("framegate.db");
+    fs::write(&path, "not a database, and long enough to be told from one").unwrap();
+    let line = place.run(&["serve", "--init"]).failure();
+    assert_eq!(
+        line,
+        "framegate.db is not a framegate database; name another file"
+    );
+    assert!(
+        fs::read_to_string(&path)
+            .unwrap()
+            .starts_with("not a database")
+    );
+}
+
+#[test]
+fn what_init_cannot_make_whole_it_does_not_make() {
+    let place = Place::new();
+    let line = place
+        .run(&["serve", "--init", "--db", "nowhere/users.db"])
+        .failure();
+    assert!(
+        line.starts_with("cannot open the user database nowhere/users.db"),
+        "{line}"
+    );
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
+fn init_makes_what_is_missing_and_a_second_start_makes_nothing() {
+    let place = Place::new();
+    let told = place.start(&["--init", "--listen", "unix:first.sock"]);
+    assert!(
+        told.starts_with(
+            "made .env with a random LOCAL_JWT_SECRET\nmade the user admin in framegate.db\n"
+        ),
+        "{told}"
+    );
+    let password = told
+        .split_once("password: ")
+        .unwrap()
+        .1
+        .lines()
+        .next()
+        .unwrap();
+    assert_eq!(password.len(), 23);
+    let frame = format!(r#"{{"event":"login","data":{{"id":"admin","password":"{password}"}}}}"#);
+    assert!(told.contains(&frame), "{told}");
+    assert!(
+        told.contains("websocat --ws-c-uri=ws://localhost/ws - ws-c:unix:first.sock"),
+        "{told}"
+    );
+
+    let env_file = place.0.join(".env");
+    assert_eq!(
+        fs::metadata(&env_file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let text = fs::read_to_string(&env_file).unwrap();
+    assert_eq!(text.len(), "LOCAL_JWT_SECRET=".len() + 43 + 1);
+    assert!(place.names().iter().all(|name| !name.contains("draft")));
+    place.run(&["check"]).success();
+
+    assert_eq!(place.start(&["--init", "--listen", "unix:second.sock"]), "");
+    assert_eq!(fs::read_to_string(&env_file).unwrap(), text);
+}
+
+#[test]
+fn init_needs_no_env_file_where_the_secret_is_in_the_environment() {
+    let place = Place::new();
+    let told = place.start_with(
+        &["--init", "--listen", "unix:f.sock"],
+        &[("LOCAL_JWT_SECRET", SECRET)],
+    );
+    assert!(
+        told.starts_with("made the user admin in framegate.db\n"),
+        "{told}"
+    );
+    assert!(!place.names().contains(&".env".to_owned()));
+}
+
+#[test]
+fn init_makes_the_first_user_of_a_database_that_was_left_empty() {
+    let place = Place::with_secret();
+    fs::write(place.0.join("framegate.db"), "").unwrap();
+    let told = place.start(&["--init", "--listen", "unix:f.sock"]);
+    assert!(
+        told.starts_with("made the user admin in framegate.db\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_reader_that_is_gone_is_no_news() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_framegate"))
+        .arg("help")
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let done = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(done.stderr).unwrap(), "");
+    assert!(done.status.code().is_some());
+}
