@@ -338,6 +338,8 @@ impl Driver {
             return;
         }
         self.accept_retry_at = None;
+        // What has ended while it was read gives its place to those who come.
+        self.close(now);
         let mut left = ACCEPTS_MAX;
         for index in 0..self.listeners.len() {
             while self.listeners[index].is_ready && left > 0 {
