@@ -4,9 +4,6 @@
 use super::JsonError;
 use crate::limits::JSON_DEPTH_MAX;
 
-/// Bytes of a string looked at together, which the compiler does in a few instructions.
-const STRIDE: usize = 16;
-
 /// A place in a text. Each method moves behind what it names, or says why that is not there.
 pub(super) struct Scanner<'a> {
     text: &'a str,
@@ -235,15 +232,26 @@ impl Open {
     }
 }
 
-/// How many bytes at the start of `bytes` stand for themselves in a string.
+/// How many bytes at the start of `bytes` stand for themselves in a string; all eight of a
+/// word are looked at together.
 fn plain_bytes(bytes: &[u8]) -> usize {
-    let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | ..0x20);
-    let strides = bytes.chunks_exact(STRIDE);
-    let whole =
-        strides.take_while(|stride| stride.iter().fold(true, |all, byte| all & is_plain(byte)));
-    let sure = whole.count() * STRIDE;
-    sure + bytes[sure..]
-        .iter()
-        .take_while(|byte| is_plain(byte))
-        .count()
+    let (words, rest) = bytes.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        let special = special_bytes(u64::from_le_bytes(*word));
+        if special != 0 {
+            return 8 * index + special.trailing_zeros() as usize / 8;
+        }
+    }
+    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | ..0x20);
+    8 * words.len() + rest.iter().take_while(is_plain).count()
+}
+
+/// The top bit of each byte of `word` that is a quotation mark, a backslash or a control
+/// character. Above the lowest such byte bits may be wrong: a subtraction borrows from there.
+fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let less_than = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
+    let quote = less_than(word ^ (ONES * u64::from(b'"')), 1);
+    let backslash = less_than(word ^ (ONES * u64::from(b'\\')), 1);
+    (quote | backslash | less_than(word, 0x20)) & (ONES << 7)
 }

@@ -331,3 +331,18 @@ fn what_is_json_is_what_serde_json_takes_however_a_text_is_spoiled() {
     }
     assert!(taken > 1_000 && refused > 1_000, "{taken} {refused}");
 }
+
+#[test]
+fn each_byte_of_a_string_is_judged_at_each_place_of_a_word() {
+    for code in (0..=0xFF).chain([0x2028, 0x1F600]) {
+        let character = char::from_u32(code).unwrap();
+        for before in 0..20 {
+            for after in [0, 1, 7, 8, 9] {
+                let (before, after) = ("x".repeat(before), "é".repeat(after));
+                let text = format!("{{\"a\":\"{before}{character}{after}\"}}");
+                let wanted = serde_json::from_str::<BTreeMap<&str, &RawValue>>(&text).is_ok();
+                assert_eq!(read(&text).is_ok(), wanted, "{text:?}");
+            }
+        }
+    }
+}
