@@ -99,10 +99,8 @@ impl<'a> Scanner<'a> {
 
     fn literal(&mut self) -> Result<(), JsonError> {
         let rest = &self.text.as_bytes()[self.at..];
-        let words = ["null", "true", "false"].into_iter();
-        let word = words
-            .filter(|word| rest.starts_with(word.as_bytes()))
-            .next();
+        let mut words = ["null", "true", "false"].into_iter();
+        let word = words.find(|word| rest.starts_with(word.as_bytes()));
         self.at += word.ok_or(JsonError::Syntax)?.len();
         Ok(())
     }
