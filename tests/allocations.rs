@@ -15,9 +15,8 @@ impl Directory for Everybody {
     }
 }
 
-fn gate() -> (Gate, Signer) {
-    let secret = Secret::from_bytes(&[b'k'; 32]).unwrap();
-    let (keys, rules) = (Keys::new(&secret, None), ClaimRules::default());
+fn gate_of(secret: &Secret) -> (Gate, Signer) {
+    let (keys, rules) = (Keys::new(secret, None), ClaimRules::default());
     let signer = Signer::new(&keys, &rules, 60);
     (Gate::new(keys, rules), signer)
 }
@@ -28,7 +27,7 @@ fn allocations_of(work: impl FnOnce()) -> u64 {
 
 #[test]
 fn a_verified_frame_is_admitted_without_an_allocation() {
-    let (mut gate, signer) = gate();
+    let (mut gate, signer) = gate_of(&Secret::from_bytes(&[b'k'; 32]).unwrap());
     let token = signer.mint("alice", NOW).unwrap().token;
     let data = r#"{"id":"alice","tags":["a",{"b":[[]]}],"text":"\n\u00e9"}"#;
     let text =
@@ -44,7 +43,7 @@ fn a_verified_frame_is_admitted_without_an_allocation() {
 
 #[test]
 fn a_forged_token_and_bulk_are_refused_without_an_allocation() {
-    let (mut gate, signer) = gate();
+    let (mut gate, signer) = gate_of(&Secret::from_bytes(&[b'k'; 32]).unwrap());
     let token = signer.mint("alice", NOW).unwrap().token;
     let forged = token.replace("eyJzdWIi", "eyJzdWIj");
     let tokens = [
