@@ -72,11 +72,11 @@ pub const LOG_LINE_BYTES_MAX: usize = 512;
 const _: () = {
     // A head's scanner counts in a few bytes, one beyond the bound included.
     assert!(HEAD_BYTES_MAX <= u16::MAX as usize && HEAD_FIELDS_MAX < u8::MAX as usize);
-    // A handshake must be able to carry the largest token and the fields beside it.
-    assert!(TOKEN_BYTES_MAX + 2_048 <= HEAD_BYTES_MAX);
-    assert!(SUBJECT_BYTES_MAX < TOKEN_BYTES_MAX);
     // Either version of a PROXY header fits the bound told for both, and so does the longest
     // block of addresses, that of AF_UNIX (PROXY protocol §2.2).
     assert!(PROXY_LINE_BYTES_MAX <= PROXY_HEADER_BYTES_MAX);
     assert!(16 + 216 <= PROXY_HEADER_BYTES_MAX);
+    // A handshake must be able to carry the largest token and the fields beside it.
+    assert!(TOKEN_BYTES_MAX + 2_048 <= HEAD_BYTES_MAX);
+    assert!(SUBJECT_BYTES_MAX < TOKEN_BYTES_MAX);
 };
