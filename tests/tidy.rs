@@ -336,6 +336,21 @@ fn what_is_wanted_nowhere_stands_nowhere() {
     }
 }
 
+/// [`Text::code`] leaves them out, and with them whatever stood behind.
+#[test]
+fn tests_stand_last_in_their_file() {
+    for source in sources() {
+        let Some((_, tests)) = source.text.split_once("#[cfg(test)]\nmod tests") else {
+            continue;
+        };
+        let last = match tests.strip_prefix(" {") {
+            Some(inline) => inline.find("\n}").map(|end| &inline[end + "\n}".len()..]),
+            None => tests.strip_prefix(';'),
+        };
+        assert_eq!(last, Some("\n"), "{}: the tests stand last", source.path);
+    }
+}
+
 #[test]
 fn a_file_can_be_read_in_a_sitting() {
     for source in texts("src", &["rs"]) {
