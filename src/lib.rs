@@ -9,3 +9,4 @@ pub mod driver;
 pub mod gate;
 pub mod limits;
 pub mod time;
+pub mod wire;
