@@ -74,6 +74,14 @@ pub const DATABASE_CACHE_KIB: u32 = 256;
 /// A line of a file of users to import, in bytes, without its line feed.
 pub const IMPORT_LINE_BYTES_MAX: usize = 8 * 1024;
 
+/// Time for the first valid token while pending connections fill more than half their budget.
+pub const AUTH_TIMEOUT_CROWDED: Duration = Duration::from_secs(2);
+/// The longest ban.
+pub const BAN_MAX: Duration = Duration::from_secs(3_600);
+
+/// Connections whose FIN is sent and whose peer's is awaited; the next is reset at once.
+pub const LINGERING_MAX: usize = 256;
+
 /// A line of the log, in bytes, without its line feed.
 pub const LOG_LINE_BYTES_MAX: usize = 512;
 /// A value in a line of the log, in bytes, before it is quoted and escaped.

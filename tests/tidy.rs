@@ -123,6 +123,9 @@ const MACHINES: &[&str] = &[
     concat!("/tmp/", "wt-"),
 ];
 
+/// Where the tests of a file begin, when they stand in it.
+const TESTS: &str = "#[cfg(test)]\nmod tests {";
+
 const SOURCE_LINES_MAX: usize = 500;
 const TEST_LINES_MAX: usize = 800;
 
@@ -134,12 +137,9 @@ struct Text {
 }
 
 impl Text {
-    /// The code: without its comments, and without the tests behind it.
+    /// The code: without its comments, and without the tests that stand in the file.
     fn code(&self) -> String {
-        let end = self
-            .text
-            .find("#[cfg(test)]\nmod tests")
-            .unwrap_or(self.text.len());
+        let end = self.text.find(TESTS).unwrap_or(self.text.len());
         self.text[..end]
             .lines()
             .filter(|line| !line.trim_start().starts_with("//"))
@@ -340,14 +340,10 @@ fn what_is_wanted_nowhere_stands_nowhere() {
 #[test]
 fn tests_stand_last_in_their_file() {
     for source in sources() {
-        let Some((_, tests)) = source.text.split_once("#[cfg(test)]\nmod tests") else {
-            continue;
-        };
-        let last = match tests.strip_prefix(" {") {
-            Some(inline) => inline.find("\n}").map(|end| &inline[end + "\n}".len()..]),
-            None => tests.strip_prefix(';'),
-        };
-        assert_eq!(last, Some("\n"), "{}: the tests stand last", source.path);
+        if let Some((_, tests)) = source.text.split_once(TESTS) {
+            let behind = tests.find("\n}").map(|end| &tests[end + "\n}".len()..]);
+            assert_eq!(behind, Some("\n"), "{}: tests stand last", source.path);
+        }
     }
 }
 

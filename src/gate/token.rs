@@ -160,6 +160,21 @@ pub enum TokenError {
 }
 
 impl TokenError {
+    /// True when nobody who holds one of the keys made this token: a wrong signature, or a form
+    /// that no signer gives it. What a signer may have meant for another time or place is not.
+    pub const fn is_hostile(self) -> bool {
+        matches!(
+            self,
+            TokenError::TooLong
+                | TokenError::Parts
+                | TokenError::SignatureForm
+                | TokenError::Signature
+                | TokenError::Encoding
+                | TokenError::Json(_)
+                | TokenError::Algorithm
+        )
+    }
+
     /// The error in a word, for logs and metrics.
     pub const fn word(self) -> &'static str {
         match self {
