@@ -150,6 +150,8 @@ pub enum PasswordError {
     TooLong,
     /// A NUL in it.
     Nul,
+    /// Other than UTF-8.
+    NotUtf8,
 
     // Whoever made the hash.
     /// Not a PHC string with all its parts.
@@ -180,6 +182,7 @@ impl fmt::Display for PasswordError {
                 "the password is longer than {PASSWORD_BYTES_MAX} bytes"
             ),
             PasswordError::Nul => f.write_str("the password holds a NUL byte"),
+            PasswordError::NotUtf8 => f.write_str("the password is not UTF-8"),
             PasswordError::Malformed => f.write_str(
                 "the password hash is not a PHC string like $argon2id$v=19$m=19456,t=2,p=1$salt$hash",
             ),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::import::LineError;
 use crate::app::password::PasswordError;
 use crate::app::users::{StoreError, UserError};
 use crate::config::{self, ConfigError, nearest};
@@ -46,6 +47,10 @@ pub enum CliError {
         /// What is missing, and where.
         what: &'static str,
     },
+    /// A password both from standard input and from nowhere.
+    TwoPasswordSources,
+    /// No terminal to ask for a password at.
+    NobodyToAsk,
     /// An argument that is not UTF-8.
     ArgumentNotUtf8,
     /// A command line of another form.
@@ -88,6 +93,34 @@ pub enum CliError {
     },
     /// No token came.
     NoTokens,
+    /// There is no user of an id.
+    NoSuchUser {
+        /// The id.
+        id: String,
+    },
+    /// There is a user of an id already.
+    UserExists {
+        /// The id.
+        id: String,
+    },
+    /// The password that was typed the second time is another.
+    PasswordsDiffer,
+    /// The person would rather not.
+    GivenUp,
+    /// A file of users cannot be read.
+    ImportUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A line of a file of users cannot be taken.
+    ImportLine {
+        /// Its number, counted from one.
+        line: u64,
+        /// What is wrong with it.
+        error: LineError,
+    },
     /// A user cannot be made.
     User(UserError),
     /// A password cannot be hashed.
@@ -122,6 +155,8 @@ impl CliError {
             | CliError::SecretOption { .. }
             | CliError::UnexpectedValue { .. }
             | CliError::MissingValue { .. }
+            | CliError::TwoPasswordSources
+            | CliError::NobodyToAsk
             | CliError::ArgumentNotUtf8
             | CliError::Arguments(_)
             | CliError::Config(_)
@@ -132,6 +167,12 @@ impl CliError {
             CliError::Sign(_)
             | CliError::BadTokens { .. }
             | CliError::NoTokens
+            | CliError::NoSuchUser { .. }
+            | CliError::UserExists { .. }
+            | CliError::PasswordsDiffer
+            | CliError::GivenUp
+            | CliError::ImportUnreadable { .. }
+            | CliError::ImportLine { .. }
             | CliError::User(_)
             | CliError::Password(_)
             | CliError::Store(_)
@@ -169,6 +210,14 @@ impl CliError {
         let nearest = nearest(&option, known).map(|option| format!("--{option}"));
         let option = format!("--{}", escaped(&option));
         CliError::UnknownOption { option, nearest }
+    }
+
+    pub(super) fn no_such_user(id: &str) -> CliError {
+        CliError::NoSuchUser { id: escaped(id) }
+    }
+
+    pub(super) fn user_exists(id: &str) -> CliError {
+        CliError::UserExists { id: escaped(id) }
     }
 
     pub(super) fn unexpected_value(value: &str) -> CliError {
@@ -216,6 +265,12 @@ impl fmt::Display for CliError {
                 )
             }
             CliError::MissingValue { what } => f.write_str(what),
+            CliError::TwoPasswordSources => {
+                f.write_str("--password-stdin and --no-password exclude one another; give one")
+            }
+            CliError::NobodyToAsk => f.write_str(
+                "standard input is no terminal to ask for a password at; give --password-stdin or --no-password",
+            ),
             CliError::ArgumentNotUtf8 => f.write_str("an argument is not UTF-8"),
             CliError::Arguments(error) => error.fmt(f),
             CliError::Config(error) => error.fmt(f),
@@ -241,6 +296,20 @@ impl fmt::Display for CliError {
             CliError::BadTokens { bad, all } => write!(f, "bad tokens: {bad} of {all}"),
             CliError::NoTokens => {
                 f.write_str("no token came; give tokens on standard input, one a line")
+            }
+            CliError::NoSuchUser { id } => {
+                write!(f, "there is no user \"{id}\"; `framegate user list` shows all")
+            }
+            CliError::UserExists { id } => write!(f, "there is a user \"{id}\" already"),
+            CliError::PasswordsDiffer => {
+                f.write_str("the two passwords are not the same; nothing was changed")
+            }
+            CliError::GivenUp => f.write_str("given up; nothing was changed"),
+            CliError::ImportUnreadable { path, error } => {
+                write!(f, "cannot read {}: {error}", path.display())
+            }
+            CliError::ImportLine { line, error } => {
+                write!(f, "line {line}: {error}; nothing was imported")
             }
             CliError::User(error) => error.fmt(f),
             CliError::Password(error) => error.fmt(f),

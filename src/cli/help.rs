@@ -51,6 +51,32 @@ LOCAL_JWT_SECRET signs and verifies tokens, LOCAL_JWT_SECRET_PREVIOUS only verif
 They stand in the environment or in .env and have no flag: others could read it.
 ";
 
+const USER: &str = "\
+Adds, shows and changes the users in the database, which is made where there is none. A
+server that runs on it heeds the change at once: who is removed, disabled or revoked is out.
+
+Usage: framegate user add ID [--name NAME] [--password-stdin | --no-password] [SETTINGS]
+       framegate user passwd ID [--password-stdin | --no-password] [SETTINGS]
+       framegate user show|rm|disable|enable|revoke ID [SETTINGS]
+       framegate user list [SETTINGS]
+       framegate user import FILE|- [SETTINGS]
+
+`add` and `passwd` ask for the password on the terminal. `revoke` voids the tokens issued
+until now; the user may log in again. `list` prints a line a user, with tabs between the
+values. `import` adds all users of a file or none. Each line of it is an object:
+{\"id\":\"alice\",\"name\":\"Alice\",\"password\":\"...\"}, or with a \"passwordHash\"
+($argon2id$v=19$...) instead of the password, or with neither.
+
+Options:
+  --name NAME       what people call the user [the id]
+  --password-stdin  take the first line of standard input as the password
+  --no-password     the user has none, and cannot log in; tokens come from elsewhere
+  --env-file FILE   read FILE instead of .env in the working directory
+  -h, --help        print this
+
+Of the settings, --db and --password-memory count here.
+";
+
 const TOKEN: &str = "\
 Makes and judges tokens with LOCAL_JWT_SECRET; no database is needed.
 
@@ -90,6 +116,7 @@ pub(super) fn run(mut arguments: Arguments, output: &mut dyn Write) -> Result<()
         None | Some(Argument::Help) => program(output),
         Some(Argument::Value(command)) => match command.as_str() {
             "serve" => serve(output),
+            "user" => user(output),
             "token" => token(output),
             "secret" => secret(output),
             "check" => check(output),
@@ -102,6 +129,10 @@ pub(super) fn run(mut arguments: Arguments, output: &mut dyn Write) -> Result<()
 
 pub(super) fn program(output: &mut dyn Write) -> Result<(), CliError> {
     print(output, PROGRAM)
+}
+
+pub(super) fn user(output: &mut dyn Write) -> Result<(), CliError> {
+    print(output, USER)
 }
 
 pub(super) fn token(output: &mut dyn Write) -> Result<(), CliError> {

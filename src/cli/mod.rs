@@ -7,20 +7,27 @@ mod check;
 mod env_file;
 mod error;
 mod help;
+mod import;
 mod init;
+mod lines;
 mod secret;
 mod serve;
+mod terminal;
 mod token;
+mod user;
 
 use std::ffi::OsString;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, IsTerminal as _, Write};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use arguments::{Argument, Arguments};
 pub use error::CliError;
+pub use import::LineError;
+pub use terminal::Terminal;
 
 use crate::time::UnixSeconds;
+use terminal::StandardTerminal;
 
 /// What a command may use of the world.
 pub struct Context<'a> {
@@ -30,6 +37,10 @@ pub struct Context<'a> {
     pub input: &'a mut dyn BufRead,
     /// Standard output.
     pub output: &'a mut dyn Write,
+    /// The terminal that standard input is, if it is one.
+    pub terminal: Option<&'a mut dyn Terminal>,
+    /// Standard error, if it is a terminal: for showing how far a longer work has come.
+    pub progress: Option<&'a mut dyn Write>,
     /// The wall clock.
     pub clock: fn() -> UnixSeconds,
 }
@@ -38,10 +49,16 @@ pub struct Context<'a> {
 #[expect(clippy::disallowed_methods, reason = "here they are handed in")]
 pub fn main() -> ExitCode {
     let arguments = Arguments::new(std::env::args_os().skip(1));
+    let (mut terminal, mut progress) = (StandardTerminal::of_process(), io::stderr());
+    let shows_progress = progress.is_terminal();
     let mut context = Context {
         environment: std::env::vars_os().collect(),
         input: &mut io::stdin().lock(),
         output: &mut io::stdout().lock(),
+        terminal: terminal
+            .as_mut()
+            .map(|terminal| terminal as &mut dyn Terminal),
+        progress: shows_progress.then_some(&mut progress as &mut dyn Write),
         clock: unix_now,
     };
     let result = run(arguments, &mut context);
@@ -67,6 +84,7 @@ pub fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result<(), Cl
     };
     match command.as_str() {
         "serve" => serve::run(arguments, context),
+        "user" => user::run(arguments, context),
         "token" => token::run(arguments, context),
         "secret" => secret::run(arguments, context),
         "check" => check::run(arguments, context),

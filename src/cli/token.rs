@@ -1,10 +1,7 @@
 //! `framegate token`: tokens made and judged with the secret alone, no database needed.
 
-use std::io::{BufRead, Read as _};
-
-use zeroize::Zeroizing;
-
 use super::error::CliError;
+use super::lines::read_line;
 use super::{Argument, Arguments, Context, help, secret};
 use crate::config::{Config, Secrets};
 use crate::gate::{ClaimRules, Signer, Verifier};
@@ -75,12 +72,14 @@ fn judge_all(
     let keys = secret::keys(secrets, &arguments.env_file())?;
     let mut verifier = Verifier::new(keys, rules(config));
     let (mut bad, mut all) = (0, 0);
-    while let Some(token) = read_line(context.input)? {
+    while let Some(line) = read_line(context.input, TOKEN_BYTES_MAX)? {
+        // What is not UTF-8 is no token.
+        let token = std::str::from_utf8(&line).unwrap_or("?");
         if token.is_empty() {
             continue;
         }
         all += 1;
-        match verifier.verify(&token, (context.clock)()) {
+        match verifier.verify(token, (context.clock)()) {
             Ok(verified) => writeln!(
                 context.output,
                 "ok sub={} expires={}",
@@ -98,26 +97,6 @@ fn judge_all(
         (0, _) => Ok(()),
         (bad, all) => Err(CliError::BadTokens { bad, all }),
     }
-}
-
-/// A line without its end, or as much of it as shows that it is too long for a token.
-fn read_line(input: &mut dyn BufRead) -> Result<Option<Zeroizing<String>>, CliError> {
-    let mut line = Zeroizing::new(Vec::new());
-    // Room for one byte too many, and for the line's end.
-    let bytes_max = TOKEN_BYTES_MAX as u64 + 1 + "\r\n".len() as u64;
-    let read = (&mut *input).take(bytes_max).read_until(b'\n', &mut line)?;
-    if read == 0 {
-        return Ok(None);
-    }
-    if !line.ends_with(b"\n") {
-        input.skip_until(b'\n')?;
-    }
-    let token = line.strip_suffix(b"\n").unwrap_or(&line);
-    let token = token.strip_suffix(b"\r").unwrap_or(token);
-    // What is not UTF-8 is no token, and is none after this either.
-    Ok(Some(Zeroizing::new(
-        String::from_utf8_lossy(token).into_owned(),
-    )))
 }
 
 fn rules(config: &Config) -> ClaimRules {

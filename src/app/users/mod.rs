@@ -81,7 +81,7 @@ fn is_name(text: &str) -> bool {
 
 /// Whether `character` controls a terminal, breaks a line, or turns the direction of what
 /// stands around it (Unicode Standard Annex 9 §2), so that a name could pose as another.
-fn is_disruptive(character: char) -> bool {
+pub(crate) fn is_disruptive(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
