@@ -4,6 +4,10 @@
 //! ```text
 //! cargo run --release --example echo -- 127.0.0.1:9001
 //! ```
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a program of its own, that drives the wire with a thread a connection"
+)]
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -362,3 +362,69 @@ fn no_setting_takes_a_secret_from_the_command_line() {
     assert_eq!(by_flag("local-jwt-secret"), None);
     assert_eq!(by_flag("local-jwt-secret-previous"), None);
 }
+
+#[test]
+fn no_text_at_all_does_worse_than_be_refused_on_one_line() {
+    const PIECES: &[&str] = &[
+        "FRAMEGATE_",
+        "LISTEN",
+        "BURST",
+        "=",
+        "'",
+        "\"",
+        "#",
+        " ",
+        "\t",
+        "\n",
+        "\r",
+        "export ",
+        "\0",
+        "é",
+        "\u{202e}",
+        "unix:",
+        "[::1]",
+        ":",
+        ",",
+        "/",
+        "127.0.0.1",
+        "0",
+        "9",
+        "18446744073709551615",
+        "KiB",
+        "GiB",
+        "ms",
+        "h",
+        "/s",
+        "/min",
+        "https://",
+        "-",
+        "+",
+        ".",
+        "true",
+    ];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut draw = move |count: usize| {
+        // Xorshift (Marsaglia 2003).
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % count as u64) as usize
+    };
+    let mut config = Config::default();
+    for _ in 0..2_000 {
+        let pieces: Vec<_> = (0..draw(9)).map(|_| PIECES[draw(PIECES.len())]).collect();
+        let text = pieces.concat();
+        if let Err(error) = given().env_file(&text).load() {
+            let shown = error.to_string();
+            assert!(
+                !shown.contains(char::is_control) && !shown.contains('\u{202e}'),
+                "{shown:?}"
+            );
+        }
+        for setting in settings() {
+            if let Err(expected) = setting.set(&mut config, &text) {
+                assert!(!expected.contains(char::is_control), "{expected:?}");
+            }
+        }
+    }
+}
