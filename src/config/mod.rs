@@ -23,6 +23,8 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use crate::network::Networks;
+
 pub use env_file::EnvFile;
 pub use error::{ConfigError, EnvFileFault, Origin};
 pub use nearest::nearest;
@@ -127,6 +129,14 @@ pub struct Config {
     /// `BAN_FOR`: the first ban; each further one is twice as long, to an hour.
     pub ban_for: Duration,
 
+    /// `NO_BAN`: networks whose addresses are never banned.
+    pub no_ban: Networks,
+
+    /// `TRUSTED_PROXIES`: networks whose connections speak for other clients.
+    pub trusted_proxies: Networks,
+    /// `PROXY_PROTOCOL`: a trusted proxy's connection begins with a PROXY header.
+    pub proxy_protocol: bool,
+
     /// `LOG`: the least urgent level that is logged.
     pub log_level: LevelFilter,
     /// `LOG_RATE`: lines of the log; what is over is counted and dropped.
@@ -183,6 +193,9 @@ fn unset() -> Config {
         login_rate: NONE,
         ban_after: 0,
         ban_for: Duration::ZERO,
+        no_ban: Networks::default(),
+        trusted_proxies: Networks::default(),
+        proxy_protocol: false,
         log_level: LevelFilter::Off,
         log_rate: NONE,
     }

@@ -31,6 +31,10 @@ pub const GROUPS: &[Group] = &[
         settings: RATES,
     },
     Group {
+        title: "Proxies in front (for those on a Unix socket, either setting is enough)",
+        settings: PROXIES,
+    },
+    Group {
         title: "The log, on standard error",
         settings: LOG,
     },
@@ -349,6 +353,33 @@ const RATES: &[Setting] = &[
             )
         },
     ),
+    setting(
+        "NO_BAN",
+        "NETWORKS",
+        "",
+        "addresses that are never banned, such as 192.0.2.0/24",
+        |config, text| put(&mut config.no_ban, value::networks(text)),
+    )
+    .many(),
+];
+
+const PROXIES: &[Setting] = &[
+    setting(
+        "TRUSTED_PROXIES",
+        "NETWORKS",
+        "",
+        "proxies whose word on the client's address is taken",
+        |config, text| put(&mut config.trusted_proxies, value::networks(text)),
+    )
+    .many(),
+    setting(
+        "PROXY_PROTOCOL",
+        "",
+        "false",
+        "their connections begin with a PROXY header (version 1 or 2)",
+        |config, text| put(&mut config.proxy_protocol, value::switch(text)),
+    )
+    .switch(),
 ];
 
 const LOG: &[Setting] = &[
