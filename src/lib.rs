@@ -8,4 +8,6 @@ pub mod config;
 pub mod driver;
 pub mod gate;
 pub mod limits;
+pub mod server;
 pub mod time;
+pub mod wire;

@@ -13,6 +13,10 @@ pub const HEAD_FIELDS_MAX: usize = 64;
 pub const FRAGMENTS_MAX: u32 = 64;
 /// Payload of a control frame, in bytes (RFC 6455 §5.5).
 pub const CONTROL_PAYLOAD_BYTES_MAX: usize = 125;
+/// Reason of a Close frame, in bytes: what its code leaves of the payload (RFC 6455 §5.5.1).
+pub const CLOSE_REASON_BYTES_MAX: usize = CONTROL_PAYLOAD_BYTES_MAX - 2;
+/// Header of a client's frame, in bytes: two, eight of length and four of mask (RFC 6455 §5.2).
+pub const FRAME_HEADER_BYTES_MAX: usize = 14;
 
 /// A token, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 4_096;
@@ -70,6 +74,14 @@ pub const DATABASE_CACHE_KIB: u32 = 256;
 /// A line of a file of users to import, in bytes, without its line feed.
 pub const IMPORT_LINE_BYTES_MAX: usize = 8 * 1024;
 
+/// Time for the first valid token while pending connections fill more than half their budget.
+pub const AUTH_TIMEOUT_CROWDED: Duration = Duration::from_secs(2);
+/// The longest ban.
+pub const BAN_MAX: Duration = Duration::from_secs(3_600);
+
+/// Connections whose FIN is sent and whose peer's is awaited; the next is reset at once.
+pub const LINGERING_MAX: usize = 256;
+
 /// A line of the log, in bytes, without its line feed.
 pub const LOG_LINE_BYTES_MAX: usize = 512;
 /// A value in a line of the log, in bytes, before it is quoted and escaped.
@@ -126,6 +138,8 @@ pub const BAN_MS_MAX: u64 = 3_600_000;
 pub const ENV_FILE_BYTES_MAX: usize = 64 * 1_024;
 
 const _: () = {
+    // A head's scanner counts in a few bytes, one beyond the bound included.
+    assert!(HEAD_BYTES_MAX <= u16::MAX as usize && HEAD_FIELDS_MAX < u8::MAX as usize);
     // A handshake must be able to carry the largest token and the fields beside it.
     assert!(TOKEN_BYTES_MAX + 2_048 <= HEAD_BYTES_MAX);
     assert!(SUBJECT_BYTES_MAX < TOKEN_BYTES_MAX);

@@ -94,6 +94,22 @@ pub struct Now {
     pub monotonic: Instant,
     /// The clock of claims.
     pub unix: UnixSeconds,
+    /// How much of the second `unix` has gone by; less than one second.
+    pub fraction: Duration,
+}
+
+impl Now {
+    /// How long until the wall clock reads `second`; zero when it has come.
+    pub fn until(self, second: UnixSeconds) -> Duration {
+        Duration::from_secs(second.0.saturating_sub(self.unix.0)).saturating_sub(self.fraction)
+    }
+
+    /// What the wall clock read when the monotonic clock stood at its origin, in microseconds
+    /// since 1970. Constant for as long as nobody sets the wall clock.
+    pub fn origin_unix_micros(self) -> i128 {
+        let unix = i128::from(self.unix.0) * 1_000_000 + self.fraction.as_micros() as i128;
+        unix - i128::from(self.monotonic.as_micros())
+    }
 }
 
 #[cfg(test)]

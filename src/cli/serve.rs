@@ -2,10 +2,12 @@
 
 use super::error::CliError;
 use super::{Argument, Arguments, Context, env_file, help, init, secret};
-use crate::app::users::{Mode, SqliteStore};
+use crate::app::Events;
+use crate::app::users::{Mode, SqliteStore, Users};
 use crate::config::Config;
-use crate::driver::logger;
-use crate::gate::Keys;
+use crate::driver::{self, Listener, logger};
+use crate::gate::{ClaimRules, Gate, Keys, Signer};
+use crate::server::Server;
 
 pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result<(), CliError> {
     let mut init = false;
@@ -21,6 +23,8 @@ pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result
 
 fn start(init: bool, arguments: &Arguments, context: &mut Context<'_>) -> Result<(), CliError> {
     let (config, mut secrets) = arguments.load(context)?;
+    // Before anything is made: a port that is taken leaves nothing behind.
+    let listeners = bind(&config)?;
     if init {
         init::make_missing(&config, &secrets, &arguments.env_file(), context)?;
         // From here on it is a start like any other, from what is on the disk.
@@ -31,10 +35,44 @@ fn start(init: bool, arguments: &Arguments, context: &mut Context<'_>) -> Result
     // One is installed already only where a test runs commands in its own process.
     let _ = logger::install(config.log_level, config.log_rate);
     env_file::warn_of_readers(&secrets);
-    hand_over(config, keys, store)
+    let server = server(within_descriptors(config), keys, store)?;
+    driver::run(server, listeners).map_err(|error| CliError::Serve(error.to_string().into()))
 }
 
-/// Where the driver takes over.
-fn hand_over(_config: Config, _keys: Keys, _store: SqliteStore) -> Result<(), CliError> {
-    Err(CliError::Serve("the driver is not wired in yet".into()))
+fn bind(config: &Config) -> Result<Vec<Listener>, CliError> {
+    let bound = config.listen.iter().map(Listener::bind);
+    bound
+        .collect::<Result<_, _>>()
+        .map_err(|error| CliError::Serve(error.to_string().into()))
+}
+
+/// No more connections than there are descriptors for, less those that everything else needs.
+fn within_descriptors(mut config: Config) -> Config {
+    let possible = driver::connections_possible();
+    if possible < config.connections_max {
+        log::warn!(
+            "the descriptor limit has room for {possible} connections, not {}; raise it (ulimit -n)",
+            config.connections_max
+        );
+        config.connections_max = possible;
+    }
+    config
+}
+
+fn server(config: Config, keys: Keys, store: SqliteStore) -> Result<Server, CliError> {
+    let rules = ClaimRules {
+        leeway_seconds: config.leeway.as_secs(),
+        issuer: config.issuer.clone(),
+        audience: config.audience.clone(),
+    };
+    let signer = Signer::new(&keys, &rules, config.token_ttl.as_secs());
+    let seed = u64::from_ne_bytes(*secret::random()?);
+    Ok(Server::new(
+        config,
+        Gate::new(keys, rules),
+        signer,
+        Users::new(Box::new(store)),
+        Events::builtin(),
+        seed,
+    ))
 }

@@ -118,6 +118,8 @@ pub struct Config {
     pub frame_rate: Rate,
     /// `BURST`: frames at once.
     pub frame_burst: u32,
+    /// `CONNECT_RATE`: new connections of an address.
+    pub connect_rate: Rate,
     /// `LOGIN_RATE`: of an address, and of an id.
     pub login_rate: Rate,
     /// `BAN_AFTER`: hostile failures a minute; 0 is off.
@@ -177,6 +179,7 @@ fn unset() -> Config {
         linger: Duration::ZERO,
         frame_rate: NONE,
         frame_burst: 0,
+        connect_rate: NONE,
         login_rate: NONE,
         ban_after: 0,
         ban_for: Duration::ZERO,

@@ -312,6 +312,13 @@ const RATES: &[Setting] = &[
         },
     ),
     setting(
+        "CONNECT_RATE",
+        "RATE",
+        "100/s",
+        "new connections of an address",
+        |config, text| put(&mut config.connect_rate, value::rate(text)),
+    ),
+    setting(
         "LOGIN_RATE",
         "RATE",
         "10/min",

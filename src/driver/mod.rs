@@ -1,3 +1,555 @@
-//! All the input and output: the loop, the sockets, the clocks, the log.
+//! All the I/O: the mio loop, listeners, sockets, clocks, signals, the helper thread, the log.
+//! Refuses to know what bytes mean.
+//!
+//! A turn has a fixed order: read, decide, commit, write, close. The core decides while bytes
+//! are read into the one scratch buffer that serves every connection; what it decided is written
+//! when all have been read, so that the answers of a turn leave together; descriptors go last.
 
+mod clock;
+mod descriptors;
+mod hasher;
+mod listener;
 pub mod logger;
+mod signals;
+mod socket;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, ErrorKind, IoSlice};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use crate::server::{ConnectionId, Ending, Reading, Report, SLICES_MAX, Server, Summary, What};
+use crate::time::{Instant, Now};
+
+use clock::Clock;
+use hasher::Hasher;
+use logger::escape;
+use signals::Signals;
+use socket::Socket;
+
+pub use descriptors::connections_possible;
+pub use listener::{ListenError, Listener};
+
+/// Bytes that are read from one connection in one turn, and the size of the one read buffer.
+const READ_BYTES_MAX: usize = 64 * 1024;
+/// Connections accepted in one turn.
+const ACCEPTS_MAX: usize = 16;
+/// Reads from connections that are not logged in, in one turn.
+const STRANGER_READS_MAX: usize = 32;
+/// Writes to connections that are not logged in, in one turn.
+const STRANGER_WRITES_MAX: usize = 32;
+/// Writes in one turn.
+const WRITES_MAX: usize = 1_024;
+/// Events taken from the kernel in one turn.
+const EVENTS_MAX: usize = 1_024;
+/// How long accepting rests when descriptors or memory have run out, unless one comes free.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// How often a failure to accept is logged.
+const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the last connections may take once the server is to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(4);
+
+const WAKER: Token = Token(usize::MAX);
+const SIGNALS: Token = Token(usize::MAX - 1);
+/// Listeners have the tokens from here down, connections those from 0 up.
+const LISTENERS: usize = usize::MAX - 2;
+
+/// Serves until a signal says to stop.
+///
+/// # Errors
+/// When the kernel refuses what the loop cannot do without.
+pub fn run(server: Server, listeners: Vec<Listener>) -> Result<(), DriverError> {
+    let mut driver = Driver::new(server, listeners)?;
+    driver.run()
+}
+
+/// The loop cannot go on.
+#[derive(Debug)]
+pub struct DriverError {
+    doing: &'static str,
+    error: io::Error,
+}
+
+impl fmt::Display for DriverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}: {}", self.doing, self.error)
+    }
+}
+
+impl std::error::Error for DriverError {}
+
+fn failed(doing: &'static str) -> impl FnOnce(io::Error) -> DriverError {
+    move |error| DriverError { doing, error }
+}
+
+struct Driver {
+    server: Server,
+    poll: Poll,
+    clock: Clock,
+    signals: Signals,
+    hasher: Hasher,
+    listeners: Vec<Listener>,
+    /// A descriptor to give up when there is none left.
+    spare: Option<OwnedFd>,
+    /// When a failure to accept was last logged.
+    accept_logged_at: Option<Instant>,
+    /// When accepting is to be tried again after it failed for want of descriptors or memory.
+    accept_retry_at: Option<Instant>,
+    /// By slot; `None` exactly where the core has no connection.
+    connections: Vec<Option<Connection>>,
+    /// Connections that may have more to read: of members, and of strangers. Each is in one of
+    /// them, once.
+    ready_members: VecDeque<u32>,
+    ready_strangers: VecDeque<u32>,
+    scratch: Box<[u8]>,
+    /// When to give up on the last connections, once told to stop.
+    stop_by: Option<Instant>,
+}
+
+struct Connection {
+    id: ConnectionId,
+    socket: Socket,
+    /// True exactly when it is in `ready`.
+    is_ready: bool,
+    /// True once an event said that the peer's FIN has arrived.
+    peer_finished: bool,
+    /// True once the core wants nothing more of it.
+    is_over: bool,
+}
+
+impl Driver {
+    fn new(server: Server, mut listeners: Vec<Listener>) -> Result<Driver, DriverError> {
+        let poll = Poll::new().map_err(failed("create the event queue"))?;
+        let registry = poll.registry();
+        let waker = Waker::new(registry, WAKER).map_err(failed("create the waker"))?;
+        let mut signals = Signals::new().map_err(failed("listen for signals"))?;
+        registry
+            .register(&mut signals, SIGNALS, Interest::READABLE)
+            .map_err(failed("listen for signals"))?;
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            registry
+                .register(listener, Token(LISTENERS - index), Interest::READABLE)
+                .map_err(failed("watch a listener"))?;
+        }
+        Ok(Driver {
+            server,
+            poll,
+            clock: Clock::start(),
+            signals,
+            hasher: Hasher::start(waker).map_err(failed("start the helper thread"))?,
+            listeners,
+            spare: descriptors::spare(),
+            accept_logged_at: None,
+            accept_retry_at: None,
+            connections: Vec::new(),
+            ready_members: VecDeque::new(),
+            ready_strangers: VecDeque::new(),
+            scratch: vec![0; READ_BYTES_MAX].into_boxed_slice(),
+            stop_by: None,
+        })
+    }
+
+    fn run(&mut self) -> Result<(), DriverError> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        for listener in &self.listeners {
+            log::info!("listening on {listener}");
+        }
+        let mut now = self.clock.now();
+        loop {
+            match self.poll.poll(&mut events, self.timeout(now)) {
+                // `poll` hands EINTR on; a signal's byte is in its pipe.
+                Err(error) if error.kind() == ErrorKind::Interrupted => events.clear(),
+                Err(error) => return Err(failed("wait for events")(error)),
+                Ok(()) => {}
+            }
+            now = self.clock.now();
+            for event in &events {
+                self.take(now, event);
+            }
+            self.turn(now);
+            if self.is_done(now) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Read, decide, commit, write, close.
+    fn turn(&mut self, now: Now) {
+        self.read(now);
+        self.accept(now);
+        self.server.tick(now);
+        self.hand_out_jobs();
+        self.write(now);
+        self.close(now);
+        self.log_reports(now);
+    }
+
+    /// How long the next poll may wait.
+    fn timeout(&self, now: Now) -> Option<Duration> {
+        let accepts_wait =
+            self.accept_retry_at.is_none() && self.listeners.iter().any(|l| l.is_ready);
+        let reads_wait = !self.ready_members.is_empty() || !self.ready_strangers.is_empty();
+        if reads_wait || accepts_wait || self.server.has_flushes() {
+            return Some(Duration::ZERO);
+        }
+        [
+            self.server.next_deadline(),
+            self.accept_retry_at,
+            self.stop_by,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(|at| at.since(now.monotonic))
+    }
+
+    fn is_done(&self, now: Now) -> bool {
+        self.stop_by
+            .is_some_and(|by| self.server.connections() == 0 || by <= now.monotonic)
+    }
+
+    /// Sorts one event to where its work waits.
+    fn take(&mut self, now: Now, event: &Event) {
+        match event.token() {
+            WAKER => {
+                while let Some(outcome) = self.hasher.next_outcome() {
+                    self.server.hashed(now, &outcome);
+                }
+            }
+            SIGNALS => self.take_signals(now),
+            Token(token) => match LISTENERS.checked_sub(token) {
+                Some(index) if index < self.listeners.len() => {
+                    self.listeners[index].is_ready = true
+                }
+                _ => self.take_connection(now, token, event),
+            },
+        }
+    }
+
+    fn take_signals(&mut self, now: Now) {
+        let count = self.signals.take();
+        if count == 0 {
+            return;
+        }
+        if self.stop_by.is_some() || count > 1 {
+            // Asked twice: at once.
+            self.stop_by = Some(now.monotonic);
+            return;
+        }
+        log::info!(
+            "stopping: {} connections are told to go",
+            self.server.connections()
+        );
+        self.stop_by = Some(now.monotonic + STOP_TIMEOUT);
+        self.listeners.clear();
+        self.accept_retry_at = None;
+        self.server.shut_down(now);
+    }
+
+    fn take_connection(&mut self, now: Now, slot: usize, event: &Event) {
+        let Some(Some(connection)) = self.connections.get_mut(slot) else {
+            return;
+        };
+        let id = connection.id;
+        connection.peer_finished |= event.is_read_closed();
+        if event.is_error() {
+            return self.server.failed(now, id);
+        }
+        if event.is_writable() {
+            self.server.writable(id);
+        }
+        if connection.is_over {
+            // What still arrives is discarded unread; only the peer's FIN is of interest.
+            if connection.peer_finished {
+                self.server.finished(now, id);
+            }
+        } else if event.is_readable() || event.is_read_closed() {
+            self.mark_ready(slot as u32);
+        }
+    }
+
+    fn mark_ready(&mut self, slot: u32) {
+        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        if std::mem::replace(&mut connection.is_ready, true) {
+            return;
+        }
+        match self.server.is_member(connection.id) {
+            true => self.ready_members.push_back(slot),
+            false => self.ready_strangers.push_back(slot),
+        }
+    }
+
+    /// One read from each member that has something, and from some strangers. Nobody has a second
+    /// turn before everybody of his standing had one.
+    fn read(&mut self, now: Now) {
+        for _ in 0..self.ready_members.len() {
+            if let Some(slot) = self.ready_members.pop_front()
+                && self.read_once(now, slot)
+            {
+                self.mark_ready(slot);
+            }
+        }
+        for _ in 0..self.ready_strangers.len().min(STRANGER_READS_MAX) {
+            if let Some(slot) = self.ready_strangers.pop_front()
+                && self.read_once(now, slot)
+            {
+                self.mark_ready(slot);
+            }
+        }
+    }
+
+    /// Returns whether there may be more.
+    fn read_once(&mut self, now: Now, slot: u32) -> bool {
+        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else {
+            return false;
+        };
+        connection.is_ready = false;
+        if connection.is_over {
+            return false;
+        }
+        let id = connection.id;
+        match connection.socket.read(&mut self.scratch) {
+            Ok(0) => self.server.finished(now, id),
+            Ok(count) => {
+                let reading = self.server.receive(now, id, &mut self.scratch[..count]);
+                connection.is_over = reading == Reading::Over;
+                // man 7 epoll: a read that does not fill the buffer has drained the socket. Had
+                // the peer's FIN arrived before it, there is nothing behind it either.
+                let drained = count < self.scratch.len();
+                if connection.peer_finished && (drained || connection.is_over) {
+                    self.server.finished(now, id);
+                }
+                return !drained && !connection.is_over;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => self.server.failed(now, id),
+        }
+        false
+    }
+
+    fn accept(&mut self, now: Now) {
+        if self.accept_retry_at.is_some_and(|at| at > now.monotonic) {
+            return;
+        }
+        self.accept_retry_at = None;
+        // What has ended while it was read gives its place to those who come.
+        self.close(now);
+        let mut left = ACCEPTS_MAX;
+        for index in 0..self.listeners.len() {
+            while self.listeners[index].is_ready && left > 0 {
+                left -= 1;
+                if !self.accept_one(now, index) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Returns whether accepting may go on.
+    fn accept_one(&mut self, now: Now, index: usize) -> bool {
+        match self.listeners[index].accept() {
+            Ok((socket, peer)) => {
+                match self.server.accept(now, peer) {
+                    Some(id) => self.adopt(now, id, socket),
+                    None => socket.reset(),
+                }
+                // Somebody may have gone for it: no more than one descriptor above the cap.
+                self.close(now);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.listeners[index].is_ready = false;
+            }
+            Err(error) if listener::is_of_one_connection(&error) => {}
+            Err(error) => {
+                if !listener::is_want_of_descriptors(&error) || !self.shed_one(index) {
+                    // mio's listeners are edge-triggered: `is_ready` stays set, so that the
+                    // queue is not forgotten.
+                    self.accept_retry_at = Some(now.monotonic + ACCEPT_RETRY);
+                }
+                self.log_accept_error(now, &error);
+                return self.accept_retry_at.is_none();
+            }
+        }
+        true
+    }
+
+    /// Without a descriptor, the spare one is given up for long enough to take a connection off
+    /// the queue and reset it: its client knows where it stands, and the queue does not fill.
+    fn shed_one(&mut self, index: usize) -> bool {
+        if self.spare.take().is_none() {
+            return false;
+        }
+        let accepted = self.listeners[index].accept();
+        let is_shed = accepted.is_ok();
+        if let Ok((socket, _)) = accepted {
+            socket.reset();
+            self.server.count_shed();
+        }
+        self.spare = descriptors::spare();
+        is_shed
+    }
+
+    /// At most a line a second.
+    fn log_accept_error(&mut self, now: Now, error: &std::io::Error) {
+        if self
+            .accept_logged_at
+            .is_none_or(|at| now.monotonic.since(at) >= ACCEPT_LOG_INTERVAL)
+        {
+            self.accept_logged_at = Some(now.monotonic);
+            log::warn!(
+                "cannot accept: {error}; newcomers are reset or wait until a connection has gone"
+            );
+        }
+    }
+
+    fn adopt(&mut self, now: Now, id: ConnectionId, mut socket: Socket) {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if self
+            .poll
+            .registry()
+            .register(&mut socket, Token(id.slot as usize), interest)
+            .is_err()
+        {
+            self.server.failed(now, id);
+        }
+        let slot = id.slot as usize;
+        if slot >= self.connections.len() {
+            self.connections.resize_with(slot + 1, || None);
+        }
+        self.connections[slot] = Some(Connection {
+            id,
+            socket,
+            is_ready: false,
+            peer_finished: false,
+            is_over: false,
+        });
+    }
+
+    fn hand_out_jobs(&mut self) {
+        while let Some(job) = self.server.next_job() {
+            self.hasher.hand_out(job);
+        }
+    }
+
+    /// One vectored write to each connection that has something to be told.
+    fn write(&mut self, now: Now) {
+        let mut strangers_left = STRANGER_WRITES_MAX;
+        for _ in 0..WRITES_MAX {
+            let Some(id) = self.server.next_flush(now, &mut strangers_left) else {
+                return;
+            };
+            let Some(Some(connection)) = self.connections.get_mut(id.slot as usize) else {
+                continue;
+            };
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let filled = self.server.gather(id, &mut slices);
+            let offered: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
+            match connection.socket.write_vectored(&slices[..filled]) {
+                Ok(count) => self.server.wrote(now, id, count, count < offered),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.server.wrote(now, id, 0, true);
+                }
+                Err(_) => self.server.failed(now, id),
+            }
+        }
+    }
+
+    fn close(&mut self, now: Now) {
+        while let Some((id, ending)) = self.server.next_ending() {
+            let Some(place) = self.connections.get_mut(id.slot as usize) else {
+                continue;
+            };
+            match ending {
+                Ending::Fin => {
+                    let Some(connection) = place else { continue };
+                    connection.is_over = true;
+                    if connection.socket.shut_sending_side().is_err() {
+                        self.server.failed(now, id);
+                    } else if connection.peer_finished {
+                        self.server.finished(now, id);
+                    }
+                }
+                Ending::Close | Ending::Reset => {
+                    if let Some(connection) = place.take()
+                        && ending == Ending::Reset
+                    {
+                        connection.socket.reset();
+                    }
+                    // A descriptor has come free: those that wait need not wait for the timer.
+                    self.accept_retry_at = None;
+                }
+            }
+        }
+    }
+
+    fn log_reports(&mut self, now: Now) {
+        if let Some(summary) = self.server.next_summary(now) {
+            log::info!("{}", SummaryLine(&summary));
+        }
+        if let Some(fault) = self.server.next_store_fault() {
+            log::error!("no user can be confirmed: {fault}");
+        }
+        while let Some(report) = self.server.next_report() {
+            log::log!(level_of(report.what), "{}", Line(&report));
+        }
+    }
+}
+
+fn level_of(what: What) -> log::Level {
+    match what {
+        What::Refused(_) | What::LoginFailed | What::Banned(_) => log::Level::Warn,
+        What::LoggedIn => log::Level::Info,
+        What::Closed(_) => log::Level::Debug,
+    }
+}
+
+/// A report as a line of the log.
+struct Line<'a>(&'a Report);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Line(report) = self;
+        if let (What::Banned(duration), Some(address)) = (report.what, report.peer.address) {
+            return write!(f, "banned address={address} for={}s", duration.as_secs());
+        }
+        write!(
+            f,
+            "{} connection={} peer={}",
+            report.what, report.connection.serial, report.peer
+        )?;
+        if let Some(user) = &report.user {
+            write!(f, " user={}", escape(user))?;
+        }
+        if let What::Refused(cause) | What::Closed(cause) = report.what {
+            write!(f, " reason={}", cause.word())?;
+        }
+        if let Some(event) = &report.event {
+            write!(f, " event={}", escape(event))?;
+        }
+        Ok(())
+    }
+}
+
+/// A summary as a line of the log.
+struct SummaryLine<'a>(&'a Summary);
+
+impl fmt::Display for SummaryLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SummaryLine(summary) = self;
+        write!(
+            f,
+            "last minute connections={} pending={} members={} held_bytes={} refused",
+            summary.connections, summary.pending, summary.members, summary.held_bytes
+        )?;
+        for (reason, count) in &summary.refused {
+            write!(f, " {reason}={count}")?;
+        }
+        Ok(())
+    }
+}

@@ -120,7 +120,12 @@ impl Gate {
     }
 }
 
-fn check_standing(
+/// Judges a user as the door does, without a frame: for the connections that only listen.
+///
+/// # Errors
+///
+/// The [`Cause`], when a token issued at `issued_at` would let nobody in now.
+pub fn check_standing(
     standing: Result<Option<Standing>, Unavailable>,
     issued_at: UnixSeconds,
 ) -> Result<(), Cause> {

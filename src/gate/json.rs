@@ -1,15 +1,16 @@
 //! The one strict way to read JSON: a text is a single object without repeated members, or
 //! it is refused. Values stay where they are in the text and are lent out.
 //!
-//! serde's derive would take an array for a struct, the last of two members of one name, and
-//! `null` for an absent one; a gate must not, so members are read by hand here.
+//! serde's derive would take an array for a struct and `null` for an absent member, and a
+//! `RawValue` keeps a stack on the heap; so objects are read by hand here. Only the decoding
+//! and encoding of strings is serde_json's.
+
+mod scan;
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, Deserializer as _, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
+use self::scan::Scanner;
 use crate::limits::JSON_DEPTH_MAX;
 
 /// Names compared where they lie; an object with more of them, or with an escape in one,
@@ -21,7 +22,7 @@ const NAMES_WITHOUT_HEAP: usize = 16;
 ///
 /// The text is read to its end whatever `each` says, so that a text which is not such an
 /// object is told as that. Work is O(n log n) in the bytes of the text, and nothing is
-/// allocated for up to sixteen members with plain names and values nested but once.
+/// allocated for up to sixteen members without escapes in their names.
 ///
 /// # Errors
 ///
@@ -29,31 +30,39 @@ const NAMES_WITHOUT_HEAP: usize = 16;
 /// [`JSON_DEPTH_MAX`] deep, with white space around it at most; else the first error of `each`.
 pub fn members<'a, E: From<JsonError>>(
     text: &'a str,
-    each: impl FnMut(&str, Value<'a>) -> Result<(), E>,
+    mut each: impl FnMut(&str, Value<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
-    if is_too_deep(text) {
-        return Err(JsonError::TooDeep.into());
+    let mut scanner = Scanner::new(text);
+    scanner.space();
+    if !scanner.take(b'{') {
+        return Err(not_an_object(scanner).into());
     }
-    // RFC 8259 §8.2: what a lone surrogate means is unpredictable, so it means nothing here.
-    if !surrogates_are_paired(text) {
-        return Err(JsonError::LoneSurrogate.into());
-    }
-    let mut reader = serde_json::Deserializer::from_str(text);
+    scanner.space();
     let mut names = Names::default();
     let mut outcome = Ok(());
-    let object = Object {
-        each,
-        names: &mut names,
-        outcome: &mut outcome,
-    };
-    reader
-        .deserialize_map(object)
-        .and_then(|()| reader.end())
-        .map_err(JsonError::from)?;
-    if names.repeat() {
-        return Err(JsonError::RepeatedMember.into());
+    let mut is_more = !scanner.take(b'}');
+    while is_more {
+        let name = Value(scanner.name()?).string().ok_or(JsonError::Syntax)?;
+        let value = Value(scanner.value()?);
+        if outcome.is_ok() {
+            outcome = each(&name, value);
+        }
+        names.push(name);
+        is_more = scanner.comma_or(b'}')?;
     }
-    outcome
+    scanner.end()?;
+    match names.repeat() {
+        true => Err(JsonError::RepeatedMember.into()),
+        false => outcome,
+    }
+}
+
+/// What is wrong with a text that does not start like an object.
+fn not_an_object(mut scanner: Scanner<'_>) -> JsonError {
+    match scanner.value().and_then(|_| scanner.end()) {
+        Ok(()) => JsonError::NotAnObject,
+        Err(error) => error,
+    }
 }
 
 /// Appends `text` as a JSON string, with its quotation marks.
@@ -104,15 +113,6 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-impl From<serde_json::Error> for JsonError {
-    fn from(error: serde_json::Error) -> JsonError {
-        match error.is_data() {
-            true => JsonError::NotAnObject,
-            false => JsonError::Syntax,
-        }
-    }
-}
-
 /// What a JSON value is (RFC 8259 §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -155,7 +155,7 @@ impl<'a> Value<'a> {
     /// The string the value is; lent when it holds no escape.
     pub fn string(self) -> Option<Cow<'a, str>> {
         let inside = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        match inside.contains('\\') {
+        match inside.as_bytes().contains(&b'\\') {
             false => Some(Cow::Borrowed(inside)),
             true => serde_json::from_str(self.0).ok().map(Cow::Owned),
         }
@@ -173,71 +173,23 @@ impl<'a> Value<'a> {
         self.0.parse().ok()
     }
 
-    /// The elements of the array the value is. Allocates for them.
-    pub fn elements(self) -> Option<Vec<Value<'a>>> {
-        let elements: Vec<&RawValue> = serde_json::from_str(self.0).ok()?;
-        Some(
-            elements
-                .into_iter()
-                .map(|element| Value(element.get()))
-                .collect(),
-        )
-    }
-}
-
-/// Reads an object, keeping what must be known at its end.
-struct Object<'o, 'a, Each, E> {
-    each: Each,
-    names: &'o mut Names<'a>,
-    outcome: &'o mut Result<(), E>,
-}
-
-impl<'a, Each, E> Visitor<'a> for Object<'_, 'a, Each, E>
-where
-    Each: FnMut(&str, Value<'a>) -> Result<(), E>,
-{
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key_seed(Name)? {
-            let value: &'a RawValue = map.next_value()?;
-            if self.outcome.is_ok() {
-                *self.outcome = (self.each)(&name, Value(value.get()));
-            }
-            self.names.push(name);
+    /// Hands each element of the array the value is to `each`; false when it is none.
+    pub fn elements(self, mut each: impl FnMut(Value<'a>)) -> bool {
+        let mut scanner = Scanner::new(self.0);
+        if !scanner.take(b'[') {
+            return false;
         }
-        Ok(())
-    }
-}
-
-/// Reads a member's name, lent where it can be: serde's own `Cow` is always owned.
-struct Name;
-
-impl<'a> DeserializeSeed<'a> for Name {
-    type Value = Cow<'a, str>;
-
-    fn deserialize<D: de::Deserializer<'a>>(self, reader: D) -> Result<Self::Value, D::Error> {
-        reader.deserialize_str(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Name {
-    type Value = Cow<'a, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member's name")
-    }
-
-    fn visit_borrowed_str<E>(self, name: &'a str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(name))
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(name.to_owned()))
+        scanner.space();
+        let mut is_more = !scanner.take(b']');
+        while is_more {
+            // The text was scanned before, so that it ends here only as an array does.
+            let Ok(element) = scanner.value() else {
+                return false;
+            };
+            each(Value(element));
+            is_more = scanner.comma_or(b']').unwrap_or_default();
+        }
+        true
     }
 }
 
@@ -273,68 +225,6 @@ impl<'a> Names<'a> {
         self.more.sort_unstable();
         self.repeated || self.more.windows(2).any(|pair| pair[0] == pair[1])
     }
-}
-
-/// Whether objects and arrays lie more than [`JSON_DEPTH_MAX`] deep in one another. Decided
-/// before the parser starts, which keeps a stack of them.
-fn is_too_deep(text: &str) -> bool {
-    // `[` and `{` differ in one bit. Few of them cannot be deep: most texts end here.
-    let openings = text.bytes().filter(|byte| byte | 0x20 == b'{').count();
-    openings > JSON_DEPTH_MAX && depth(text) > JSON_DEPTH_MAX
-}
-
-/// The deepest nesting of a JSON text; of any other text, some number.
-fn depth(text: &str) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => skip_string(&mut bytes),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    deepest
-}
-
-/// Moves behind the quotation mark that ends a string.
-fn skip_string(bytes: &mut std::str::Bytes<'_>) {
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => return,
-            b'\\' => _ = bytes.next(),
-            _ => {}
-        }
-    }
-}
-
-/// Whether each `\uD800`–`\uDBFF` is followed by one of `\uDC00`–`\uDFFF`, and none of those
-/// stands alone (RFC 8259 §7). Backslashes occur nowhere but in strings, so the whole text is
-/// looked at; for a text that is not JSON the answer does not matter.
-fn surrogates_are_paired(text: &str) -> bool {
-    let mut rest = text;
-    while let Some(at) = rest.find('\\') {
-        let escape = &rest[at..];
-        let taken = match code_unit(escape) {
-            Some(0xD800..=0xDBFF) => match escape.get(6..).and_then(code_unit) {
-                Some(0xDC00..=0xDFFF) => 12,
-                _ => return false,
-            },
-            Some(0xDC00..=0xDFFF) => return false,
-            Some(_) => 6,
-            None => 2,
-        };
-        rest = escape.get(taken..).unwrap_or_default();
-    }
-    true
-}
-
-/// The UTF-16 code unit of an escape like `\u0061` at the start of `text`.
-fn code_unit(text: &str) -> Option<u16> {
-    let digits = text.strip_prefix("\\u")?.get(..4)?;
-    u16::from_str_radix(digits, 16).ok()
 }
 
 #[cfg(test)]

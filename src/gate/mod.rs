@@ -20,7 +20,7 @@ mod token;
 
 pub use admit::{
     Admitted, Cause, Denial, Directory, Forbidden, Gate, LOGIN, LoginFrame, Pass, Passage,
-    Standing, Unavailable,
+    Standing, Unavailable, check_standing,
 };
 pub use envelope::{Envelope, FrameError};
 pub use secret::{Keys, Secret, SecretError};

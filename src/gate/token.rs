@@ -45,7 +45,7 @@ impl Verifier {
 
     /// Checks a token, at the time `now`.
     ///
-    /// Nothing is allocated, but for a claim with escapes in it or an `aud` that is an array.
+    /// Nothing is allocated, but for strings with escapes in them.
     ///
     /// # Errors
     ///
@@ -160,6 +160,21 @@ pub enum TokenError {
 }
 
 impl TokenError {
+    /// True when nobody who holds one of the keys made this token: a wrong signature, or a form
+    /// that no signer gives it. What a signer may have meant for another time or place is not.
+    pub const fn is_hostile(self) -> bool {
+        matches!(
+            self,
+            TokenError::TooLong
+                | TokenError::Parts
+                | TokenError::SignatureForm
+                | TokenError::Signature
+                | TokenError::Encoding
+                | TokenError::Json(_)
+                | TokenError::Algorithm
+        )
+    }
+
     /// The error in a word, for logs and metrics.
     pub const fn word(self) -> &'static str {
         match self {
@@ -375,25 +390,26 @@ fn date(value: Value<'_>) -> Option<UnixSeconds> {
 }
 
 /// RFC 7519 §4.1.3: who is not named by an `aud` that is there MUST reject the token; so we
-/// do when we have no name. `aud` is a string or an array of strings.
+/// do when we have no name.
 fn names_audience(audience: Option<Value<'_>>, wanted: Option<&str>) -> bool {
     match (audience, wanted) {
         (None, None) => true,
-        (Some(audience), Some(wanted)) => match audience.elements() {
-            None => audience.string().is_some_and(|name| name == wanted),
-            Some(names) => contains_only_strings_and(&names, wanted),
-        },
+        (Some(audience), Some(wanted)) => names(audience, wanted),
         _ => false,
     }
 }
 
-fn contains_only_strings_and(names: &[Value<'_>], wanted: &str) -> bool {
-    let mut found = false;
-    names.iter().all(|name| {
-        name.string()
-            .inspect(|name| found |= name == wanted)
-            .is_some()
-    }) && found
+/// Whether `audience` is the string `wanted`, or an array of strings with it among them.
+fn names(audience: Value<'_>, wanted: &str) -> bool {
+    let (mut found, mut others) = (false, false);
+    let is_array = audience.elements(|element| match element.string() {
+        Some(name) => found |= name == wanted,
+        None => others = true,
+    });
+    match is_array {
+        true => found && !others,
+        false => audience.string().is_some_and(|name| name == wanted),
+    }
 }
 
 #[cfg(test)]

@@ -1,3 +1,7 @@
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
 use super::*;
 
 /// The members of `text` in its order, as `name=raw`.
@@ -236,11 +240,19 @@ fn each_kind_of_value_is_told() {
 
 #[test]
 fn elements_are_those_of_an_array_alone() {
-    let elements = value(r#"[1, "a", [2]]"#).elements().unwrap();
-    let raw: Vec<&str> = elements.iter().map(|element| element.raw()).collect();
-    assert_eq!(raw, ["1", "\"a\"", "[2]"]);
-    assert!(value("{}").elements().is_none());
-    assert!(value("\"[]\"").elements().is_none());
+    let elements = |raw| {
+        let mut elements = Vec::new();
+        value(raw)
+            .elements(|element| elements.push(element.raw()))
+            .then_some(elements)
+    };
+    assert_eq!(
+        elements(r#"[1 , "a", [2]]"#).unwrap(),
+        ["1", "\"a\"", "[2]"]
+    );
+    assert_eq!(elements("[ ]").unwrap(), [""; 0]);
+    assert_eq!(elements("{}"), None);
+    assert_eq!(elements("\"[]\""), None);
 }
 
 #[test]
@@ -258,4 +270,79 @@ fn a_pushed_string_reads_as_what_it_was() {
     })
     .unwrap();
     assert_eq!(back.as_deref(), Some(text));
+}
+
+/// What serde_json reads, which knows nothing of our bounds: sorted, the last of a name.
+fn read_by_serde(text: &str) -> Option<Vec<String>> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
+    Some(
+        members
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.get()))
+            .collect(),
+    )
+}
+
+#[test]
+fn what_is_json_is_what_serde_json_takes_however_a_text_is_spoiled() {
+    let seeds = [
+        r#"{"a":[1,-0.5e+10,true,false,null,"x\\\"\u00e9"],"b":{"c":{},"d":[[],[{}]]}}"#,
+        r#" { "id" : 0 , "event" : "getUser" , "data" : { "id" : "alice é 😀 and so on" } } "#,
+        r#"{"":-0,"e":1E-2,"f":1.0,"g":10,"h":"\ud83d\ude00\b\f\n\r\t\/","i":[ ]}"#,
+    ];
+    let alphabet = b"{}[]:,\"\\ \n\x00-+.eE019utrfalsn/bx";
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        // Knuth's MMIX generator; the upper bits are the good ones.
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let (mut taken, mut refused) = (0, 0);
+    for round in 0..60_000 {
+        let mut bytes = seeds[round % seeds.len()].as_bytes().to_vec();
+        for _ in 0..=random(3) {
+            let (at, byte) = (random(bytes.len()), alphabet[random(alphabet.len())]);
+            match random(3) {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => _ = bytes.remove(at),
+            }
+        }
+        let Ok(text) = String::from_utf8(bytes) else {
+            continue;
+        };
+        match read(&text) {
+            Ok(mut ours) => {
+                ours.sort();
+                let mut theirs = read_by_serde(&text).expect(&text);
+                theirs.sort();
+                assert_eq!(ours, theirs, "{text}");
+                taken += 1;
+            }
+            Err(JsonError::RepeatedMember) => assert!(read_by_serde(&text).is_some(), "{text}"),
+            Err(JsonError::LoneSurrogate) => {}
+            Err(_) => {
+                assert_eq!(read_by_serde(&text), None, "{text}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(taken > 1_000 && refused > 1_000, "{taken} {refused}");
+}
+
+#[test]
+fn each_byte_of_a_string_is_judged_at_each_place_of_a_word() {
+    for code in (0..=0xFF).chain([0x2028, 0x1F600]) {
+        let character = char::from_u32(code).unwrap();
+        for before in 0..20 {
+            for after in [0, 1, 7, 8, 9] {
+                let (before, after) = ("x".repeat(before), "é".repeat(after));
+                let text = format!("{{\"a\":\"{before}{character}{after}\"}}");
+                let wanted = serde_json::from_str::<BTreeMap<&str, &RawValue>>(&text).is_ok();
+                assert_eq!(read(&text).is_ok(), wanted, "{text:?}");
+            }
+        }
+    }
 }

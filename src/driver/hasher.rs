@@ -1,0 +1,42 @@
+//! The helper thread: checks passwords one after the other, so that the loop never waits for one.
+
+use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use mio::Waker;
+
+use crate::app::password::{HashJob, HashOutcome};
+
+/// The thread ends when this is dropped. The core bounds the jobs that wait.
+pub(super) struct Hasher {
+    jobs: Sender<HashJob>,
+    outcomes: Receiver<HashOutcome>,
+}
+
+impl Hasher {
+    pub(super) fn start(waker: Waker) -> io::Result<Hasher> {
+        let (jobs, waiting) = channel::<HashJob>();
+        let (done, outcomes) = channel();
+        thread::Builder::new()
+            .name("hasher".into())
+            .spawn(move || {
+                for job in waiting {
+                    // Either fails only when the loop has ended.
+                    if done.send(job.run()).is_err() || waker.wake().is_err() {
+                        return;
+                    }
+                }
+            })?;
+        Ok(Hasher { jobs, outcomes })
+    }
+
+    pub(super) fn hand_out(&self, job: HashJob) {
+        // The thread lives as long as `self`: this cannot fail.
+        let _ = self.jobs.send(job);
+    }
+
+    pub(super) fn next_outcome(&self) -> Option<HashOutcome> {
+        self.outcomes.try_recv().ok()
+    }
+}

@@ -1,0 +1,241 @@
+//! Where connections come from: TCP addresses and Unix sockets.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+
+use crate::config::Listen;
+use crate::server::Peer;
+
+use super::socket::Socket;
+
+/// Connections the kernel completes ahead of us. mio and std ask for 128, which 5,000 clients who
+/// come at once overrun; the kernel cuts this to `net.core.somaxconn`.
+const BACKLOG: i32 = 4_096;
+
+/// A bound listener.
+#[derive(Debug)]
+pub struct Listener {
+    inner: Inner,
+    /// True while there may be connections to accept: set by an event, and kept until the kernel
+    /// says that there are none.
+    pub(super) is_ready: bool,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Tcp {
+        listener: mio::net::TcpListener,
+        address: SocketAddr,
+    },
+    Unix {
+        listener: mio::net::UnixListener,
+        path: PathBuf,
+    },
+}
+
+/// A listener cannot be had.
+#[derive(Debug)]
+pub struct ListenError {
+    listen: Listen,
+    error: io::Error,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.listen {
+            Listen::Tcp(address) => write!(f, "cannot listen on {address}: ")?,
+            Listen::Unix(path) => write!(f, "cannot listen on unix:{}: ", path.display())?,
+        }
+        match self.error.kind() {
+            ErrorKind::AddrInUse => {
+                f.write_str("another program listens there; stop it, or choose another --listen")
+            }
+            ErrorKind::PermissionDenied => {
+                f.write_str("not allowed; ports below 1024 need a privilege, and a path needs a writable directory")
+            }
+            ErrorKind::AddrNotAvailable => {
+                f.write_str("this machine has no such address; choose another --listen")
+            }
+            _ => write!(f, "{}", self.error),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {}
+
+impl Listener {
+    /// Binds and listens. A Unix socket that nobody listens on any longer is taken over.
+    ///
+    /// # Errors
+    /// When the address is taken, not ours, or not allowed.
+    pub fn bind(listen: &Listen) -> Result<Listener, ListenError> {
+        let bound = match listen {
+            Listen::Tcp(address) => bind_tcp(*address),
+            Listen::Unix(path) => bind_unix(path),
+        };
+        bound
+            .map(|inner| Listener {
+                inner,
+                is_ready: true,
+            })
+            .map_err(|error| ListenError {
+                listen: listen.clone(),
+                error,
+            })
+    }
+
+    /// The next connection that waits, with its peer.
+    pub(super) fn accept(&self) -> io::Result<(Socket, Peer)> {
+        match &self.inner {
+            Inner::Tcp { listener, .. } => {
+                let (stream, peer) = listener.accept()?;
+                // A turn's answers leave in one write: there is nothing to wait for.
+                stream.set_nodelay(true)?;
+                let address = match peer.ip() {
+                    IpAddr::V6(address) => address.to_canonical(),
+                    address => address,
+                };
+                Ok((
+                    Socket::Tcp(stream),
+                    Peer {
+                        address: Some(address),
+                        port: peer.port(),
+                    },
+                ))
+            }
+            Inner::Unix { listener, .. } => {
+                let (stream, _) = listener.accept()?;
+                Ok((
+                    Socket::Unix(stream),
+                    Peer {
+                        address: None,
+                        port: 0,
+                    },
+                ))
+            }
+        }
+    }
+}
+
+/// True when an error of accept(2) is of the one connection that was next, and not of us: Linux
+/// hands on what went wrong on the network before we came (man 2 accept).
+pub(super) fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(
+            Errno::CONNABORTED
+                | Errno::CONNRESET
+                | Errno::INTR
+                | Errno::INVAL
+                | Errno::PROTO
+                | Errno::NETDOWN
+                | Errno::NOPROTOOPT
+                | Errno::HOSTDOWN
+                | Errno::HOSTUNREACH
+                | Errno::OPNOTSUPP
+                | Errno::NETUNREACH
+        )
+    )
+}
+
+/// True when an error of accept(2) is for want of a descriptor: of the process or of the system.
+pub(super) fn is_want_of_descriptors(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<Inner> {
+    let listener = std::net::TcpListener::bind(address)?;
+    // A second listen(2) only changes the backlog.
+    rustix::net::listen(&listener, BACKLOG)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    Ok(Inner::Tcp {
+        listener: mio::net::TcpListener::from_std(listener),
+        address,
+    })
+}
+
+fn bind_unix(path: &Path) -> io::Result<Inner> {
+    let listener = match std::os::unix::net::UnixListener::bind(path) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && is_abandoned(path) => {
+            std::fs::remove_file(path)?;
+            std::os::unix::net::UnixListener::bind(path)?
+        }
+        result => result?,
+    };
+    rustix::net::listen(&listener, BACKLOG)?;
+    listener.set_nonblocking(true)?;
+    let listener = mio::net::UnixListener::from_std(listener);
+    Ok(Inner::Unix {
+        listener,
+        path: path.to_owned(),
+    })
+}
+
+/// A socket's file outlives the program that made it.
+fn is_abandoned(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
+        && std::os::unix::net::UnixStream::connect(path)
+            .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Inner::Unix { path, .. } = &self.inner {
+            // Should it stay, the next start takes it over.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.inner {
+            Inner::Tcp { address, .. } => write!(f, "ws://{address}/ws"),
+            Inner::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Source for Listener {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        match &mut self.inner {
+            Inner::Tcp { listener, .. } => listener.register(registry, token, interest),
+            Inner::Unix { listener, .. } => listener.register(registry, token, interest),
+        }
+    }
+
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        match &mut self.inner {
+            Inner::Tcp { listener, .. } => listener.reregister(registry, token, interest),
+            Inner::Unix { listener, .. } => listener.reregister(registry, token, interest),
+        }
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match &mut self.inner {
+            Inner::Tcp { listener, .. } => listener.deregister(registry),
+            Inner::Unix { listener, .. } => listener.deregister(registry),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! SIGINT and SIGTERM, as bytes in a pipe that the loop watches.
+
+use std::io::{self, Read};
+
+use mio::event::Source;
+use mio::net::UnixStream;
+use mio::{Interest, Registry, Token};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
+
+pub(super) struct Signals {
+    pipe: UnixStream,
+}
+
+impl Signals {
+    pub(super) fn new() -> io::Result<Signals> {
+        let (reading, writing) = std::os::unix::net::UnixStream::pair()?;
+        reading.set_nonblocking(true)?;
+        pipe::register(SIGINT, writing.try_clone()?)?;
+        pipe::register(SIGTERM, writing)?;
+        Ok(Signals {
+            pipe: UnixStream::from_std(reading),
+        })
+    }
+
+    /// How many signals came since last asked.
+    pub(super) fn take(&mut self) -> usize {
+        let mut bytes = [0; 16];
+        let mut count = 0;
+        loop {
+            match self.pipe.read(&mut bytes) {
+                Ok(0) => return count,
+                Ok(more) => count += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return count,
+            }
+        }
+    }
+}
+
+impl Source for Signals {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.pipe.register(registry, token, interest)
+    }
+
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.pipe.reregister(registry, token, interest)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.pipe.deregister(registry)
+    }
+}

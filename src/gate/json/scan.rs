@@ -1,0 +1,255 @@
+//! The grammar of JSON (RFC 8259), walked over once from left to right: no recursion, nothing
+//! decoded, nothing kept on the heap.
+
+use super::JsonError;
+use crate::limits::JSON_DEPTH_MAX;
+
+/// A place in a text. Each method moves behind what it names, or says why that is not there.
+pub(super) struct Scanner<'a> {
+    text: &'a str,
+    /// Where the next byte lies; ≤ `text.len()`.
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(text: &'a str) -> Scanner<'a> {
+        Scanner { text, at: 0 }
+    }
+
+    /// RFC 8259 §2: white space is these four.
+    pub(super) fn space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// White space, and then no more.
+    pub(super) fn end(&mut self) -> Result<(), JsonError> {
+        self.space();
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(JsonError::Syntax),
+        }
+    }
+
+    /// The byte `byte`, if that comes next.
+    pub(super) fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// A comma, or the bracket that closes; true exactly when it was the comma.
+    pub(super) fn comma_or(&mut self, closing: u8) -> Result<bool, JsonError> {
+        self.space();
+        if self.take(b',') {
+            self.space();
+            return Ok(true);
+        }
+        self.expect(closing).map(|()| false)
+    }
+
+    /// RFC 8259 §4: a member up to its value. Returns the name in its quotation marks.
+    pub(super) fn name(&mut self) -> Result<&'a str, JsonError> {
+        let start = self.at;
+        self.string()?;
+        let name = &self.text[start..self.at];
+        self.space();
+        self.expect(b':')?;
+        self.space();
+        Ok(name)
+    }
+
+    /// RFC 8259 §3: a value of any kind, inside of the one container the caller is in.
+    pub(super) fn value(&mut self) -> Result<&'a str, JsonError> {
+        let start = self.at;
+        let mut open = Open::default();
+        loop {
+            let mut is_more = match self.peek() {
+                Some(bracket @ (b'{' | b'[')) => {
+                    self.at += 1;
+                    self.space();
+                    open.push(bracket)?;
+                    self.peek() != open.closing()
+                }
+                _ => self.scalar().map(|()| false)?,
+            };
+            while !is_more {
+                let Some(closing) = open.closing() else {
+                    return Ok(&self.text[start..self.at]);
+                };
+                is_more = self.comma_or(closing)?;
+                if !is_more {
+                    open.pop();
+                }
+            }
+            if open.closing() == Some(b'}') {
+                self.name()?;
+            }
+        }
+    }
+
+    fn scalar(&mut self) -> Result<(), JsonError> {
+        match self.peek() {
+            Some(b'"') => self.string(),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => self.literal(),
+        }
+    }
+
+    fn literal(&mut self) -> Result<(), JsonError> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let mut words = ["null", "true", "false"].into_iter();
+        let word = words.find(|word| rest.starts_with(word.as_bytes()));
+        self.at += word.ok_or(JsonError::Syntax)?.len();
+        Ok(())
+    }
+
+    /// RFC 8259 §6. Of a number with a leading zero it takes the zero, behind which no digit
+    /// can stand.
+    fn number(&mut self) -> Result<(), JsonError> {
+        self.take(b'-');
+        if !self.take(b'0') {
+            self.digits()?;
+        }
+        if self.take(b'.') {
+            self.digits()?;
+        }
+        if self.take(b'e') || self.take(b'E') {
+            let _sign = self.take(b'+') || self.take(b'-');
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        match self.at > start {
+            true => Ok(()),
+            false => Err(JsonError::Syntax),
+        }
+    }
+
+    /// RFC 8259 §7: all of a string that is not an escape, a quotation mark or a control
+    /// character stands for itself.
+    fn string(&mut self) -> Result<(), JsonError> {
+        self.expect(b'"')?;
+        loop {
+            self.at += plain_bytes(&self.text.as_bytes()[self.at..]);
+            match self.next() {
+                Some(b'"') => return Ok(()),
+                Some(b'\\') => self.escape()?,
+                _ => return Err(JsonError::Syntax),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), JsonError> {
+        match self.next() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(()),
+            Some(b'u') => match self.code_unit()? {
+                0xD800..=0xDBFF => self.low_surrogate(),
+                // RFC 8259 §8.2: what a lone surrogate means nobody can tell, so we do not.
+                0xDC00..=0xDFFF => Err(JsonError::LoneSurrogate),
+                _ => Ok(()),
+            },
+            _ => Err(JsonError::Syntax),
+        }
+    }
+
+    fn low_surrogate(&mut self) -> Result<(), JsonError> {
+        let is_escape = self.take(b'\\') && self.take(b'u');
+        match is_escape && (0xDC00..=0xDFFF).contains(&self.code_unit()?) {
+            true => Ok(()),
+            false => Err(JsonError::LoneSurrogate),
+        }
+    }
+
+    /// Four hexadecimal digits.
+    fn code_unit(&mut self) -> Result<u32, JsonError> {
+        let mut unit = 0;
+        for _ in 0..4 {
+            let digit = self.next().and_then(|byte| char::from(byte).to_digit(16));
+            unit = unit << 4 | digit.ok_or(JsonError::Syntax)?;
+        }
+        Ok(unit)
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
+        match self.take(byte) {
+            true => Ok(()),
+            false => Err(JsonError::Syntax),
+        }
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+}
+
+/// The containers a value has open at a place in it.
+#[derive(Default)]
+struct Open {
+    /// How many; < [`JSON_DEPTH_MAX`].
+    depth: usize,
+    /// Bit 0 is set exactly when the innermost is an object, bit 1 for the one around it.
+    objects: u32,
+}
+
+const _: () = assert!(JSON_DEPTH_MAX <= u32::BITS as usize);
+
+impl Open {
+    fn push(&mut self, bracket: u8) -> Result<(), JsonError> {
+        self.depth += 1;
+        self.objects = self.objects << 1 | u32::from(bracket == b'{');
+        // The caller's container is one more.
+        match self.depth < JSON_DEPTH_MAX {
+            true => Ok(()),
+            false => Err(JsonError::TooDeep),
+        }
+    }
+
+    fn pop(&mut self) {
+        self.depth -= 1;
+        self.objects >>= 1;
+    }
+
+    /// The bracket that closes the innermost.
+    fn closing(&self) -> Option<u8> {
+        let bracket = if self.objects & 1 == 1 { b'}' } else { b']' };
+        (self.depth > 0).then_some(bracket)
+    }
+}
+
+/// How many bytes at the start of `bytes` stand for themselves in a string; all eight of a
+/// word are looked at together.
+fn plain_bytes(bytes: &[u8]) -> usize {
+    let (words, rest) = bytes.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        let special = special_bytes(u64::from_le_bytes(*word));
+        if special != 0 {
+            return 8 * index + special.trailing_zeros() as usize / 8;
+        }
+    }
+    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | ..0x20);
+    8 * words.len() + rest.iter().take_while(is_plain).count()
+}
+
+/// The top bit of each byte of `word` that is a quotation mark, a backslash or a control
+/// character. Above the lowest such byte bits may be wrong: a subtraction borrows from there.
+fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let less_than = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
+    let quote = less_than(word ^ (ONES * u64::from(b'"')), 1);
+    let backslash = less_than(word ^ (ONES * u64::from(b'\\')), 1);
+    (quote | backslash | less_than(word, 0x20)) & (ONES << 7)
+}

@@ -1,0 +1,51 @@
+//! The JSON that the server itself sends: answers, errors, and an HTTP answer's body.
+
+use std::time::Duration;
+
+use crate::app::push_integer;
+use crate::gate::json;
+
+/// Writes `{"event":…,"id":…,"data":…}`. `id` and `data` are JSON already.
+pub(super) fn event(out: &mut Vec<u8>, event: &str, id: Option<&str>, data: &[u8]) {
+    out.extend_from_slice(b"{\"event\":");
+    json::push_string(out, event);
+    if let Some(id) = id {
+        out.extend_from_slice(b",\"id\":");
+        out.extend_from_slice(id.as_bytes());
+    }
+    out.extend_from_slice(b",\"data\":");
+    out.extend_from_slice(data);
+    out.push(b'}');
+}
+
+/// Writes an error frame's text.
+pub(super) fn error(
+    out: &mut Vec<u8>,
+    id: Option<&str>,
+    code: &str,
+    reason: &str,
+    retry_after: Option<Duration>,
+) {
+    let mut data = Vec::with_capacity(128);
+    fault(&mut data, code, reason, retry_after);
+    event(out, "error", id, &data);
+}
+
+/// Writes `{"code":…,"reason":…,"retryAfter":…}`: an error's `data`, and the body of an HTTP
+/// refusal.
+pub(super) fn fault(out: &mut Vec<u8>, code: &str, reason: &str, retry_after: Option<Duration>) {
+    out.extend_from_slice(b"{\"code\":");
+    json::push_string(out, code);
+    out.extend_from_slice(b",\"reason\":");
+    json::push_string(out, reason);
+    if let Some(wait) = retry_after {
+        out.extend_from_slice(b",\"retryAfter\":");
+        push_integer(out, whole_seconds(wait));
+    }
+    out.push(b'}');
+}
+
+/// A wait in whole seconds, rounded up, for `retryAfter` and `Retry-After` (RFC 9110 §10.2.3).
+pub(super) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}

@@ -1,0 +1,232 @@
+//! Why a connection ends: the one table from cause to error code, close code, HTTP status and the
+//! word in the log.
+
+use std::borrow::Cow;
+
+use crate::gate;
+use crate::wire::{CloseCode, HeadError, Rejection, Status, Violation};
+
+/// Why a connection was ended, grouped by whose doing it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    // The bytes.
+    /// The request head is not HTTP/1.1 as we read it.
+    Head(HeadError),
+    /// An upgrade that may not be.
+    Upgrade(Rejection),
+    /// A plain request we have no answer to: its path, its method, or its body.
+    Request(Status),
+    /// RFC 6455 broken, or a message we do not take.
+    Wire(Violation),
+    /// More frames than the rate allows.
+    RateLimited,
+    /// No room for it, or a banned address, seen when its head named the client.
+    NoRoom(NoRoom),
+
+    // The token and its holder.
+    /// The gate did not admit a frame or a handshake.
+    Gate(gate::Cause),
+    /// The token a silent connection lived by has run out.
+    Expired,
+    /// A wrong password, once too often.
+    LoginFailed,
+
+    // Time.
+    /// The head or the body did not come in time.
+    HandshakeTimeout,
+    /// No valid token did.
+    AuthTimeout,
+    /// A message was begun and not finished.
+    MessageTimeout,
+    /// No answer to our Ping.
+    PongTimeout,
+    /// The peer does not take what waits for it.
+    SlowReader,
+
+    // Others came first.
+    /// It was pending for longest when a newcomer needed its place.
+    Evicted,
+    /// It held most when what is held for peers in all was too much.
+    Memory,
+
+    // Nobody's fault.
+    /// The peer sent a Close, or its FIN, or a reset.
+    PeerLeft,
+    /// A request was answered, or a user logged out.
+    Done,
+    /// We are stopping.
+    ShuttingDown,
+}
+
+impl Cause {
+    /// The code in the last error frame; `None` where no error frame is sent.
+    pub fn error_code(self) -> Option<&'static str> {
+        match self {
+            Cause::Gate(cause) => Some(gate_code(cause)),
+            Cause::Expired => Some("token_expired"),
+            Cause::LoginFailed => Some("login_failed"),
+            Cause::RateLimited => Some("rate_limited"),
+            Cause::AuthTimeout => Some("auth_timeout"),
+            Cause::Wire(Violation::Text | Violation::Binary) => Some("bad_frame"),
+            Cause::Wire(Violation::TooBig) => Some("too_big"),
+            _ => None,
+        }
+    }
+
+    /// The code in the Close frame (RFC 6455 §7.4, and the registered 3000, 3003 and 3008);
+    /// `None` where the connection ends without one.
+    pub fn close_code(self) -> Option<CloseCode> {
+        match self {
+            Cause::Gate(cause) => Some(gate_close_code(cause)),
+            Cause::Expired | Cause::LoginFailed => Some(CloseCode::UNAUTHORIZED),
+            Cause::AuthTimeout => Some(CloseCode::TIMEOUT),
+            Cause::Wire(violation) => Some(violation.close_code()),
+            Cause::RateLimited | Cause::MessageTimeout => Some(CloseCode::POLICY_VIOLATION),
+            Cause::SlowReader | Cause::Memory => Some(CloseCode::TRY_AGAIN_LATER),
+            Cause::PeerLeft | Cause::Done => Some(CloseCode::NORMAL),
+            Cause::ShuttingDown => Some(CloseCode::GOING_AWAY),
+            Cause::Head(_)
+            | Cause::Upgrade(_)
+            | Cause::Request(_)
+            | Cause::NoRoom(_)
+            | Cause::HandshakeTimeout
+            | Cause::PongTimeout
+            | Cause::Evicted => None,
+        }
+    }
+
+    /// What went wrong, in one line for the peer.
+    pub fn reason(self) -> Cow<'static, str> {
+        match self {
+            Cause::Head(error) => Cow::Owned(error.to_string()),
+            Cause::Upgrade(rejection) => Cow::Owned(rejection.to_string()),
+            Cause::Request(status) => Cow::Borrowed(status.reason()),
+            Cause::Wire(violation) => Cow::Owned(violation.to_string()),
+            Cause::Gate(cause) => Cow::Owned(cause.to_string()),
+            Cause::RateLimited => Cow::Borrowed("too many frames; slow down and come back"),
+            Cause::NoRoom(_) => Cow::Borrowed("no room for you at the moment; come back later"),
+            Cause::Evicted => Cow::Borrowed("newcomers needed the place"),
+            Cause::Memory => Cow::Borrowed("the server is short of memory; come back later"),
+            Cause::Expired => Cow::Borrowed("token expired"),
+            Cause::LoginFailed => Cow::Borrowed("the id or the password is wrong, three times now"),
+            Cause::HandshakeTimeout => Cow::Borrowed("the request took too long"),
+            Cause::AuthTimeout => Cow::Borrowed("no valid token in time"),
+            Cause::MessageTimeout => Cow::Borrowed("a message was begun and not finished in time"),
+            Cause::PongTimeout => Cow::Borrowed("no answer to a ping"),
+            Cause::SlowReader => Cow::Borrowed("reading too slowly"),
+            Cause::PeerLeft => Cow::Borrowed("the peer left"),
+            Cause::Done => Cow::Borrowed(""),
+            Cause::ShuttingDown => Cow::Borrowed("the server is stopping; come back later"),
+        }
+    }
+
+    /// The word of this cause in the log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Cause::Head(error) => error.word(),
+            Cause::Upgrade(rejection) => rejection.word(),
+            Cause::Request(status) => request_word(status),
+            Cause::Wire(violation) => violation.word(),
+            Cause::Gate(cause) => cause.word(),
+            Cause::RateLimited => "rate_limited",
+            Cause::NoRoom(why) => why.word(),
+            Cause::Evicted => "pending_evicted",
+            Cause::Memory => "memory",
+            Cause::Expired => "token_expired",
+            Cause::LoginFailed => "login_failed",
+            Cause::HandshakeTimeout => "handshake_timeout",
+            Cause::AuthTimeout => "auth_timeout",
+            Cause::MessageTimeout => "message_timeout",
+            Cause::PongTimeout => "pong_timeout",
+            Cause::SlowReader => "slow_reader",
+            Cause::PeerLeft => "peer_left",
+            Cause::Done => "done",
+            Cause::ShuttingDown => "shutting_down",
+        }
+    }
+
+    /// True when it counts towards a ban: a bad signature, a malformed token, frame or request,
+    /// RFC 6455 broken, a rate exceeded, a missed deadline of handshake or login. A wrong password
+    /// does too, and is counted where it is found. Expiry, a removed user or a page of another
+    /// origin ban nobody.
+    pub fn is_hostile(self) -> bool {
+        match self {
+            Cause::Head(_) | Cause::Wire(_) | Cause::RateLimited => true,
+            Cause::HandshakeTimeout | Cause::AuthTimeout => true,
+            Cause::Upgrade(rejection) => rejection.status() == Status::BadRequest,
+            Cause::Request(status) => matches!(
+                status,
+                Status::BadRequest | Status::ContentTooLarge | Status::ExpectationFailed
+            ),
+            Cause::Gate(gate::Cause::BadFrame(_) | gate::Cause::TokenMissing) => true,
+            Cause::Gate(gate::Cause::TokenRejected(error)) => error.is_hostile(),
+            _ => false,
+        }
+    }
+
+    /// True when the connection was thrown out, rather than ended in peace.
+    pub fn is_refusal(self) -> bool {
+        !matches!(self, Cause::PeerLeft | Cause::Done | Cause::ShuttingDown)
+    }
+}
+
+/// Why somebody has no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRoom {
+    /// The address is banned.
+    Banned,
+    /// The address connects too often.
+    ConnectRate,
+    /// There are as many connections as there may be.
+    Full,
+    /// The address has as many as it may have.
+    AddressFull,
+    /// The address has as many that are not logged in as it may have.
+    AddressPendingFull,
+}
+
+impl NoRoom {
+    /// The word of this reason in the log and the counters.
+    pub fn word(self) -> &'static str {
+        match self {
+            NoRoom::Banned => "banned",
+            NoRoom::ConnectRate => "connect_rate",
+            NoRoom::Full => "full",
+            NoRoom::AddressFull => "address_full",
+            NoRoom::AddressPendingFull => "address_pending_full",
+        }
+    }
+}
+
+fn gate_code(cause: gate::Cause) -> &'static str {
+    match cause {
+        gate::Cause::BadFrame(_) => "bad_frame",
+        gate::Cause::TokenMissing | gate::Cause::TokenRejected(_) => "unauthorized",
+        gate::Cause::TokenExpired => "token_expired",
+        gate::Cause::TokenRevoked => "token_revoked",
+        gate::Cause::Forbidden(_) => "forbidden",
+        gate::Cause::Unavailable => "unavailable",
+    }
+}
+
+fn gate_close_code(cause: gate::Cause) -> CloseCode {
+    match cause {
+        gate::Cause::BadFrame(_) => CloseCode::INVALID_PAYLOAD,
+        gate::Cause::TokenMissing
+        | gate::Cause::TokenRejected(_)
+        | gate::Cause::TokenExpired
+        | gate::Cause::TokenRevoked => CloseCode::UNAUTHORIZED,
+        gate::Cause::Forbidden(_) => CloseCode::FORBIDDEN,
+        gate::Cause::Unavailable => CloseCode::TRY_AGAIN_LATER,
+    }
+}
+
+fn request_word(status: Status) -> &'static str {
+    match status {
+        Status::NotFound => "not_found",
+        Status::MethodNotAllowed => "method_not_allowed",
+        Status::ContentTooLarge => "content_too_large",
+        Status::ExpectationFailed => "expectation",
+        _ => "bad_request",
+    }
+}

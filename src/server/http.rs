@@ -1,0 +1,313 @@
+//! Plain HTTP: a request's head and body, the routes, and the upgrade. A connection carries one
+//! request; its answer is the last thing on it, unless that is a 101.
+
+use std::mem;
+
+use crate::app::{Credentials, Fault, write_session};
+use crate::gate::{self, Minted};
+use crate::time::{Instant, Now};
+use crate::wire::response::{self, Response, ResponseField, Status};
+use crate::wire::{Endpoint, Head, HeadError, Origins, Rejection, Request, TokenSource, Upgrade};
+
+use super::cause::Cause;
+use super::host::Directory;
+use super::hub::Hub;
+use super::login::Via;
+use super::rates::Meter;
+use super::report::What;
+use super::session::{Open, State};
+use super::{Server, answer};
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+impl Server {
+    /// Bytes of a head. Only an unfinished one is kept.
+    pub(super) fn receive_head(&mut self, now: Now, key: u32, bytes: &[u8]) {
+        let State::Head { by, scanner, held } = &mut self.hub.sessions[key as usize].state else {
+            return;
+        };
+        let (by, mut scanner, mut kept) = (*by, mem::take(scanner), mem::take(held));
+        let whole = match kept.is_empty() {
+            true => bytes,
+            false => {
+                kept.extend_from_slice(bytes);
+                &kept
+            }
+        };
+        match scanner.scan(whole) {
+            Ok(Some(head)) => {
+                self.receive_request(now, key, by, head);
+            }
+            Ok(None) => {
+                if kept.is_empty() {
+                    kept.extend_from_slice(bytes);
+                }
+                self.hub.sessions[key as usize].state = State::Head {
+                    by,
+                    scanner,
+                    held: kept,
+                };
+                self.hub.account(key);
+            }
+            Err(error) => self.hub.refuse_head(now, key, error),
+        }
+    }
+
+    fn receive_request(&mut self, now: Now, key: u32, by: Instant, head: Head<'_>) {
+        let request = match Request::parse(head) {
+            Ok(request) => request,
+            Err(error) => return self.hub.refuse_head(now, key, error),
+        };
+        match (request.path, request.method) {
+            ("/ws", "GET") => self.receive_upgrade(now, key, &request),
+            ("/login", "POST") => self.receive_login(now, key, by, &request),
+            ("/health", "GET") => self.hub.answer_health(now, key),
+            ("/ws" | "/health", _) => self.hub.refuse_method(now, key, "GET"),
+            ("/login", _) => self.hub.refuse_method(now, key, "POST"),
+            _ => self.hub.refuse_plainly(now, key, Status::NotFound),
+        }
+    }
+
+    /// `GET /ws` (RFC 6455 §4.2).
+    fn receive_upgrade(&mut self, now: Now, key: u32, request: &Request<'_>) {
+        let origins = Origins::OwnAnd(&self.hub.config.origins);
+        let upgrade = match Upgrade::check(request, origins) {
+            Ok(upgrade) => upgrade,
+            Err(rejection) => {
+                return self
+                    .hub
+                    .refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
+            }
+        };
+        let Some(token) = upgrade.token else {
+            return match self.hub.config.require_handshake_token {
+                true => {
+                    let rejection = Rejection::NoToken;
+                    self.hub
+                        .refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
+                }
+                false => self.hub.open(now, key, &upgrade),
+            };
+        };
+        self.hub.refresh_users(now);
+        let mut directory = Directory::new(&mut self.hub, key);
+        match self
+            .gate
+            .admit_token(token.text, None, &mut directory, now.unix)
+        {
+            Ok(pass) => {
+                let standing = directory.answered;
+                self.hub.open(now, key, &upgrade);
+                self.hub.admit(now, key, &pass, standing);
+            }
+            // A browser shows a script nothing of a 401: it is let in, and told at once.
+            Err(cause) if token.source == TokenSource::Subprotocol => {
+                self.hub.open(now, key, &upgrade);
+                self.hub.refuse(now, key, Cause::Gate(cause), None, None);
+            }
+            Err(cause) => self.hub.refuse_token(now, key, cause),
+        }
+    }
+
+    /// The head of a `POST /login`.
+    fn receive_login(&mut self, now: Now, key: u32, by: Instant, request: &Request<'_>) {
+        let status = match request.content_length {
+            _ if request.has_transfer_encoding => Err(Status::BadRequest),
+            _ if request.has_expectation => Err(Status::ExpectationFailed),
+            None => Err(Status::BadRequest),
+            Some(bytes) => match usize::try_from(bytes) {
+                Ok(bytes) if bytes <= self.hub.config.message_before_login_bytes_max => Ok(bytes),
+                _ => Err(Status::ContentTooLarge),
+            },
+        };
+        let origin = Origins::OwnAnd(&self.hub.config.origins).check(request);
+        match (status, origin) {
+            (Err(status), _) => self.hub.refuse_plainly(now, key, status),
+            (_, Err(rejection)) => {
+                self.hub
+                    .refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
+            }
+            (Ok(bytes), Ok(())) => {
+                let state = State::Body {
+                    by,
+                    held: Vec::new(),
+                    bytes,
+                };
+                self.hub.sessions[key as usize].state = state;
+                self.receive_body(now, key, request.behind_head);
+            }
+        }
+    }
+
+    /// Bytes of a body.
+    pub(super) fn receive_body(&mut self, now: Now, key: u32, more: &[u8]) {
+        let State::Body { held, bytes, .. } = &mut self.hub.sessions[key as usize].state else {
+            return;
+        };
+        if held.len() + more.len() > *bytes {
+            // What follows the body would be a second request.
+            return self.hub.refuse_plainly(now, key, Status::BadRequest);
+        }
+        held.extend_from_slice(more);
+        if held.len() < *bytes {
+            return self.hub.account(key);
+        }
+        let body = zeroize::Zeroizing::new(mem::take(held));
+        self.hub.sessions[key as usize].state = State::Answering;
+        self.hub.account(key);
+        self.hub.refresh_users(now);
+        let begun = match str::from_utf8(&body) {
+            Ok(text) => Credentials::parse(text)
+                .and_then(|credentials| self.hub.begin_login(now, key, credentials, Via::Http)),
+            Err(_) => Err(Fault::BadData("the body is not UTF-8")),
+        };
+        if let Err(fault) = begun {
+            self.hub.answer_http_login(now, key, Err(fault));
+        }
+    }
+}
+
+impl Hub {
+    /// 101, and the connection is a WebSocket.
+    fn open(&mut self, now: Now, key: u32, upgrade: &Upgrade<'_>) {
+        let open = Open {
+            endpoint: Endpoint::default(),
+            meter: Meter::default(),
+            opened_at: now.monotonic,
+            message_since: None,
+            heard_at: now.monotonic,
+            asked_at: None,
+            login_failures: 0,
+            login_pending: false,
+        };
+        self.sessions[key as usize].state = State::Open(open);
+        self.push(now, key, |out| upgrade.accept(out));
+        self.schedule(now, key);
+    }
+
+    fn answer_health(&mut self, now: Now, key: u32) {
+        let (status, body) = match (self.stopping, self.users.check().is_ok()) {
+            (false, true) => (Status::Ok, "ok\n"),
+            (true, _) => (Status::ServiceUnavailable, "stopping\n"),
+            (false, false) => (
+                Status::ServiceUnavailable,
+                "the user store does not answer\n",
+            ),
+        };
+        self.respond(now, key, status, &[], TEXT, body.as_bytes());
+        self.report(now, key, What::Closed(Cause::Done), None);
+    }
+
+    /// What a `POST /login` came to.
+    pub(super) fn answer_http_login(&mut self, now: Now, key: u32, result: Result<Minted, Fault>) {
+        let mut body = Vec::new();
+        match result {
+            Ok(minted) => {
+                write_session(&mut body, &minted);
+                body.push(b'\n');
+                self.respond(now, key, Status::Ok, &[], JSON, &body);
+            }
+            Err(fault) => {
+                answer::fault(
+                    &mut body,
+                    fault.code(),
+                    &fault.to_string(),
+                    fault.retry_after(),
+                );
+                body.push(b'\n');
+                let status = status_of(fault);
+                let wait = fault.retry_after().map(answer::whole_seconds);
+                match (&wait, status) {
+                    (Some(wait), _) => {
+                        self.respond(now, key, status, &[("Retry-After", wait)], JSON, &body);
+                    }
+                    // RFC 9110 §15.5.2: a 401 names a way in.
+                    (None, Status::Unauthorized) => {
+                        let fields: &[ResponseField<'_>] = &[("WWW-Authenticate", &"Bearer")];
+                        self.respond(now, key, status, fields, JSON, &body);
+                    }
+                    (None, _) => self.respond(now, key, status, &[], JSON, &body),
+                }
+            }
+        }
+    }
+
+    fn refuse_method(&mut self, now: Now, key: u32, allowed: &'static str) {
+        self.refuse_request(now, key, Status::MethodNotAllowed, &[("Allow", &allowed)]);
+    }
+
+    fn refuse_plainly(&mut self, now: Now, key: u32, status: Status) {
+        self.refuse_request(now, key, status, &[]);
+    }
+
+    /// Answers a request that leads nowhere.
+    fn refuse_request(&mut self, now: Now, key: u32, status: Status, fields: &[ResponseField<'_>]) {
+        let cause = Cause::Request(status);
+        self.refuse_with(now, key, cause, |out| {
+            response::write_line(out, status, fields, &cause.reason());
+        });
+    }
+
+    fn refuse_head(&mut self, now: Now, key: u32, error: HeadError) {
+        self.refuse_with(now, key, Cause::Head(error), |out| error.write(out));
+    }
+
+    fn refuse_upgrade(&mut self, now: Now, key: u32, cause: Cause, rejection: Rejection) {
+        self.refuse_with(now, key, cause, |out| rejection.write(out));
+    }
+
+    /// A token in `Authorization` that lets nobody in (RFC 6750 §3.1).
+    fn refuse_token(&mut self, now: Now, key: u32, cause: gate::Cause) {
+        let status = match cause {
+            gate::Cause::Forbidden(_) => Status::Forbidden,
+            gate::Cause::Unavailable => Status::ServiceUnavailable,
+            _ => {
+                return self.refuse_upgrade(now, key, Cause::Gate(cause), Rejection::Token);
+            }
+        };
+        self.refuse_with(now, key, Cause::Gate(cause), |out| {
+            response::write_line(out, status, &[], &cause);
+        });
+    }
+
+    fn refuse_with(&mut self, now: Now, key: u32, cause: Cause, write: impl FnOnce(&mut Vec<u8>)) {
+        self.report(now, key, What::Refused(cause), None);
+        let session = &mut self.sessions[key as usize];
+        session.outbox.push(&mut self.spare, now.monotonic, write);
+        self.finish(now, key);
+    }
+
+    fn respond(
+        &mut self,
+        now: Now,
+        key: u32,
+        status: Status,
+        fields: &[ResponseField<'_>],
+        content_type: &str,
+        body: &[u8],
+    ) {
+        let session = &mut self.sessions[key as usize];
+        session.outbox.push(&mut self.spare, now.monotonic, |out| {
+            Response {
+                status,
+                fields,
+                content_type,
+                body,
+            }
+            .write(out);
+        });
+        self.finish(now, key);
+    }
+}
+
+fn status_of(fault: Fault) -> Status {
+    match fault {
+        Fault::BadData(_) | Fault::UnknownEvent => Status::BadRequest,
+        Fault::NotFound => Status::NotFound,
+        Fault::LoginFailed => Status::Unauthorized,
+        Fault::OtherUser => Status::Forbidden,
+        Fault::RateLimited { .. } => Status::TooManyRequests,
+        Fault::Busy { .. } | Fault::Unavailable => Status::ServiceUnavailable,
+    }
+}

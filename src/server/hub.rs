@@ -1,0 +1,544 @@
+//! The sessions and all that they share: outboxes, presence, deadlines, users, counts. What is
+//! done to a session is done here, so that every end passes through the same few functions.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::app::password::HashJob;
+use crate::app::users::{StoreError, User, Users};
+use crate::config::Config;
+use crate::gate::{self, Signer, Standing, Unavailable};
+use crate::limits::{AUTH_TIMEOUT_CROWDED, LINGERING_MAX};
+use crate::time::{Instant, Now};
+use crate::wire::CloseCode;
+use crate::wire::frame::{self, Opcode};
+
+use super::Ending;
+use super::answer;
+use super::bans::Bans;
+use super::cause::Cause;
+use super::counters::Counters;
+use super::deadlines::Deadlines;
+use super::login::PendingLogin;
+use super::outbox::Spare;
+use super::places::Places;
+use super::presence::Presence;
+use super::rates::{Allowance, Meters};
+use super::report::{self, Report, What};
+use super::session::{ConnectionId, Open, Session, State};
+
+/// Everything in the core but the gate and the events, which are lent beside it.
+pub(super) struct Hub {
+    pub(super) config: Config,
+    pub(super) signer: Signer,
+    pub(super) users: Users,
+    pub(super) sessions: Slab<Session>,
+    pub(super) presence: Presence,
+    pub(super) deadlines: Deadlines,
+    pub(super) spare: Spare,
+    /// Sessions whose outbox is to be written: of members, and of strangers. Each is in one of
+    /// them, once.
+    pub(super) member_flushes: VecDeque<u32>,
+    pub(super) stranger_flushes: VecDeque<u32>,
+    pub(super) endings: VecDeque<(ConnectionId, Ending)>,
+    pub(super) jobs: VecDeque<HashJob>,
+    pub(super) reports: VecDeque<Report>,
+    /// Logins whose password is being checked, by ticket; at most `HASHES_PENDING_MAX`.
+    pub(super) logins: BTreeMap<u64, PendingLogin>,
+    pub(super) next_ticket: u64,
+    pub(super) next_serial: u32,
+    pub(super) frames: Allowance,
+    pub(super) connects_by_address: Meters,
+    pub(super) logins_by_address: Meters,
+    pub(super) logins_by_id: Meters,
+    pub(super) places: Places,
+    pub(super) bans: Bans,
+    pub(super) counters: Counters,
+    /// True while pending connections fill more than half their budget.
+    pub(super) is_crowded: bool,
+    /// Sessions whose FIN is sent and whose peer's is awaited.
+    pub(super) lingering: usize,
+    /// Bytes held for peers: what their sessions hold, and each shared frame once.
+    pub(super) held_bytes: usize,
+    /// How the store failed, until the log has been told.
+    pub(super) store_fault: Option<StoreError>,
+    /// True once the server is to stop.
+    pub(super) stopping: bool,
+    /// `LEEWAY`, in seconds: a connection lives as long as its token would be admitted.
+    pub(super) leeway_seconds: u64,
+    /// Where a handler writes its answer.
+    pub(super) answer_scratch: Vec<u8>,
+    /// Where a broadcast is put together.
+    pub(super) scratch: Vec<u8>,
+}
+
+impl Hub {
+    pub(super) fn new(config: Config, signer: Signer, users: Users, seed: u64) -> Hub {
+        let logins = Allowance::new(config.login_rate, config.login_rate.count);
+        let connects = Allowance::new(config.connect_rate, config.connect_rate.count);
+        Hub {
+            signer,
+            users,
+            sessions: Slab::new(),
+            presence: Presence::default(),
+            deadlines: Deadlines::new(),
+            spare: Spare::default(),
+            member_flushes: VecDeque::new(),
+            stranger_flushes: VecDeque::new(),
+            endings: VecDeque::new(),
+            jobs: VecDeque::new(),
+            reports: VecDeque::new(),
+            logins: BTreeMap::new(),
+            next_ticket: 0,
+            next_serial: 0,
+            frames: Allowance::new(config.frame_rate, config.frame_burst),
+            connects_by_address: Meters::new(connects, seed.rotate_left(16)),
+            logins_by_address: Meters::new(logins, seed),
+            logins_by_id: Meters::new(logins, seed.rotate_left(32)),
+            places: Places::new(),
+            bans: Bans::new(&config, seed.rotate_left(48)),
+            counters: Counters::default(),
+            is_crowded: false,
+            lingering: 0,
+            held_bytes: 0,
+            store_fault: None,
+            stopping: false,
+            leeway_seconds: config.leeway.as_secs(),
+            answer_scratch: Vec::new(),
+            scratch: Vec::new(),
+            config,
+        }
+    }
+
+    /// The end of everything.
+    pub(super) fn shut_down(&mut self, now: Now) {
+        self.stopping = true;
+        let keys: Vec<u32> = self.sessions.iter().map(|(key, _)| key as u32).collect();
+        for key in keys {
+            match self.sessions[key as usize].state {
+                State::Open(_) => {
+                    let close = (
+                        CloseCode::GOING_AWAY,
+                        "the server is stopping; come back later",
+                    );
+                    self.close(now, key, Cause::ShuttingDown, Some(close));
+                }
+                State::Head { .. } | State::Body { .. } | State::Answering => {
+                    let what = What::Closed(Cause::ShuttingDown);
+                    self.abandon(now, key, what, Ending::Close);
+                }
+                State::Finishing { .. } | State::Gone => {}
+            }
+        }
+    }
+
+    /// The slot's session, if it is still the one that `id` names.
+    pub(super) fn key(&self, id: ConnectionId) -> Option<u32> {
+        let session = self.sessions.get(id.slot as usize)?;
+        let alive = session.serial == id.serial && !matches!(session.state, State::Gone);
+        alive.then_some(id.slot)
+    }
+
+    pub(super) fn id(&self, key: u32) -> ConnectionId {
+        ConnectionId {
+            slot: key,
+            serial: self.sessions[key as usize].serial,
+        }
+    }
+
+    pub(super) fn open_mut(&mut self, key: u32) -> Option<&mut Open> {
+        match &mut self.sessions.get_mut(key as usize)?.state {
+            State::Open(open) => Some(open),
+            _ => None,
+        }
+    }
+
+    /// Queues what `write` appends, and its writing. A peer that lets too much wait is closed.
+    pub(super) fn push(&mut self, now: Now, key: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        let session = &mut self.sessions[key as usize];
+        session.outbox.push(&mut self.spare, now.monotonic, write);
+        let waiting = session.outbox.bytes();
+        self.queue_flush(key);
+        if waiting > self.config.outbox_bytes_max {
+            self.drop_slow_reader(now, key);
+        }
+    }
+
+    pub(super) fn queue_flush(&mut self, key: u32) {
+        let session = &mut self.sessions[key as usize];
+        if std::mem::replace(&mut session.flush_queued, true) {
+            return;
+        }
+        match self.presence.is_member(key) {
+            true => self.member_flushes.push_back(key),
+            false => self.stranger_flushes.push_back(key),
+        }
+    }
+
+    /// Throws the connection out: one error and one Close behind what was already answered, then
+    /// no more (contract §1, "How a connection ends"). `frame_id` and `event` are those of the
+    /// frame at fault, as the peer wrote them.
+    pub(super) fn refuse(
+        &mut self,
+        now: Now,
+        key: u32,
+        cause: Cause,
+        frame_id: Option<&str>,
+        event: Option<&str>,
+    ) {
+        self.report(now, key, What::Refused(cause), event);
+        let session = &mut self.sessions[key as usize];
+        session.outbox.push(&mut self.spare, now.monotonic, |out| {
+            if let Some(code) = cause.error_code() {
+                frame::write_with(out, Opcode::Text, |out| {
+                    answer::error(out, frame_id, code, &cause.reason(), None);
+                });
+            }
+            if let Some(code) = cause.close_code() {
+                frame::write_close(out, Some((code, &cause.reason())));
+            }
+        });
+        self.finish(now, key);
+    }
+
+    /// Ends the connection in peace, with a Close.
+    pub(super) fn close(
+        &mut self,
+        now: Now,
+        key: u32,
+        cause: Cause,
+        close: Option<(CloseCode, &str)>,
+    ) {
+        self.report(now, key, What::Closed(cause), None);
+        let session = &mut self.sessions[key as usize];
+        session.outbox.push(&mut self.spare, now.monotonic, |out| {
+            frame::write_close(out, close);
+        });
+        self.finish(now, key);
+    }
+
+    /// What waits is dropped but for the frame under way, so that the Close comes first where the
+    /// socket still takes it.
+    pub(super) fn drop_slow_reader(&mut self, now: Now, key: u32) {
+        let freed = self.sessions[key as usize].outbox.cut(&mut self.spare);
+        self.held_bytes -= freed;
+        self.refuse(now, key, Cause::SlowReader, None, None);
+    }
+
+    /// From here on nothing that arrives is read; what waits is written, then our FIN.
+    pub(super) fn finish(&mut self, now: Now, key: u32) {
+        self.presence.leave(key);
+        self.settle(key);
+        let linger_by = now.monotonic + self.config.linger;
+        self.sessions[key as usize].state = State::Finishing {
+            linger_by,
+            fin_sent: false,
+        };
+        self.account(key);
+        self.queue_flush(key);
+        self.deadlines.schedule(key, linger_by);
+    }
+
+    /// Every byte of a finishing session has left: our FIN follows, and the wait for the peer's.
+    pub(super) fn flushed(&mut self, now: Now, key: u32) {
+        let session = &self.sessions[key as usize];
+        let State::Finishing {
+            linger_by,
+            fin_sent: false,
+        } = session.state
+        else {
+            return;
+        };
+        if session.peer_finished {
+            self.release(key, Ending::Close);
+        } else if self.is_to_be_brief(now, key) {
+            self.release(key, Ending::Reset);
+        } else {
+            self.sessions[key as usize].state = State::Finishing {
+                linger_by,
+                fin_sent: true,
+            };
+            self.lingering += 1;
+            let id = self.id(key);
+            self.endings.push_back((id, Ending::Fin));
+        }
+    }
+
+    /// The lingering are few by a cap; past it, and for an address that is more than half on its
+    /// way to a ban, the connection is reset at once.
+    fn is_to_be_brief(&self, now: Now, key: u32) -> bool {
+        let suspect = |address| self.bans.is_suspect(address, now.monotonic);
+        let is_crowd = self.lingering >= LINGERING_MAX;
+        !self.stopping && (is_crowd || self.counted_address(key).is_some_and(suspect))
+    }
+
+    /// The one way out: the session is deregistered everywhere, and its descriptor is to go.
+    pub(super) fn release(&mut self, key: u32, ending: Ending) {
+        let id = self.id(key);
+        let address = self.counted_address(key);
+        let session = &mut self.sessions[key as usize];
+        let state = std::mem::replace(&mut session.state, State::Gone);
+        if matches!(state, State::Gone) {
+            return;
+        }
+        if matches!(state, State::Finishing { fin_sent: true, .. }) {
+            self.lingering -= 1;
+        }
+        self.presence.leave(key);
+        self.places.leave(key, address);
+        self.deadlines.cancel(key);
+        let session = &mut self.sessions[key as usize];
+        let freed = session.outbox.clear(&mut self.spare);
+        self.held_bytes -= freed;
+        self.account(key);
+        self.endings.push_back((id, ending));
+    }
+
+    /// The connection broke off without a last word of ours.
+    pub(super) fn abandon(&mut self, now: Now, key: u32, what: What, ending: Ending) {
+        if !matches!(self.sessions[key as usize].state, State::Finishing { .. }) {
+            self.report(now, key, what, None);
+        }
+        self.release(key, ending);
+    }
+
+    /// Brings the ledger up to what the session holds now.
+    pub(super) fn account(&mut self, key: u32) {
+        let session = &mut self.sessions[key as usize];
+        let held = session.outbox.held_bytes()
+            + match &session.state {
+                State::Head { held, .. } | State::Body { held, .. } => held.capacity(),
+                State::Open(open) => open.endpoint.held_bytes(),
+                State::Answering | State::Finishing { .. } | State::Gone => 0,
+            };
+        self.held_bytes = self.held_bytes + held - session.held_bytes;
+        session.held_bytes = held;
+    }
+
+    /// Tells the log, and counts what was refused against its address.
+    pub(super) fn report(&mut self, now: Now, key: u32, what: What, event: Option<&str>) {
+        if let What::Refused(cause) = what {
+            self.counters.count(cause.word());
+            if cause.is_hostile() {
+                self.count_hostile(now, key);
+            }
+        }
+        let session = &self.sessions[key as usize];
+        self.reports.push_back(Report {
+            what,
+            connection: self.id(key),
+            peer: session.peer,
+            user: self
+                .presence
+                .person(key)
+                .map(|person| Rc::clone(&person.id)),
+            event: event.map(report::cut),
+        });
+    }
+
+    /// Counts a hostile failure against the connection's address, which may ban it.
+    pub(super) fn count_hostile(&mut self, now: Now, key: u32) {
+        let Some(address) = self.counted_address(key) else {
+            return;
+        };
+        if let Some(duration) = self.bans.count(address, now.monotonic) {
+            self.counters.count("ban");
+            let session = &self.sessions[key as usize];
+            self.reports.push_back(Report {
+                what: What::Banned(duration),
+                connection: self.id(key),
+                peer: session.peer,
+                user: None,
+                event: None,
+            });
+        }
+    }
+
+    /// Sees to it that the session is looked at when its next deadline comes.
+    pub(super) fn schedule(&mut self, now: Now, key: u32) {
+        if let Some(at) = self.next_deadline(now, key) {
+            self.deadlines.schedule(key, at);
+        }
+    }
+
+    fn next_deadline(&self, now: Now, key: u32) -> Option<Instant> {
+        let session = &self.sessions[key as usize];
+        let write_by = session
+            .outbox
+            .stalled_since()
+            .map(|since| since + self.config.write_timeout);
+        match &session.state {
+            State::Head { by, .. } | State::Body { by, .. } => Some(*by),
+            State::Finishing { linger_by, .. } => Some(*linger_by),
+            State::Answering | State::Gone => write_by,
+            State::Open(open) => {
+                let message_by = open
+                    .message_since
+                    .map(|since| since + self.config.message_timeout);
+                let login_by = match self.presence.dates(key) {
+                    Some(dates) => now.monotonic + now.until(dates.expires_at),
+                    None => self.auth_by(open),
+                };
+                [
+                    write_by,
+                    message_by,
+                    Some(login_by),
+                    Some(self.alive_by(open)),
+                ]
+                .into_iter()
+                .flatten()
+                .min()
+            }
+        }
+    }
+
+    /// When the first valid token must have come: patient when calm, since a person may be
+    /// typing, ruthless when crowded.
+    fn auth_by(&self, open: &Open) -> Instant {
+        let calm = self.config.auth_timeout;
+        let patience = if self.is_crowded {
+            calm.min(AUTH_TIMEOUT_CROWDED)
+        } else {
+            calm
+        };
+        open.opened_at + patience
+    }
+
+    /// When the peer must have given a sign of life: by itself, or on being asked.
+    fn alive_by(&self, open: &Open) -> Instant {
+        match open.asked_at {
+            Some(asked_at) => asked_at + self.config.pong_timeout,
+            None => open.heard_at + self.config.ping_interval,
+        }
+    }
+
+    /// Looks which of the session's deadlines have passed.
+    pub(super) fn deadline(&mut self, now: Now, key: u32) {
+        let Some(session) = self.sessions.get(key as usize) else {
+            return;
+        };
+        match &session.state {
+            State::Head { by, .. } | State::Body { by, .. } if *by <= now.monotonic => {
+                let what = What::Refused(Cause::HandshakeTimeout);
+                self.abandon(now, key, what, Ending::Close);
+            }
+            State::Finishing { linger_by, .. } if *linger_by <= now.monotonic => {
+                // What the peer has not taken by now it will not take.
+                let ending = match session.outbox.is_empty() {
+                    true => Ending::Close,
+                    false => Ending::Reset,
+                };
+                self.release(key, ending);
+            }
+            State::Open(_) => self.open_deadline(now, key),
+            State::Gone => {}
+            _ => self.schedule(now, key),
+        }
+    }
+
+    fn open_deadline(&mut self, now: Now, key: u32) {
+        let passed = |since: Option<Instant>, patience: Duration| {
+            since.is_some_and(|since| since + patience <= now.monotonic)
+        };
+        let dates = self.presence.dates(key);
+        let session = &self.sessions[key as usize];
+        let State::Open(open) = &session.state else {
+            return;
+        };
+        if dates.is_some_and(|dates| dates.expires_at <= now.unix) {
+            self.refuse(now, key, Cause::Expired, None, None);
+        } else if dates.is_none() && self.auth_by(open) <= now.monotonic {
+            self.refuse(now, key, Cause::AuthTimeout, None, None);
+        } else if passed(open.message_since, self.config.message_timeout) {
+            self.refuse(now, key, Cause::MessageTimeout, None, None);
+        } else if passed(session.outbox.stalled_since(), self.config.write_timeout) {
+            self.drop_slow_reader(now, key);
+        } else if passed(open.asked_at, self.config.pong_timeout) {
+            self.abandon(now, key, What::Refused(Cause::PongTimeout), Ending::Reset);
+        } else {
+            if open.asked_at.is_none() && self.alive_by(open) <= now.monotonic {
+                self.ask(now, key);
+            }
+            if self.open_mut(key).is_some() {
+                self.schedule(now, key);
+            }
+        }
+    }
+
+    /// Asks for a sign of life (RFC 6455 §5.5.2).
+    fn ask(&mut self, now: Now, key: u32) {
+        if let Some(open) = self.open_mut(key) {
+            open.asked_at = Some(now.monotonic);
+            self.push(now, key, |out| frame::write_ping(out, b""));
+        }
+    }
+
+    /// Looks whether users have changed behind our back, at most as often as [`Users`] allows,
+    /// and closes the connections of those who may no longer be here. O(people) after a change,
+    /// else O(1).
+    pub(super) fn refresh_users(&mut self, now: Now) {
+        match self.users.refresh(now.monotonic) {
+            Ok(false) => {}
+            Ok(true) => self.review_everybody(now),
+            Err(fault) => {
+                self.store_fault = Some(fault);
+                self.review_everybody(now);
+            }
+        }
+    }
+
+    /// The user called `id`; a failure is kept for the log.
+    pub(super) fn user(&mut self, id: &str) -> Result<Option<Rc<User>>, StoreError> {
+        let user = self.users.user(id);
+        if let Err(fault) = &user {
+            self.store_fault = Some(fault.clone());
+        }
+        user
+    }
+
+    /// How the user called `id` stands.
+    pub(super) fn standing(&mut self, id: &str) -> Result<Option<Standing>, Unavailable> {
+        match self.user(id) {
+            Ok(user) => Ok(user.map(|user| standing_of(&user))),
+            Err(_) => Err(Unavailable),
+        }
+    }
+
+    fn review_everybody(&mut self, now: Now) {
+        let people: Vec<Rc<str>> = self.presence.people().map(|p| Rc::clone(&p.id)).collect();
+        for id in people {
+            self.review(now, &id);
+        }
+    }
+
+    /// Reads the user again, and closes every connection of his that would not be let in now.
+    fn review(&mut self, now: Now, id: &str) {
+        let standing = self.standing(id);
+        let connections: Vec<u32> = self.presence.connections_of(id).collect();
+        for key in connections {
+            let Some(dates) = self.presence.dates(key) else {
+                continue;
+            };
+            match gate::check_standing(standing, dates.issued_at) {
+                Err(cause) => self.refuse(now, key, Cause::Gate(cause), None, None),
+                Ok(()) => {
+                    if let (Ok(Some(standing)), Some(person)) =
+                        (standing, self.presence.person_mut(key))
+                    {
+                        person.standing = standing;
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn standing_of(user: &User) -> Standing {
+    Standing {
+        disabled: user.disabled,
+        tokens_valid_from: user.tokens_valid_from,
+    }
+}

@@ -1,0 +1,242 @@
+//! Logins under way: begun on either way in, checked by the helper thread, ended here.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::app::password::{HashJob, HashOutcome, PasswordHash};
+use crate::app::users::{StoreError, User};
+use crate::app::{Credentials, Fault, write_session};
+use crate::gate::{self, Forbidden, LOGIN, Minted};
+use crate::limits::{HASHES_PENDING_MAX, LOGIN_FAILURES_MAX};
+use crate::time::Now;
+
+use super::cause::Cause;
+use super::host::issue_date;
+use super::hub::{Hub, standing_of};
+use super::presence::Dates;
+use super::report::What;
+use super::session::{ConnectionId, State};
+
+/// A hash takes some 20 to 500 ms, and there are few before it.
+const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A login whose password is being checked. It stays until its hash is done, though its
+/// connection may have ended: what is bounded is the work that waits.
+pub(super) struct PendingLogin {
+    connection: ConnectionId,
+    via: Via,
+    id: Box<str>,
+    /// What the password is checked against: a user whose hash has changed meanwhile is not
+    /// logged in by the old one.
+    expected: Option<PasswordHash>,
+}
+
+/// How a login came in, and so how it is answered.
+pub(super) enum Via {
+    /// A frame with this `id`.
+    Frame(Option<Box<str>>),
+    /// `POST /login`.
+    Http,
+}
+
+impl Via {
+    pub(super) fn frame(id: Option<&str>) -> Via {
+        Via::Frame(id.map(Box::from))
+    }
+}
+
+impl Hub {
+    /// Hands a password to the helper thread.
+    ///
+    /// # Errors
+    /// `Busy` when too many wait, `RateLimited` when the address or the id has had its share,
+    /// `Unavailable` when the store fails. Nothing was begun then.
+    pub(super) fn begin_login(
+        &mut self,
+        now: Now,
+        key: u32,
+        credentials: Credentials,
+        via: Via,
+    ) -> Result<(), Fault> {
+        let busy = Fault::Busy {
+            retry_after: BUSY_RETRY_AFTER,
+        };
+        if self.logins.len() >= HASHES_PENDING_MAX {
+            return Err(busy);
+        }
+        if let Some(open) = self.open_mut(key) {
+            // One at a time: a connection cannot fill the queue by itself.
+            if std::mem::replace(&mut open.login_pending, true) {
+                return Err(busy);
+            }
+        }
+        let begun = self.queue_login(now, key, credentials, via);
+        if let (Err(_), Some(open)) = (&begun, self.open_mut(key)) {
+            open.login_pending = false;
+        }
+        begun
+    }
+
+    fn queue_login(
+        &mut self,
+        now: Now,
+        key: u32,
+        credentials: Credentials,
+        via: Via,
+    ) -> Result<(), Fault> {
+        self.meter_login(now, key, &credentials.id)?;
+        let Credentials { id, password } = credentials;
+        // A user who is unknown, disabled or has no password costs the time of a wrong one.
+        let user = self.user(&id)?;
+        let expected = user.and_then(|user| user.login_hash().cloned());
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.jobs.push_back(HashJob {
+            ticket,
+            password,
+            expected: expected.clone(),
+            memory_kib: self.config.password_memory_kib,
+        });
+        let connection = self.id(key);
+        self.logins.insert(
+            ticket,
+            PendingLogin {
+                connection,
+                via,
+                id,
+                expected,
+            },
+        );
+        Ok(())
+    }
+
+    fn meter_login(&mut self, now: Now, key: u32, id: &str) -> Result<(), Fault> {
+        let limited = |retry_after| Fault::RateLimited { retry_after };
+        if let Some(address) = self.counted_address(key) {
+            self.logins_by_address
+                .admit(&address, now.monotonic)
+                .map_err(limited)?;
+        }
+        self.logins_by_id.admit(&id, now.monotonic).map_err(limited)
+    }
+
+    /// The helper thread has checked a password.
+    pub(super) fn end_login(&mut self, now: Now, outcome: &HashOutcome) {
+        let Some(login) = self.logins.remove(&outcome.ticket) else {
+            return;
+        };
+        let Some(key) = self.key(login.connection) else {
+            return;
+        };
+        if let Some(open) = self.open_mut(key) {
+            open.login_pending = false;
+        }
+        let user = match self.confirmed(&login, outcome.matches) {
+            Ok(user) => user,
+            Err(_) => return self.answer_login(now, key, &login, Err(Fault::Unavailable)),
+        };
+        match user {
+            Some(user) => {
+                let minted = self.mint(now, &user);
+                self.answer_login(now, key, &login, minted.map(|minted| (user, minted)));
+            }
+            None => {
+                self.counters.count("login_failed");
+                self.count_hostile(now, key);
+                self.report_login(now, key, What::LoginFailed, &login.id);
+                self.answer_login(now, key, &login, Err(Fault::LoginFailed));
+            }
+        }
+    }
+
+    /// The user whose password it was, if he may still come in.
+    fn confirmed(
+        &mut self,
+        login: &PendingLogin,
+        matches: bool,
+    ) -> Result<Option<Rc<User>>, StoreError> {
+        if !matches {
+            return Ok(None);
+        }
+        let user = self.user(&login.id)?;
+        Ok(user.filter(|user| user.login_hash() == login.expected.as_ref()))
+    }
+
+    fn answer_login(
+        &mut self,
+        now: Now,
+        key: u32,
+        login: &PendingLogin,
+        result: Result<(Rc<User>, Minted), Fault>,
+    ) {
+        match (&login.via, &self.sessions[key as usize].state) {
+            (Via::Http, State::Answering) => {
+                if let Ok((user, _)) = &result {
+                    self.report_login(now, key, What::LoggedIn, &user.id);
+                }
+                self.answer_http_login(now, key, result.map(|(_, minted)| minted));
+            }
+            (Via::Frame(id), State::Open(_)) => match result {
+                Ok((user, minted)) => self.welcome(now, key, id.as_deref(), &user, &minted),
+                Err(fault) => self.fault(now, key, id.as_deref(), Some(LOGIN), fault),
+            },
+            // The connection has ended meanwhile.
+            _ => {}
+        }
+    }
+
+    /// Logs the connection in and hands it its token.
+    fn welcome(&mut self, now: Now, key: u32, id: Option<&str>, user: &User, minted: &Minted) {
+        let bound = self.presence.person(key);
+        if bound.is_some_and(|person| *person.id != *user.id) {
+            let cause = Cause::Gate(gate::Cause::Forbidden(Forbidden::OtherSubject));
+            return self.refuse(now, key, cause, id, Some(LOGIN));
+        }
+        let issued_at = issue_date(now, user);
+        let expires_at = issued_at.plus(minted.expires_in_seconds);
+        let dates = Dates {
+            issued_at,
+            expires_at,
+        };
+        self.log_in(now, key, &user.id, dates, standing_of(user));
+        self.report(now, key, What::LoggedIn, Some(LOGIN));
+        let mut data = Vec::new();
+        write_session(&mut data, minted);
+        self.answer(now, key, LOGIN, id, &data);
+    }
+
+    /// A mistake in a frame: told, and the connection lives, unless the fault ends it.
+    pub(super) fn fault(
+        &mut self,
+        now: Now,
+        key: u32,
+        id: Option<&str>,
+        event: Option<&str>,
+        fault: Fault,
+    ) {
+        let cause = match fault {
+            Fault::Unavailable => Some(Cause::Gate(gate::Cause::Unavailable)),
+            Fault::OtherUser => Some(Cause::Gate(gate::Cause::Forbidden(Forbidden::OtherSubject))),
+            Fault::LoginFailed if self.is_last_failure(key) => Some(Cause::LoginFailed),
+            _ => None,
+        };
+        match cause {
+            Some(cause) => self.refuse(now, key, cause, id, event),
+            None => self.answer_fault(now, key, id, fault),
+        }
+    }
+
+    fn is_last_failure(&mut self, key: u32) -> bool {
+        self.open_mut(key).is_some_and(|open| {
+            open.login_failures += 1;
+            open.login_failures >= LOGIN_FAILURES_MAX
+        })
+    }
+
+    fn report_login(&mut self, now: Now, key: u32, what: What, id: &str) {
+        self.report(now, key, what, Some(LOGIN));
+        if let Some(report) = self.reports.back_mut() {
+            report.user = Some(Rc::from(id));
+        }
+    }
+}

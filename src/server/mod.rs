@@ -1,0 +1,349 @@
+//! The core, without I/O: sessions, who is logged in, fan-out, outboxes, deadlines, refusals.
+//! Refuses to know sockets, clocks, randomness, SQL and mio.
+//!
+//! It is driven, never driving. Inputs are calls that carry the time: [`Server::accept`],
+//! [`receive`](Server::receive), [`finished`](Server::finished), [`failed`](Server::failed),
+//! [`wrote`](Server::wrote), [`hashed`](Server::hashed), [`tick`](Server::tick),
+//! [`shut_down`](Server::shut_down). After each turn's inputs its outputs are drained:
+//! [`next_flush`](Server::next_flush), [`next_ending`](Server::next_ending),
+//! [`next_job`](Server::next_job), [`next_report`](Server::next_report), and
+//! [`next_deadline`](Server::next_deadline) says when to call again. The same inputs at the same
+//! times give the same outputs, byte for byte.
+
+mod admission;
+mod answer;
+mod bans;
+mod cause;
+mod counters;
+mod deadlines;
+mod host;
+mod http;
+mod hub;
+mod login;
+mod outbox;
+mod places;
+mod presence;
+mod rates;
+mod report;
+mod session;
+mod socket;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io::IoSlice;
+use std::time::Duration;
+
+use crate::app::Events;
+use crate::app::password::{HashJob, HashOutcome};
+use crate::app::users::{StoreError, Users};
+use crate::config::Config;
+use crate::gate::{Gate, Signer};
+use crate::time::{Instant, Now};
+
+use cause::Cause as EndCause;
+use hub::Hub;
+use report::What as Happening;
+use session::State;
+
+pub use cause::{Cause, NoRoom};
+pub use counters::Summary;
+pub use outbox::SLICES_MAX;
+pub use report::{Report, What};
+pub use session::{ConnectionId, Peer};
+
+/// How often users and the wall clock are looked at while somebody is logged in and silent.
+const REVIEW_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A wall clock that has moved this much against the monotonic one was set, in microseconds.
+const CLOCK_STEP_MICROS_MIN: u128 = 250_000;
+
+/// How a connection's descriptor is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Shut the sending side; the descriptor stays until `Close` or `Reset` follows.
+    Fin,
+    /// Close the descriptor.
+    Close,
+    /// Close the descriptor with a reset.
+    Reset,
+}
+
+/// What the driver does next with a connection it read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Goes on: whatever arrives is wanted.
+    On,
+    /// Is over: nothing of this connection is to be read again.
+    Over,
+}
+
+/// The server's core.
+pub struct Server {
+    gate: Gate,
+    events: Events,
+    hub: Hub,
+    /// When everybody was last looked at without being asked.
+    reviewed_at: Instant,
+    /// The wall clock's origin as of the last turn ([`Now::origin_unix_micros`]).
+    wall_origin: Option<i128>,
+}
+
+impl Server {
+    /// A server without connections. `seed` is a secret number that keeps peers from choosing
+    /// keys which collide in our tables; everything else it does follows from its inputs.
+    pub fn new(
+        config: Config,
+        gate: Gate,
+        signer: Signer,
+        users: Users,
+        events: Events,
+        seed: u64,
+    ) -> Server {
+        Server {
+            gate,
+            events,
+            hub: Hub::new(config, signer, users, seed),
+            reviewed_at: Instant::ORIGIN,
+            wall_origin: None,
+        }
+    }
+
+    // Inputs.
+
+    /// A connection was accepted. `None`: there is no room for it, and it is to be reset at once.
+    /// Another may have to go for it: drain [`next_ending`](Server::next_ending).
+    pub fn accept(&mut self, now: Now, peer: Peer) -> Option<ConnectionId> {
+        if self.hub.stopping {
+            return None;
+        }
+        self.wall_origin.get_or_insert(now.origin_unix_micros());
+        self.hub.admit_connection(now, peer).ok()
+    }
+
+    /// A connection was accepted and reset for want of a descriptor.
+    pub fn count_shed(&mut self) {
+        self.hub.counters.count("shed");
+    }
+
+    /// Bytes arrived. They are changed in place (unmasked), and nothing of them is kept but an
+    /// unfinished head, frame or message.
+    pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> Reading {
+        let Some(key) = self.hub.key(id) else {
+            return Reading::Over;
+        };
+        match self.hub.sessions[key as usize].state {
+            State::Head { .. } => self.receive_head(now, key, bytes),
+            State::Body { .. } => self.receive_body(now, key, bytes),
+            State::Open(_) => self.receive_frames(now, key, bytes),
+            // A second request behind the one that is being answered.
+            State::Answering | State::Finishing { .. } | State::Gone => {}
+        }
+        match self.hub.sessions[key as usize].state {
+            State::Finishing { .. } | State::Gone => Reading::Over,
+            _ => Reading::On,
+        }
+    }
+
+    /// The peer's FIN arrived. What was already answered may still leave; nothing else will.
+    pub fn finished(&mut self, now: Now, id: ConnectionId) {
+        let Some(key) = self.hub.key(id) else { return };
+        let session = &mut self.hub.sessions[key as usize];
+        session.peer_finished = true;
+        match session.state {
+            State::Finishing { fin_sent: true, .. } => self.hub.release(key, Ending::Close),
+            State::Finishing { .. } | State::Gone => {}
+            _ => {
+                self.hub
+                    .report(now, key, Happening::Closed(EndCause::PeerLeft), None);
+                self.hub.finish(now, key);
+            }
+        }
+    }
+
+    /// The socket failed: reset by the peer, or no longer of use.
+    pub fn failed(&mut self, now: Now, id: ConnectionId) {
+        if let Some(key) = self.hub.key(id) {
+            let what = Happening::Closed(EndCause::PeerLeft);
+            self.hub.abandon(now, key, what, Ending::Close);
+        }
+    }
+
+    /// The socket took `count` of the bytes that [`gather`](Server::gather) gave; `full` when it
+    /// takes no more for now, and [`writable`](Server::writable) will say when it does.
+    pub fn wrote(&mut self, now: Now, id: ConnectionId, count: usize, full: bool) {
+        let Some(key) = self.hub.key(id) else { return };
+        let hub = &mut self.hub;
+        let outbox = &mut hub.sessions[key as usize].outbox;
+        let freed = outbox.take(&mut hub.spare, now.monotonic, count);
+        hub.held_bytes -= freed;
+        let empty = outbox.is_empty();
+        hub.account(key);
+        if empty {
+            hub.flushed(now, key);
+        } else if full {
+            hub.schedule(now, key);
+        } else {
+            hub.queue_flush(key);
+        }
+    }
+
+    /// The socket takes bytes again.
+    pub fn writable(&mut self, id: ConnectionId) {
+        if let Some(key) = self.hub.key(id)
+            && !self.hub.sessions[key as usize].outbox.is_empty()
+        {
+            self.hub.queue_flush(key);
+        }
+    }
+
+    /// The helper thread has done a [`HashJob`].
+    pub fn hashed(&mut self, now: Now, outcome: &HashOutcome) {
+        self.hub.refresh_users(now);
+        self.hub.end_login(now, outcome);
+    }
+
+    /// Deals with every deadline that has passed.
+    pub fn tick(&mut self, now: Now) {
+        self.follow_wall_clock(now);
+        if now.monotonic >= self.reviewed_at + REVIEW_INTERVAL {
+            self.reviewed_at = now.monotonic;
+            self.hub.refresh_users(now);
+        }
+        while let Some(key) = self.hub.deadlines.pop(now.monotonic) {
+            self.hub.deadline(now, key);
+        }
+        self.hub.relieve(now);
+    }
+
+    /// Ends everything: a Close 1001 to each open WebSocket, and no new connections.
+    pub fn shut_down(&mut self, now: Now) {
+        self.hub.shut_down(now);
+    }
+
+    // Outputs.
+
+    /// A connection whose outbox is to be written now, by one vectored write.
+    /// Members come before strangers, for each of whom one is taken off `strangers_left`.
+    pub fn next_flush(&mut self, now: Now, strangers_left: &mut usize) -> Option<ConnectionId> {
+        loop {
+            let key = match self.hub.member_flushes.pop_front() {
+                Some(key) => key,
+                None => {
+                    *strangers_left = strangers_left.checked_sub(1)?;
+                    self.hub.stranger_flushes.pop_front()?
+                }
+            };
+            let Some(session) = self.hub.sessions.get_mut(key as usize) else {
+                continue;
+            };
+            session.flush_queued = false;
+            if !session.outbox.is_empty() {
+                return Some(self.hub.id(key));
+            }
+            self.hub.flushed(now, key);
+        }
+    }
+
+    /// True while a connection waits for `next_flush`.
+    pub fn has_flushes(&self) -> bool {
+        !self.hub.member_flushes.is_empty() || !self.hub.stranger_flushes.is_empty()
+    }
+
+    /// True when the connection is logged in: it is served before those that are not.
+    pub fn is_member(&self, id: ConnectionId) -> bool {
+        self.hub
+            .key(id)
+            .is_some_and(|key| self.hub.presence.is_member(key))
+    }
+
+    /// Lends the bytes to be written next; returns how many of the slices are filled.
+    pub fn gather<'a>(&'a self, id: ConnectionId, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
+        self.hub.key(id).map_or(0, |key| {
+            self.hub.sessions[key as usize].outbox.gather(slices)
+        })
+    }
+
+    /// A connection whose descriptor is to be shut. After `Close` and `Reset` its id names
+    /// nothing any longer, and its slot may be another's.
+    pub fn next_ending(&mut self) -> Option<(ConnectionId, Ending)> {
+        let (id, ending) = self.hub.endings.pop_front()?;
+        if ending != Ending::Fin {
+            self.hub.sessions.remove(id.slot as usize);
+        }
+        Some((id, ending))
+    }
+
+    /// A password for the helper thread to check.
+    pub fn next_job(&mut self) -> Option<HashJob> {
+        self.hub.jobs.pop_front()
+    }
+
+    /// Something for the log.
+    pub fn next_report(&mut self) -> Option<Report> {
+        self.hub.reports.pop_front()
+    }
+
+    /// What was refused in the last minute, once a minute while anything was.
+    pub fn next_summary(&mut self, now: Now) -> Option<Summary> {
+        let refused = self.hub.counters.sum_up(now.monotonic)?;
+        Some(self.summary(refused))
+    }
+
+    /// What was refused since the start, and who is there now.
+    pub fn totals(&self) -> Summary {
+        self.summary(self.hub.counters.totals())
+    }
+
+    fn summary(&self, refused: BTreeMap<&'static str, u64>) -> Summary {
+        Summary {
+            refused,
+            connections: self.connections(),
+            pending: self.hub.places.pending(),
+            members: self.hub.presence.members().len(),
+            held_bytes: self.held_bytes(),
+        }
+    }
+
+    /// How the user store failed since this was last asked.
+    pub fn next_store_fault(&mut self) -> Option<StoreError> {
+        self.hub.store_fault.take()
+    }
+
+    /// When to call [`tick`](Server::tick) at the latest.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let review =
+            (!self.hub.presence.members().is_empty()).then_some(self.reviewed_at + REVIEW_INTERVAL);
+        [self.hub.deadlines.next(), review]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Connections there are, those that are ending included.
+    pub fn connections(&self) -> usize {
+        self.hub.sessions.len()
+    }
+
+    /// Bytes held for peers.
+    pub fn held_bytes(&self) -> usize {
+        self.hub.held_bytes + self.hub.sessions.len() * size_of::<session::Session>()
+    }
+
+    /// When somebody set the wall clock, every token's end lies elsewhere on the clock of
+    /// deadlines. O(logged in), once a step.
+    fn follow_wall_clock(&mut self, now: Now) {
+        let origin = now.origin_unix_micros();
+        let known = *self.wall_origin.get_or_insert(origin);
+        if known.abs_diff(origin) < CLOCK_STEP_MICROS_MIN {
+            return;
+        }
+        self.wall_origin = Some(origin);
+        for index in 0..self.hub.presence.members().len() {
+            let key = self.hub.presence.members()[index].key;
+            self.hub.schedule(now, key);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Who is logged in: every such connection, and under whose name. A person may have many
+//! connections; a connection has one person for as long as it is logged in (a connection is bound
+//! to its first token's subject).
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use slab::Slab;
+
+use crate::gate::Standing;
+use crate::time::UnixSeconds;
+
+const NONE: u32 = u32::MAX;
+
+/// Everyone who is logged in. Keys are the connections' slots in their slab.
+#[derive(Debug, Default)]
+pub(super) struct Presence {
+    members: Vec<Member>,
+    /// A place per key; its person is `NONE` exactly when that connection is not logged in.
+    places: Vec<Place>,
+    people: Slab<Person>,
+    by_id: BTreeMap<Rc<str>, u32>,
+}
+
+/// A logged-in connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Member {
+    pub(super) key: u32,
+    /// The second from which its token is no longer good.
+    pub(super) expires_at: UnixSeconds,
+}
+
+/// Somebody with at least one logged-in connection.
+#[derive(Debug)]
+pub(super) struct Person {
+    pub(super) id: Rc<str>,
+    /// How the user stood when the store was last seen to change.
+    pub(super) standing: Standing,
+    /// The first of this person's connections; the others follow by `Place::after`.
+    first: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    person: u32,
+    /// Its index in `members`.
+    index: u32,
+    before: u32,
+    after: u32,
+    /// When its newest token was issued.
+    issued_at: UnixSeconds,
+}
+
+const VACANT: Place = Place {
+    person: NONE,
+    index: NONE,
+    before: NONE,
+    after: NONE,
+    issued_at: UnixSeconds(0),
+};
+
+/// A verified token's dates.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dates {
+    pub(super) issued_at: UnixSeconds,
+    pub(super) expires_at: UnixSeconds,
+}
+
+impl Presence {
+    /// Logs the connection in as `id`. O(log people).
+    pub(super) fn enter(&mut self, key: u32, id: &str, dates: Dates, standing: Standing) {
+        debug_assert!(self.person(key).is_none(), "a connection logs in once");
+        let number = self.person_number(id, standing);
+        let person = &mut self.people[number as usize];
+        person.standing = standing;
+        let after = std::mem::replace(&mut person.first, key);
+        if after != NONE {
+            self.places[after as usize].before = key;
+        }
+        let slot = key as usize;
+        if slot >= self.places.len() {
+            self.places.resize(slot + 1, VACANT);
+        }
+        self.places[slot] = Place {
+            person: number,
+            index: self.members.len() as u32,
+            before: NONE,
+            after,
+            issued_at: dates.issued_at,
+        };
+        self.members.push(Member {
+            key,
+            expires_at: dates.expires_at,
+        });
+    }
+
+    /// A further verified token of the same person: a newer one moves the dates. O(1).
+    pub(super) fn renew(&mut self, key: u32, dates: Dates) {
+        let Some(place) = self.places.get_mut(key as usize) else {
+            return;
+        };
+        let Some(member) = self.members.get_mut(place.index as usize) else {
+            return;
+        };
+        if dates.expires_at > member.expires_at {
+            member.expires_at = dates.expires_at;
+            place.issued_at = dates.issued_at;
+        }
+    }
+
+    /// Logs the connection out, if it was in. O(log people) when it was the person's last.
+    pub(super) fn leave(&mut self, key: u32) {
+        let Some(slot) = self.places.get_mut(key as usize) else {
+            return;
+        };
+        let place = std::mem::replace(slot, VACANT);
+        if place.person == NONE {
+            return;
+        }
+        self.members.swap_remove(place.index as usize);
+        if let Some(moved) = self.members.get(place.index as usize) {
+            self.places[moved.key as usize].index = place.index;
+        }
+        if place.after != NONE {
+            self.places[place.after as usize].before = place.before;
+        }
+        if place.before != NONE {
+            self.places[place.before as usize].after = place.after;
+            return;
+        }
+        self.people[place.person as usize].first = place.after;
+        if place.after == NONE {
+            let person = self.people.remove(place.person as usize);
+            self.by_id.remove(&person.id);
+        }
+    }
+
+    /// Every logged-in connection, in no order that means anything.
+    pub(super) fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// True exactly when the connection is logged in. O(1).
+    pub(super) fn is_member(&self, key: u32) -> bool {
+        self.places
+            .get(key as usize)
+            .is_some_and(|place| place.person != NONE)
+    }
+
+    /// Whose connection this is; `None` when it is not logged in.
+    pub(super) fn person(&self, key: u32) -> Option<&Person> {
+        let place = self.places.get(key as usize)?;
+        self.people.get(place.person as usize)
+    }
+
+    pub(super) fn person_mut(&mut self, key: u32) -> Option<&mut Person> {
+        let place = self.places.get(key as usize)?;
+        self.people.get_mut(place.person as usize)
+    }
+
+    /// The dates of the connection's newest token.
+    pub(super) fn dates(&self, key: u32) -> Option<Dates> {
+        let place = self.places.get(key as usize)?;
+        let member = self.members.get(place.index as usize)?;
+        Some(Dates {
+            issued_at: place.issued_at,
+            expires_at: member.expires_at,
+        })
+    }
+
+    pub(super) fn is_online(&self, id: &str) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    /// The logged-in connections of the person called `id`.
+    pub(super) fn members_of(&self, id: &str) -> impl Iterator<Item = Member> + '_ {
+        self.connections_of(id).filter_map(|key| {
+            self.members
+                .get(self.places[key as usize].index as usize)
+                .copied()
+        })
+    }
+
+    /// The connections of the person called `id`.
+    pub(super) fn connections_of(&self, id: &str) -> impl Iterator<Item = u32> + '_ {
+        let some = |key: u32| (key != NONE).then_some(key);
+        let number = self.by_id.get(id);
+        let first = number.and_then(|&number| some(self.people[number as usize].first));
+        std::iter::successors(first, move |&key| some(self.places[key as usize].after))
+    }
+
+    /// Everyone, once each.
+    pub(super) fn people(&self) -> impl Iterator<Item = &Person> {
+        self.people.iter().map(|(_, person)| person)
+    }
+
+    fn person_number(&mut self, id: &str, standing: Standing) -> u32 {
+        if let Some(&number) = self.by_id.get(id) {
+            return number;
+        }
+        let id: Rc<str> = Rc::from(id);
+        let number = self.people.insert(Person {
+            id: Rc::clone(&id),
+            standing,
+            first: NONE,
+        });
+        self.by_id.insert(id, number as u32);
+        number as u32
+    }
+}

@@ -1,0 +1,121 @@
+//! One connection, from accept to its descriptor's end.
+//!
+//! ```text
+//!                 head            POST /login           hashed
+//! accept ─► Head ──────► Body ─────────────► Answering ─────────┐
+//!            │ upgrade                                          │
+//!            ▼          refusal, Close, answer given            ▼
+//!           Open ────────────────────────────────────────► Finishing ─► Gone
+//!                                                          (last words, FIN, linger)
+//! ```
+//!
+//! Every state but Gone may fall to Finishing (with last words) or to Gone (without). Nothing
+//! that arrives in Finishing or Gone is read.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::time::Instant;
+use crate::wire::{Endpoint, HeadScanner};
+
+use super::outbox::Outbox;
+use super::rates::Meter;
+
+/// Names one connection, for ever: slots are used again, serials are not (before 2³² accepts).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionId {
+    /// Its place in the table, small and dense: what a driver keeps its sockets by.
+    pub slot: u32,
+    /// Which connection of that slot it is; counts all accepts, and is its name in the log.
+    pub serial: u32,
+}
+
+/// Who is at the other end, as far as the transport tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address; `None` for a Unix socket.
+    pub address: Option<IpAddr>,
+    /// Its port, or 0.
+    pub port: u16,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(IpAddr::V4(address)) => write!(f, "{address}:{}", self.port),
+            Some(IpAddr::V6(address)) => write!(f, "[{address}]:{}", self.port),
+            None => f.write_str("unix"),
+        }
+    }
+}
+
+/// A connection's state. What is only known while it is under way is in the variant.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) serial: u32,
+    pub(super) peer: Peer,
+    /// True exactly when it counts by its peer's address: not for a Unix socket, nor for a proxy
+    /// that has not yet said for whom it comes.
+    pub(super) is_counted: bool,
+    /// True exactly when it is in the queue of outboxes to be written.
+    pub(super) flush_queued: bool,
+    /// True once the peer's FIN was seen.
+    pub(super) peer_finished: bool,
+    pub(super) outbox: Outbox,
+    /// What the ledger counts for it, in bytes.
+    pub(super) held_bytes: usize,
+    pub(super) state: State,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    /// The request's head is on its way.
+    Head {
+        by: Instant,
+        scanner: HeadScanner,
+        held: Vec<u8>,
+    },
+    /// The body of a `POST /login` is.
+    Body {
+        by: Instant,
+        held: Vec<u8>,
+        bytes: usize,
+    },
+    /// Its password is being checked.
+    Answering,
+    /// The WebSocket is open.
+    Open(Open),
+    /// Last words, then our FIN, then whatever comes first of the peer's FIN and the linger.
+    Finishing { linger_by: Instant, fin_sent: bool },
+    /// Released; its slot waits for the driver to let the descriptor go.
+    Gone,
+}
+
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) endpoint: Endpoint,
+    /// Frames, control frames too.
+    pub(super) meter: Meter,
+    /// When the upgrade was answered: the first valid token is due some time after that.
+    pub(super) opened_at: Instant,
+    /// When the message under way began.
+    pub(super) message_since: Option<Instant>,
+    /// When the peer was last heard of.
+    pub(super) heard_at: Instant,
+    /// When we asked it for a sign of life, if it owes us one.
+    pub(super) asked_at: Option<Instant>,
+    /// Wrong passwords so far.
+    pub(super) login_failures: u8,
+    /// True while a password of this connection is being checked.
+    pub(super) login_pending: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_small() {
+        assert!(size_of::<Session>() <= 176, "{}", size_of::<Session>());
+    }
+}

@@ -1,0 +1,224 @@
+//! An open WebSocket: frames in, answers out.
+
+use std::mem;
+use std::rc::Rc;
+
+use crate::app::{Fault, Outcome};
+use crate::gate::{LOGIN, Pass, Passage, Standing};
+use crate::limits::FRAGMENTS_MAX;
+use crate::time::Now;
+use crate::wire::frame::{self, Opcode};
+use crate::wire::{CloseCode, Event, MessageRules};
+
+use super::cause::Cause;
+use super::host::{Caller, Directory};
+use super::hub::Hub;
+use super::presence::Dates;
+use super::{Server, answer};
+
+impl Server {
+    /// Bytes of frames. Every whole frame in them is dealt with; only an unfinished one is kept.
+    /// Work is bounded by the bytes, and by the rate: a frame too many ends the connection.
+    pub(super) fn receive_frames(&mut self, now: Now, key: u32, mut bytes: &mut [u8]) {
+        self.hub.refresh_users(now);
+        let Some(open) = self.hub.open_mut(key) else {
+            return;
+        };
+        open.heard_at = now.monotonic;
+        open.asked_at = None;
+        let mut endpoint = mem::take(&mut open.endpoint);
+        loop {
+            let rules = self.hub.message_rules(key);
+            match endpoint.next(&mut bytes, rules) {
+                Ok(Some(event)) => self.receive_event(now, key, event),
+                Ok(None) => break,
+                Err(violation) => {
+                    self.hub
+                        .refuse(now, key, Cause::Wire(violation), None, None);
+                }
+            }
+            // After a failure, and after a Close, nothing that arrived is read.
+            if self.hub.open_mut(key).is_none() {
+                return;
+            }
+        }
+        if let Some(open) = self.hub.open_mut(key) {
+            let began = open.message_since.unwrap_or(now.monotonic);
+            open.message_since = endpoint.is_unfinished().then_some(began);
+            open.endpoint = endpoint;
+            self.hub.account(key);
+            self.hub.schedule(now, key);
+        }
+    }
+
+    fn receive_event(&mut self, now: Now, key: u32, event: Event<'_>) {
+        if !self.hub.count_frame(now, key) {
+            return self.hub.refuse(now, key, Cause::RateLimited, None, None);
+        }
+        match event {
+            Event::Text(text) => self.receive_text(now, key, &text),
+            // RFC 6455 §5.5.3: a Pong carries what its Ping did.
+            Event::Ping(payload) => self
+                .hub
+                .push(now, key, |out| frame::write_pong(out, &payload)),
+            Event::Pong(_) | Event::Fragment => {}
+            // RFC 6455 §5.5.1: a Close is answered with the code it came with.
+            Event::Close(close) => {
+                let close = close.map(|(code, _)| (code, ""));
+                self.hub.close(now, key, Cause::PeerLeft, close);
+            }
+            // The rules refuse a binary message by its header.
+            Event::Binary(_) => {}
+        }
+    }
+
+    /// One Text message: the one place where a frame is let through the gate.
+    fn receive_text(&mut self, now: Now, key: u32, text: &str) {
+        let bound = self
+            .hub
+            .presence
+            .person(key)
+            .map(|person| Rc::clone(&person.id));
+        let mut directory = Directory::new(&mut self.hub, key);
+        match self
+            .gate
+            .admit(text, bound.as_deref(), &mut directory, now.unix)
+        {
+            Ok(Passage::Admitted(frame)) => {
+                let standing = directory.answered;
+                self.hub.admit(now, key, frame.pass(), standing);
+                let mut data = mem::take(&mut self.hub.answer_scratch);
+                data.clear();
+                let mut host = Caller {
+                    hub: &mut self.hub,
+                    now,
+                    key,
+                    frame_id: frame.id(),
+                };
+                let result = self.events.run(&mut host, &frame, &mut data);
+                self.hub
+                    .conclude(now, key, frame.event(), frame.id(), result, &data);
+                self.hub.answer_scratch = data;
+            }
+            Ok(Passage::Login(frame)) => {
+                let mut host = Caller {
+                    hub: &mut self.hub,
+                    now,
+                    key,
+                    frame_id: frame.id(),
+                };
+                if let Err(fault) = self.events.run_login(&mut host, &frame) {
+                    self.hub.fault(now, key, frame.id(), Some(LOGIN), fault);
+                }
+            }
+            Err(denial) => {
+                let cause = Cause::Gate(denial.cause);
+                self.hub
+                    .refuse(now, key, cause, denial.id, denial.event.as_deref());
+            }
+        }
+    }
+}
+
+impl Hub {
+    /// What the connection may send now.
+    fn message_rules(&self, key: u32) -> MessageRules {
+        let bytes_max = match self.presence.person(key) {
+            Some(_) => self.config.message_bytes_max,
+            None => self.config.message_before_login_bytes_max,
+        };
+        MessageRules {
+            bytes_max,
+            fragments_max: FRAGMENTS_MAX,
+            binary: false,
+        }
+    }
+
+    fn count_frame(&mut self, now: Now, key: u32) -> bool {
+        let frames = self.frames;
+        self.open_mut(key)
+            .is_some_and(|open| frames.admit(&mut open.meter, now.monotonic).is_ok())
+    }
+
+    /// A verified token: the first logs the connection in, a newer one moves its expiry.
+    pub(super) fn admit(&mut self, now: Now, key: u32, pass: &Pass<'_>, standing: Standing) {
+        let dates = Dates {
+            issued_at: pass.issued_at(),
+            expires_at: pass.expires_at(),
+        };
+        self.log_in(now, key, pass.subject(), dates, standing);
+    }
+
+    /// The connection is logged in for as long as its token would be admitted.
+    pub(super) fn log_in(
+        &mut self,
+        now: Now,
+        key: u32,
+        id: &str,
+        dates: Dates,
+        standing: Standing,
+    ) {
+        let expires_at = dates.expires_at.plus(self.leeway_seconds);
+        let dates = Dates {
+            expires_at,
+            ..dates
+        };
+        match self.presence.person(key) {
+            Some(_) => self.presence.renew(key, dates),
+            None => {
+                self.presence.enter(key, id, dates, standing);
+                self.settle(key);
+                self.schedule(now, key);
+            }
+        }
+    }
+
+    /// What a handler came to.
+    fn conclude(
+        &mut self,
+        now: Now,
+        key: u32,
+        event: &str,
+        id: Option<&str>,
+        result: Result<Outcome, Fault>,
+        data: &[u8],
+    ) {
+        // The handler itself may have ended the connection, as the slow reader of a broadcast.
+        if self.open_mut(key).is_none() {
+            return;
+        }
+        match result {
+            Ok(Outcome::Answer) => self.answer(now, key, event, id, data),
+            Ok(Outcome::Silent) => {}
+            Ok(Outcome::Goodbye) => {
+                self.answer(now, key, event, id, data);
+                if self.open_mut(key).is_some() {
+                    self.close(now, key, Cause::Done, Some((CloseCode::NORMAL, "")));
+                }
+            }
+            Err(fault) => self.fault(now, key, id, Some(event), fault),
+        }
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        now: Now,
+        key: u32,
+        event: &str,
+        id: Option<&str>,
+        data: &[u8],
+    ) {
+        self.push(now, key, |out| {
+            frame::write_with(out, Opcode::Text, |out| answer::event(out, event, id, data));
+        });
+    }
+
+    pub(super) fn answer_fault(&mut self, now: Now, key: u32, id: Option<&str>, fault: Fault) {
+        let (reason, wait) = (fault.to_string(), fault.retry_after());
+        self.push(now, key, |out| {
+            frame::write_with(out, Opcode::Text, |out| {
+                answer::error(out, id, fault.code(), &reason, wait)
+            });
+        });
+    }
+}

@@ -1,0 +1,115 @@
+//! What is remembered of keys that peers choose (an address, an id): tables of fixed size, in
+//! which the least interesting entry makes room for a newcomer. Nothing keyed by what a peer
+//! sends can grow.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::time::Instant;
+
+/// Entries of a table: an attacker must be this many at once before one is forgotten early.
+const ENTRIES: usize = 4_096;
+/// Entries that share a place and compete for it.
+const WAYS: usize = 8;
+
+/// What a table holds for a key.
+pub(super) trait Remembered: Copy + Default {
+    /// Until when it is worth remembering; of those that compete, the earliest goes.
+    fn until(&self) -> Instant;
+}
+
+/// A table of fixed size.
+#[derive(Debug)]
+pub(super) struct Table<T> {
+    places: Box<[Place<T>]>,
+    seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Place<T> {
+    /// The key's hash; which key it was is not kept.
+    hash: u64,
+    entry: T,
+}
+
+impl<T: Remembered> Table<T> {
+    /// `seed` keeps peers from choosing keys that meet in one place.
+    pub(super) fn new(seed: u64) -> Table<T> {
+        Table {
+            places: vec![Place::default(); ENTRIES].into_boxed_slice(),
+            seed,
+        }
+    }
+
+    /// What is remembered of `key`, if anything is. O(1).
+    pub(super) fn get(&self, key: &impl Hash) -> Option<&T> {
+        let hash = self.hash(key);
+        let set = first_way(hash);
+        let place = self.places[set..set + WAYS]
+            .iter()
+            .find(|place| place.hash == hash)?;
+        Some(&place.entry)
+    }
+
+    /// What is remembered of `key`, a fresh entry if nothing was. O(1).
+    pub(super) fn entry(&mut self, key: &impl Hash) -> &mut T {
+        let hash = self.hash(key);
+        let set = first_way(hash);
+        let ways = &mut self.places[set..set + WAYS];
+        let mut chosen = 0;
+        for (index, place) in ways.iter().enumerate() {
+            if place.hash == hash {
+                return &mut ways[index].entry;
+            }
+            if place.entry.until() < ways[chosen].entry.until() {
+                chosen = index;
+            }
+        }
+        ways[chosen] = Place {
+            hash,
+            entry: T::default(),
+        };
+        &mut ways[chosen].entry
+    }
+
+    fn hash(&self, key: &impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.seed.hash(&mut hasher);
+        key.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+fn first_way(hash: u64) -> usize {
+    hash as usize % (ENTRIES / WAYS) * WAYS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Copy, Debug, Default)]
+    struct Until(Instant);
+
+    impl Remembered for Until {
+        fn until(&self) -> Instant {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_crowd_of_newcomers_does_not_wash_out_what_is_worth_remembering() {
+        let mut table = Table::<Until>::new(42);
+        table.entry(&"mallory").0 = Instant::from_micros(1_000);
+        for stranger in 0..100_000 {
+            table.entry(&stranger).0 = Instant::from_micros(500);
+        }
+        assert!(table.get(&"mallory").is_some());
+        assert_eq!(table.places.len(), ENTRIES);
+    }
+
+    #[test]
+    fn looking_makes_no_entry() {
+        let table = Table::<Until>::new(42);
+        assert!(table.get(&"nobody").is_none());
+    }
+}

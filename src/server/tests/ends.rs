@@ -1,0 +1,401 @@
+//! How a connection ends: the contract's table, row by row.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use crate::limits::{FRAGMENTS_MAX, LINGERING_MAX};
+use crate::server::Reading;
+use crate::time::UnixSeconds;
+
+use super::world::{START, World, error, masked, upgrade};
+
+#[test]
+fn a_frame_without_a_token_is_the_last() {
+    let mut world = World::new();
+    let id = world.stranger();
+    assert_eq!(
+        world.say(id, r#"{"event":"getUser","id":1,"data":{"id":"bob"}}"#),
+        Reading::Over
+    );
+    let refusal =
+        r#"{"event":"error","id":1,"data":{"code":"unauthorized","reason":"token missing"}}"#;
+    assert_eq!(world.hear(id), [refusal, "close 3000", "FIN"]);
+    assert_eq!(world.refusals(), ["token_missing"]);
+}
+
+#[test]
+fn a_frame_with_a_wrong_signature_is_the_last_and_nothing_behind_it_is_read() {
+    let mut world = World::new();
+    let (id, other) = (world.member("alice"), world.member("bob"));
+    let good = world.token("alice");
+    let (signed, signature) = good.rsplit_once('.').expect("three parts");
+    let mut forged: Vec<char> = signature.chars().collect();
+    forged[5] = if forged[5] == 'A' { 'B' } else { 'A' };
+    let forged: String = forged.into_iter().collect();
+    let bad = format!(r#"{{"token":"{signed}.{forged}","event":"message","data":1}}"#);
+    let behind = format!(r#"{{"token":"{good}","event":"message","data":2}}"#);
+    let mut bytes = masked(0x81, bad.as_bytes());
+    bytes.extend(masked(0x81, behind.as_bytes()));
+    world.send(id, &bytes);
+    world.say(id, &behind);
+    let refusal = error("unauthorized", "token rejected");
+    assert_eq!(world.hear(id), [refusal.as_str(), "close 3000", "FIN"]);
+    assert!(world.hear(other).is_empty());
+}
+
+#[test]
+fn answers_before_a_failure_leave_before_it() {
+    let mut world = World::new();
+    let id = world.member("alice");
+    let good = format!(
+        r#"{{"token":"{}","event":"message","data":1}}"#,
+        world.token("alice")
+    );
+    let mut bytes = masked(0x81, good.as_bytes());
+    bytes.extend(masked(0x81, b"{}"));
+    world.send(id, &bytes);
+    let heard = world.hear(id);
+    assert_eq!(heard[0], r#"{"event":"message","from":"alice","data":1}"#);
+    assert_eq!(heard[2..], ["close 1007", "FIN"]);
+}
+
+#[test]
+fn each_kind_of_bad_frame_has_its_close_code() {
+    for (bytes, code, close) in [
+        (masked(0x81, b"[1]"), Some("bad_frame"), "close 1007"),
+        (
+            masked(0x81, br#"{"event":"a","event":"b"}"#),
+            Some("bad_frame"),
+            "close 1007",
+        ),
+        (
+            masked(0x81, br#"{"event":7}"#),
+            Some("bad_frame"),
+            "close 1007",
+        ),
+        (masked(0x81, b"\xFF"), Some("bad_frame"), "close 1007"),
+        (masked(0x82, b"x"), Some("bad_frame"), "close 1003"),
+        (masked(0x81, &[b' '; 8193]), Some("too_big"), "close 1009"),
+        (masked(0xC1, b"x"), None, "close 1002"),
+        (masked(0x83, b"x"), None, "close 1002"),
+        (masked(0x80, b"x"), None, "close 1002"),
+        (masked(0x09, b"x"), None, "close 1002"),
+        (masked(0x88, b"x"), None, "close 1002"),
+        (vec![0x81, 0x01, b'x'], None, "close 1002"),
+    ] {
+        let mut world = World::new();
+        let id = world.stranger();
+        world.send(id, &bytes);
+        let heard = world.hear(id);
+        let codes = heard.iter().filter(|line| line.starts_with('{'));
+        let codes: Vec<&str> = codes
+            .map(|line| line.split('"').nth(9).expect("a code"))
+            .collect();
+        assert_eq!(codes, Vec::from_iter(code), "{heard:?}");
+        assert_eq!(heard[codes.len()..], [close, "FIN"]);
+    }
+}
+
+#[test]
+fn a_message_of_64_fragments_passes_and_one_of_65_does_not() {
+    for (count, ends) in [(FRAGMENTS_MAX, false), (FRAGMENTS_MAX + 1, true)] {
+        let mut world = World::new();
+        let id = world.member("alice");
+        let text = format!(
+            r#"{{"token":"{}","event":"message","id":1,"data":1}}"#,
+            world.token("alice")
+        );
+        world.send(id, &masked(0x01, text.as_bytes()));
+        for _ in 2..count {
+            world.send(id, &masked(0x00, b" "));
+        }
+        world.send(id, &masked(0x80, b" "));
+        assert_eq!(
+            world.hear(id).contains(&"close 1008".to_owned()),
+            ends,
+            "{count}"
+        );
+    }
+}
+
+#[test]
+fn a_token_that_runs_out_ends_a_silent_listener() {
+    let mut world = World::new();
+    let id = world.member_with(&world.token_dated("alice", UnixSeconds(START.0 - 3_590)));
+    world.wait(Duration::from_millis(9_900));
+    assert!(world.hear(id).is_empty());
+    world.wait(Duration::from_millis(200));
+    assert_eq!(
+        world.hear(id),
+        [
+            error("token_expired", "token expired").as_str(),
+            "close 3000",
+            "FIN"
+        ]
+    );
+}
+
+#[test]
+fn a_newer_token_moves_the_expiry_and_an_older_one_does_not() {
+    let mut world = World::new();
+    let id = world.member_with(&world.token_dated("alice", UnixSeconds(START.0 - 3_590)));
+    world.say_as(id, "alice", r#""event":"dance""#);
+    let older = world.token_dated("alice", UnixSeconds(START.0 - 3_595));
+    world.say(id, &format!(r#"{{"token":"{older}","event":"dance"}}"#));
+    world.hear(id);
+    world.wait(Duration::from_secs(25));
+    assert!(world.hear(id).is_empty());
+}
+
+#[test]
+fn an_expired_token_is_told_as_that() {
+    let mut world = World::new();
+    let id = world.stranger();
+    let old = world.token_dated("alice", UnixSeconds(START.0 - 3_600));
+    world.say(id, &format!(r#"{{"token":"{old}","event":"dance"}}"#));
+    assert_eq!(
+        world.hear(id),
+        [
+            error("token_expired", "token expired").as_str(),
+            "close 3000",
+            "FIN"
+        ]
+    );
+}
+
+#[test]
+fn a_clock_set_forward_ends_whom_it_makes_expire_and_set_back_revives_nobody() {
+    let mut world = World::new();
+    let id = world.member("alice");
+    world.set_wall_clock(UnixSeconds(START.0 + 864_000));
+    world.wait(Duration::from_secs(1));
+    assert_eq!(
+        world.hear(id),
+        [
+            error("token_expired", "token expired").as_str(),
+            "close 3000",
+            "FIN"
+        ]
+    );
+    world.set_wall_clock(START);
+    assert_eq!(
+        world.say_as(id, "alice", r#""event":"dance""#),
+        Reading::Over
+    );
+    world.wait(Duration::from_secs(1));
+    assert_eq!(world.hear(id), ["CLOSED"]);
+}
+
+#[test]
+fn a_clock_set_forward_sends_no_broadcast_to_the_expired() {
+    let mut world = World::new();
+    let (alice, bob) = (world.member("alice"), world.member("bob"));
+    world.set_wall_clock(UnixSeconds(START.0 + 864_000));
+    world.say_as(bob, "bob", r#""event":"message","id":1,"data":1"#);
+    assert!(
+        world
+            .hear(alice)
+            .iter()
+            .all(|line| !line.contains("message"))
+    );
+    assert!(
+        world
+            .hear(bob)
+            .contains(&r#"{"event":"message","id":1,"data":{"delivered":1}}"#.to_owned())
+    );
+}
+
+#[test]
+fn another_subject_than_the_connections_is_forbidden() {
+    let mut world = World::new();
+    let id = world.member("alice");
+    world.say_as(id, "bob", r#""event":"dance""#);
+    let refusal = error("forbidden", "the connection is another user's");
+    assert_eq!(world.hear(id), [refusal.as_str(), "close 3003", "FIN"]);
+}
+
+#[test]
+fn a_subject_that_is_no_user_is_forbidden() {
+    let mut world = World::new();
+    let id = world.stranger();
+    world.say_as(id, "nobody", r#""event":"dance""#);
+    let refusal = error("forbidden", "user unknown or disabled");
+    assert_eq!(world.hear(id), [refusal.as_str(), "close 3003", "FIN"]);
+}
+
+#[test]
+fn a_stranger_who_shows_no_token_in_time_goes() {
+    let mut world = World::new();
+    let id = world.stranger();
+    world.wait(Duration::from_millis(29_900));
+    assert!(world.hear(id).iter().all(|line| line == "ping"));
+    world.wait(Duration::from_millis(200));
+    assert_eq!(
+        world.hear(id),
+        [
+            error("auth_timeout", "no valid token in time").as_str(),
+            "close 3008",
+            "FIN"
+        ]
+    );
+}
+
+#[test]
+fn a_head_that_takes_too_long_is_dropped() {
+    let mut world = World::new();
+    let (silent, dripping) = (world.connect(), world.connect());
+    for byte in upgrade("").as_bytes()[..49].chunks(1) {
+        world.wait(Duration::from_millis(100));
+        world.send(dripping, byte);
+    }
+    assert!(world.hear(silent).is_empty() && world.hear(dripping).is_empty());
+    world.wait(Duration::from_millis(150));
+    assert_eq!(world.hear(silent), ["CLOSED"]);
+    assert_eq!(world.hear(dripping), ["CLOSED"]);
+    assert_eq!(world.refusals(), ["handshake_timeout", "handshake_timeout"]);
+}
+
+#[test]
+fn a_message_begun_and_never_finished_ends_the_connection() {
+    let mut world = World::new();
+    let id = world.member("alice");
+    world.send(id, &masked(0x01, b"{"));
+    for _ in 0..19 {
+        world.wait(Duration::from_secs(1));
+        world.send(id, &masked(0x00, b" "));
+    }
+    assert!(world.hear(id).is_empty());
+    world.wait(Duration::from_millis(1_100));
+    assert_eq!(world.hear(id), ["close 1008", "FIN"]);
+}
+
+#[test]
+fn a_peer_that_answers_no_ping_is_gone_and_one_that_does_stays() {
+    let mut world = World::new();
+    let (pulled, alive) = (world.member("alice"), world.member("bob"));
+    world.wait(Duration::from_millis(30_050));
+    assert_eq!(world.hear(pulled), ["ping"]);
+    assert_eq!(world.hear(alive), ["ping"]);
+    world.send(alive, &masked(0x8A, b""));
+    world.wait(Duration::from_millis(10_050));
+    assert_eq!(world.hear(pulled), ["RESET"]);
+    assert!(world.hear(alive).is_empty());
+}
+
+#[test]
+fn more_frames_than_the_rate_allows_end_the_connection() {
+    let mut world = World::new();
+    let id = world.member("alice");
+    for _ in 0..200 {
+        world.send(id, &masked(0x8A, b""));
+    }
+    assert!(world.hear(id).is_empty());
+    world.send(id, &masked(0x8A, b""));
+    let refusal = error("rate_limited", "too many frames; slow down and come back");
+    assert_eq!(world.hear(id), [refusal.as_str(), "close 1008", "FIN"]);
+}
+
+#[test]
+fn a_reader_too_slow_is_closed_and_the_others_miss_nothing() {
+    let mut world = World::with(|config| config.frame_rate.count = 0);
+    let (alice, slow, bob) = (
+        world.member("alice"),
+        world.member("carol"),
+        world.member("bob"),
+    );
+    world.set_deaf(slow, true);
+    let filler = "x".repeat(12 * 1024);
+    for _ in 0..30 {
+        world.say_as(
+            alice,
+            "alice",
+            &format!(r#""event":"message","data":"{filler}""#),
+        );
+    }
+    assert_eq!(world.refusals(), ["slow_reader"]);
+    assert_eq!(world.hear(bob).len(), 30);
+    assert_eq!(world.hear(alice).len(), 30);
+    assert!(world.hear(slow).is_empty());
+    world.set_deaf(slow, false);
+    assert_eq!(world.hear(slow), ["close 1013", "FIN"]);
+}
+
+#[test]
+fn a_peer_that_takes_no_byte_is_closed_in_time_and_reset() {
+    let mut world = World::new();
+    let (alice, slow) = (world.member("alice"), world.member("carol"));
+    world.set_deaf(slow, true);
+    world.say_as(alice, "alice", r#""event":"message","data":1"#);
+    world.wait(Duration::from_millis(9_900));
+    assert!(world.refusals().is_empty());
+    world.wait(Duration::from_millis(200));
+    assert_eq!(world.refusals(), ["slow_reader"]);
+    world.wait(Duration::from_millis(600));
+    assert_eq!(world.hear(slow), ["RESET"]);
+}
+
+#[test]
+fn a_refused_peer_that_never_leaves_is_freed_within_the_linger() {
+    let mut world = World::new();
+    let id = world.stranger();
+    world.say(id, "x");
+    world.hear(id);
+    world.wait(Duration::from_millis(490));
+    assert!(world.hear(id).is_empty());
+    world.wait(Duration::from_millis(30));
+    assert_eq!(world.hear(id), ["CLOSED"]);
+    assert_eq!(world.server.connections(), 0);
+}
+
+#[test]
+fn the_lingering_are_few_and_the_next_is_reset_at_once() {
+    let mut world = World::new();
+    let ids: Vec<_> = (0..=LINGERING_MAX).map(|_| world.stranger()).collect();
+    for (count, id) in ids.into_iter().enumerate() {
+        world.say(id, "x");
+        let last = world.hear(id).pop();
+        let expected = if count < LINGERING_MAX {
+            "FIN"
+        } else {
+            "RESET"
+        };
+        assert_eq!(last.as_deref(), Some(expected), "{count}");
+    }
+    world.wait(Duration::from_millis(600));
+    assert_eq!(world.server.connections(), 0);
+}
+
+#[test]
+fn a_peer_that_half_closes_is_gone_at_once() {
+    let mut world = World::new();
+    let id = world.member("alice");
+    world.finish(id);
+    assert_eq!(world.hear(id), ["CLOSED"]);
+}
+
+#[test]
+fn stopping_tells_everybody_and_takes_nobody() {
+    let mut world = World::new();
+    let (open, head) = (world.member("alice"), world.connect());
+    world.server.shut_down(world.now);
+    assert_eq!(world.hear(open), ["close 1001", "FIN"]);
+    assert_eq!(world.hear(head), ["CLOSED"]);
+    assert_eq!(world.connect_from(IpAddr::V4(Ipv4Addr::LOCALHOST)), None);
+    world.wait(Duration::from_secs(1));
+    assert_eq!(world.server.connections(), 0);
+}
+
+#[test]
+fn a_server_without_connections_holds_nothing() {
+    let mut world = World::new();
+    let ids: Vec<_> = (0..50).map(|_| world.member("alice")).collect();
+    for id in ids {
+        world.send(id, &masked(0x01, b"{"));
+        world.say_as(id, "alice", r#""event":"message","data":1"#);
+        world.finish(id);
+    }
+    world.wait(Duration::from_secs(1));
+    assert_eq!(world.server.connections(), 0);
+    assert_eq!(world.server.held_bytes(), 0);
+    assert_eq!(world.server.next_deadline(), None);
+}

@@ -1,0 +1,277 @@
+//! Logins, refreshes and logouts.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use crate::app::users::{User, UserStore};
+use crate::limits::HASHES_PENDING_MAX;
+use crate::server::ConnectionId;
+use crate::time::UnixSeconds;
+
+use super::world::{START, World, error, upgrade, user};
+
+fn login(world: &mut World, id: ConnectionId, user: &str, password: &str) {
+    world.say(
+        id,
+        &format!(r#"{{"event":"login","id":1,"data":{{"id":"{user}","password":"{password}"}}}}"#),
+    );
+}
+
+fn token_in(line: &str) -> String {
+    let (_, rest) = line.split_once(r#""token":""#).expect("a token");
+    rest.split('"').next().expect("a token").to_owned()
+}
+
+const FAILED: &str = r#"{"event":"error","id":1,"data":{"code":"login_failed","reason":"the id or the password is wrong"}}"#;
+
+#[test]
+fn a_login_gives_a_token_and_logs_the_connection_in() {
+    let mut world = World::new();
+    let (id, bob) = (world.stranger(), world.member("bob"));
+    login(&mut world, id, "alice", "alice's password");
+    assert!(world.hear(id).is_empty());
+    world.hash();
+    let heard = world.hear(id);
+    let token = token_in(&heard[0]);
+    assert_eq!(
+        heard,
+        [format!(
+            r#"{{"event":"login","id":1,"data":{{"token":"{token}","expiresIn":3600}}}}"#
+        )]
+    );
+    world.say_as(bob, "bob", r#""event":"message","data":1"#);
+    assert_eq!(
+        world.hear(id),
+        [r#"{"event":"message","from":"bob","data":1}"#]
+    );
+    world.say(id, &format!(r#"{{"token":"{token}","event":"dance"}}"#));
+    assert!(world.hear(id)[0].contains("unknown_event"));
+}
+
+#[test]
+fn the_third_wrong_password_closes_the_connection() {
+    let mut world = World::new();
+    let id = world.stranger();
+    for user in ["alice", "nobody"] {
+        login(&mut world, id, user, "wrong");
+        world.hash();
+        assert_eq!(world.hear(id), [FAILED]);
+    }
+    login(&mut world, id, "alice", "wrong");
+    world.hash();
+    let heard = world.hear(id);
+    assert!(heard[0].contains("login_failed"), "{heard:?}");
+    assert_eq!(heard[1..], ["close 3000", "FIN"]);
+}
+
+#[test]
+fn users_who_may_not_log_in_are_told_no_more_than_a_wrong_password() {
+    let mut world = World::new();
+    world.put(&User {
+        disabled: true,
+        ..user("alice")
+    });
+    world.put(&User {
+        password_hash: None,
+        ..user("bob")
+    });
+    world.wait(Duration::from_millis(100));
+    for (name, password) in [
+        ("alice", "alice's password"),
+        ("bob", "bob's password"),
+        ("nobody", "x"),
+    ] {
+        let id = world.stranger();
+        login(&mut world, id, name, password);
+        assert_eq!(world.hashes_waiting(), 1, "it costs a hash all the same");
+        world.hash();
+        assert_eq!(world.hear(id), [FAILED]);
+    }
+}
+
+#[test]
+fn a_user_disabled_while_his_password_is_checked_is_not_let_in() {
+    let mut world = World::new();
+    let id = world.stranger();
+    login(&mut world, id, "alice", "alice's password");
+    world.put(&User {
+        disabled: true,
+        ..user("alice")
+    });
+    world.wait(Duration::from_millis(100));
+    world.hash();
+    assert_eq!(world.hear(id), [FAILED]);
+}
+
+#[test]
+fn a_login_as_somebody_else_than_the_connections_is_forbidden() {
+    let mut world = World::new();
+    let id = world.member("alice");
+    login(&mut world, id, "bob", "bob's password");
+    assert_eq!(world.hashes_waiting(), 0);
+    assert_eq!(world.hear(id)[1..], ["close 3003", "FIN"]);
+}
+
+#[test]
+fn the_queue_of_passwords_is_bounded_and_the_rest_are_told_busy() {
+    let mut world = World::new();
+    let ids: Vec<_> = (0..=HASHES_PENDING_MAX).map(|_| world.stranger()).collect();
+    for (count, id) in ids.iter().enumerate() {
+        login(&mut world, *id, &format!("user{count}"), "x");
+        let heard = world.hear(*id);
+        assert_eq!(
+            heard.is_empty(),
+            count < HASHES_PENDING_MAX,
+            "{count}: {heard:?}"
+        );
+    }
+    assert_eq!(world.hashes_waiting(), HASHES_PENDING_MAX);
+    world.hash();
+    login(
+        &mut world,
+        ids[HASHES_PENDING_MAX],
+        "alice",
+        "alice's password",
+    );
+    world.hash();
+    assert!(world.hear(ids[HASHES_PENDING_MAX])[0].contains(r#""token":"#));
+}
+
+#[test]
+fn one_connection_has_one_password_checked_at_a_time() {
+    let mut world = World::new();
+    let id = world.stranger();
+    login(&mut world, id, "alice", "alice's password");
+    login(&mut world, id, "alice", "alice's password");
+    let heard = world.hear(id);
+    assert_eq!(heard.len(), 1);
+    assert!(heard[0].contains(r#""code":"busy""#) && heard[0].contains(r#""retryAfter":1"#));
+    assert_eq!(world.hashes_waiting(), 1);
+}
+
+#[test]
+fn an_address_has_ten_logins_a_minute_on_either_way_in() {
+    let mut world = World::new();
+    let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    for count in 0..11 {
+        let id = world.connect_from(address).expect("there is room");
+        if count % 2 == 0 {
+            world.send(id, upgrade("").as_bytes());
+            world.hear(id);
+            login(&mut world, id, &format!("user{count}"), "x");
+        } else {
+            let body = format!(r#"{{"id":"user{count}","password":"x"}}"#);
+            let head = format!(
+                "POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            world.send(id, (head + &body).as_bytes());
+        }
+        world.hash();
+        let heard = world.hear(id);
+        assert_eq!(
+            heard[0].contains("rate_limited"),
+            count == 10,
+            "{count}: {heard:?}"
+        );
+    }
+    let elsewhere = world.stranger();
+    login(&mut world, elsewhere, "alice", "alice's password");
+    world.hash();
+    assert!(world.hear(elsewhere)[0].contains(r#""token":"#));
+}
+
+#[test]
+fn an_id_has_ten_logins_a_minute_from_wherever() {
+    let mut world = World::new();
+    for count in 0..11 {
+        let id = world.stranger();
+        login(&mut world, id, "alice", "x");
+        world.hash();
+        assert_eq!(
+            world.hear(id)[0].contains("rate_limited"),
+            count == 10,
+            "{count}"
+        );
+    }
+    world.wait(Duration::from_secs(6));
+    let id = world.stranger();
+    login(&mut world, id, "alice", "alice's password");
+    world.hash();
+    assert!(world.hear(id)[0].contains(r#""token":"#));
+}
+
+#[test]
+fn a_login_whose_connection_has_ended_comes_to_nothing() {
+    let mut world = World::new();
+    let id = world.stranger();
+    login(&mut world, id, "alice", "alice's password");
+    world.finish(id);
+    let next = world.stranger();
+    world.hash();
+    assert_eq!(world.hear(id), ["CLOSED"]);
+    assert!(world.hear(next).is_empty());
+}
+
+#[test]
+fn a_refresh_gives_a_token_that_is_good() {
+    let mut world = World::new();
+    let id = world.member("alice");
+    world.wait(Duration::from_secs(5));
+    world.say_as(id, "alice", r#""event":"refresh","id":4"#);
+    let heard = world.hear(id);
+    assert!(heard[0].starts_with(r#"{"event":"refresh","id":4,"data":{"token":""#));
+    world.member_with(&token_in(&heard[0]));
+}
+
+#[test]
+fn a_logout_voids_every_token_and_closes_the_users_other_connections() {
+    let mut world = World::new();
+    let (id, other, bob) = (
+        world.member("alice"),
+        world.member("alice"),
+        world.member("bob"),
+    );
+    let old = world.token("alice");
+    world.say_as(id, "alice", r#""event":"logout","id":9"#);
+    assert_eq!(
+        world.hear(id),
+        [
+            r#"{"event":"logout","id":9,"data":{}}"#,
+            "close 1000",
+            "FIN"
+        ]
+    );
+    let revoked = error("token_revoked", "token revoked");
+    assert_eq!(world.hear(other), [revoked.as_str(), "close 3000", "FIN"]);
+    assert!(world.hear(bob).is_empty());
+    let stranger = world.stranger();
+    world.say(stranger, &format!(r#"{{"token":"{old}","event":"dance"}}"#));
+    assert_eq!(
+        world.hear(stranger),
+        [revoked.as_str(), "close 3000", "FIN"]
+    );
+}
+
+#[test]
+fn a_login_in_the_second_of_a_logout_is_good_at_once() {
+    let mut world = World::new();
+    let id = world.member("alice");
+    world.say_as(id, "alice", r#""event":"logout""#);
+    let again = world.stranger();
+    login(&mut world, again, "alice", "alice's password");
+    world.hash();
+    let token = token_in(&world.hear(again)[0]);
+    assert_eq!(world.now.unix, START);
+    world.say(again, &format!(r#"{{"token":"{token}","event":"dance"}}"#));
+    assert!(world.hear(again)[0].contains("unknown_event"));
+    assert!(
+        world
+            .users
+            .user("alice")
+            .ok()
+            .flatten()
+            .and_then(|user| user.tokens_valid_from)
+            == Some(UnixSeconds(START.0 + 1))
+    );
+}

@@ -1,0 +1,9 @@
+//! The core by scripts: peers that speak and hear, and a clock that is driven.
+
+mod crowds;
+mod ends;
+mod frames;
+mod http;
+mod logins;
+mod people;
+mod world;

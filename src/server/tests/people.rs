@@ -1,0 +1,134 @@
+//! Users who change while they are here, and a store that fails.
+
+use std::time::Duration;
+
+use crate::app::users::User;
+use crate::time::UnixSeconds;
+
+use super::world::{START, World, error, user};
+
+const CHECKED: Duration = Duration::from_millis(50);
+
+#[test]
+fn a_user_disabled_elsewhere_is_refused_from_the_first_frame_50_ms_later() {
+    let mut world = World::new();
+    let id = world.member("bob");
+    world.put(&User {
+        disabled: true,
+        ..user("bob")
+    });
+    world.now.monotonic = world.now.monotonic + CHECKED;
+    world.say_as(id, "bob", r#""event":"dance""#);
+    let refusal = error("forbidden", "user unknown or disabled");
+    assert_eq!(world.hear(id), [refusal.as_str(), "close 3003", "FIN"]);
+}
+
+#[test]
+fn a_user_who_only_listens_is_closed_within_a_second_of_the_change() {
+    for (change, code, close) in [
+        (
+            Some(User {
+                disabled: true,
+                ..user("bob")
+            }),
+            "forbidden",
+            "close 3003",
+        ),
+        (None, "forbidden", "close 3003"),
+        (
+            Some(User {
+                tokens_valid_from: Some(UnixSeconds(START.0 + 1)),
+                ..user("bob")
+            }),
+            "token_revoked",
+            "close 3000",
+        ),
+    ] {
+        let mut world = World::new();
+        let (bob, bob_too, alice) = (
+            world.member("bob"),
+            world.member("bob"),
+            world.member("alice"),
+        );
+        match change {
+            Some(user) => world.put(&user),
+            None => assert!(world.users.remove("bob")),
+        }
+        world.wait(Duration::from_secs(1));
+        for id in [bob, bob_too] {
+            let heard = world.hear(id);
+            assert!(heard[0].contains(code), "{heard:?}");
+            assert_eq!(heard[1], close);
+        }
+        assert!(world.hear(alice).is_empty());
+    }
+}
+
+#[test]
+fn a_change_that_concerns_nobody_here_closes_nobody() {
+    let mut world = World::new();
+    let id = world.member("bob");
+    world.put(&user("dave"));
+    world.wait(Duration::from_secs(2));
+    assert!(world.hear(id).is_empty());
+}
+
+#[test]
+fn a_revoked_user_gets_no_broadcast_once_it_is_seen() {
+    let mut world = World::new();
+    let (bob, alice) = (world.member("bob"), world.member("alice"));
+    assert!(world.users.remove("bob"));
+    world.now.monotonic = world.now.monotonic + CHECKED;
+    world.say_as(alice, "alice", r#""event":"message","id":1,"data":1"#);
+    assert!(world.hear(bob).iter().all(|line| !line.contains("message")));
+    assert!(
+        world
+            .hear(alice)
+            .contains(&r#"{"event":"message","id":1,"data":{"delivered":1}}"#.to_owned())
+    );
+}
+
+#[test]
+fn a_store_that_fails_confirms_nobody() {
+    let mut world = World::new();
+    let (silent, stranger) = (world.member("alice"), world.stranger());
+    world.break_store(true);
+    world.now.monotonic = world.now.monotonic + CHECKED;
+    world.say_as(stranger, "bob", r#""event":"dance""#);
+    let refusal = error(
+        "unavailable",
+        "users cannot be confirmed now; try again later",
+    );
+    assert_eq!(
+        world.hear(stranger),
+        [refusal.as_str(), "close 1013", "FIN"]
+    );
+    world.wait(Duration::from_secs(1));
+    assert_eq!(world.hear(silent)[..2], [refusal.as_str(), "close 1013"]);
+    world.break_store(false);
+    world.wait(Duration::from_millis(100));
+    let id = world.member("alice");
+    world.say_as(id, "alice", r#""event":"dance""#);
+    assert!(world.hear(id)[0].contains("unknown_event"));
+}
+
+#[test]
+fn somebody_is_online_while_one_of_his_connections_is_logged_in() {
+    let mut world = World::new();
+    let (alice, bob, bob_too) = (
+        world.member("alice"),
+        world.member("bob"),
+        world.member("bob"),
+    );
+    for (leaves, online) in [(None, true), (Some(bob), true), (Some(bob_too), false)] {
+        if let Some(id) = leaves {
+            world.finish(id);
+        }
+        world.say_as(alice, "alice", r#""event":"getUser","data":{"id":"bob"}"#);
+        let heard = world.hear(alice);
+        assert!(
+            heard[0].ends_with(&format!(r#""online":{online}}}}}"#)),
+            "{heard:?}"
+        );
+    }
+}

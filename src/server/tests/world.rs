@@ -1,0 +1,387 @@
+//! A server, some users, and peers to script. What a peer hears is given as lines one can read:
+//! `HTTP 101`, a Text message as its JSON, `ping`, `pong …`, `close 3000`, `FIN`, `CLOSED`,
+//! `RESET`.
+
+use std::collections::BTreeMap;
+use std::io::IoSlice;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use crate::app::Events;
+use crate::app::password::{HashJob, HashOutcome, hash};
+use crate::app::users::{MemoryStore, StoreError, User, Users};
+use crate::config::Config;
+use crate::gate::{ClaimRules, Gate, Keys, Secret, Signer};
+use crate::server::{ConnectionId, Ending, Peer, Reading, Report, SLICES_MAX, Server, What};
+use crate::time::{Instant, Now, UnixSeconds};
+
+pub(super) const START: UnixSeconds = UnixSeconds(1_800_000_000);
+pub(super) const SECRET: &str = "a secret of the tests, and long enough for it";
+
+pub(super) struct World {
+    pub(super) server: Server,
+    /// The users, as another process sees them.
+    pub(super) users: MemoryStore,
+    pub(super) now: Now,
+    pub(super) reports: Vec<Report>,
+    signer: Signer,
+    heard: BTreeMap<u32, Heard>,
+    jobs: Vec<HashJob>,
+    next_address: u32,
+}
+
+/// What has come out for one connection, by its serial.
+#[derive(Default)]
+struct Heard {
+    bytes: Vec<u8>,
+    lines: Vec<String>,
+    /// A peer that takes nothing.
+    is_deaf: bool,
+    over: bool,
+}
+
+impl World {
+    pub(super) fn new() -> World {
+        World::with(|_| {})
+    }
+
+    pub(super) fn with(set: impl FnOnce(&mut Config)) -> World {
+        let mut config = Config::default();
+        // A hash that costs little; its price is measured elsewhere.
+        config.password_memory_kib = 8;
+        set(&mut config);
+        let rules = ClaimRules {
+            leeway_seconds: config.leeway.as_secs(),
+            issuer: config.issuer.clone(),
+            audience: config.audience.clone(),
+        };
+        let secret = Secret::parse(SECRET).expect("a good secret");
+        let keys = Keys::new(&secret, None);
+        let signer = Signer::new(&keys, &rules, config.token_ttl.as_secs());
+        let ours = Signer::new(&keys, &rules, config.token_ttl.as_secs());
+        let mut users = MemoryStore::new();
+        for id in ["alice", "bob", "carol"] {
+            users.add(&user(id));
+        }
+        let held = Users::new(Box::new(users.connect()));
+        let server = Server::new(
+            config,
+            Gate::new(keys, rules),
+            signer,
+            held,
+            Events::builtin(),
+            7,
+        );
+        World {
+            server,
+            users,
+            now: Now {
+                monotonic: Instant::ORIGIN,
+                unix: START,
+                fraction: Duration::ZERO,
+            },
+            reports: Vec::new(),
+            signer: ours,
+            heard: BTreeMap::new(),
+            jobs: Vec::new(),
+            next_address: 0,
+        }
+    }
+
+    // Peers.
+
+    /// A TCP connection from an address of its own.
+    pub(super) fn connect(&mut self) -> ConnectionId {
+        self.next_address += 1;
+        let address = Ipv4Addr::from(0x0A00_0000 + self.next_address);
+        self.connect_from(IpAddr::V4(address))
+            .expect("there is room")
+    }
+
+    pub(super) fn connect_from(&mut self, address: IpAddr) -> Option<ConnectionId> {
+        let peer = Peer {
+            address: Some(address),
+            port: 40_000,
+        };
+        let id = self.server.accept(self.now, peer);
+        if let Some(id) = id {
+            self.heard.insert(id.serial, Heard::default());
+        }
+        self.settle();
+        id
+    }
+
+    /// An open WebSocket that nobody is logged in on.
+    pub(super) fn stranger(&mut self) -> ConnectionId {
+        let id = self.connect();
+        self.send(id, upgrade("").as_bytes());
+        assert_eq!(self.hear(id), ["HTTP 101"]);
+        id
+    }
+
+    /// An open WebSocket on which `user` is logged in by the handshake.
+    pub(super) fn member(&mut self, user: &str) -> ConnectionId {
+        let token = self.token(user);
+        self.member_with(&token)
+    }
+
+    pub(super) fn member_with(&mut self, token: &str) -> ConnectionId {
+        let id = self.connect();
+        self.send(
+            id,
+            upgrade(&format!("Authorization: Bearer {token}\r\n")).as_bytes(),
+        );
+        assert_eq!(self.hear(id), ["HTTP 101"]);
+        id
+    }
+
+    pub(super) fn send(&mut self, id: ConnectionId, bytes: &[u8]) -> Reading {
+        let mut scratch = bytes.to_vec();
+        let reading = self.server.receive(self.now, id, &mut scratch);
+        self.settle();
+        reading
+    }
+
+    pub(super) fn say(&mut self, id: ConnectionId, text: &str) -> Reading {
+        self.send(id, &masked(0x81, text.as_bytes()))
+    }
+
+    /// A frame of `user`: `members` are those behind the token, such as `"event":"logout"`.
+    pub(super) fn say_as(&mut self, id: ConnectionId, user: &str, members: &str) -> Reading {
+        let token = self.token(user);
+        self.say(id, &format!(r#"{{"token":"{token}",{members}}}"#))
+    }
+
+    /// What the peer has heard since it was last asked.
+    pub(super) fn hear(&mut self, id: ConnectionId) -> Vec<String> {
+        self.settle();
+        std::mem::take(&mut self.heard.get_mut(&id.serial).expect("it connected").lines)
+    }
+
+    /// The peer stops reading, or begins again.
+    pub(super) fn set_deaf(&mut self, id: ConnectionId, is_deaf: bool) {
+        self.heard
+            .get_mut(&id.serial)
+            .expect("it connected")
+            .is_deaf = is_deaf;
+        self.server.writable(id);
+        self.settle();
+    }
+
+    pub(super) fn finish(&mut self, id: ConnectionId) {
+        self.server.finished(self.now, id);
+        self.settle();
+    }
+
+    // Time.
+
+    pub(super) fn wait(&mut self, duration: Duration) {
+        let until = self.now.monotonic + duration;
+        while let Some(next) = self.server.next_deadline().filter(|next| *next <= until) {
+            self.move_to(next.max(self.now.monotonic + Duration::from_micros(1)));
+        }
+        self.move_to(until);
+    }
+
+    /// Somebody sets the wall clock.
+    pub(super) fn set_wall_clock(&mut self, unix: UnixSeconds) {
+        self.now.unix = unix;
+    }
+
+    fn move_to(&mut self, at: Instant) {
+        let passed = at.since(self.now.monotonic) + self.now.fraction;
+        self.now.monotonic = at;
+        self.now.unix = self.now.unix.plus(passed.as_secs());
+        self.now.fraction = Duration::from_nanos(u64::from(passed.subsec_nanos()));
+        self.server.tick(self.now);
+        self.settle();
+    }
+
+    // Users.
+
+    /// Another process puts `user` in the place of whoever had that id.
+    pub(super) fn put(&mut self, user: &User) {
+        self.users.remove(&user.id);
+        assert!(self.users.add(user));
+    }
+
+    pub(super) fn break_store(&mut self, broken: bool) {
+        let calls = if broken { u64::MAX } else { 0 };
+        self.users.fail_next(calls, StoreError::Io);
+    }
+
+    // Tokens and passwords.
+
+    pub(super) fn token(&self, user: &str) -> String {
+        self.token_dated(user, self.now.unix)
+    }
+
+    pub(super) fn token_dated(&self, user: &str, issued_at: UnixSeconds) -> String {
+        self.signer
+            .mint(user, issued_at)
+            .expect("a good subject")
+            .token
+    }
+
+    /// The helper thread works off what waits.
+    pub(super) fn hash(&mut self) {
+        for job in std::mem::take(&mut self.jobs) {
+            let outcome: HashOutcome = job.run();
+            self.server.hashed(self.now, &outcome);
+        }
+        self.settle();
+    }
+
+    pub(super) fn hashes_waiting(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// The words of the refusals so far.
+    pub(super) fn refusals(&self) -> Vec<&'static str> {
+        let refused = |report: &Report| match report.what {
+            What::Refused(cause) => Some(cause.word()),
+            _ => None,
+        };
+        self.reports.iter().filter_map(refused).collect()
+    }
+
+    /// Drains every output, as a driver does at the end of a turn.
+    fn settle(&mut self) {
+        while let Some(id) = self.server.next_flush(self.now, &mut usize::MAX.clone()) {
+            self.write(id);
+        }
+        while let Some((id, ending)) = self.server.next_ending() {
+            let heard = self.heard.get_mut(&id.serial).expect("it connected");
+            assert!(!heard.over, "a connection ends once");
+            heard.lines.push(match ending {
+                Ending::Fin => "FIN".to_owned(),
+                Ending::Close => "CLOSED".to_owned(),
+                Ending::Reset => "RESET".to_owned(),
+            });
+            heard.over = ending != Ending::Fin;
+        }
+        while let Some(job) = self.server.next_job() {
+            self.jobs.push(job);
+        }
+        while let Some(report) = self.server.next_report() {
+            self.reports.push(report);
+        }
+    }
+
+    fn write(&mut self, id: ConnectionId) {
+        let heard = self.heard.get_mut(&id.serial).expect("it connected");
+        let mut taken = 0;
+        if !heard.is_deaf {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let filled = self.server.gather(id, &mut slices);
+            for slice in &slices[..filled] {
+                heard.bytes.extend_from_slice(slice);
+                taken += slice.len();
+            }
+        }
+        heard.read();
+        let full = heard.is_deaf;
+        self.server.wrote(self.now, id, taken, full);
+    }
+}
+
+impl Heard {
+    /// Turns the bytes that are whole into lines.
+    fn read(&mut self) {
+        while let Some((line, used)) = self.next_line() {
+            self.lines.push(line);
+            self.bytes.drain(..used);
+        }
+    }
+
+    fn next_line(&self) -> Option<(String, usize)> {
+        let bytes = &self.bytes;
+        if bytes.first()?.is_ascii_alphabetic() {
+            return http_line(bytes);
+        }
+        let short = usize::from(*bytes.get(1)?);
+        let (len, at) = match short {
+            126 => (
+                usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?])),
+                4,
+            ),
+            127 => unimplemented_length(),
+            _ => (short, 2),
+        };
+        let payload = bytes.get(at..at + len)?;
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("we send UTF-8");
+        let line = match bytes[0] {
+            0x81 => text(payload),
+            0x88 if payload.is_empty() => "close".to_owned(),
+            0x88 => format!("close {}", u16::from_be_bytes([payload[0], payload[1]])),
+            0x89 => "ping".to_owned(),
+            0x8A => format!("pong {}", text(payload)),
+            other => panic!("we never send a frame that begins with {other:#x}"),
+        };
+        Some((line, at + len))
+    }
+}
+
+fn unimplemented_length() -> ! {
+    panic!("no answer is that long")
+}
+
+/// `HTTP 200 body`, the body where there is one.
+fn http_line(bytes: &[u8]) -> Option<(String, usize)> {
+    let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8(bytes[..head_end].to_vec()).expect("a head is ASCII");
+    let status = head.split(' ').nth(1).expect("a status line").to_owned();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Content-Length: "))
+        .map_or(0, |length| length.parse().expect("a length"));
+    let body = bytes.get(head_end..head_end + length)?;
+    let body = String::from_utf8(body.to_vec()).expect("a body is text");
+    let line = format!("HTTP {status} {body}").trim_end().to_owned();
+    Some((line, head_end + length))
+}
+
+/// A user whose password is `<id>'s password`.
+pub(super) fn user(id: &str) -> User {
+    let hash = hash(&format!("{id}'s password"), [7; 16], 8).expect("a good password");
+    let name = format!("{id} of the tests");
+    User::new(id, &name, Some(hash), UnixSeconds(1_700_000_000)).expect("a good user")
+}
+
+/// A client's frame, masked as it must be.
+pub(super) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [0x37, 0xFA, 0x21, 0x3D];
+    let mut frame = vec![first];
+    match payload.len() {
+        0..=125 => frame.push(0x80 | payload.len() as u8),
+        126..=0xFFFF => {
+            frame.push(0x80 | 126);
+            frame.extend((payload.len() as u16).to_be_bytes());
+        }
+        _ => {
+            frame.push(0x80 | 127);
+            frame.extend((payload.len() as u64).to_be_bytes());
+        }
+    }
+    frame.extend(mask);
+    frame.extend(
+        payload
+            .iter()
+            .zip(mask.iter().cycle())
+            .map(|(byte, mask)| byte ^ mask),
+    );
+    frame
+}
+
+/// An upgrade's head with further fields.
+pub(super) fn upgrade(fields: &str) -> String {
+    format!(
+        "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{fields}\r\n"
+    )
+}
+
+/// An error frame's text, without an id.
+pub(super) fn error(code: &str, reason: &str) -> String {
+    format!(r#"{{"event":"error","data":{{"code":"{code}","reason":"{reason}"}}}}"#)
+}

@@ -1,0 +1,281 @@
+//! The head of an HTTP/1.1 request: where it ends, and whether it is one (RFC 9112 §2–§5).
+//!
+//! Stricter than the RFC asks: no line may end in a bare LF (§2.2), none may be folded (§5.2),
+//! nothing may stand before the request line, and the target is in origin-form (§3.2.1), since
+//! nobody takes us for a proxy.
+
+use std::fmt;
+
+use super::request::Field;
+use super::response::{self, Status};
+use crate::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
+
+/// What ends every request line we accept, from its version on.
+const VERSION_AND_CR: &[u8; 9] = b"HTTP/1.1\r";
+
+/// Finds the end of a request head, however its bytes are cut, in time linear in their number,
+/// and refuses what is no head at the first byte that shows it.
+///
+/// ```text
+/// Start → Method → TargetStart → Target → Version → LineFeed → FieldStart ⇄ FieldName → FieldValue
+///                                                               ↓            (LineFeed ←┘)
+///                                                               LastLineFeed → Complete
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct HeadScanner {
+    state: State,
+    /// Bytes judged so far, ≤ [`HEAD_BYTES_MAX`].
+    position: u16,
+    /// Fields begun so far, ≤ [`HEAD_FIELDS_MAX`].
+    fields: u8,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Start,
+    Method,
+    TargetStart,
+    Target,
+    /// So many bytes of [`VERSION_AND_CR`] have come.
+    Version(u8),
+    LineFeed,
+    FieldStart,
+    FieldName,
+    FieldValue,
+    LastLineFeed,
+    Complete,
+    Failed(HeadError),
+}
+
+impl Default for HeadScanner {
+    fn default() -> HeadScanner {
+        HeadScanner {
+            state: State::Start,
+            position: 0,
+            fields: 0,
+        }
+    }
+}
+
+impl HeadScanner {
+    /// Judges what has come since the last call. `bytes` is everything received since the
+    /// connection's start. `None` asks for more; what stands behind a complete head is not
+    /// looked at.
+    ///
+    /// # Errors
+    /// At the first byte no head can have there, and for as long as the scanner lives:
+    /// a failure sticks.
+    pub fn scan<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<Head<'a>>, HeadError> {
+        let range = usize::from(self.position)..bytes.len().min(HEAD_BYTES_MAX);
+        let mut state = self.state;
+        for &byte in bytes.get(range).unwrap_or_default() {
+            state = match state {
+                State::Complete | State::Failed(_) => break,
+                // Nearly all of a head is this, and takes the short way.
+                State::FieldValue if is_value_byte(byte) => state,
+                _ => self.step(state, byte).unwrap_or_else(State::Failed),
+            };
+            self.position += 1;
+        }
+        self.state = state;
+        match self.state {
+            State::Failed(error) => Err(error),
+            State::Complete => Ok(bytes
+                .split_at_checked(usize::from(self.position))
+                .map(|(bytes, behind)| Head { bytes, behind })),
+            // The byte that would end the head lies beyond the bound: no need to wait for it.
+            _ if usize::from(self.position) == HEAD_BYTES_MAX => Err(HeadError::TooLong),
+            _ => Ok(None),
+        }
+    }
+
+    fn step(&mut self, state: State, byte: u8) -> Result<State, HeadError> {
+        match (state, byte) {
+            // RFC 9112 §3: request-line = method SP request-target SP HTTP-version.
+            (State::Start | State::Method, _) if is_token_byte(byte) => Ok(State::Method),
+            (State::Method, b' ') => Ok(State::TargetStart),
+            (State::TargetStart, b'/') => Ok(State::Target),
+            (State::Target, b'!'..=b'~') => Ok(State::Target),
+            (State::Target, b' ') => Ok(State::Version(0)),
+            (State::Version(matched), _) => version_step(matched, byte),
+
+            // RFC 9112 §2.2: a CR that no LF follows makes the message invalid.
+            (State::LineFeed, b'\n') => Ok(State::FieldStart),
+            (State::LastLineFeed, b'\n') => Ok(State::Complete),
+            (State::LineFeed | State::LastLineFeed, _) => Err(HeadError::LineEnd),
+
+            // RFC 9112 §5: field-line = field-name ":" OWS field-value OWS.
+            (State::FieldStart, b'\r') => Ok(State::LastLineFeed),
+            // RFC 9112 §5.2: a server rejects obs-fold.
+            (State::FieldStart, b' ' | b'\t') => Err(HeadError::Folded),
+            (State::FieldStart, _) if is_token_byte(byte) => self.begin_field(),
+            (State::FieldName, _) if is_token_byte(byte) => Ok(State::FieldName),
+            (State::FieldName, b':') => Ok(State::FieldValue),
+            (State::FieldValue, b'\r') => Ok(State::LineFeed),
+
+            (State::FieldStart | State::FieldValue, b'\n') => Err(HeadError::LineEnd),
+            // RFC 9112 §5.1: white space before the colon is refused with 400.
+            (State::FieldStart | State::FieldName, _) => Err(HeadError::FieldName),
+            (State::FieldValue, _) => Err(HeadError::FieldValue),
+            _ => Err(HeadError::RequestLine),
+        }
+    }
+
+    fn begin_field(&mut self) -> Result<State, HeadError> {
+        self.fields += 1;
+        if usize::from(self.fields) > HEAD_FIELDS_MAX {
+            return Err(HeadError::TooManyFields);
+        }
+        Ok(State::FieldName)
+    }
+}
+
+/// RFC 9112 §2.3: HTTP-version = "HTTP/" DIGIT "." DIGIT.
+fn version_step(matched: u8, byte: u8) -> Result<State, HeadError> {
+    let expected = VERSION_AND_CR.get(usize::from(matched));
+    match matched {
+        8 if expected == Some(&byte) => Ok(State::LineFeed),
+        _ if expected == Some(&byte) => Ok(State::Version(matched + 1)),
+        5 | 7 if byte.is_ascii_digit() => Err(HeadError::Version),
+        _ => Err(HeadError::RequestLine),
+    }
+}
+
+/// RFC 9110 §5.5: field-value holds VCHAR, obs-text, SP and HTAB.
+const fn is_value_byte(byte: u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
+}
+
+/// RFC 9110 §5.6.2: tchar.
+pub(super) const fn is_token_byte(byte: u8) -> bool {
+    matches!(byte,
+        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`'
+        | b'|' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
+}
+
+/// A complete head that [`HeadScanner`] found sound.
+#[derive(Clone, Copy)]
+pub struct Head<'a> {
+    bytes: &'a [u8],
+    behind: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    /// The head, from the request line to the blank line, both included.
+    pub const fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// What was received behind the head: a body's beginning, or nothing.
+    pub const fn behind(self) -> &'a [u8] {
+        self.behind
+    }
+}
+
+/// A head may hold a token: only its size is shown.
+impl fmt::Debug for Head<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Head({} bytes)", self.bytes.len())
+    }
+}
+
+/// Why the bytes are no request we read, all of it the client's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// The first line is not `METHOD /path HTTP/1.1`; TLS and SSH end here.
+    RequestLine,
+    /// The version is another than HTTP/1.1.
+    Version,
+    /// A line ends in a bare LF, or a CR stands alone.
+    LineEnd,
+    /// A line begins with white space.
+    Folded,
+    /// A field name is not a token, or white space stands before its colon.
+    FieldName,
+    /// A field value holds a control byte.
+    FieldValue,
+    /// The head is longer than [`HEAD_BYTES_MAX`].
+    TooLong,
+    /// The head has more than [`HEAD_FIELDS_MAX`] fields.
+    TooManyFields,
+    /// `Host` is missing or is no `host[:port]`.
+    Host,
+    /// `Content-Length` is no plain decimal number.
+    ContentLength,
+    /// A field that may stand once stands twice.
+    Repeated(Field),
+}
+
+impl HeadError {
+    /// The status it is answered with.
+    pub const fn status(self) -> Status {
+        match self {
+            HeadError::Version => Status::HttpVersionNotSupported,
+            HeadError::TooLong | HeadError::TooManyFields => Status::RequestHeaderFieldsTooLarge,
+            _ => Status::BadRequest,
+        }
+    }
+
+    /// One word for logs and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            HeadError::RequestLine => "request_line",
+            HeadError::Version => "http_version",
+            HeadError::LineEnd => "line_end",
+            HeadError::Folded => "folded_line",
+            HeadError::FieldName => "field_name",
+            HeadError::FieldValue => "field_value",
+            HeadError::TooLong => "head_too_long",
+            HeadError::TooManyFields => "too_many_fields",
+            HeadError::Host => "host",
+            HeadError::ContentLength => "content_length",
+            HeadError::Repeated(_) => "repeated_field",
+        }
+    }
+
+    /// Writes the answer behind what `out` holds.
+    pub fn write(self, out: &mut Vec<u8>) {
+        response::write_line(out, self.status(), &[], &self);
+    }
+}
+
+impl fmt::Display for HeadError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HeadError::RequestLine => {
+                formatter.write_str("the request line is not `METHOD /path HTTP/1.1`")
+            }
+            HeadError::Version => formatter.write_str("only HTTP/1.1 is spoken here"),
+            HeadError::LineEnd => formatter.write_str("a line of the head does not end in CR LF"),
+            HeadError::Folded => formatter.write_str("a header field is folded over two lines"),
+            HeadError::FieldName => {
+                formatter.write_str("a header field name is not a token directly before its colon")
+            }
+            HeadError::FieldValue => {
+                formatter.write_str("a header field value holds a control byte")
+            }
+            HeadError::TooLong => write!(
+                formatter,
+                "the request head is longer than {HEAD_BYTES_MAX} bytes"
+            ),
+            HeadError::TooManyFields => write!(
+                formatter,
+                "the request head has more than {HEAD_FIELDS_MAX} fields"
+            ),
+            HeadError::Host => {
+                formatter.write_str("the request needs one Host field of the form host[:port]")
+            }
+            HeadError::ContentLength => {
+                formatter.write_str("Content-Length is not a decimal number")
+            }
+            HeadError::Repeated(field) => {
+                write!(formatter, "{} stands more than once", field.name())
+            }
+        }
+    }
+}
+
+impl std::error::Error for HeadError {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+//! Bytes ↔ values: the HTTP/1.1 head, the upgrade, and one RFC 6455 receiver made of frames,
+//! messages and close codes. Everything works on slices the caller owns.
+//!
+//! ```text
+//! bytes ─ HeadScanner ─ Head ─ Request ─┬─ Response                      (plain HTTP)
+//!                                       └─ Upgrade ─ 101 ─ Endpoint ─ Event
+//! ```
+//!
+//! What each refuses: [`head`] what is not an HTTP/1.1 head, [`request`] fields that could be
+//! read in two ways, [`upgrade`] a handshake that is not one, [`endpoint`] frames that break
+//! RFC 6455 and messages beyond their bounds.
+//!
+//! This room knows no clock, key, user, socket or connection id. It alone names tungstenite,
+//! and only its pure functions.
+
+pub mod close;
+pub mod endpoint;
+pub mod event;
+pub mod frame;
+pub mod head;
+mod message;
+pub mod origin;
+pub mod request;
+pub mod response;
+pub mod upgrade;
+pub mod utf8;
+pub mod violation;
+
+pub use close::CloseCode;
+pub use endpoint::{Endpoint, MessageRules};
+pub use event::Event;
+pub use head::{Head, HeadError, HeadScanner};
+pub use origin::Origins;
+pub use request::{Authorization, Request};
+pub use response::{Response, Status};
+pub use upgrade::{HandshakeToken, Rejection, TokenSource, Upgrade};
+pub use violation::Violation;

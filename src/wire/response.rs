@@ -1,0 +1,177 @@
+//! An HTTP/1.1 response, written once and followed by the connection's end.
+
+use std::fmt::{self, Display};
+use std::io::Write;
+
+/// The statuses we answer with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// 101
+    SwitchingProtocols,
+    /// 200
+    Ok,
+    /// 400
+    BadRequest,
+    /// 401
+    Unauthorized,
+    /// 403
+    Forbidden,
+    /// 404
+    NotFound,
+    /// 405
+    MethodNotAllowed,
+    /// 413
+    ContentTooLarge,
+    /// 417
+    ExpectationFailed,
+    /// 426
+    UpgradeRequired,
+    /// 429
+    TooManyRequests,
+    /// 431
+    RequestHeaderFieldsTooLarge,
+    /// 500
+    InternalServerError,
+    /// 503
+    ServiceUnavailable,
+    /// 505
+    HttpVersionNotSupported,
+}
+
+impl Status {
+    /// The status code (RFC 9110 §15, RFC 6585).
+    pub const fn code(self) -> u16 {
+        self.code_and_reason().0
+    }
+
+    /// The reason phrase.
+    pub const fn reason(self) -> &'static str {
+        self.code_and_reason().1
+    }
+
+    const fn code_and_reason(self) -> (u16, &'static str) {
+        match self {
+            Status::SwitchingProtocols => (101, "Switching Protocols"),
+            Status::Ok => (200, "OK"),
+            Status::BadRequest => (400, "Bad Request"),
+            Status::Unauthorized => (401, "Unauthorized"),
+            Status::Forbidden => (403, "Forbidden"),
+            Status::NotFound => (404, "Not Found"),
+            Status::MethodNotAllowed => (405, "Method Not Allowed"),
+            Status::ContentTooLarge => (413, "Content Too Large"),
+            Status::ExpectationFailed => (417, "Expectation Failed"),
+            Status::UpgradeRequired => (426, "Upgrade Required"),
+            Status::TooManyRequests => (429, "Too Many Requests"),
+            Status::RequestHeaderFieldsTooLarge => (431, "Request Header Fields Too Large"),
+            Status::InternalServerError => (500, "Internal Server Error"),
+            Status::ServiceUnavailable => (503, "Service Unavailable"),
+            Status::HttpVersionNotSupported => (505, "HTTP Version Not Supported"),
+        }
+    }
+
+    /// RFC 9112 §4: status-line.
+    pub(super) fn write_status_line(self, out: &mut Vec<u8>) {
+        let (code, reason) = self.code_and_reason();
+        push(out, format_args!("HTTP/1.1 {code} {reason}\r\n"));
+    }
+}
+
+/// A field of a response: its name and its value, neither with a line break in it.
+pub type ResponseField<'a> = (&'a str, &'a dyn Display);
+
+/// A response, the last thing its connection carries.
+pub struct Response<'a> {
+    /// The status.
+    pub status: Status,
+    /// Fields beside those every response has: `Retry-After`, `Allow` and their like.
+    pub fields: &'a [ResponseField<'a>],
+    /// The body's media type.
+    pub content_type: &'a str,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+impl Response<'_> {
+    /// Writes the response behind what `out` holds.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        self.status.write_status_line(out);
+        push(out, format_args!("Content-Length: {}\r\n", self.body.len()));
+        push(out, format_args!("Content-Type: {}\r\n", self.content_type));
+        // Tokens and verdicts about them are nothing for a cache (RFC 9111 §5.2.2.5).
+        push(
+            out,
+            format_args!("Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"),
+        );
+        push(out, format_args!("Connection: {}\r\n", self.connection()));
+        for (name, value) in self.fields {
+            push(out, format_args!("{name}: {value}\r\n"));
+        }
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(self.body);
+    }
+
+    /// RFC 9110 §7.8: who sends `Upgrade` names it in `Connection`.
+    const fn connection(&self) -> &'static str {
+        match self.status {
+            Status::UpgradeRequired => "close, Upgrade",
+            _ => "close",
+        }
+    }
+}
+
+/// Writes a response whose body is one line of text.
+pub fn write_line(
+    out: &mut Vec<u8>,
+    status: Status,
+    fields: &[ResponseField<'_>],
+    line: &dyn Display,
+) {
+    let body = format!("{line}\n");
+    let content_type = "text/plain; charset=utf-8";
+    Response {
+        status,
+        fields,
+        content_type,
+        body: body.as_bytes(),
+    }
+    .write(out);
+}
+
+fn push(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    // Writing to a Vec cannot fail.
+    let _ = out.write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_carries_its_length_and_ends_the_connection() {
+        let mut out = b"before".to_vec();
+        let fields: &[ResponseField<'_>] = &[("Retry-After", &5)];
+        let status = Status::ServiceUnavailable;
+        Response {
+            status,
+            fields,
+            content_type: "application/json",
+            body: b"{}",
+        }
+        .write(&mut out);
+        let expected = "beforeHTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\
+            Content-Type: application/json\r\nCache-Control: no-store\r\n\
+            X-Content-Type-Options: nosniff\r\nConnection: close\r\nRetry-After: 5\r\n\r\n{}";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_line_is_the_body_of_a_plain_response() {
+        let mut out = Vec::new();
+        write_line(&mut out, Status::Ok, &[], &"ok");
+        let out = String::from_utf8(out).unwrap();
+        assert!(
+            out.contains("\r\nContent-Length: 3\r\n") && out.ends_with("\r\n\r\nok\n"),
+            "{out}"
+        );
+    }
+}

@@ -1,0 +1,281 @@
+//! The opening handshake, from the server's side (RFC 6455 §4.2).
+
+use std::fmt;
+
+use tungstenite::handshake::derive_accept_key;
+
+use super::head::is_token_byte;
+use super::origin::Origins;
+use super::request::{Authorization, Request};
+use super::response::{self, ResponseField, Status};
+
+/// The subprotocol we speak.
+const SUBPROTOCOL: &[u8] = b"framegate.v1";
+/// What stands before a token that is offered as a subprotocol.
+const BEARER_PREFIX: &[u8] = b"framegate.bearer.";
+/// `Sec-WebSocket-Key`, in bytes: 16 in base64 (RFC 6455 §4.1).
+const KEY_BYTES: usize = 24;
+
+/// A client's opening handshake, checked in full: all that is left to judge is its token.
+#[derive(Clone, Copy, Debug)]
+pub struct Upgrade<'a> {
+    /// The token that came along, not yet judged.
+    pub token: Option<HandshakeToken<'a>>,
+    /// True exactly when the client offered `framegate.v1`.
+    pub offers_subprotocol: bool,
+    key: &'a [u8],
+}
+
+impl<'a> Upgrade<'a> {
+    /// Checks a handshake clause by clause, in the order of RFC 6455 §4.2.1.
+    ///
+    /// # Errors
+    /// The first clause it breaks.
+    pub fn check(request: &Request<'a>, origins: Origins<'_>) -> Result<Upgrade<'a>, Rejection> {
+        // §4.2.1 (1): a GET request. The head's parser has seen to HTTP/1.1 and (2) Host.
+        if request.method != "GET" {
+            return Err(Rejection::Method);
+        }
+        // §4.2.1 (3): an Upgrade field containing the value "websocket", in any case.
+        if !request.upgrade_names_websocket {
+            return Err(Rejection::NoUpgrade);
+        }
+        // §4.2.1 (4): a Connection field that includes the token "upgrade", in any case.
+        if !request.connection_names_upgrade {
+            return Err(Rejection::Connection);
+        }
+        // RFC 9110 §9.3.1: content in a GET has no meaning, and may make two requests of one.
+        if request.has_transfer_encoding || request.content_length.is_some_and(|length| length != 0)
+        {
+            return Err(Rejection::Body);
+        }
+        // §4.1: the client waits for our answer before it sends anything else.
+        if !request.behind_head.is_empty() {
+            return Err(Rejection::Pipelined);
+        }
+        // §4.2.1 (5): a Sec-WebSocket-Key that, decoded, is 16 bytes in length.
+        let key = request
+            .websocket_key
+            .filter(|key| is_key(key))
+            .ok_or(Rejection::Key)?;
+        // §4.2.1 (6): a Sec-WebSocket-Version with the value 13.
+        if request.websocket_version_is_13 != Some(true) {
+            return Err(Rejection::Version);
+        }
+        // §4.2.1 (7): Origin, which every browser sends.
+        origins.check(request)?;
+        // §4.2.1 (8): the subprotocols. (9): extensions, of which we know none.
+        let offer = Offer::read(request)?;
+        let token = token(request.authorization, offer.token)?;
+        Ok(Upgrade {
+            token,
+            offers_subprotocol: offer.subprotocol,
+            key,
+        })
+    }
+
+    /// Writes our answer (RFC 6455 §4.2.2 (5)) behind what `out` holds. It names no
+    /// subprotocol but ours, so that a token offered as one is never sent back.
+    pub fn accept(&self, out: &mut Vec<u8>) {
+        Status::SwitchingProtocols.write_status_line(out);
+        out.extend_from_slice(
+            b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+        );
+        out.extend_from_slice(derive_accept_key(self.key).as_bytes());
+        if self.offers_subprotocol {
+            out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
+            out.extend_from_slice(SUBPROTOCOL);
+        }
+        out.extend_from_slice(b"\r\n\r\n");
+    }
+}
+
+/// A token that came with the handshake, not yet judged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct HandshakeToken<'a> {
+    /// The token; it may be empty, and is anything but trusted.
+    pub text: &'a str,
+    /// Where it stood, which decides how a bad one is answered.
+    pub source: TokenSource,
+}
+
+/// The token is never shown.
+impl fmt::Debug for HandshakeToken<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "HandshakeToken({:?})", self.source)
+    }
+}
+
+/// Where a handshake's token stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    /// `Authorization: Bearer`. A bad one is answered with [`Rejection::Token`].
+    Authorization,
+    /// `Sec-WebSocket-Protocol: framegate.bearer.…`, as browsers do. A bad one is answered
+    /// with 101 and a Close, for a browser shows a script nothing of a 401.
+    Subprotocol,
+}
+
+/// Why a handshake is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// The method is another than GET.
+    Method,
+    /// No upgrade to a WebSocket is asked for.
+    NoUpgrade,
+    /// `Connection` does not name `upgrade`.
+    Connection,
+    /// A body is announced.
+    Body,
+    /// Bytes came behind the head before we answered.
+    Pipelined,
+    /// `Sec-WebSocket-Key` is missing, or is not 16 bytes in base64.
+    Key,
+    /// `Sec-WebSocket-Version` is missing, doubled, or another than 13.
+    Version,
+    /// The page that asks is none of ours.
+    Origin,
+    /// An offered subprotocol is not a token in the sense of HTTP.
+    Subprotocol,
+    /// More than one access token came along.
+    TwoTokens,
+    /// The token in `Authorization` is none we accept.
+    Token,
+    /// A token must come with the handshake, and none did.
+    NoToken,
+}
+
+impl Rejection {
+    /// The status it is answered with.
+    pub const fn status(self) -> Status {
+        match self {
+            Rejection::Method => Status::MethodNotAllowed,
+            // RFC 6455 §4.2.2 (4): another version is answered with 426.
+            Rejection::NoUpgrade | Rejection::Version => Status::UpgradeRequired,
+            Rejection::Origin => Status::Forbidden,
+            Rejection::Token | Rejection::NoToken => Status::Unauthorized,
+            _ => Status::BadRequest,
+        }
+    }
+
+    /// One word for logs and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Rejection::Method => "method",
+            Rejection::NoUpgrade => "no_upgrade",
+            Rejection::Connection => "connection_field",
+            Rejection::Body => "body_on_upgrade",
+            Rejection::Pipelined => "pipelined",
+            Rejection::Key => "websocket_key",
+            Rejection::Version => "websocket_version",
+            Rejection::Origin => "origin",
+            Rejection::Subprotocol => "subprotocol",
+            Rejection::TwoTokens => "two_tokens",
+            Rejection::Token => "handshake_token",
+            Rejection::NoToken => "no_handshake_token",
+        }
+    }
+
+    /// Writes the answer behind what `out` holds.
+    pub fn write(self, out: &mut Vec<u8>) {
+        response::write_line(out, self.status(), self.fields(), &self);
+    }
+
+    const fn fields(self) -> &'static [ResponseField<'static>] {
+        match self {
+            Rejection::Method => &[("Allow", &"GET")],
+            // RFC 9110 §15.5.22: a 426 names the protocol in Upgrade.
+            Rejection::NoUpgrade | Rejection::Version => {
+                &[("Upgrade", &"websocket"), ("Sec-WebSocket-Version", &"13")]
+            }
+            // RFC 6750 §3.1.
+            Rejection::Token => &[("WWW-Authenticate", &"Bearer error=\"invalid_token\"")],
+            // RFC 6750 §3.1: without credentials no error is named.
+            Rejection::NoToken => &[("WWW-Authenticate", &"Bearer")],
+            _ => &[],
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Rejection::Method => "this path takes GET",
+            Rejection::NoUpgrade => "this path speaks WebSocket: ask with `Upgrade: websocket`",
+            Rejection::Connection => "the handshake needs `Connection: Upgrade`",
+            Rejection::Body => "the handshake must not have a body",
+            Rejection::Pipelined => "bytes came behind the handshake: wait for the 101",
+            Rejection::Key => "Sec-WebSocket-Key is not 16 bytes in base64",
+            Rejection::Version => "only `Sec-WebSocket-Version: 13` is spoken here",
+            Rejection::Origin => "this page's origin is not allowed here",
+            Rejection::Subprotocol => "Sec-WebSocket-Protocol holds a name that is not a token",
+            Rejection::TwoTokens => "more than one access token came with the handshake",
+            Rejection::Token => "the access token in Authorization is not accepted",
+            Rejection::NoToken => "an access token must come with the handshake",
+        })
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+/// What `Sec-WebSocket-Protocol` offers us.
+#[derive(Default)]
+struct Offer<'a> {
+    subprotocol: bool,
+    token: Option<&'a str>,
+}
+
+impl<'a> Offer<'a> {
+    fn read(request: &Request<'a>) -> Result<Offer<'a>, Rejection> {
+        let mut offer = Offer::default();
+        for name in request.subprotocols() {
+            // RFC 6455 §11.3.4: the elements are tokens.
+            if !name.iter().copied().all(is_token_byte) {
+                return Err(Rejection::Subprotocol);
+            }
+            offer.subprotocol |= name == SUBPROTOCOL;
+            if let Some(token) = name.strip_prefix(BEARER_PREFIX) {
+                let token = str::from_utf8(token).map_err(|_| Rejection::Subprotocol)?;
+                if offer.token.replace(token).is_some() {
+                    return Err(Rejection::TwoTokens);
+                }
+            }
+        }
+        Ok(offer)
+    }
+}
+
+fn token<'a>(
+    authorization: Authorization<'a>,
+    offered: Option<&'a str>,
+) -> Result<Option<HandshakeToken<'a>>, Rejection> {
+    match (authorization, offered) {
+        (Authorization::Absent, None) => Ok(None),
+        (Authorization::Absent, Some(text)) => Ok(Some(HandshakeToken {
+            text,
+            source: TokenSource::Subprotocol,
+        })),
+        (Authorization::Bearer(text), None) => Ok(Some(HandshakeToken {
+            text,
+            source: TokenSource::Authorization,
+        })),
+        (Authorization::Unusable, None) => Err(Rejection::Token),
+        // RFC 6750 §2: a client uses one method to send its token.
+        (_, Some(_)) => Err(Rejection::TwoTokens),
+    }
+}
+
+/// True when `key` is the base64 of 16 bytes in its one canonical form (RFC 4648 §3.5): 22
+/// characters, of which the last carries two bits, and two of padding.
+fn is_key(key: &[u8]) -> bool {
+    let in_alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let Some(body) = key.strip_suffix(b"==") else {
+        return false;
+    };
+    key.len() == KEY_BYTES
+        && body.iter().all(in_alphabet)
+        && matches!(body.last(), Some(b'A' | b'Q' | b'g' | b'w'))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,22 @@
+"""Tokens by PyJWT: prints some that must be accepted, or verifies one of framegate's."""
+
+import os
+import sys
+import time
+
+import jwt
+
+secret = os.environ["SECRET"]
+now = int(time.time())
+
+if "--verify" in sys.argv:
+    claims = jwt.decode(sys.stdin.readline().strip(), secret, algorithms=["HS256"])
+    assert claims["sub"] == "alice" and claims["exp"] > now, claims
+    print("PyJWT accepts framegate's token")
+else:
+    for claims in (
+        {"sub": "alice", "exp": now + 60},
+        {"sub": "alice", "exp": now + 60, "iat": now, "nbf": now},
+        {"sub": "alice", "exp": now + 60, "jti": "x", "roles": ["a", {"b": 1.5}]},
+    ):
+        print(jwt.encode(claims, secret, algorithm="HS256", headers={"kid": "1"}))

@@ -1,0 +1,211 @@
+//! The program as people use it: a process on loopback, and a client of somebody else's making.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::{Home, PATIENCE, Server, password_of};
+use tungstenite::client::IntoClientRequest;
+use tungstenite::http::HeaderValue;
+use tungstenite::stream::MaybeTlsStream;
+use tungstenite::{Message, WebSocket, connect};
+
+type Client = WebSocket<MaybeTlsStream<TcpStream>>;
+
+fn open(server: &Server) -> Client {
+    let (client, _) = connect(server.url()).expect("an upgrade");
+    be_patient(&client);
+    client
+}
+
+fn open_with(server: &Server, token: &str) -> Client {
+    let mut request = server.url().into_client_request().expect("a URL");
+    let bearer = HeaderValue::from_str(&format!("Bearer {token}")).expect("a header");
+    request.headers_mut().insert("Authorization", bearer);
+    let (client, _) = connect(request).expect("an upgrade");
+    be_patient(&client);
+    client
+}
+
+fn be_patient(client: &Client) {
+    if let MaybeTlsStream::Plain(stream) = client.get_ref() {
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a time-out can be set");
+    }
+}
+
+fn say(client: &mut Client, text: String) {
+    client.send(Message::text(text)).expect("the server reads");
+}
+
+/// The next message as JSON, or `close <code>`.
+fn hear(client: &mut Client) -> Value {
+    loop {
+        match client.read().expect("the server answers") {
+            Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
+            Message::Close(close) => {
+                let code = close.expect("a code").code;
+                return Value::String(format!("close {}", u16::from(code)));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The connection is gone, and not only silent.
+fn is_gone(client: &mut Client) -> bool {
+    matches!(
+        client.read(),
+        Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed)
+    )
+}
+
+fn log_in(client: &mut Client, user: &str) -> String {
+    let password = password_of(user);
+    say(
+        client,
+        format!(r#"{{"event":"login","id":1,"data":{{"id":"{user}","password":"{password}"}}}}"#),
+    );
+    hear(client)["data"]["token"]
+        .as_str()
+        .expect("a token")
+        .to_owned()
+}
+
+#[test]
+fn a_session_by_hand() {
+    let home = Home::with_users(&["alice", "bob"]);
+    let mut server = home.serve(&[]);
+    let (mut alice, mut bob) = (open(&server), open(&server));
+    let token = log_in(&mut alice, "alice");
+    log_in(&mut bob, "bob");
+    say(
+        &mut alice,
+        format!(r#"{{"token":"{token}","event":"getUser","id":2,"data":{{"id":"bob"}}}}"#),
+    );
+    let user = hear(&mut alice);
+    assert_eq!(user["data"]["online"], true, "{user}");
+    say(
+        &mut alice,
+        format!(r#"{{"token":"{token}","event":"message","data":"hi"}}"#),
+    );
+    assert_eq!(hear(&mut bob)["from"], "alice");
+
+    say(
+        &mut bob,
+        r#"{"event":"getUser","data":{"id":"alice"}}"#.to_owned(),
+    );
+    assert_eq!(hear(&mut bob)["data"]["code"], "unauthorized");
+    assert_eq!(hear(&mut bob), "close 3000");
+    assert!(is_gone(&mut bob));
+    let line = server.wait_for_log("refused");
+    assert!(
+        line.contains("user=bob") && line.contains("reason=token_missing"),
+        "{line}"
+    );
+    assert!(
+        line.contains("peer=127.0.0.1:") && line.contains("event=getUser"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_token_of_another_key_is_refused() {
+    let home = Home::with_users(&["alice"]);
+    let other = Home::with_users(&[]);
+    let server = home.serve(&[]);
+    let mut client = open(&server);
+    say(
+        &mut client,
+        format!(
+            r#"{{"token":"{}","event":"refresh"}}"#,
+            other.token("alice")
+        ),
+    );
+    assert_eq!(hear(&mut client)["data"]["reason"], "token rejected");
+    assert_eq!(hear(&mut client), "close 3000");
+}
+
+#[test]
+fn a_user_disabled_by_another_process_is_closed_within_a_second() {
+    let home = Home::with_users(&["alice", "bob"]);
+    let server = home.serve(&[]);
+    let mut bob = open_with(&server, &home.token("bob"));
+    let mut alice = open_with(&server, &home.token("alice"));
+    assert!(home.run(&["user", "disable", "bob"]).status.success());
+    let disabled_at = Instant::now();
+    assert_eq!(hear(&mut bob)["data"]["code"], "forbidden");
+    assert_eq!(hear(&mut bob), "close 3003");
+    let took = disabled_at.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+
+    assert!(home.run(&["user", "rm", "alice"]).status.success());
+    std::thread::sleep(Duration::from_millis(60));
+    let token = home.token("alice");
+    say(
+        &mut alice,
+        format!(r#"{{"token":"{token}","event":"refresh"}}"#),
+    );
+    assert_eq!(hear(&mut alice)["data"]["code"], "forbidden");
+}
+
+#[test]
+fn sigterm_closes_everybody_and_ends_well() {
+    let home = Home::with_users(&["alice"]);
+    let mut server = home.serve(&[]);
+    let mut clients: Vec<Client> = (0..50)
+        .map(|_| open_with(&server, &home.token("alice")))
+        .collect();
+    server.signal("-TERM");
+    for client in &mut clients {
+        assert_eq!(hear(client), "close 1001");
+    }
+    drop(clients);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn http_beside_it() {
+    let home = Home::with_users(&["alice"]);
+    let server = home.serve(&[]);
+    let health = server.request("GET /health HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(
+        health.starts_with("HTTP/1.1 200 OK\r\n") && health.ends_with("\r\n\r\nok\n"),
+        "{health}"
+    );
+    let body = format!(r#"{{"id":"alice","password":"{}"}}"#, password_of("alice"));
+    let login = server.request(&format!(
+        "POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let (_, session) = login.split_once("\r\n\r\n").expect("a body");
+    let session: Value = serde_json::from_str(session).expect("JSON");
+    let mut client = open_with(&server, session["token"].as_str().expect("a token"));
+    assert!(client.send(Message::Ping("x".into())).is_ok());
+    let hello = server.request("\x16\x03\x01\x02\x00\x01\x00\x01\x03\x03");
+    assert!(hello.starts_with("HTTP/1.1 400"), "{hello}");
+}
+
+#[test]
+fn a_unix_socket_is_as_good() {
+    let home = Home::with_users(&["alice"]);
+    let path = home.path().join("gate.sock");
+    let mut server = home.serve(&["--listen", &format!("unix:{}", path.display())]);
+    let mut stream = UnixStream::connect(&path).expect("it listens");
+    stream
+        .write_all(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n")
+        .expect("it reads");
+    let mut answer = String::new();
+    stream
+        .read_to_string(&mut answer)
+        .expect("it ends the connection");
+    assert!(answer.ends_with("ok\n"), "{answer}");
+    server.signal("-TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(!path.exists(), "the socket's file goes with the server");
+}
