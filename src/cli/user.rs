@@ -245,9 +245,10 @@ fn show(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(),
 
 /// A line a user, the values parted by tabs, for `cut` and for people.
 fn list(_: &Given, config: &Config, context: &mut Context<'_>) -> Result<(), CliError> {
+    let store = open(config)?;
     writeln!(context.output, "{}", COLUMNS.join("\t"))?;
     let mut written = Ok(());
-    open(config)?.list(|user| {
+    store.list(|user| {
         written = writeln!(context.output, "{}", values(&user).join("\t"));
         match written {
             Ok(()) => ControlFlow::Continue(()),

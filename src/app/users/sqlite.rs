@@ -72,6 +72,7 @@ impl SqliteStore {
             path: path.to_owned(),
             data_version: 0,
         };
+        store.check_writable()?;
         store.configure(mode)?;
         store.settle(mode)?;
         store.data_version = store.pragma("data_version")?;
@@ -143,6 +144,17 @@ impl SqliteStore {
         )
     }
 
+    /// Before anything is read: a reader of a write-ahead log makes the files beside it.
+    fn check_writable(&self) -> Result<(), StoreError> {
+        let read_only = self.connection.is_readonly(MAIN_DB);
+        match read_only.map_err(|error| self.failure(error))? {
+            false => Ok(()),
+            true => Err(StoreError::ReadOnly {
+                path: self.path.clone(),
+            }),
+        }
+    }
+
     /// What this connection needs to be: small, and durable.
     fn configure(&self, mode: Mode) -> Result<(), StoreError> {
         let wait = match mode {
@@ -163,12 +175,6 @@ impl SqliteStore {
 
     /// Sees to it that the file is a database of ours, before anything is written to it.
     fn settle(&mut self, mode: Mode) -> Result<(), StoreError> {
-        let read_only = self.connection.is_readonly(MAIN_DB);
-        if read_only.map_err(|error| self.failure(error))? {
-            return Err(StoreError::ReadOnly {
-                path: self.path.clone(),
-            });
-        }
         if !self.is_ours()? {
             match mode {
                 Mode::Serve => return Err(missing(&self.path)),
