@@ -12,6 +12,7 @@ use super::{Listen, Rate};
 use crate::limits::{
     ISSUER_BYTES_MAX, LISTENERS_MAX, ORIGINS_MAX, RATE_COUNT_MAX, UNIX_PATH_BYTES_MAX,
 };
+use crate::network::{Networks, NetworksError};
 
 /// What would have been right, to go behind "must be".
 pub(super) type Expected = Cow<'static, str>;
@@ -142,6 +143,12 @@ fn listener(text: &str) -> Result<Listen, Expected> {
     text.parse::<SocketAddr>().map(Listen::Tcp).map_err(|_| {
         "an IP address and a port, such as 127.0.0.1:7420 or [::1]:7420, or unix:/path".into()
     })
+}
+
+/// Networks in CIDR form; the empty text is none.
+pub(super) fn networks(text: &str) -> Result<Networks, Expected> {
+    text.parse()
+        .map_err(|error: NetworksError| error.to_string().into())
 }
 
 /// Origins (RFC 6454 §6.1), as a browser sends them; the empty text is none.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -98,17 +98,7 @@ impl Listener {
                 let (stream, peer) = listener.accept()?;
                 // A turn's answers leave in one write: there is nothing to wait for.
                 stream.set_nodelay(true)?;
-                let address = match peer.ip() {
-                    IpAddr::V6(address) => address.to_canonical(),
-                    address => address,
-                };
-                Ok((
-                    Socket::Tcp(stream),
-                    Peer {
-                        address: Some(address),
-                        port: peer.port(),
-                    },
-                ))
+                Ok((Socket::Tcp(stream), Peer::from(peer)))
             }
             Inner::Unix { listener, .. } => {
                 let (stream, _) = listener.accept()?;

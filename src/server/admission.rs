@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use crate::network::AddressKey;
 use crate::time::Now;
 use crate::wire::HeadScanner;
 
@@ -15,7 +16,8 @@ use super::report::What;
 use super::session::{ConnectionId, Peer, Session, State};
 
 impl Hub {
-    /// Decides on a connection before a byte of it is read, and makes room for it.
+    /// Decides on a connection before a byte of it is read, and makes room for it. One that
+    /// speaks for others is judged when it has said for whom.
     ///
     /// # Errors
     /// Why it has no place; it is counted by that.
@@ -24,20 +26,47 @@ impl Hub {
         now: Now,
         peer: Peer,
     ) -> Result<ConnectionId, NoRoom> {
-        let address = peer.address.map(capped);
-        let judged = match address {
-            Some(address) => self.judge_address(now, address),
-            None => Ok(()),
+        let is_proxy = self.is_proxy(peer);
+        let judged = match peer.address {
+            Some(address) if !is_proxy => self.judge_address(now, address.into()),
+            _ => Ok(()),
         };
         if let Err(why) = judged.and_then(|()| self.make_room(now)) {
             self.counters.count(why.word());
             return Err(why);
         }
-        Ok(self.enter(now, peer, address))
+        Ok(self.enter(now, peer, is_proxy))
+    }
+
+    /// The connection, a proxy's, is this client's. It is judged and counted as such from now on.
+    ///
+    /// # Errors
+    /// Why the client has no place.
+    pub(super) fn name_client(&mut self, now: Now, key: u32, client: Peer) -> Result<(), NoRoom> {
+        self.sessions[key as usize].peer = client;
+        // A proxy behind the proxy speaks for others in turn.
+        let trusted = |address: &IpAddr| self.config.trusted_proxies.contains(*address);
+        let Some(address) = client.address.filter(|address| !trusted(address)) else {
+            return Ok(());
+        };
+        let address = AddressKey::from(address);
+        self.judge_address(now, address)?;
+        self.sessions[key as usize].is_counted = true;
+        self.places.count(key, address);
+        Ok(())
+    }
+
+    /// A proxy on a Unix socket has no address; whoever may open that socket is trusted once
+    /// proxies are spoken of at all.
+    fn is_proxy(&self, peer: Peer) -> bool {
+        match peer.address {
+            Some(address) => self.config.trusted_proxies.contains(address),
+            None => self.config.proxy_protocol || !self.config.trusted_proxies.is_empty(),
+        }
     }
 
     /// Whether one more connection may come from the address.
-    fn judge_address(&mut self, now: Now, address: IpAddr) -> Result<(), NoRoom> {
+    fn judge_address(&mut self, now: Now, address: AddressKey) -> Result<(), NoRoom> {
         if self.bans.is_banned(address, now.monotonic) {
             return Err(NoRoom::Banned);
         }
@@ -71,27 +100,35 @@ impl Hub {
         Ok(())
     }
 
-    fn enter(&mut self, now: Now, peer: Peer, address: Option<IpAddr>) -> ConnectionId {
+    fn enter(&mut self, now: Now, peer: Peer, is_proxy: bool) -> ConnectionId {
         let serial = self.next_serial;
         self.next_serial = serial.wrapping_add(1);
         let by = now.monotonic + self.config.handshake_timeout;
+        let address = peer.address.filter(|_| !is_proxy);
         let key = self.sessions.insert(Session {
             serial,
             peer,
+            is_proxy,
             is_counted: address.is_some(),
             flush_queued: false,
             peer_finished: false,
             outbox: Outbox::default(),
             held_bytes: 0,
-            state: State::Head {
-                by,
-                scanner: HeadScanner::default(),
-                held: Vec::new(),
+            state: match is_proxy && self.config.proxy_protocol {
+                true => State::Proxy {
+                    by,
+                    held: Vec::new(),
+                },
+                false => State::Head {
+                    by,
+                    scanner: HeadScanner::default(),
+                    held: Vec::new(),
+                },
             },
         }) as u32;
         self.places.enter(key);
         if let Some(address) = address {
-            self.places.count(key, address);
+            self.places.count(key, address.into());
         }
         self.deadlines.schedule(key, by);
         self.notice_crowd(now);
@@ -99,13 +136,10 @@ impl Hub {
     }
 
     /// The address the connection counts by.
-    pub(super) fn counted_address(&self, key: u32) -> Option<IpAddr> {
+    pub(super) fn counted_address(&self, key: u32) -> Option<AddressKey> {
         let session = &self.sessions[key as usize];
-        session
-            .peer
-            .address
-            .filter(|_| session.is_counted)
-            .map(capped)
+        let address = session.peer.address.filter(|_| session.is_counted);
+        address.map(AddressKey::from)
     }
 
     /// The connection is pending no longer.
@@ -152,9 +186,4 @@ impl Hub {
             }
         }
     }
-}
-
-/// The address that caps and bans count by.
-fn capped(address: IpAddr) -> IpAddr {
-    address
 }

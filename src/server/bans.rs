@@ -1,11 +1,11 @@
 //! Hostile failures score against their address; an address past its score is banned, each time
 //! for twice as long, to an hour. What a ban is for is in [`Cause::is_hostile`](super::Cause).
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::{Config, Rate};
 use crate::limits::BAN_MAX;
+use crate::network::AddressKey;
 use crate::time::Instant;
 
 use super::rates::{Allowance, Meter};
@@ -51,7 +51,7 @@ impl Bans {
     }
 
     /// True while the address is banned. O(1), and changes nothing.
-    pub(super) fn is_banned(&self, address: IpAddr, now: Instant) -> bool {
+    pub(super) fn is_banned(&self, address: AddressKey, now: Instant) -> bool {
         self.allowance.is_some()
             && self
                 .records
@@ -60,7 +60,7 @@ impl Bans {
     }
 
     /// True when the address is more than half on its way to a ban, or banned.
-    pub(super) fn is_suspect(&self, address: IpAddr, now: Instant) -> bool {
+    pub(super) fn is_suspect(&self, address: AddressKey, now: Instant) -> bool {
         let Some(allowance) = self.allowance else {
             return false;
         };
@@ -71,7 +71,7 @@ impl Bans {
 
     /// Counts a hostile failure. Returns how long the address is banned for, when this one was
     /// one too many.
-    pub(super) fn count(&mut self, address: IpAddr, now: Instant) -> Option<Duration> {
+    pub(super) fn count(&mut self, address: AddressKey, now: Instant) -> Option<Duration> {
         let allowance = self.allowance?;
         let record = self.records.entry(&address);
         if record.until > now || allowance.admit(&mut record.score, now).is_ok() {
@@ -91,11 +91,13 @@ impl Bans {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
 
     use super::*;
 
-    const MALLORY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66));
+    fn mallory() -> AddressKey {
+        AddressKey::from(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66)))
+    }
 
     fn at(seconds: u64) -> Instant {
         Instant::from_micros(seconds * 1_000_000)
@@ -105,13 +107,13 @@ mod tests {
     fn one_failure_past_the_score_bans_and_the_ban_ends() {
         let mut bans = Bans::new(&Config::default(), 1);
         for _ in 0..20 {
-            assert_eq!(bans.count(MALLORY, at(1)), None);
+            assert_eq!(bans.count(mallory(), at(1)), None);
         }
-        assert!(!bans.is_banned(MALLORY, at(1)));
-        assert_eq!(bans.count(MALLORY, at(1)), Some(Duration::from_secs(60)));
-        assert!(bans.is_banned(MALLORY, at(60)));
-        assert!(!bans.is_banned(MALLORY, at(61)));
-        assert!(!bans.is_banned(IpAddr::V4(Ipv4Addr::LOCALHOST), at(1)));
+        assert!(!bans.is_banned(mallory(), at(1)));
+        assert_eq!(bans.count(mallory(), at(1)), Some(Duration::from_secs(60)));
+        assert!(bans.is_banned(mallory(), at(60)));
+        assert!(!bans.is_banned(mallory(), at(61)));
+        assert!(!bans.is_banned(IpAddr::V4(Ipv4Addr::LOCALHOST).into(), at(1)));
     }
 
     #[test]
@@ -120,7 +122,7 @@ mod tests {
         let mut now = 1;
         let mut ban = |now| {
             (0..100)
-                .find_map(|_| bans.count(MALLORY, at(now)))
+                .find_map(|_| bans.count(mallory(), at(now)))
                 .expect("a ban")
                 .as_secs()
         };
@@ -136,7 +138,7 @@ mod tests {
         let mut bans = Bans::new(&Config::default(), 1);
         for minute in 0..200 {
             for _ in 0..15 {
-                assert_eq!(bans.count(MALLORY, at(minute * 60)), None);
+                assert_eq!(bans.count(mallory(), at(minute * 60)), None);
             }
         }
     }
@@ -145,11 +147,11 @@ mod tests {
     fn half_the_score_makes_a_suspect() {
         let mut bans = Bans::new(&Config::default(), 1);
         for _ in 0..10 {
-            bans.count(MALLORY, at(1));
+            bans.count(mallory(), at(1));
         }
-        assert!(!bans.is_suspect(MALLORY, at(1)));
-        bans.count(MALLORY, at(1));
-        assert!(bans.is_suspect(MALLORY, at(1)));
-        assert!(!bans.is_suspect(MALLORY, at(30)));
+        assert!(!bans.is_suspect(mallory(), at(1)));
+        bans.count(mallory(), at(1));
+        assert!(bans.is_suspect(mallory(), at(1)));
+        assert!(!bans.is_suspect(mallory(), at(30)));
     }
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::gate;
-use crate::wire::{CloseCode, HeadError, Rejection, Status, Violation};
+use crate::wire::{CloseCode, ForwardedError, HeadError, ProxyError, Rejection, Status, Violation};
 
 /// Why a connection was ended, grouped by whose doing it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,10 @@ pub enum Cause {
     // The bytes.
     /// The request head is not HTTP/1.1 as we read it.
     Head(HeadError),
+    /// A trusted proxy's connection does not begin with a PROXY header.
+    Proxy(ProxyError),
+    /// A trusted proxy's request does not say in one way for whom it comes.
+    Forwarded(ForwardedError),
     /// An upgrade that may not be.
     Upgrade(Rejection),
     /// A plain request we have no answer to: its path, its method, or its body.
@@ -86,6 +90,8 @@ impl Cause {
             Cause::PeerLeft | Cause::Done => Some(CloseCode::NORMAL),
             Cause::ShuttingDown => Some(CloseCode::GOING_AWAY),
             Cause::Head(_)
+            | Cause::Proxy(_)
+            | Cause::Forwarded(_)
             | Cause::Upgrade(_)
             | Cause::Request(_)
             | Cause::NoRoom(_)
@@ -99,6 +105,8 @@ impl Cause {
     pub fn reason(self) -> Cow<'static, str> {
         match self {
             Cause::Head(error) => Cow::Owned(error.to_string()),
+            Cause::Proxy(error) => Cow::Owned(error.to_string()),
+            Cause::Forwarded(error) => Cow::Owned(error.to_string()),
             Cause::Upgrade(rejection) => Cow::Owned(rejection.to_string()),
             Cause::Request(status) => Cow::Borrowed(status.reason()),
             Cause::Wire(violation) => Cow::Owned(violation.to_string()),
@@ -124,6 +132,8 @@ impl Cause {
     pub fn word(self) -> &'static str {
         match self {
             Cause::Head(error) => error.word(),
+            Cause::Proxy(error) => error.word(),
+            Cause::Forwarded(error) => error.word(),
             Cause::Upgrade(rejection) => rejection.word(),
             Cause::Request(status) => request_word(status),
             Cause::Wire(violation) => violation.word(),

@@ -2,26 +2,64 @@
 //! request; its answer is the last thing on it, unless that is a 101.
 
 use std::mem;
+use std::net::IpAddr;
 
 use crate::app::{Credentials, Fault, write_session};
 use crate::gate::{self, Minted};
 use crate::time::{Instant, Now};
 use crate::wire::response::{self, Response, ResponseField, Status};
-use crate::wire::{Endpoint, Head, HeadError, Origins, Rejection, Request, TokenSource, Upgrade};
+use crate::wire::{
+    Endpoint, Head, HeadError, HeadScanner, Origins, ProxyHeader, Rejection, Request, TokenSource,
+    Upgrade, forwarded,
+};
 
-use super::cause::Cause;
+use super::Ending;
+use super::cause::{Cause, NoRoom};
 use super::host::Directory;
 use super::hub::Hub;
 use super::login::Via;
 use super::rates::Meter;
 use super::report::What;
-use super::session::{Open, State};
+use super::session::{Open, Peer, State};
 use super::{Server, answer};
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 impl Server {
+    /// Bytes of a PROXY protocol header, and of the head behind it.
+    pub(super) fn receive_proxy(&mut self, now: Now, key: u32, bytes: &[u8]) {
+        let State::Proxy { by, held } = &mut self.hub.sessions[key as usize].state else {
+            return;
+        };
+        held.extend_from_slice(bytes);
+        let (by, held) = (*by, mem::take(held));
+        match ProxyHeader::parse(&held) {
+            Ok(Some(header)) => {
+                self.hub.sessions[key as usize].state = State::Head {
+                    by,
+                    scanner: HeadScanner::default(),
+                    held: Vec::new(),
+                };
+                if let Some(source) = header.source
+                    && let Err(why) = self.hub.name_client(now, key, Peer::from(source))
+                {
+                    return self.hub.refuse_client(now, key, why);
+                }
+                self.receive_head(now, key, &held[header.bytes_used..]);
+            }
+            Ok(None) => {
+                self.hub.sessions[key as usize].state = State::Proxy { by, held };
+                self.hub.account(key);
+            }
+            // proxy-protocol.txt §2.1: the connection is to be aborted.
+            Err(error) => {
+                let what = What::Refused(Cause::Proxy(error));
+                self.hub.abandon(now, key, what, Ending::Reset);
+            }
+        }
+    }
+
     /// Bytes of a head. Only an unfinished one is kept.
     pub(super) fn receive_head(&mut self, now: Now, key: u32, bytes: &[u8]) {
         let State::Head { by, scanner, held } = &mut self.hub.sessions[key as usize].state else {
@@ -59,6 +97,9 @@ impl Server {
             Ok(request) => request,
             Err(error) => return self.hub.refuse_head(now, key, error),
         };
+        if !self.hub.learn_client(now, key, &request) {
+            return;
+        }
         match (request.path, request.method) {
             ("/ws", "GET") => self.receive_upgrade(now, key, &request),
             ("/login", "POST") => self.receive_login(now, key, by, &request),
@@ -169,6 +210,60 @@ impl Server {
 }
 
 impl Hub {
+    /// Learns from a trusted proxy's request for which client it comes. Returns whether the
+    /// request may go on.
+    fn learn_client(&mut self, now: Now, key: u32, request: &Request<'_>) -> bool {
+        let session = &self.sessions[key as usize];
+        if !session.is_proxy {
+            return true;
+        }
+        let trusted = |address| self.config.trusted_proxies.contains(address);
+        let client = match session.peer.address {
+            Some(peer) => forwarded::client(request, peer, trusted).map(Some),
+            None => forwarded::client_of_trusted_peer(request, trusted),
+        };
+        match client {
+            Ok(Some(address)) => self.take_client(now, key, address),
+            Ok(None) => true,
+            Err(error) => {
+                self.refuse_with(now, key, Cause::Forwarded(error), |out| error.write(out));
+                false
+            }
+        }
+    }
+
+    fn take_client(&mut self, now: Now, key: u32, address: IpAddr) -> bool {
+        let peer = self.sessions[key as usize].peer;
+        // The PROXY header has named it already.
+        if self.sessions[key as usize].is_counted && peer.address == Some(address) {
+            return true;
+        }
+        let client = Peer {
+            address: Some(address),
+            port: 0,
+        };
+        match self.name_client(now, key, client) {
+            Ok(()) => true,
+            Err(why) => {
+                self.refuse_client(now, key, why);
+                false
+            }
+        }
+    }
+
+    /// There is no place for the client a proxy named.
+    fn refuse_client(&mut self, now: Now, key: u32, why: NoRoom) {
+        let cause = Cause::NoRoom(why);
+        let wait = match why {
+            NoRoom::Banned => self.config.ban_for.as_secs(),
+            _ => 1,
+        };
+        self.refuse_with(now, key, cause, |out| {
+            let fields: &[ResponseField<'_>] = &[("Retry-After", &wait)];
+            response::write_line(out, Status::ServiceUnavailable, fields, &cause.reason());
+        });
+    }
+
     /// 101, and the connection is a WebSocket.
     fn open(&mut self, now: Now, key: u32, upgrade: &Upgrade<'_>) {
         let open = Open {

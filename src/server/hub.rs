@@ -126,7 +126,10 @@ impl Hub {
                     );
                     self.close(now, key, Cause::ShuttingDown, Some(close));
                 }
-                State::Head { .. } | State::Body { .. } | State::Answering => {
+                State::Proxy { .. }
+                | State::Head { .. }
+                | State::Body { .. }
+                | State::Answering => {
                     let what = What::Closed(Cause::ShuttingDown);
                     self.abandon(now, key, what, Ending::Close);
                 }
@@ -310,7 +313,9 @@ impl Hub {
         let session = &mut self.sessions[key as usize];
         let held = session.outbox.held_bytes()
             + match &session.state {
-                State::Head { held, .. } | State::Body { held, .. } => held.capacity(),
+                State::Proxy { held, .. } | State::Head { held, .. } | State::Body { held, .. } => {
+                    held.capacity()
+                }
                 State::Open(open) => open.endpoint.held_bytes(),
                 State::Answering | State::Finishing { .. } | State::Gone => 0,
             };
@@ -341,16 +346,20 @@ impl Hub {
 
     /// Counts a hostile failure against the connection's address, which may ban it.
     pub(super) fn count_hostile(&mut self, now: Now, key: u32) {
+        let peer = self.sessions[key as usize].peer;
         let Some(address) = self.counted_address(key) else {
             return;
         };
+        let is_exempt = |address| self.config.no_ban.contains(address);
+        if peer.address.is_some_and(is_exempt) {
+            return;
+        }
         if let Some(duration) = self.bans.count(address, now.monotonic) {
             self.counters.count("ban");
-            let session = &self.sessions[key as usize];
             self.reports.push_back(Report {
                 what: What::Banned(duration),
                 connection: self.id(key),
-                peer: session.peer,
+                peer,
                 user: None,
                 event: None,
             });
@@ -371,7 +380,7 @@ impl Hub {
             .stalled_since()
             .map(|since| since + self.config.write_timeout);
         match &session.state {
-            State::Head { by, .. } | State::Body { by, .. } => Some(*by),
+            State::Proxy { by, .. } | State::Head { by, .. } | State::Body { by, .. } => Some(*by),
             State::Finishing { linger_by, .. } => Some(*linger_by),
             State::Answering | State::Gone => write_by,
             State::Open(open) => {
@@ -421,7 +430,9 @@ impl Hub {
             return;
         };
         match &session.state {
-            State::Head { by, .. } | State::Body { by, .. } if *by <= now.monotonic => {
+            State::Proxy { by, .. } | State::Head { by, .. } | State::Body { by, .. }
+                if *by <= now.monotonic =>
+            {
                 let what = What::Refused(Cause::HandshakeTimeout);
                 self.abandon(now, key, what, Ending::Close);
             }

@@ -135,6 +135,7 @@ impl Server {
             return Reading::Over;
         };
         match self.hub.sessions[key as usize].state {
+            State::Proxy { .. } => self.receive_proxy(now, key, bytes),
             State::Head { .. } => self.receive_head(now, key, bytes),
             State::Body { .. } => self.receive_body(now, key, bytes),
             State::Open(_) => self.receive_frames(now, key, bytes),

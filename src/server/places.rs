@@ -2,7 +2,8 @@
 //! larger than the connections there are.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+
+use crate::network::AddressKey;
 
 const NONE: u32 = u32::MAX;
 
@@ -10,7 +11,7 @@ const NONE: u32 = u32::MAX;
 /// slots in their slab; addresses are those that caps count by.
 #[derive(Debug)]
 pub(super) struct Places {
-    by_address: BTreeMap<IpAddr, Count>,
+    by_address: BTreeMap<AddressKey, Count>,
     /// A link per key; `is_pending` exactly for those in the queue.
     links: Vec<Link>,
     oldest: u32,
@@ -49,7 +50,7 @@ impl Places {
     }
 
     /// The places of one address.
-    pub(super) fn of(&self, address: IpAddr) -> Count {
+    pub(super) fn of(&self, address: AddressKey) -> Count {
         self.by_address.get(&address).copied().unwrap_or_default()
     }
 
@@ -91,7 +92,7 @@ impl Places {
     }
 
     /// The connection is of this address from now on, and counts there.
-    pub(super) fn count(&mut self, key: u32, address: IpAddr) {
+    pub(super) fn count(&mut self, key: u32, address: AddressKey) {
         let is_pending = self.links[key as usize].is_pending;
         let count = self.by_address.entry(address).or_default();
         count.connections += 1;
@@ -99,7 +100,7 @@ impl Places {
     }
 
     /// The connection is pending no longer: it logged in, or it ends.
-    pub(super) fn settle(&mut self, key: u32, address: Option<IpAddr>) {
+    pub(super) fn settle(&mut self, key: u32, address: Option<AddressKey>) {
         let Some(link) = self.links.get_mut(key as usize) else {
             return;
         };
@@ -126,7 +127,7 @@ impl Places {
     }
 
     /// The connection gives its place back.
-    pub(super) fn leave(&mut self, key: u32, address: Option<IpAddr>) {
+    pub(super) fn leave(&mut self, key: u32, address: Option<AddressKey>) {
         self.settle(key, address);
         let Some(address) = address else { return };
         if let Some(count) = self.by_address.get_mut(&address) {
@@ -140,29 +141,28 @@ impl Places {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
 
     use super::*;
 
-    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
     #[test]
     fn the_pending_are_known_by_age_whoever_leaves_between() {
+        let here = AddressKey::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let mut places = Places::new();
         for key in 0..10 {
             places.enter(key);
-            places.count(key, HERE);
+            places.count(key, here);
         }
         for key in [0, 5, 9, 4] {
-            places.settle(key, Some(HERE));
+            places.settle(key, Some(here));
         }
         assert_eq!(Vec::from_iter(places.all_pending()), [1, 2, 3, 6, 7, 8]);
         assert_eq!(
-            (places.of(HERE).connections, places.of(HERE).pending),
+            (places.of(here).connections, places.of(here).pending),
             (10, 6)
         );
         for key in 0..10 {
-            places.leave(key, Some(HERE));
+            places.leave(key, Some(here));
         }
         assert_eq!(places.pending(), 0);
         assert_eq!(places.oldest_pending(), None);

@@ -1,11 +1,11 @@
 //! One connection, from accept to its descriptor's end.
 //!
 //! ```text
-//!                 head            POST /login           hashed
-//! accept ─► Head ──────► Body ─────────────► Answering ─────────┐
-//!            │ upgrade                                          │
-//!            ▼          refusal, Close, answer given            ▼
-//!           Open ────────────────────────────────────────► Finishing ─► Gone
+//!        PROXY header          POST /login           body
+//! accept ┬────► Proxy ─┬─► Head ─────────────► Body ──────► Answering ──┐
+//!        └─────────────┘    │ upgrade                                   │ hashed
+//!                           ▼          refusal, Close, answer given     ▼
+//!                          Open ───────────────────────────────────► Finishing ─► Gone
 //!                                                          (last words, FIN, linger)
 //! ```
 //!
@@ -13,7 +13,7 @@
 //! that arrives in Finishing or Gone is read.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::time::Instant;
 use crate::wire::{Endpoint, HeadScanner};
@@ -39,6 +39,15 @@ pub struct Peer {
     pub port: u16,
 }
 
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Peer {
+        Peer {
+            address: Some(address.ip().to_canonical()),
+            port: address.port(),
+        }
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
@@ -54,6 +63,8 @@ impl fmt::Display for Peer {
 pub(super) struct Session {
     pub(super) serial: u32,
     pub(super) peer: Peer,
+    /// True exactly when a proxy is at the other end, who speaks for a client.
+    pub(super) is_proxy: bool,
     /// True exactly when it counts by its peer's address: not for a Unix socket, nor for a proxy
     /// that has not yet said for whom it comes.
     pub(super) is_counted: bool,
@@ -69,6 +80,8 @@ pub(super) struct Session {
 
 #[derive(Debug)]
 pub(super) enum State {
+    /// A proxy is to say for whom it comes.
+    Proxy { by: Instant, held: Vec<u8> },
     /// The request's head is on its way.
     Head {
         by: Instant,

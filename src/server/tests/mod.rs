@@ -6,4 +6,5 @@ mod frames;
 mod http;
 mod logins;
 mod people;
+mod proxies;
 mod world;
