@@ -112,6 +112,8 @@ impl Home {
             "0",
             "--max-pending-per-ip",
             "0",
+            "--connect-rate",
+            "0",
             "--max-connections",
             "12000",
         ];

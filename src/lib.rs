@@ -8,6 +8,7 @@ pub mod config;
 pub mod driver;
 pub mod gate;
 pub mod limits;
+pub mod network;
 pub mod server;
 pub mod time;
 pub mod wire;

@@ -9,6 +9,19 @@ pub const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// Header fields in a request head.
 pub const HEAD_FIELDS_MAX: usize = 64;
 
+/// A PROXY protocol header of version 1, in bytes, its CR LF included (PROXY protocol §2.1).
+pub const PROXY_LINE_BYTES_MAX: usize = 107;
+/// A PROXY protocol header of version 2, in bytes: what fits the smallest TCP segment every
+/// host must take, for which the header was designed (PROXY protocol §2).
+pub const PROXY_HEADER_BYTES_MAX: usize = 536;
+/// Hops that `Forwarded` or `X-Forwarded-For` may name; each is looked up among the trusted.
+pub const FORWARDED_HOPS_MAX: usize = 32;
+/// Networks in one list. A look-up passes over them all.
+pub const NETWORKS_MAX: usize = 256;
+/// Leading bits of an IPv6 address that caps and bans count by: the subnet one subscriber has
+/// at the least (RFC 6177 §2), within which an address costs nothing.
+pub const ADDRESS_KEY_IPV6_BITS: u8 = 64;
+
 /// Frames that one message may be cut into (RFC 6455 §5.4 names no bound).
 pub const FRAGMENTS_MAX: u32 = 64;
 /// Payload of a control frame, in bytes (RFC 6455 §5.5).
@@ -140,6 +153,10 @@ pub const ENV_FILE_BYTES_MAX: usize = 64 * 1_024;
 const _: () = {
     // A head's scanner counts in a few bytes, one beyond the bound included.
     assert!(HEAD_BYTES_MAX <= u16::MAX as usize && HEAD_FIELDS_MAX < u8::MAX as usize);
+    // Either version of a PROXY header fits the bound told for both, and so does the longest
+    // block of addresses, that of AF_UNIX (PROXY protocol §2.2).
+    assert!(PROXY_LINE_BYTES_MAX <= PROXY_HEADER_BYTES_MAX);
+    assert!(16 + 216 <= PROXY_HEADER_BYTES_MAX);
     // A handshake must be able to carry the largest token and the fields beside it.
     assert!(TOKEN_BYTES_MAX + 2_048 <= HEAD_BYTES_MAX);
     assert!(SUBJECT_BYTES_MAX < TOKEN_BYTES_MAX);

@@ -1,0 +1,233 @@
+//! IP networks, as settings name them, and what of an address caps and bans count by.
+//!
+//! An IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2) is how a socket that takes both families
+//! shows an IPv4 peer. It is judged as that IPv4 address everywhere in here, so that no network
+//! and no cap has a second door.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use crate::limits::{ADDRESS_KEY_IPV6_BITS, NETWORKS_MAX};
+
+const IPV4_BITS: u8 = Ipv4Addr::BITS as u8;
+const IPV6_BITS: u8 = Ipv6Addr::BITS as u8;
+/// Where the IPv4 address begins in a mapped one.
+const MAPPED_BITS: u8 = IPV6_BITS - IPV4_BITS;
+
+/// The addresses that share their leading bits with one address (RFC 4632 §3.1, RFC 4291 §2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Network {
+    /// Canonical: never IPv4-mapped. Every bit behind `prefix_bits` is zero.
+    address: IpAddr,
+    /// ≤ the address's own length in bits.
+    prefix_bits: u8,
+}
+
+impl Network {
+    /// True exactly when `address` lies in the network. No IPv4 address lies in an IPv6 network,
+    /// `::/0` included.
+    pub fn contains(self, address: IpAddr) -> bool {
+        truncated(address.to_canonical(), self.prefix_bits) == self.address
+    }
+}
+
+/// `10.0.0.0/8`, `2001:db8::/32`, or an address alone, which is a network of one.
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Network, NetworkError> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address = address.parse().map_err(|_| NetworkError::Form)?;
+        let bits_max = bits(address);
+        let prefix_bits = prefix
+            .map_or(Some(bits_max), decimal)
+            .filter(|prefix_bits| *prefix_bits <= bits_max)
+            .ok_or(NetworkError::Prefix { bits_max })?;
+        network(address, prefix_bits)
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.address, self.prefix_bits)
+    }
+}
+
+fn network(address: IpAddr, prefix_bits: u8) -> Result<Network, NetworkError> {
+    let (address, prefix_bits) = match prefix_bits.checked_sub(MAPPED_BITS) {
+        Some(behind) if bits(address) > bits(address.to_canonical()) => {
+            (address.to_canonical(), behind)
+        }
+        _ => (address, prefix_bits),
+    };
+    let network = Network {
+        address: truncated(address, prefix_bits),
+        prefix_bits,
+    };
+    match network.address == address {
+        true => Ok(network),
+        false => Err(NetworkError::HostBits { network }),
+    }
+}
+
+/// Digits in their shortest form: neither `+8` nor `08`, which `parse` would take.
+fn decimal(text: &str) -> Option<u8> {
+    let number: u8 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+const fn bits(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => IPV4_BITS,
+        IpAddr::V6(_) => IPV6_BITS,
+    }
+}
+
+/// The address with all but its first `prefix_bits` cleared; one that is shorter stays as it is.
+fn truncated(address: IpAddr, prefix_bits: u8) -> IpAddr {
+    let cleared = u32::from(bits(address).saturating_sub(prefix_bits));
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(cleared).unwrap_or(0);
+            IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask))
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(cleared).unwrap_or(0);
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
+        }
+    }
+}
+
+/// A list of networks, at most [`NETWORKS_MAX`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks(Vec<Network>);
+
+impl Networks {
+    /// True exactly when `address` lies in one of them. O(n), n ≤ [`NETWORKS_MAX`].
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(address))
+    }
+
+    /// True exactly when there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Networks with commas between them, and white space around the commas where one likes.
+/// The empty text is none.
+impl FromStr for Networks {
+    type Err = NetworksError;
+
+    fn from_str(text: &str) -> Result<Networks, NetworksError> {
+        if text.trim().is_empty() {
+            return Ok(Networks::default());
+        }
+        if text.split(',').count() > NETWORKS_MAX {
+            return Err(NetworksError::TooMany);
+        }
+        let entries = text.split(',').map(str::trim);
+        let networks = entries.map(|entry| entry.parse().map_err(|error| at(entry, error)));
+        networks.collect::<Result<_, _>>().map(Networks)
+    }
+}
+
+fn at(entry: &str, error: NetworkError) -> NetworksError {
+    NetworksError::Entry {
+        entry: entry.to_owned(),
+        error,
+    }
+}
+
+/// What caps, rates and bans count an address by: IPv4 whole, IPv6 by its first
+/// [`ADDRESS_KEY_IPV6_BITS`], since whoever has one address of such a subnet has them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AddressKey(IpAddr);
+
+impl From<IpAddr> for AddressKey {
+    fn from(address: IpAddr) -> AddressKey {
+        AddressKey(truncated(address.to_canonical(), ADDRESS_KEY_IPV6_BITS))
+    }
+}
+
+/// `192.0.2.1` or `2001:db8::/64`.
+impl fmt::Display for AddressKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => write!(formatter, "{address}"),
+            IpAddr::V6(address) => write!(formatter, "{address}/{ADDRESS_KEY_IPV6_BITS}"),
+        }
+    }
+}
+
+/// Why a text names no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkError {
+    /// What stands before the slash is no IP address.
+    Form,
+    /// What stands behind the slash is no number of bits of that address.
+    Prefix {
+        /// The bits the address has.
+        bits_max: u8,
+    },
+    /// Bits are set behind the prefix: either of the two is a slip.
+    HostBits {
+        /// The network with those bits cleared.
+        network: Network,
+    },
+}
+
+impl fmt::Display for NetworkError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NetworkError::Form => formatter.write_str(
+                "a network is an IP address, with or without a prefix length, \
+                 such as 10.0.0.0/8, 2001:db8::/32 or 127.0.0.1",
+            ),
+            NetworkError::Prefix { bits_max } => write!(
+                formatter,
+                "the prefix length must be a whole number from 0 to {bits_max}"
+            ),
+            NetworkError::HostBits { network } => write!(
+                formatter,
+                "bits are set behind the prefix; the network would be {network}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for NetworkError {}
+
+/// Why a text is no list of networks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetworksError {
+    /// One entry is no network.
+    Entry {
+        /// The entry.
+        entry: String,
+        /// What is wrong with it.
+        error: NetworkError,
+    },
+    /// There are more than [`NETWORKS_MAX`].
+    TooMany,
+}
+
+impl fmt::Display for NetworksError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NetworksError::Entry { entry, error } => write!(formatter, "{entry:?}: {error}"),
+            NetworksError::TooMany => {
+                write!(formatter, "more than {NETWORKS_MAX} networks in one list")
+            }
+        }
+    }
+}
+
+impl std::error::Error for NetworksError {}
+
+#[cfg(test)]
+mod tests;

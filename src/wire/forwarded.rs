@@ -1,0 +1,269 @@
+//! The client's address behind HTTP proxies, from `Forwarded` (RFC 7239) or `X-Forwarded-For`.
+//!
+//! Each proxy appends the address it was called from, so that only the right end of a list is
+//! the word of a proxy we trust; what stands left of it may be the client's own invention. The
+//! walk goes from the right: trusted proxies are passed by, and the first address that is none
+//! of them is the client. When all are trusted, the leftmost is. An entry that names no address
+//! (`unknown`, `_hidden`, nothing, nonsense) ends the walk, and the last trusted address before
+//! it is the client: the farthest we know.
+//!
+//! # Both fields in one request
+//! A proxy that keeps one of the two passes the other through as the client wrote it, and the
+//! request does not say which. To prefer either would hand the choice of one's address to every
+//! client behind a proxy that keeps the other: an escape from caps and bans, and a way to have
+//! somebody else banned. So when both are there they must lead to the same client, as they do
+//! behind a proxy that keeps both, and the request is refused when they do not. A client that
+//! adds the field its proxy does not keep hurts only itself. Likewise a `Forwarded` that is not
+//! one is refused: a quotation mark the client left open would swallow what the proxy appended.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::head::is_token_byte;
+use super::request::Request;
+use super::response::{self, Status};
+use crate::limits::FORWARDED_HOPS_MAX;
+
+/// The address of the client that a request came from, never IPv4-mapped. What the fields say
+/// counts only where `peer`, the other end of the connection, is `trusted`; else the client is
+/// `peer`. Addresses go to `trusted` without being IPv4-mapped, at most
+/// [`FORWARDED_HOPS_MAX`] of each field.
+///
+/// # Errors
+/// [`ForwardedError`], when the fields of a trusted peer have no one meaning.
+pub fn client(
+    request: &Request<'_>,
+    peer: IpAddr,
+    trusted: impl Fn(IpAddr) -> bool,
+) -> Result<IpAddr, ForwardedError> {
+    let peer = peer.to_canonical();
+    if !trusted(peer) {
+        return Ok(peer);
+    }
+    Ok(client_of_trusted_peer(request, trusted)?.unwrap_or(peer))
+}
+
+/// As [`client`], for a peer that has no address and is trusted for another reason: the proxy
+/// at the other end of a Unix socket. `None` when the fields name nobody.
+///
+/// # Errors
+/// [`ForwardedError`], when the fields have no one meaning.
+pub fn client_of_trusted_peer(
+    request: &Request<'_>,
+    trusted: impl Fn(IpAddr) -> bool,
+) -> Result<Option<IpAddr>, ForwardedError> {
+    let mut forwarded: Option<Walk> = None;
+    let mut x_forwarded_for: Option<Walk> = None;
+    // RFC 9110 §5.3: the lines of one field are one list, in their order.
+    for (name, value) in request.fields() {
+        if name.eq_ignore_ascii_case(b"Forwarded") {
+            let walk = forwarded.get_or_insert_default();
+            each_forwarded(value, |hop| walk.pass(hop, &trusted))?;
+        } else if name.eq_ignore_ascii_case(b"X-Forwarded-For") {
+            let walk = x_forwarded_for.get_or_insert_default();
+            for entry in value.split(|byte| *byte == b',') {
+                walk.pass(x_forwarded_node(entry), &trusted)?;
+            }
+        }
+    }
+    match (forwarded, x_forwarded_for) {
+        (Some(one), Some(other)) if one.client != other.client => Err(ForwardedError::Disagreement),
+        (one, other) => Ok(one.or(other).and_then(|walk| walk.client)),
+    }
+}
+
+/// The walk from the right over the entries up to one, told in one pass from the left.
+#[derive(Clone, Copy, Default)]
+struct Walk {
+    /// Where a walk that begins at the last entry ends; `None` when that entry names no address.
+    client: Option<IpAddr>,
+    /// Entries so far, ≤ [`FORWARDED_HOPS_MAX`].
+    hops: usize,
+}
+
+impl Walk {
+    /// Takes the next entry to the right. A walk from there passes it by only if it is trusted,
+    /// and then ends where one from its left neighbour would, or here if that one cannot begin.
+    fn pass(
+        &mut self,
+        hop: Option<IpAddr>,
+        trusted: impl Fn(IpAddr) -> bool,
+    ) -> Result<(), ForwardedError> {
+        if self.hops == FORWARDED_HOPS_MAX {
+            return Err(ForwardedError::TooManyHops);
+        }
+        self.hops += 1;
+        self.client = match hop {
+            Some(address) if trusted(address) => self.client.or(hop),
+            _ => hop,
+        };
+        Ok(())
+    }
+}
+
+/// An address as senders of `X-Forwarded-For`, which nobody specified, write it: IPv6 with
+/// brackets or without, and a port behind IPv4 or brackets.
+fn x_forwarded_node(entry: &[u8]) -> Option<IpAddr> {
+    let entry = entry.trim_ascii();
+    let bare = str::from_utf8(entry).ok()?.parse().ok();
+    bare.map(|address: IpAddr| address.to_canonical())
+        .or_else(|| node(entry))
+}
+
+/// RFC 7239 §6: node = nodename [ ":" node-port ]; its address, where it names one.
+fn node(text: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(text).ok()?;
+    let (address, port) = match text.strip_prefix('[') {
+        Some(bracketed) => {
+            let (address, port) = bracketed.split_once(']')?;
+            (IpAddr::V6(address.parse::<Ipv6Addr>().ok()?), port)
+        }
+        None => {
+            let (address, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            (IpAddr::V4(address.parse::<Ipv4Addr>().ok()?), port)
+        }
+    };
+    let is_sound = port.is_empty() || port.strip_prefix(':').is_some_and(is_node_port);
+    is_sound.then(|| address.to_canonical())
+}
+
+/// RFC 7239 §6: node-port = 1*5DIGIT / "_" 1*( ALPHA / DIGIT / "." / "_" / "-" ).
+fn is_node_port(text: &str) -> bool {
+    let is_hidden_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match text.strip_prefix('_') {
+        Some(hidden) => !hidden.is_empty() && hidden.bytes().all(is_hidden_byte),
+        None => (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()),
+    }
+}
+
+/// Gives the address in the `for` of each element of one line of `Forwarded`, in their order;
+/// `None` for an element that names none. Kinder than RFC 7239 §4 where no second reading
+/// arises: white space around ";", and ":" "[" "]" without quotation marks.
+fn each_forwarded(
+    line: &[u8],
+    mut take: impl FnMut(Option<IpAddr>) -> Result<(), ForwardedError>,
+) -> Result<(), ForwardedError> {
+    let mut rest = Rest(line);
+    loop {
+        take(rest.element().ok_or(ForwardedError::Syntax)?)?;
+        match rest.0.split_first() {
+            None => return Ok(()),
+            Some((b',', behind)) => rest.0 = behind,
+            Some(_) => return Err(ForwardedError::Syntax),
+        }
+    }
+}
+
+/// What is yet to be read of a line.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    /// RFC 7239 §4: forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] ).
+    fn element(&mut self) -> Option<Option<IpAddr>> {
+        let mut hop: Option<&[u8]> = None;
+        loop {
+            self.0 = self.0.trim_ascii_start();
+            let name = self.token(b"");
+            if !name.is_empty() {
+                let value = self.eat(b'=').then(|| self.value())??;
+                // RFC 7239 §4: a parameter must not occur more than once.
+                if name.eq_ignore_ascii_case(b"for") && hop.replace(value).is_some() {
+                    return None;
+                }
+            }
+            self.0 = self.0.trim_ascii_start();
+            if !self.eat(b';') {
+                return Some(hop.and_then(node));
+            }
+        }
+    }
+
+    /// RFC 7239 §4: value = token / quoted-string.
+    fn value(&mut self) -> Option<&'a [u8]> {
+        match self.eat(b'"') {
+            true => self.quoted(),
+            false => Some(self.token(b":[]")),
+        }
+    }
+
+    /// RFC 9110 §5.6.4: a quoted-string, from behind its first mark, as it stands: an address
+    /// with a backslash in it is none.
+    fn quoted(&mut self) -> Option<&'a [u8]> {
+        let mut is_escaped = false;
+        let end = self.0.iter().position(|byte| {
+            let ends = *byte == b'"' && !is_escaped;
+            is_escaped = *byte == b'\\' && !is_escaped;
+            ends
+        })?;
+        let (quoted, behind) = self.0.split_at(end);
+        self.0 = &behind[1..];
+        Some(quoted)
+    }
+
+    /// The token bytes, and those in `also`, up to the first other byte.
+    fn token(&mut self, also: &[u8]) -> &'a [u8] {
+        let is_other = |byte: &u8| !is_token_byte(*byte) && !also.contains(byte);
+        let end = self.0.iter().position(is_other).unwrap_or(self.0.len());
+        let (token, behind) = self.0.split_at(end);
+        self.0 = behind;
+        token
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let behind = self.0.strip_prefix(&[byte]);
+        self.0 = behind.unwrap_or(self.0);
+        behind.is_some()
+    }
+}
+
+/// Why nobody can say which client a request came from. Each is answered with 400. It is the
+/// client's fault or the proxy's, and counts against nobody's address: the only one known is
+/// the proxy's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardedError {
+    /// A `Forwarded` is not of the form RFC 7239 §4 gives it.
+    Syntax,
+    /// A field names more than [`FORWARDED_HOPS_MAX`] hops.
+    TooManyHops,
+    /// `Forwarded` and `X-Forwarded-For` lead to different clients.
+    Disagreement,
+}
+
+impl ForwardedError {
+    /// One word for logs and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            ForwardedError::Syntax => "forwarded_syntax",
+            ForwardedError::TooManyHops => "forwarded_hops",
+            ForwardedError::Disagreement => "forwarded_disagreement",
+        }
+    }
+
+    /// Writes the answer behind what `out` holds.
+    pub fn write(self, out: &mut Vec<u8>) {
+        response::write_line(out, Status::BadRequest, &[], &self);
+    }
+}
+
+impl fmt::Display for ForwardedError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ForwardedError::Syntax => {
+                formatter.write_str("Forwarded is not a list of `for=address` elements")
+            }
+            ForwardedError::TooManyHops => write!(
+                formatter,
+                "Forwarded or X-Forwarded-For names more than {FORWARDED_HOPS_MAX} hops"
+            ),
+            ForwardedError::Disagreement => formatter.write_str(
+                "Forwarded and X-Forwarded-For name different clients: \
+                 the proxy must remove the one it does not set",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ForwardedError {}
+
+#[cfg(test)]
+mod tests;
