@@ -1,5 +1,11 @@
 //! The program as people use it: a process on loopback, and a client of somebody else's making.
 
+#![cfg(test)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test waits for a process, with a clock"
+)]
+
 mod support;
 
 use std::io::{Read, Write};

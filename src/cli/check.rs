@@ -1,9 +1,12 @@
 //! `framegate check`: whether `serve` would start, without starting it.
 
+use std::path::Path;
+
 use super::error::CliError;
 use super::{Argument, Arguments, Context, help, secret};
 use crate::app::users::{Mode, SqliteStore, UserStore as _};
-use crate::config::Listen;
+use crate::config::{Config, Listen, Secrets};
+use crate::gate::Keys;
 
 pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result<(), CliError> {
     match arguments.next()? {
@@ -12,8 +15,7 @@ pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result
         Some(argument) => return Err(arguments.unexpected(argument, &[])),
     }
     let (config, secrets) = arguments.load(context)?;
-    secret::keys(&secrets, &arguments.env_file())?;
-    SqliteStore::open(&config.database, Mode::Serve)?.check()?;
+    judge(&config, &secrets, &arguments.env_file())?;
     let listen: Vec<String> = config.listen.iter().map(Listen::to_string).collect();
     writeln!(
         context.output,
@@ -22,4 +24,16 @@ pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result
         config.database.display()
     )?;
     Ok(())
+}
+
+/// What `serve` needs beside its configuration: the keys, and the users.
+pub(super) fn judge(
+    config: &Config,
+    secrets: &Secrets,
+    env_file: &Path,
+) -> Result<(Keys, SqliteStore), CliError> {
+    let keys = secret::keys(secrets, env_file)?;
+    let mut store = SqliteStore::open(&config.database, Mode::Serve)?;
+    store.check()?;
+    Ok((keys, store))
 }

@@ -17,33 +17,49 @@ use crate::time::UnixSeconds;
 /// The first user, by id and name.
 const ADMIN: &str = "admin";
 
-/// Makes what is missing, and tells what it made.
-pub(super) fn make_missing(
-    config: &Config,
-    secrets: &Secrets,
-    env_file: &Path,
-    context: &mut Context<'_>,
-) -> Result<(), CliError> {
-    let lacks_secret = lacks_secret(secrets, env_file)?;
-    let lacks_users = lacks_users(&config.database)?;
-    if lacks_secret {
-        env_file::make(env_file, &secret::fresh_secret()?)?;
-        writeln!(
-            context.output,
-            "made {} with a random LOCAL_JWT_SECRET",
-            env_file.display()
-        )?;
+/// What is missing.
+#[derive(Default)]
+pub(super) struct Missing {
+    secret: bool,
+    users: bool,
+}
+
+impl Missing {
+    /// Looks without touching. What is there must be fit.
+    pub(super) fn look(
+        config: &Config,
+        secrets: &Secrets,
+        env_file: &Path,
+    ) -> Result<Missing, CliError> {
+        Ok(Missing {
+            secret: lacks_secret(secrets, env_file)?,
+            users: lacks_users(&config.database)?,
+        })
     }
-    if lacks_users {
-        let now = (context.clock)();
-        make_admin(config, now, context.output).inspect_err(|_| {
-            if lacks_secret {
-                // Nothing stays half-made; what cannot be removed is whole, and harmless.
-                let _ = fs::remove_file(env_file);
-            }
-        })?;
+
+    /// Makes what is missing, and tells what it made.
+    pub(super) fn make(
+        &self,
+        config: &Config,
+        env_file: &Path,
+        context: &mut Context<'_>,
+    ) -> Result<(), CliError> {
+        if self.secret {
+            env_file::make(env_file, &secret::fresh_secret()?)?;
+            let path = env_file.display();
+            writeln!(context.output, "made {path} with a random LOCAL_JWT_SECRET")?;
+        }
+        if self.users {
+            let now = (context.clock)();
+            make_admin(config, now, context.output).inspect_err(|_| {
+                if self.secret {
+                    // Nothing stays half-made; what cannot be removed is whole, and harmless.
+                    let _ = fs::remove_file(env_file);
+                }
+            })?;
+        }
+        Ok(context.output.flush()?)
     }
-    Ok(context.output.flush()?)
 }
 
 /// Whether a `.env` file is to be made. One that is there and lacks the secret is a person's,

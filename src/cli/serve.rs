@@ -1,9 +1,10 @@
 //! `framegate serve`: look at everything, make what `--init` asks for, hand over to the driver.
 
 use super::error::CliError;
-use super::{Argument, Arguments, Context, env_file, help, init, secret};
+use super::init::Missing;
+use super::{Argument, Arguments, Context, check, env_file, help, secret};
 use crate::app::Events;
-use crate::app::users::{Mode, SqliteStore, Users};
+use crate::app::users::{SqliteStore, Users};
 use crate::config::Config;
 use crate::driver::{self, Listener, logger};
 use crate::gate::{ClaimRules, Gate, Keys, Signer};
@@ -22,16 +23,18 @@ pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result
 }
 
 fn start(init: bool, arguments: &Arguments, context: &mut Context<'_>) -> Result<(), CliError> {
-    let (config, mut secrets) = arguments.load(context)?;
-    // Before anything is made: a port that is taken leaves nothing behind.
+    let (config, secrets) = arguments.load(context)?;
+    let env_file = arguments.env_file();
+    // What is there is judged before an address is taken, and that before anything is made.
+    let missing = match init {
+        true => Missing::look(&config, &secrets, &env_file)?,
+        false => check::judge(&config, &secrets, &env_file).map(|_| Missing::default())?,
+    };
     let listeners = bind(&config)?;
-    if init {
-        init::make_missing(&config, &secrets, &arguments.env_file(), context)?;
-        // From here on it is a start like any other, from what is on the disk.
-        (_, secrets) = arguments.load(context)?;
-    }
-    let keys = secret::keys(&secrets, &arguments.env_file())?;
-    let store = SqliteStore::open(&config.database, Mode::Serve)?;
+    missing.make(&config, &env_file, context)?;
+    // From here on it is a start like any other, from what is on the disk.
+    let (config, secrets) = arguments.load(context)?;
+    let (keys, store) = check::judge(&config, &secrets, &env_file)?;
     // One is installed already only where a test runs commands in its own process.
     let _ = logger::install(config.log_level, config.log_rate);
     env_file::warn_of_readers(&secrets);

@@ -1,4 +1,5 @@
 //! The one place where clocks are read.
+#![expect(clippy::disallowed_methods, reason = "it is the one place")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

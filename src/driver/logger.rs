@@ -11,10 +11,10 @@
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
 
+use super::clock::Clock;
 use crate::config::Rate;
 use crate::limits::{LOG_LINE_BYTES_MAX, LOG_VALUE_BYTES_MAX};
 use crate::time::{Instant, UnixSeconds};
@@ -29,7 +29,7 @@ const CUT: &str = "...";
 /// When a logger is installed already.
 pub fn install(level: LevelFilter, rate: Rate) -> Result<(), SetLoggerError> {
     log::set_boxed_logger(Box::new(Logger {
-        origin: now(),
+        clock: Clock::start(),
         throttle: Mutex::new(Throttle::new(rate)),
     }))?;
     log::set_max_level(level);
@@ -68,7 +68,7 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 }
 
 struct Logger {
-    origin: std::time::Instant,
+    clock: Clock,
     throttle: Mutex<Throttle>,
 }
 
@@ -82,10 +82,10 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let at = Instant::ORIGIN + self.origin.elapsed();
+        let now = self.clock.now();
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(dropped) = throttle.admit(at) {
-            let line = line(record, unix_now(), dropped);
+        if let Some(dropped) = throttle.admit(now.monotonic) {
+            let line = line(record, now.unix, dropped);
             // Standard error may be gone; there is nobody left to tell.
             let _ = io::stderr().write_all(line.as_bytes());
         }
@@ -99,17 +99,6 @@ fn is_ours(target: &str) -> bool {
     target
         .strip_prefix(ours)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the log dates its own lines")]
-fn now() -> std::time::Instant {
-    std::time::Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the log dates its own lines")]
-fn unix_now() -> UnixSeconds {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    UnixSeconds(since.map_or(0, |since| since.as_secs()))
 }
 
 /// Lets so many lines through in each period, and counts the others.

@@ -56,6 +56,10 @@ impl Segment {
 
 /// Queues that no outbox needs at the moment.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::vec_box,
+    reason = "a queue moves in and out of an outbox as its box"
+)]
 pub(super) struct Spare {
     queues: Vec<Box<Queue>>,
 }

@@ -46,9 +46,11 @@ impl World {
     }
 
     pub(super) fn with(set: impl FnOnce(&mut Config)) -> World {
-        let mut config = Config::default();
-        // A hash that costs little; its price is measured elsewhere.
-        config.password_memory_kib = 8;
+        let mut config = Config {
+            // A hash that costs little; its price is measured elsewhere.
+            password_memory_kib: 8,
+            ..Config::default()
+        };
         set(&mut config);
         let rules = ClaimRules {
             leeway_seconds: config.leeway.as_secs(),
