@@ -3,6 +3,12 @@
 //!
 //! `cargo bench --bench idle` prints a table; it sends only to a server of its own on loopback.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    reason = "it drives a server from outside"
+)]
+
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -5,9 +5,11 @@
 //! are read into the one scratch buffer that serves every connection; what it decided is written
 //! when all have been read, so that the answers of a turn leave together; descriptors go last.
 
+mod accept;
 mod clock;
 mod descriptors;
 mod hasher;
+mod lines;
 mod listener;
 pub mod logger;
 mod signals;
@@ -22,12 +24,12 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::server::{ConnectionId, Ending, Reading, Report, SLICES_MAX, Server, Summary, What};
+use crate::server::{ConnectionId, Ending, Reading, SLICES_MAX, Server};
 use crate::time::{Instant, Now};
 
 use clock::Clock;
 use hasher::Hasher;
-use logger::escape;
+use lines::{Line, SummaryLine, level_of};
 use signals::Signals;
 use socket::Socket;
 
@@ -36,8 +38,6 @@ pub use listener::{ListenError, Listener};
 
 /// Bytes that are read from one connection in one turn, and the size of the one read buffer.
 const READ_BYTES_MAX: usize = 64 * 1024;
-/// Connections accepted in one turn.
-const ACCEPTS_MAX: usize = 16;
 /// Reads from connections that are not logged in, in one turn.
 const STRANGER_READS_MAX: usize = 32;
 /// Writes to connections that are not logged in, in one turn.
@@ -46,10 +46,6 @@ const STRANGER_WRITES_MAX: usize = 32;
 const WRITES_MAX: usize = 1_024;
 /// Events taken from the kernel in one turn.
 const EVENTS_MAX: usize = 1_024;
-/// How long accepting rests when descriptors or memory have run out, unless one comes free.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-/// How often a failure to accept is logged.
-const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the last connections may take once the server is to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -333,104 +329,6 @@ impl Driver {
         false
     }
 
-    fn accept(&mut self, now: Now) {
-        if self.accept_retry_at.is_some_and(|at| at > now.monotonic) {
-            return;
-        }
-        self.accept_retry_at = None;
-        // What has ended while it was read gives its place to those who come.
-        self.close(now);
-        let mut left = ACCEPTS_MAX;
-        for index in 0..self.listeners.len() {
-            while self.listeners[index].is_ready && left > 0 {
-                left -= 1;
-                if !self.accept_one(now, index) {
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Returns whether accepting may go on.
-    fn accept_one(&mut self, now: Now, index: usize) -> bool {
-        match self.listeners[index].accept() {
-            Ok((socket, peer)) => {
-                match self.server.accept(now, peer) {
-                    Some(id) => self.adopt(now, id, socket),
-                    None => socket.reset(),
-                }
-                // Somebody may have gone for it: no more than one descriptor above the cap.
-                self.close(now);
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.listeners[index].is_ready = false;
-            }
-            Err(error) if listener::is_of_one_connection(&error) => {}
-            Err(error) => {
-                if !listener::is_want_of_descriptors(&error) || !self.shed_one(index) {
-                    // mio's listeners are edge-triggered: `is_ready` stays set, so that the
-                    // queue is not forgotten.
-                    self.accept_retry_at = Some(now.monotonic + ACCEPT_RETRY);
-                }
-                self.log_accept_error(now, &error);
-                return self.accept_retry_at.is_none();
-            }
-        }
-        true
-    }
-
-    /// Without a descriptor, the spare one is given up for long enough to take a connection off
-    /// the queue and reset it: its client knows where it stands, and the queue does not fill.
-    fn shed_one(&mut self, index: usize) -> bool {
-        if self.spare.take().is_none() {
-            return false;
-        }
-        let accepted = self.listeners[index].accept();
-        let is_shed = accepted.is_ok();
-        if let Ok((socket, _)) = accepted {
-            socket.reset();
-            self.server.count_shed();
-        }
-        self.spare = descriptors::spare();
-        is_shed
-    }
-
-    /// At most a line a second.
-    fn log_accept_error(&mut self, now: Now, error: &std::io::Error) {
-        if self
-            .accept_logged_at
-            .is_none_or(|at| now.monotonic.since(at) >= ACCEPT_LOG_INTERVAL)
-        {
-            self.accept_logged_at = Some(now.monotonic);
-            log::warn!(
-                "cannot accept: {error}; newcomers are reset or wait until a connection has gone"
-            );
-        }
-    }
-
-    fn adopt(&mut self, now: Now, id: ConnectionId, mut socket: Socket) {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if self
-            .poll
-            .registry()
-            .register(&mut socket, Token(id.slot as usize), interest)
-            .is_err()
-        {
-            self.server.failed(now, id);
-        }
-        let slot = id.slot as usize;
-        if slot >= self.connections.len() {
-            self.connections.resize_with(slot + 1, || None);
-        }
-        self.connections[slot] = Some(Connection {
-            id,
-            socket,
-            is_ready: false,
-            peer_finished: false,
-            is_over: false,
-        });
-    }
-
     fn hand_out_jobs(&mut self) {
         while let Some(job) = self.server.next_job() {
             self.hasher.hand_out(job);
@@ -498,58 +396,5 @@ impl Driver {
         while let Some(report) = self.server.next_report() {
             log::log!(level_of(report.what), "{}", Line(&report));
         }
-    }
-}
-
-fn level_of(what: What) -> log::Level {
-    match what {
-        What::Refused(_) | What::LoginFailed | What::Banned(_) => log::Level::Warn,
-        What::LoggedIn => log::Level::Info,
-        What::Closed(_) => log::Level::Debug,
-    }
-}
-
-/// A report as a line of the log.
-struct Line<'a>(&'a Report);
-
-impl fmt::Display for Line<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Line(report) = self;
-        if let (What::Banned(duration), Some(address)) = (report.what, report.peer.address) {
-            return write!(f, "banned address={address} for={}s", duration.as_secs());
-        }
-        write!(
-            f,
-            "{} connection={} peer={}",
-            report.what, report.connection.serial, report.peer
-        )?;
-        if let Some(user) = &report.user {
-            write!(f, " user={}", escape(user))?;
-        }
-        if let What::Refused(cause) | What::Closed(cause) = report.what {
-            write!(f, " reason={}", cause.word())?;
-        }
-        if let Some(event) = &report.event {
-            write!(f, " event={}", escape(event))?;
-        }
-        Ok(())
-    }
-}
-
-/// A summary as a line of the log.
-struct SummaryLine<'a>(&'a Summary);
-
-impl fmt::Display for SummaryLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SummaryLine(summary) = self;
-        write!(
-            f,
-            "last minute connections={} pending={} members={} held_bytes={} refused",
-            summary.connections, summary.pending, summary.members, summary.held_bytes
-        )?;
-        for (reason, count) in &summary.refused {
-            write!(f, " {reason}={count}")?;
-        }
-        Ok(())
     }
 }

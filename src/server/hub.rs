@@ -3,16 +3,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-use std::time::Duration;
 
 use slab::Slab;
 
 use crate::app::password::HashJob;
-use crate::app::users::{StoreError, User, Users};
+use crate::app::users::{StoreError, Users};
 use crate::config::Config;
-use crate::gate::{self, Signer, Standing, Unavailable};
-use crate::limits::{AUTH_TIMEOUT_CROWDED, LINGERING_MAX};
-use crate::time::{Instant, Now};
+use crate::gate::Signer;
+use crate::limits::LINGERING_MAX;
+use crate::time::Now;
 use crate::wire::CloseCode;
 use crate::wire::frame::{self, Opcode};
 
@@ -364,192 +363,5 @@ impl Hub {
                 event: None,
             });
         }
-    }
-
-    /// Sees to it that the session is looked at when its next deadline comes.
-    pub(super) fn schedule(&mut self, now: Now, key: u32) {
-        if let Some(at) = self.next_deadline(now, key) {
-            self.deadlines.schedule(key, at);
-        }
-    }
-
-    fn next_deadline(&self, now: Now, key: u32) -> Option<Instant> {
-        let session = &self.sessions[key as usize];
-        let write_by = session
-            .outbox
-            .stalled_since()
-            .map(|since| since + self.config.write_timeout);
-        match &session.state {
-            State::Proxy { by, .. } | State::Head { by, .. } | State::Body { by, .. } => Some(*by),
-            State::Finishing { linger_by, .. } => Some(*linger_by),
-            State::Answering | State::Gone => write_by,
-            State::Open(open) => {
-                let message_by = open
-                    .message_since
-                    .map(|since| since + self.config.message_timeout);
-                let login_by = match self.presence.dates(key) {
-                    Some(dates) => now.monotonic + now.until(dates.expires_at),
-                    None => self.auth_by(open),
-                };
-                [
-                    write_by,
-                    message_by,
-                    Some(login_by),
-                    Some(self.alive_by(open)),
-                ]
-                .into_iter()
-                .flatten()
-                .min()
-            }
-        }
-    }
-
-    /// When the first valid token must have come: patient when calm, since a person may be
-    /// typing, ruthless when crowded.
-    fn auth_by(&self, open: &Open) -> Instant {
-        let calm = self.config.auth_timeout;
-        let patience = if self.is_crowded {
-            calm.min(AUTH_TIMEOUT_CROWDED)
-        } else {
-            calm
-        };
-        open.opened_at + patience
-    }
-
-    /// When the peer must have given a sign of life: by itself, or on being asked.
-    fn alive_by(&self, open: &Open) -> Instant {
-        match open.asked_at {
-            Some(asked_at) => asked_at + self.config.pong_timeout,
-            None => open.heard_at + self.config.ping_interval,
-        }
-    }
-
-    /// Looks which of the session's deadlines have passed.
-    pub(super) fn deadline(&mut self, now: Now, key: u32) {
-        let Some(session) = self.sessions.get(key as usize) else {
-            return;
-        };
-        match &session.state {
-            State::Proxy { by, .. } | State::Head { by, .. } | State::Body { by, .. }
-                if *by <= now.monotonic =>
-            {
-                let what = What::Refused(Cause::HandshakeTimeout);
-                self.abandon(now, key, what, Ending::Close);
-            }
-            State::Finishing { linger_by, .. } if *linger_by <= now.monotonic => {
-                // What the peer has not taken by now it will not take.
-                let ending = match session.outbox.is_empty() {
-                    true => Ending::Close,
-                    false => Ending::Reset,
-                };
-                self.release(key, ending);
-            }
-            State::Open(_) => self.open_deadline(now, key),
-            State::Gone => {}
-            _ => self.schedule(now, key),
-        }
-    }
-
-    fn open_deadline(&mut self, now: Now, key: u32) {
-        let passed = |since: Option<Instant>, patience: Duration| {
-            since.is_some_and(|since| since + patience <= now.monotonic)
-        };
-        let dates = self.presence.dates(key);
-        let session = &self.sessions[key as usize];
-        let State::Open(open) = &session.state else {
-            return;
-        };
-        if dates.is_some_and(|dates| dates.expires_at <= now.unix) {
-            self.refuse(now, key, Cause::Expired, None, None);
-        } else if dates.is_none() && self.auth_by(open) <= now.monotonic {
-            self.refuse(now, key, Cause::AuthTimeout, None, None);
-        } else if passed(open.message_since, self.config.message_timeout) {
-            self.refuse(now, key, Cause::MessageTimeout, None, None);
-        } else if passed(session.outbox.stalled_since(), self.config.write_timeout) {
-            self.drop_slow_reader(now, key);
-        } else if passed(open.asked_at, self.config.pong_timeout) {
-            self.abandon(now, key, What::Refused(Cause::PongTimeout), Ending::Reset);
-        } else {
-            if open.asked_at.is_none() && self.alive_by(open) <= now.monotonic {
-                self.ask(now, key);
-            }
-            if self.open_mut(key).is_some() {
-                self.schedule(now, key);
-            }
-        }
-    }
-
-    /// Asks for a sign of life (RFC 6455 §5.5.2).
-    fn ask(&mut self, now: Now, key: u32) {
-        if let Some(open) = self.open_mut(key) {
-            open.asked_at = Some(now.monotonic);
-            self.push(now, key, |out| frame::write_ping(out, b""));
-        }
-    }
-
-    /// Looks whether users have changed behind our back, at most as often as [`Users`] allows,
-    /// and closes the connections of those who may no longer be here. O(people) after a change,
-    /// else O(1).
-    pub(super) fn refresh_users(&mut self, now: Now) {
-        match self.users.refresh(now.monotonic) {
-            Ok(false) => {}
-            Ok(true) => self.review_everybody(now),
-            Err(fault) => {
-                self.store_fault = Some(fault);
-                self.review_everybody(now);
-            }
-        }
-    }
-
-    /// The user called `id`; a failure is kept for the log.
-    pub(super) fn user(&mut self, id: &str) -> Result<Option<Rc<User>>, StoreError> {
-        let user = self.users.user(id);
-        if let Err(fault) = &user {
-            self.store_fault = Some(fault.clone());
-        }
-        user
-    }
-
-    /// How the user called `id` stands.
-    pub(super) fn standing(&mut self, id: &str) -> Result<Option<Standing>, Unavailable> {
-        match self.user(id) {
-            Ok(user) => Ok(user.map(|user| standing_of(&user))),
-            Err(_) => Err(Unavailable),
-        }
-    }
-
-    fn review_everybody(&mut self, now: Now) {
-        let people: Vec<Rc<str>> = self.presence.people().map(|p| Rc::clone(&p.id)).collect();
-        for id in people {
-            self.review(now, &id);
-        }
-    }
-
-    /// Reads the user again, and closes every connection of his that would not be let in now.
-    fn review(&mut self, now: Now, id: &str) {
-        let standing = self.standing(id);
-        let connections: Vec<u32> = self.presence.connections_of(id).collect();
-        for key in connections {
-            let Some(dates) = self.presence.dates(key) else {
-                continue;
-            };
-            match gate::check_standing(standing, dates.issued_at) {
-                Err(cause) => self.refuse(now, key, Cause::Gate(cause), None, None),
-                Ok(()) => {
-                    if let (Ok(Some(standing)), Some(person)) =
-                        (standing, self.presence.person_mut(key))
-                    {
-                        person.standing = standing;
-                    }
-                }
-            }
-        }
-    }
-}
-
-pub(super) fn standing_of(user: &User) -> Standing {
-    Standing {
-        disabled: user.disabled,
-        tokens_valid_from: user.tokens_valid_from,
     }
 }

@@ -12,9 +12,10 @@ use crate::time::Now;
 
 use super::cause::Cause;
 use super::host::issue_date;
-use super::hub::{Hub, standing_of};
+use super::hub::Hub;
 use super::presence::Dates;
 use super::report::What;
+use super::review::standing_of;
 use super::session::{ConnectionId, State};
 
 /// A hash takes some 20 to 500 ms, and there are few before it.

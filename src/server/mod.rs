@@ -25,9 +25,11 @@ mod places;
 mod presence;
 mod rates;
 mod report;
+mod review;
 mod session;
 mod socket;
 mod table;
+mod timing;
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,78 @@
+//! Users who change while they are here.
+
+use std::rc::Rc;
+
+use crate::app::users::{StoreError, User};
+use crate::gate::{self, Standing, Unavailable};
+use crate::time::Now;
+
+use super::cause::Cause;
+use super::hub::Hub;
+
+impl Hub {
+    /// Looks whether users have changed behind our back, at most as often as [`Users`] allows,
+    /// and closes the connections of those who may no longer be here. O(people) after a change,
+    /// else O(1).
+    pub(super) fn refresh_users(&mut self, now: Now) {
+        match self.users.refresh(now.monotonic) {
+            Ok(false) => {}
+            Ok(true) => self.review_everybody(now),
+            Err(fault) => {
+                self.store_fault = Some(fault);
+                self.review_everybody(now);
+            }
+        }
+    }
+
+    /// The user called `id`; a failure is kept for the log.
+    pub(super) fn user(&mut self, id: &str) -> Result<Option<Rc<User>>, StoreError> {
+        let user = self.users.user(id);
+        if let Err(fault) = &user {
+            self.store_fault = Some(fault.clone());
+        }
+        user
+    }
+
+    /// How the user called `id` stands.
+    pub(super) fn standing(&mut self, id: &str) -> Result<Option<Standing>, Unavailable> {
+        match self.user(id) {
+            Ok(user) => Ok(user.map(|user| standing_of(&user))),
+            Err(_) => Err(Unavailable),
+        }
+    }
+
+    fn review_everybody(&mut self, now: Now) {
+        let people: Vec<Rc<str>> = self.presence.people().map(|p| Rc::clone(&p.id)).collect();
+        for id in people {
+            self.review(now, &id);
+        }
+    }
+
+    /// Reads the user again, and closes every connection of his that would not be let in now.
+    fn review(&mut self, now: Now, id: &str) {
+        let standing = self.standing(id);
+        let connections: Vec<u32> = self.presence.connections_of(id).collect();
+        for key in connections {
+            let Some(dates) = self.presence.dates(key) else {
+                continue;
+            };
+            match gate::check_standing(standing, dates.issued_at) {
+                Err(cause) => self.refuse(now, key, Cause::Gate(cause), None, None),
+                Ok(()) => {
+                    if let (Ok(Some(standing)), Some(person)) =
+                        (standing, self.presence.person_mut(key))
+                    {
+                        person.standing = standing;
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn standing_of(user: &User) -> Standing {
+    Standing {
+        disabled: user.disabled,
+        tokens_valid_from: user.tokens_valid_from,
+    }
+}
