@@ -1,0 +1,3 @@
+//! Rows.
+use crate::arena::Row;
+pub(crate) const ROWS: &[Row] = &[];
