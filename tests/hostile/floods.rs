@@ -261,20 +261,22 @@ fn shared_payload(arena: &mut Arena) {
     // Each receiver's queue names the frames; none owns them.
     let bound = 12 * 16 * 1_024 + count * 512 + 1_024 * 1_024;
     arena.must(highest <= bound, format!("more than {}", kib(bound)));
-    let mut all_there = 0;
-    for reader in &mut readers {
-        let heard = (0..12).all(|number| {
+    // What was held is there in the end; to drain it is slow, so only some of them do.
+    let (mut some, mut whole) = (0, 0);
+    for reader in readers.iter_mut().step_by(count / 50) {
+        some += 1;
+        whole += usize::from((0..12).all(|number| {
             let expected = format!(r#""n":{number},"#);
             reader.next_text().is_ok_and(|text| text.contains(&expected))
-        });
-        all_there += usize::from(heard);
+        }));
     }
-    arena.must(all_there == count, format!("only {all_there} had all of them in the end"));
+    arena.must(whole == some, format!("of {some}, only {whole} had all of them in the end"));
 }
 
 fn little_memory(arena: &mut Arena) {
     let home = crate::support::Home::with_users(&["alice"]);
-    let serve = ["serve", "--listen", "127.0.0.1:0", "--ban-after", "0", "--connect-rate", "0/s"];
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--rate", "0/s", "--ban-after", "0",
+        "--connect-rate", "0/s"];
     let server = home.command(&serve);
     let mut command = Command::new("prlimit");
     command.arg("--as=67108864").arg(server.get_program()).args(server.get_args());
@@ -296,7 +298,7 @@ fn little_memory(arena: &mut Arena) {
     let alive = stage.probe.is_alive();
     let honest = stage.newcomer(Duration::from_secs(5));
     arena.saw(format!(
-        "fragment floods, unread pings, slow readers, half messages, logins: {} acts; alive: {alive}, \
+        "fragment floods, unread pings, slow readers, half messages, logins: {} connections; alive: {alive}, \
          RSS <= {}; honest in after {}",
         acts.join("+"),
         kib(highest),
@@ -319,43 +321,51 @@ fn memory_floods(to: SocketAddr, token: &str) -> Vec<Mob> {
             Some(peer)
         }
     };
-    let with = |network: u8, count: usize, act: fn(&mut Peer, &str)| {
+    // So many at once, each with so many connections of an address of its own.
+    let with = |network: u8, count: usize, each: usize, act: fn(&mut [Peer], &str)| {
         let (member, token) = (member.clone(), token.to_owned());
         Mob::start(count, move |number, round| {
-            let Some(mut peer) = member(network, number + 10 * (round % 100)) else {
-                return 0;
-            };
-            act(&mut peer, &token);
-            1
+            let from = number + 10 * (round % 100);
+            let mut peers: Vec<Peer> = (0..each).filter_map(|_| member(network, from)).collect();
+            if !peers.is_empty() {
+                act(&mut peers, &token);
+            }
+            peers.len()
         })
     };
     vec![
-        with(1, 4, |peer, _| {
+        with(1, 4, 1, |peers, _| {
             let flood = [frame(TEXT, b"x"), frame(CONTINUATION, &[b'x'; 200]).repeat(100)];
-            let _ = peer.send(&flood.concat());
-            peer.ending();
+            for peer in peers {
+                let _ = peer.send(&flood.concat());
+                peer.ending();
+            }
         }),
-        with(2, 4, |peer, _| {
-            let _ = peer.send(&frame(FIN | PING, &[b'x'; 125]).repeat(1_000));
-            thread::sleep(Duration::from_millis(100));
+        with(2, 2, 100, |peers, _| {
+            let flood = frame(FIN | PING, &[b'x'; 125]).repeat(3_000);
+            for peer in peers.iter_mut() {
+                let _ = peer.send(&flood);
+            }
         }),
         // They shout, and none of them listens.
-        with(3, 8, |peer, token| {
-            for number in 0..150 {
-                let _ = peer.send(&broadcast(token, 15 * 1_024, number));
+        with(3, 2, 50, |peers, token| {
+            for number in 0..50 {
+                let _ = peers[0].send(&broadcast(token, 15 * 1_024, number));
             }
             thread::sleep(Duration::from_millis(500));
         }),
-        with(4, 8, |peer, _| {
+        with(4, 4, 250, |peers, _| {
             let half = frame(FIN | TEXT, &[b' '; 16 * 1_024]);
-            let _ = peer.send(&half[..half.len() - 1]);
-            thread::sleep(Duration::from_millis(300));
+            for peer in peers.iter_mut() {
+                let _ = peer.send(&half[..half.len() - 1]);
+            }
+            thread::sleep(Duration::from_millis(1_000));
         }),
-        with(5, 2, |peer, _| {
+        with(5, 2, 1, |peers, _| {
             let login = r#"{"event":"login","data":{"id":"alice","password":"wrong"}}"#;
-            let _ = peer.text(login);
-            let _ = peer.send(&frame(FIN | CLOSE, b""));
-            peer.ending();
+            let _ = peers[0].text(login);
+            let _ = peers[0].send(&frame(FIN | CLOSE, b""));
+            peers[0].ending();
         }),
     ]
 }
