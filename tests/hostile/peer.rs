@@ -256,6 +256,12 @@ impl Peer {
         (String::from_utf8_lossy(&self.held).into_owned(), end)
     }
 
+    /// All that came before the end, on a connection that waits for nothing, once it has ended.
+    pub(crate) fn answer_if_ended(&mut self) -> Option<String> {
+        let end = self.wait_for_end();
+        (end != End::Never).then(|| String::from_utf8_lossy(&self.held).into_owned())
+    }
+
     fn wait_for_end(&mut self) -> End {
         loop {
             match self.read_more() {
