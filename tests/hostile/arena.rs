@@ -13,6 +13,8 @@ use crate::support::{Home, Server};
 
 /// A row of the table.
 pub(crate) struct Row {
+    /// The name of `run`.
+    pub(crate) name: &'static str,
     pub(crate) attack: &'static str,
     pub(crate) bound: &'static str,
     pub(crate) run: fn(&mut Arena),

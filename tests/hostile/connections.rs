@@ -16,42 +16,50 @@ use crate::support::{Home, Server};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
+        name: "connects_at_a_cap",
         attack: "5,000 connects at a cap of 1,000",
         bound: "<= 1,000 at every sample, honest login <= 1 s afterwards",
         run: connects_at_a_cap,
     },
     Row {
+        name: "few_descriptors",
         attack: "RLIMIT_NOFILE=64 and 200 clients",
         bound: "no exit, < 20 % of a core, <= 1 log line/s, members notice nothing, newcomers <= 1 s \
                 after",
         run: few_descriptors,
     },
     Row {
+        name: "no_descriptors",
         attack: "descriptors taken away while it runs (EMFILE), 200 clients",
         bound: "the same",
         run: no_descriptors,
     },
     Row {
+        name: "connects_at_once",
         attack: "5,000 connects at once, the server asleep",
         bound: "the kernel completes >= 1,024; all answered once it wakes",
         run: connects_at_once,
     },
     Row {
+        name: "reset_storm",
         attack: "reset storm, 20,000 half handshakes",
         bound: "flat descriptors and memory",
         run: reset_storm,
     },
     Row {
+        name: "coming_and_going",
         attack: "1,000 idle; 200 connections a second, a third failing",
         bound: "descriptors, memory, log flat; opened - closed = live",
         run: coming_and_going,
     },
     Row {
+        name: "bans",
         attack: "hostile addresses with bans on",
         bound: "only resets past BAN_AFTER; NO_BAN and others unaffected",
         run: bans,
     },
     Row {
+        name: "stopping",
         attack: "SIGTERM with 1,000 connections",
         bound: "Close 1001 to all, exit 0 <= 5 s",
         run: stopping,
@@ -101,7 +109,10 @@ fn connects_at_a_cap(arena: &mut Arena) {
     let (most, looks) = sampler.stop();
     let entered = stage.newcomer(Duration::from_secs(5));
     let token = stage.token.clone();
-    let kept = members.iter_mut().filter_map(|peer| peer.call(&token, "alice").ok()).count();
+    let kept = members
+        .iter_mut()
+        .filter_map(|peer| peer.call(&token, "alice").ok())
+        .count();
     arena.saw(format!(
         "{} connects beside {} members: <= {} live in {looks} samples; {kept} members kept; honest \
          in after {}",
@@ -114,14 +125,20 @@ fn connects_at_a_cap(arena: &mut Arena) {
     arena.must(most - base <= cap + 1, "more than the cap");
     arena.must(looks > 5, "too few samples to tell");
     arena.must(kept == cap / 2, "members were put out");
-    arena.must(entered.is_some_and(|took| took <= Duration::from_secs(1)), "honest not in time");
+    arena.must(
+        entered.is_some_and(|took| took <= Duration::from_secs(1)),
+        "honest not in time",
+    );
 }
 
 fn few_descriptors(arena: &mut Arena) {
     let home = Home::with_users(&["alice", "bob"]);
     let serve = home.command(&["serve", "--listen", "127.0.0.1:0"]);
     let mut command = Command::new("prlimit");
-    command.arg("--nofile=64").arg(serve.get_program()).args(serve.get_args());
+    command
+        .arg("--nofile=64")
+        .arg(serve.get_program())
+        .args(serve.get_args());
     command.current_dir(home.path());
     let server = Server::start(command);
     let stage = Stage::of(home, server);
@@ -169,7 +186,10 @@ fn want_of_descriptors(arena: &mut Arena, mut stage: Stage, begin: fn(Probe)) {
     let entered = stage.newcomer(Duration::from_secs(5));
     let latencies = member.stop();
     let token = stage.token.clone();
-    let kept = members.iter_mut().filter_map(|peer| peer.call(&token, "alice").ok()).count();
+    let kept = members
+        .iter_mut()
+        .filter_map(|peer| peer.call(&token, "alice").ok())
+        .count();
     arena.saw(format!(
         "{:.0} % of a core; {} log lines in {} s; {} calls of a member, {} lost, p99 {}; newcomer \
          in after {}",
@@ -183,9 +203,15 @@ fn want_of_descriptors(arena: &mut Arena, mut stage: Stage, begin: fn(Probe)) {
     ));
     arena.must(stage.probe.is_alive(), "it ended");
     arena.must(share < 0.2, "it spins");
-    arena.must(log.len() <= end.as_secs() as usize + 2, "more than a line a second");
+    arena.must(
+        log.len() <= end.as_secs() as usize + 2,
+        "more than a line a second",
+    );
     arena.must(latencies.lost == 0 && kept == 10, "members noticed");
-    arena.must(entered.is_some_and(|took| took <= Duration::from_secs(1)), "newcomer not in time");
+    arena.must(
+        entered.is_some_and(|took| took <= Duration::from_secs(1)),
+        "newcomer not in time",
+    );
 }
 
 fn connects_at_once(arena: &mut Arena) {
@@ -214,7 +240,10 @@ fn connects_at_once(arena: &mut Arena) {
     arena.must(asleep >= 1_024, "the backlog is short");
     arena.must(all == count, "some were never answered");
     let entered = stage.newcomer(Duration::from_secs(5));
-    arena.must(entered.is_some_and(|took| took <= Duration::from_secs(1)), "honest not in time");
+    arena.must(
+        entered.is_some_and(|took| took <= Duration::from_secs(1)),
+        "honest not in time",
+    );
 }
 
 fn reset_storm(arena: &mut Arena) {
@@ -235,12 +264,16 @@ fn reset_storm(arena: &mut Arena) {
     };
     let base = stage.probe.descriptors();
     storm(0..1_000);
-    stage.probe.wait_for_descriptors(base, Duration::from_secs(2));
+    stage
+        .probe
+        .wait_for_descriptors(base, Duration::from_secs(2));
     let before = stage.probe.resident_bytes();
     let others = stage.caller();
     storm(1_000..1_000 + count);
     let others = others.stop();
-    let freed = stage.probe.wait_for_descriptors(base, Duration::from_secs(2));
+    let freed = stage
+        .probe
+        .wait_for_descriptors(base, Duration::from_secs(2));
     let growth = stage.probe.resident_bytes().saturating_sub(before);
     arena.saw(format!(
         "{count}: descriptors {base} -> {}, RSS +{}; a member's calls p99 {}",
@@ -283,7 +316,9 @@ fn coming_and_going(arena: &mut Arena) {
         let due = Duration::from_millis(5 * opened as u64);
         thread::sleep(due.saturating_sub(began.elapsed()));
     }
-    let settled = stage.probe.wait_for_descriptors(begin, Duration::from_secs(2));
+    let settled = stage
+        .probe
+        .wait_for_descriptors(begin, Duration::from_secs(2));
     let live = stage.probe.descriptors() - base;
     let growth = stage.probe.resident_bytes().saturating_sub(resident);
     let lines = stage.server.log_until_quiet().len();
@@ -292,11 +327,17 @@ fn coming_and_going(arena: &mut Arena) {
         began.elapsed().as_secs_f64(),
         kib(growth)
     ));
-    arena.must(settled.is_some() && live == idle, "opened - closed is not what is live");
+    arena.must(
+        settled.is_some() && live == idle,
+        "opened - closed is not what is live",
+    );
     arena.must(growth < 1_024 * 1_024, "memory grew");
     arena.must(lines <= 100 * (seconds + 2), "more lines than LOG_RATE");
     let token = stage.token.clone();
-    let kept = members.iter_mut().filter_map(|peer| peer.call(&token, "alice").ok()).count();
+    let kept = members
+        .iter_mut()
+        .filter_map(|peer| peer.call(&token, "alice").ok())
+        .count();
     arena.must(kept == idle, format!("only {kept} are still served"));
 }
 
@@ -304,7 +345,9 @@ fn bans(arena: &mut Arena) {
     let mut stage = Stage::new(&["--no-ban", "127.0.0.64/26"]);
     let forged = stage.token.replace('.', ".x");
     let attack = |from: std::net::Ipv4Addr| {
-        (0..30).filter(|_| Peer::open(from, stage.address(), Some(&forged)).is_err()).count();
+        (0..30)
+            .filter(|_| Peer::open(from, stage.address(), Some(&forged)).is_err())
+            .count();
         (0..50)
             .filter(|_| {
                 let Ok(mut peer) = Peer::connect(from, stage.address()) else {
@@ -330,7 +373,10 @@ fn bans(arena: &mut Arena) {
     arena.must(resets == 50, "a banned address got more than a reset");
     arena.must(pardoned == 0, "an address of NO_BAN was banned");
     arena.must(other.is_some(), "another address suffers");
-    arena.must(line.contains("banned address=127.1.0.1 for=60s"), line.clone());
+    arena.must(
+        line.contains("banned address=127.1.0.1 for=60s"),
+        line.clone(),
+    );
 }
 
 fn stopping(arena: &mut Arena) {

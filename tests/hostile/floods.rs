@@ -14,31 +14,37 @@ use crate::peer::{
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
+        name: "fragment_flood",
         attack: "fragment flood, empty continuations",
         bound: "closed (1008) at the 65th; others' p99 < 20 ms while it streams",
         run: fragment_flood,
     },
     Row {
+        name: "ping_flood",
         attack: "ping flood",
         bound: "rate-limited: 1008 past the burst",
         run: ping_flood,
     },
     Row {
+        name: "unread_pings",
         attack: "ping flood by a peer that never reads",
         bound: "<= MAX_OUTBOX held, closed <= 10 s",
         run: unread_pings,
     },
     Row {
+        name: "slow_reader",
         attack: "one slow reader among 200 under broadcast",
         bound: "only it is closed, the others miss nothing",
         run: slow_reader,
     },
     Row {
+        name: "shared_payload",
         attack: "16 KiB broadcast to 5,000 that do not read",
         bound: "the payload is held once",
         run: shared_payload,
     },
     Row {
+        name: "little_memory",
         attack: "64 MiB for the process (prlimit --as) under all floods together",
         bound: "alive at the end, an honest client in <= 1 s",
         run: little_memory,
@@ -75,7 +81,10 @@ impl Mob {
     /// What all their acts add up to.
     fn stop(self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
-        let sums = self.threads.into_iter().map(|thread| thread.join().unwrap_or(0));
+        let sums = self
+            .threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or(0));
         sums.sum()
     }
 }
@@ -91,11 +100,17 @@ fn fragment_flood(arena: &mut Arena) {
     edge.send(&[begun.clone(), more.repeat(63), frame(FIN | PING, b"64")].concat())
         .expect("the server reads");
     let pong = edge.next().map(|frame| frame.opcode);
-    arena.must(pong.is_ok_and(|opcode| opcode == PONG), "the 64th was refused");
+    arena.must(
+        pong.is_ok_and(|opcode| opcode == PONG),
+        "the 64th was refused",
+    );
     edge.send(&more).expect("the server reads");
     let (frames, end) = edge.ending();
     let code = frames.last().and_then(Frame::close_code);
-    arena.must(code == Some(1_008) && end == End::Fin, format!("the 65th: {code:?} {end:?}"));
+    arena.must(
+        code == Some(1_008) && end == End::Fin,
+        format!("the 65th: {code:?} {end:?}"),
+    );
 
     let others = stage.caller();
     let (to, token) = (stage.address(), stage.token.clone());
@@ -121,9 +136,15 @@ fn fragment_flood(arena: &mut Arena) {
 }
 
 fn undisturbed(arena: &mut Arena, others: &crate::arena::Latencies) {
-    arena.must(others.lost == 0, format!("{} calls lost: {}", others.lost, others.error));
+    arena.must(
+        others.lost == 0,
+        format!("{} calls lost: {}", others.lost, others.error),
+    );
     arena.must(others.count() > 10, "too few calls to tell");
-    arena.must(others.percentile(99) < Duration::from_millis(20), "others had to wait");
+    arena.must(
+        others.percentile(99) < Duration::from_millis(20),
+        "others had to wait",
+    );
 }
 
 fn ping_flood(arena: &mut Arena) {
@@ -131,7 +152,8 @@ fn ping_flood(arena: &mut Arena) {
     let others = stage.caller();
     let mut peer = stage.member(address(1, 0));
     let began = Instant::now();
-    peer.send(&frame(FIN | PING, b"x").repeat(2_000)).expect("the server reads");
+    peer.send(&frame(FIN | PING, b"x").repeat(2_000))
+        .expect("the server reads");
     let (frames, end) = peer.ending();
     let took = began.elapsed();
     let pongs = frames.iter().filter(|frame| frame.opcode == PONG).count();
@@ -144,7 +166,10 @@ fn ping_flood(arena: &mut Arena) {
     arena.must(code == Some(1_008), "not rate-limited");
     // The burst, and what the rate adds meanwhile.
     let allowed = 200 + 1 + took.as_millis() as usize / 10;
-    arena.must((200..=allowed).contains(&pongs), "more or fewer than the rate allows");
+    arena.must(
+        (200..=allowed).contains(&pongs),
+        "more or fewer than the rate allows",
+    );
     arena.must(others.lost == 0, format!("others lost {}", others.lost));
 }
 
@@ -152,16 +177,20 @@ fn unread_pings(arena: &mut Arena) {
     let ping = frame(FIN | PING, &[b'x'; 125]);
     let limited = Stage::new(&["--ban-after", "0"]);
     let before = limited.probe.descriptors();
-    let mut peer = Peer::new(peer::connect_narrow(address(1, 0), limited.address()).expect("a connection"));
+    let mut peer =
+        Peer::new(peer::connect_narrow(address(1, 0), limited.address()).expect("a connection"));
     peer.upgrade(Some(&limited.token)).expect("an upgrade");
     let _ = peer.send(&ping.repeat(2_000));
-    let gone = limited.probe.wait_for_descriptors(before, Duration::from_secs(12));
+    let gone = limited
+        .probe
+        .wait_for_descriptors(before, Duration::from_secs(12));
     arena.must(gone.is_some(), "at the default rate: not closed");
 
     // Without a rate, the outbox is the bound.
     let stage = Stage::new(&["--ban-after", "0", "--rate", "0/s"]);
     let before = stage.probe.descriptors();
-    let mut peer = Peer::new(peer::connect_narrow(address(1, 0), stage.address()).expect("a connection"));
+    let mut peer =
+        Peer::new(peer::connect_narrow(address(1, 0), stage.address()).expect("a connection"));
     peer.upgrade(Some(&stage.token)).expect("an upgrade");
     let resident = stage.probe.resident_bytes();
     let began = Instant::now();
@@ -206,10 +235,14 @@ fn slow_reader(arena: &mut Arena) {
     let mut closed_at = None;
     let mut sent = 0;
     while sent < 400 && closed_at.is_none_or(|at| sent < at + 20) {
-        sender.send(&broadcast(&stage.token, 15 * 1_024, sent)).expect("the server reads");
+        sender
+            .send(&broadcast(&stage.token, 15 * 1_024, sent))
+            .expect("the server reads");
         let expected = format!(r#""n":{sent},"#);
         for reader in readers.iter_mut().chain([&mut sender]) {
-            let heard = reader.next_text().is_ok_and(|text| text.contains(&expected));
+            let heard = reader
+                .next_text()
+                .is_ok_and(|text| text.contains(&expected));
             missed += usize::from(!heard);
         }
         sent += 1;
@@ -227,9 +260,15 @@ fn slow_reader(arena: &mut Arena) {
     ));
     arena.must(closed_at.is_some(), "the slow one was not closed");
     arena.must(missed == 0, "others missed some");
-    arena.must(code == Some(1_013) || end == End::Reset, "neither 1013 nor a reset");
+    arena.must(
+        code == Some(1_013) || end == End::Reset,
+        "neither 1013 nor a reset",
+    );
     let more = stage.server.log_so_far();
-    arena.must(more.iter().all(|line| !line.contains("refused")), "somebody else was closed");
+    arena.must(
+        more.iter().all(|line| !line.contains("refused")),
+        "somebody else was closed",
+    );
 }
 
 fn shared_payload(arena: &mut Arena) {
@@ -247,7 +286,9 @@ fn shared_payload(arena: &mut Arena) {
     // Enough to fill what the kernels take, and then some to hold, and less than MAX_OUTBOX.
     let mut growths = Vec::new();
     for number in 0..12 {
-        sender.send(&broadcast(&stage.token, 16 * 1_024, number)).expect("the server reads");
+        sender
+            .send(&broadcast(&stage.token, 16 * 1_024, number))
+            .expect("the server reads");
         sender.next_text().expect("the sender hears it");
         growths.push(stage.probe.resident_bytes().saturating_sub(before));
     }
@@ -267,20 +308,39 @@ fn shared_payload(arena: &mut Arena) {
         some += 1;
         whole += usize::from((0..12).all(|number| {
             let expected = format!(r#""n":{number},"#);
-            reader.next_text().is_ok_and(|text| text.contains(&expected))
+            reader
+                .next_text()
+                .is_ok_and(|text| text.contains(&expected))
         }));
     }
-    arena.must(whole == some, format!("of {some}, only {whole} had all of them in the end"));
+    arena.must(
+        whole == some,
+        format!("of {some}, only {whole} had all of them in the end"),
+    );
 }
 
 fn little_memory(arena: &mut Arena) {
     let home = crate::support::Home::with_users(&["alice"]);
-    let serve = ["serve", "--listen", "127.0.0.1:0", "--rate", "0/s", "--ban-after", "0",
-        "--connect-rate", "0/s"];
+    let serve = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--rate",
+        "0/s",
+        "--ban-after",
+        "0",
+        "--connect-rate",
+        "0/s",
+    ];
     let server = home.command(&serve);
     let mut command = Command::new("prlimit");
-    command.arg("--as=67108864").arg(server.get_program()).args(server.get_args());
-    command.current_dir(home.path()).env("FRAMEGATE_PASSWORD_MEMORY", "19MiB");
+    command
+        .arg("--as=67108864")
+        .arg(server.get_program())
+        .args(server.get_args());
+    command
+        .current_dir(home.path())
+        .env("FRAMEGATE_PASSWORD_MEMORY", "19MiB");
     let server = crate::support::Server::start(command);
     let stage = Stage::of(home, server);
     let to = stage.address();
@@ -305,7 +365,10 @@ fn little_memory(arena: &mut Arena) {
         honest.map_or("never".to_owned(), millis)
     ));
     arena.must(alive, "it died");
-    arena.must(honest.is_some_and(|took| took <= Duration::from_secs(1)), "honest not in time");
+    arena.must(
+        honest.is_some_and(|took| took <= Duration::from_secs(1)),
+        "honest not in time",
+    );
 }
 
 /// All of them at once: each what it can, until the server has had enough of it.
@@ -335,7 +398,10 @@ fn memory_floods(to: SocketAddr, token: &str) -> Vec<Mob> {
     };
     vec![
         with(1, 4, 1, |peers, _| {
-            let flood = [frame(TEXT, b"x"), frame(CONTINUATION, &[b'x'; 200]).repeat(100)];
+            let flood = [
+                frame(TEXT, b"x"),
+                frame(CONTINUATION, &[b'x'; 200]).repeat(100),
+            ];
             for peer in peers {
                 let _ = peer.send(&flood.concat());
                 peer.ending();

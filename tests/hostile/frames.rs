@@ -10,31 +10,37 @@ use crate::peer::{
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
+        name: "header_claims",
         attack: "headers alone that claim 16 KiB + 1 to 2^64 - 1",
         bound: "1009 or 1002 on the header; heap + 0",
         run: header_claims,
     },
     Row {
+        name: "violations",
         attack: "RFC 6455 broken",
         bound: "one Close 1002 (1007 for bad UTF-8), FIN <= 50 ms (median)",
         run: violations,
     },
     Row {
+        name: "unanswered_close",
         attack: "a Close never answered",
         bound: "gone within the linger",
         run: unanswered_close,
     },
     Row {
+        name: "pulled_cable",
         attack: "a peer whose cable is pulled",
         bound: "gone within ping + pong",
         run: pulled_cable,
     },
     Row {
+        name: "half_close",
         attack: "a peer that half-closes",
         bound: "gone at once",
         run: half_close,
     },
     Row {
+        name: "unfinished_message",
         attack: "a fragmented message never finished",
         bound: "closed <= 30 s",
         run: unfinished_message,
@@ -66,17 +72,28 @@ fn header_claims(arena: &mut Arena) {
         let holds = code == Some(*expected) && end != End::Never;
         arena.must(holds, format!("{expected} expected: {code:?} {end:?}"));
     }
-    arena.saw(format!("{count} closed on the length alone; RSS +{}", kib(growth)));
+    arena.saw(format!(
+        "{count} closed on the length alone; RSS +{}",
+        kib(growth)
+    ));
     // What they are told takes up room, 100 bytes each; what they claimed does not.
-    arena.must(growth <= 512 * 1_024, "memory was taken for what was claimed");
+    arena.must(
+        growth <= 512 * 1_024,
+        "memory was taken for what was claimed",
+    );
 }
 
 /// What is sent, and the code it is answered with.
 fn all_violations() -> Vec<(&'static str, u16, Vec<u8>)> {
     let unmasked = [FIN | TEXT, 2, b'h', b'i'].to_vec();
     let short_126 = [&[FIN | TEXT, 0x80 | 126, 0, 125][..], &[0; 4 + 125]].concat();
-    let short_127 = [&[FIN | TEXT, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff][..], &[0; 4]].concat();
-    let close = |code: u16, reason: &[u8]| frame(FIN | CLOSE, &[&code.to_be_bytes(), reason].concat());
+    let short_127 = [
+        &[FIN | TEXT, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff][..],
+        &[0; 4],
+    ]
+    .concat();
+    let close =
+        |code: u16, reason: &[u8]| frame(FIN | CLOSE, &[&code.to_be_bytes(), reason].concat());
     let mut all = vec![
         ("RSV1", 1_002, frame(FIN | 0x40 | TEXT, b"{}")),
         ("RSV2", 1_002, frame(FIN | 0x20 | TEXT, b"{}")),
@@ -88,8 +105,16 @@ fn all_violations() -> Vec<(&'static str, u16, Vec<u8>)> {
         ("cut close", 1_002, frame(CLOSE, b"")),
         ("length 125 in 16 bits", 1_002, short_126),
         ("length 65,535 in 64 bits", 1_002, short_127),
-        ("continuation of nothing", 1_002, frame(FIN | CONTINUATION, b"x")),
-        ("text in a text", 1_002, [frame(TEXT, b"{"), frame(FIN | TEXT, b"}")].concat()),
+        (
+            "continuation of nothing",
+            1_002,
+            frame(FIN | CONTINUATION, b"x"),
+        ),
+        (
+            "text in a text",
+            1_002,
+            [frame(TEXT, b"{"), frame(FIN | TEXT, b"}")].concat(),
+        ),
         ("close of 1 byte", 1_002, frame(FIN | CLOSE, b"\x03")),
         ("close reason not UTF-8", 1_007, close(1_000, b"\xff\xfe")),
         ("text not UTF-8", 1_007, frame(FIN | TEXT, b"\"\xc0\xaf\"")),
@@ -101,7 +126,9 @@ fn all_violations() -> Vec<(&'static str, u16, Vec<u8>)> {
     for opcode in [0x3, 0x4, 0x5, 0x6, 0x7, 0xB, 0xC, 0xD, 0xE, 0xF] {
         all.push(("reserved opcode", 1_002, frame(FIN | opcode, b"")));
     }
-    for code in [0, 999, 1_004, 1_005, 1_006, 1_015, 1_016, 2_999, 5_000, 65_535] {
+    for code in [
+        0, 999, 1_004, 1_005, 1_006, 1_015, 1_016, 2_999, 5_000, 65_535,
+    ] {
         all.push(("bad close code", 1_002, close(code, b"")));
     }
     all
@@ -135,7 +162,10 @@ fn violations(arena: &mut Arena) {
         millis(waits.percentile(50)),
         millis(waits.percentile(99))
     ));
-    arena.must(waits.percentile(50) <= Duration::from_millis(50), "FIN is slow");
+    arena.must(
+        waits.percentile(50) <= Duration::from_millis(50),
+        "FIN is slow",
+    );
 }
 
 fn unanswered_close(arena: &mut Arena) {
@@ -144,17 +174,26 @@ fn unanswered_close(arena: &mut Arena) {
     let mut peers: Vec<Peer> = (0..100).map(|n| stage.member(address(1, n))).collect();
     let half = peers.len() / 2;
     for peer in &mut peers[..half] {
-        peer.send(&frame(FIN | BINARY, b"")).expect("the server reads");
+        peer.send(&frame(FIN | BINARY, b""))
+            .expect("the server reads");
     }
     for peer in &mut peers[half..] {
         let close = frame(FIN | CLOSE, &1_000_u16.to_be_bytes());
         peer.send(&close).expect("the server reads");
     }
     // Nobody reads, nobody closes.
-    let freed = stage.probe.wait_for_descriptors(before, Duration::from_secs(3));
-    arena.saw(format!("100 peers, descriptors free after {}", or_never(freed)));
+    let freed = stage
+        .probe
+        .wait_for_descriptors(before, Duration::from_secs(3));
+    arena.saw(format!(
+        "100 peers, descriptors free after {}",
+        or_never(freed)
+    ));
     let bound = Duration::from_millis(500 + 200);
-    arena.must(freed.is_some_and(|freed| freed <= bound), "held longer than the linger");
+    arena.must(
+        freed.is_some_and(|freed| freed <= bound),
+        "held longer than the linger",
+    );
 }
 
 fn or_never(time: Option<Duration>) -> String {
@@ -167,10 +206,19 @@ fn pulled_cable(arena: &mut Arena) {
     let before = stage.probe.descriptors();
     // To the server, who never answers again is the same.
     let peers: Vec<Peer> = (0..20).map(|n| stage.member(address(1, n))).collect();
-    let freed = stage.probe.wait_for_descriptors(before, Duration::from_secs(5));
-    arena.saw(format!("{} silent, ping 1 s, pong 1 s: gone after {}", peers.len(), or_never(freed)));
+    let freed = stage
+        .probe
+        .wait_for_descriptors(before, Duration::from_secs(5));
+    arena.saw(format!(
+        "{} silent, ping 1 s, pong 1 s: gone after {}",
+        peers.len(),
+        or_never(freed)
+    ));
     let bound = Duration::from_millis(2_500);
-    arena.must(freed.is_some_and(|freed| freed <= bound), "held longer than ping + pong");
+    arena.must(
+        freed.is_some_and(|freed| freed <= bound),
+        "held longer than ping + pong",
+    );
 }
 
 fn half_close(arena: &mut Arena) {
@@ -180,10 +228,18 @@ fn half_close(arena: &mut Arena) {
     peers.extend((50..100).map(|n| stage.stranger(address(1, n))));
     peers.extend((100..150).map(|n| stage.connect(address(1, n))));
     for peer in &peers {
-        peer.stream.shutdown(std::net::Shutdown::Write).expect("a FIN");
+        peer.stream
+            .shutdown(std::net::Shutdown::Write)
+            .expect("a FIN");
     }
-    let freed = stage.probe.wait_for_descriptors(before, Duration::from_secs(3));
-    arena.saw(format!("{} of all standings: gone after {}", peers.len(), or_never(freed)));
+    let freed = stage
+        .probe
+        .wait_for_descriptors(before, Duration::from_secs(3));
+    arena.saw(format!(
+        "{} of all standings: gone after {}",
+        peers.len(),
+        or_never(freed)
+    ));
     // Sooner than any linger or deadline.
     let bound = Duration::from_millis(250);
     arena.must(freed.is_some_and(|freed| freed <= bound), "not at once");
@@ -212,7 +268,14 @@ fn unfinished_message(arena: &mut Arena) {
             !ended
         });
     }
-    arena.saw(format!("{} dripping fragments closed by {}", codes.len(), millis(longest)));
+    arena.saw(format!(
+        "{} dripping fragments closed by {}",
+        codes.len(),
+        millis(longest)
+    ));
     arena.must(peers.is_empty() && longest <= patience, "one goes on");
-    arena.must(codes.len() == 20 && codes.iter().all(|code| *code == 1_008), format!("{codes:?}"));
+    arena.must(
+        codes.len() == 20 && codes.iter().all(|code| *code == 1_008),
+        format!("{codes:?}"),
+    );
 }

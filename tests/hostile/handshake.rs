@@ -10,46 +10,55 @@ use crate::peer::{self, End, address, bearer, text_frame, upgrade_head};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
+        name: "slowloris_at_the_default_caps",
         attack: "slowloris, default caps",
         bound: "each gone <= 5.5 s after accept; honest handshakes p99 < 50 ms",
         run: slowloris_at_the_default_caps,
     },
     Row {
+        name: "slowloris_with_room_for_all",
         attack: "slowloris, room for them all",
         bound: "each gone <= 5.5 s after accept; honest handshakes p99 < 50 ms",
         run: slowloris_with_room_for_all,
     },
     Row {
+        name: "one_byte_segments",
         attack: "head in 1-byte segments",
         bound: "101, as in one piece",
         run: one_byte_segments,
     },
     Row {
+        name: "large_heads",
         attack: "head of 8 KiB + 1, 65 fields, field of 9,000 bytes",
         bound: "431 and close; at the edge 101",
         run: large_heads,
     },
     Row {
+        name: "smuggling",
         attack: "lengths, bare LF, folding, pipelining",
         bound: "400 and close, nothing behind the head read",
         run: smuggling,
     },
     Row {
+        name: "fields_amiss",
         attack: "Host, key, version, Origin amiss",
         bound: "400; 426 for the version; 403 for the origin",
         run: fields_amiss,
     },
     Row {
+        name: "odd_but_legal",
         attack: "odd but legal upgrades",
         bound: "101",
         run: odd_but_legal,
     },
     Row {
+        name: "every_offset",
         attack: "close or reset at every byte offset",
         bound: "descriptors as before, RSS growth < 1 MiB",
         run: every_offset,
     },
     Row {
+        name: "foreign_protocols",
         attack: "TLS hello, SSH banner, HTTP/2 preface",
         bound: "400 or close <= 10 ms (median); no raw bytes in the log",
         run: foreign_protocols,
@@ -112,7 +121,10 @@ fn slowloris(arena: &mut Arena, arguments: &[&str]) {
         millis(honest.percentile(50)),
         millis(honest.percentile(99)),
     ));
-    arena.must(connected > 0 && left == 0, format!("{left} are still there"));
+    arena.must(
+        connected > 0 && left == 0,
+        format!("{left} are still there"),
+    );
     arena.must(longest <= SLOW_GONE, "one lived longer");
     arena.must(
         honest.lost == 0,
@@ -122,7 +134,9 @@ fn slowloris(arena: &mut Arena, arguments: &[&str]) {
         honest.percentile(99) < Duration::from_millis(50),
         "honest handshakes are slow",
     );
-    let freed = stage.probe.wait_for_descriptors(before, Duration::from_secs(2));
+    let freed = stage
+        .probe
+        .wait_for_descriptors(before, Duration::from_secs(2));
     arena.must(freed.is_some(), "descriptors did not come back");
 }
 
@@ -179,13 +193,19 @@ fn large_heads(arena: &mut Arena) {
     for (index, (name, head)) in cases.iter().enumerate() {
         let (status, end) = ask(&stage, address(1, index), head.as_bytes());
         arena.saw(format!("{name}: {status} {end:?}"));
-        arena.must(status == "431" && end == End::Fin, format!("{name}: {status} {end:?}"));
+        arena.must(
+            status == "431" && end == End::Fin,
+            format!("{name}: {status} {end:?}"),
+        );
     }
     for (name, head) in [("8 KiB", head_of(8 * 1_024)), ("64 fields", head_with(64))] {
         let mut peer = stage.connect(address(1, 9));
         peer.send(head.as_bytes()).expect("the server reads");
         let answer = peer.answer().unwrap_or_default();
-        arena.must(answer.starts_with("HTTP/1.1 101 "), format!("{name}: {answer}"));
+        arena.must(
+            answer.starts_with("HTTP/1.1 101 "),
+            format!("{name}: {answer}"),
+        );
     }
 }
 
@@ -202,16 +222,30 @@ fn smuggling(arena: &mut Arena) {
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("length 5", with("Content-Length: 5\r\n")),
         ("length +0", with("Content-Length: +0\r\n")),
-        ("two lengths", with("Content-Length: 0\r\nContent-Length: 0\r\n")),
+        (
+            "two lengths",
+            with("Content-Length: 0\r\nContent-Length: 0\r\n"),
+        ),
         ("list of lengths", with("Content-Length: 0, 0\r\n")),
         ("chunked", with("Transfer-Encoding: chunked\r\n")),
         ("identity", with("Transfer-Encoding: identity\r\n")),
-        ("bare LF", String::from_utf8_lossy(&good).replacen("\r\n", "\n", 1).into_bytes()),
-        ("bare LF at the end", [&good[..good.len() - 2], b"\n"].concat()),
+        (
+            "bare LF",
+            String::from_utf8_lossy(&good)
+                .replacen("\r\n", "\n", 1)
+                .into_bytes(),
+        ),
+        (
+            "bare LF at the end",
+            [&good[..good.len() - 2], b"\n"].concat(),
+        ),
         ("bare CR", with("X: a\rb\r\n")),
         ("folded", with("X: a\r\n b\r\n")),
         ("space before colon", with("X : a\r\n")),
-        ("second request", [good.as_slice(), b"GET /health HTTP/1.1\r\n\r\n"].concat()),
+        (
+            "second request",
+            [good.as_slice(), b"GET /health HTTP/1.1\r\n\r\n"].concat(),
+        ),
         ("pipelined frame", good.clone()),
     ];
     let count = cases.len();
@@ -223,9 +257,14 @@ fn smuggling(arena: &mut Arena) {
         arena.must(holds, format!("{name}: {status:?} {end:?}"));
     }
     let timeout = Some(Duration::from_millis(100));
-    listener.stream.set_read_timeout(timeout).expect("a time-out");
+    listener
+        .stream
+        .set_read_timeout(timeout)
+        .expect("a time-out");
     let heard = listener.next().is_ok();
-    arena.saw(format!("{count} heads: 400 and FIN; heard behind them: {heard}"));
+    arena.saw(format!(
+        "{count} heads: 400 and FIN; heard behind them: {heard}"
+    ));
     arena.must(!heard, "a frame behind a head was read");
 }
 
@@ -234,7 +273,9 @@ fn fields_amiss(arena: &mut Arena) {
     let good = upgrade_head("");
     let without = |name: &str| {
         let lines = good.split_inclusive("\r\n");
-        lines.filter(|line| !line.starts_with(name)).collect::<String>()
+        lines
+            .filter(|line| !line.starts_with(name))
+            .collect::<String>()
     };
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     let cases = [
@@ -242,7 +283,10 @@ fn fields_amiss(arena: &mut Arena) {
         ("400", upgrade_head("Host: gate.test\r\n")),
         ("400", good.replace("gate.test", "gate.test/x")),
         ("400", without("Sec-WebSocket-Key")),
-        ("400", upgrade_head(&format!("Sec-WebSocket-Key: {key}\r\n"))),
+        (
+            "400",
+            upgrade_head(&format!("Sec-WebSocket-Key: {key}\r\n")),
+        ),
         ("400", good.replace(key, "c2hvcnQ=")),
         ("400", good.replace(key, "dGhlIHNhbXBsZSBub25jZSE=")),
         ("400", good.replace(key, "!!!!!!!!!!!!!!!!!!!!!!==")),
@@ -251,23 +295,38 @@ fn fields_amiss(arena: &mut Arena) {
         ("426", good.replace("Version: 13", "Version: 13, 8")),
         ("403", upgrade_head("Origin: https://evil.test\r\n")),
         ("403", upgrade_head("Origin: null\r\n")),
-        ("403", upgrade_head("Origin: https://gate.test.evil.test\r\n")),
+        (
+            "403",
+            upgrade_head("Origin: https://gate.test.evil.test\r\n"),
+        ),
         ("403", upgrade_head("Origin: https://evilgate.test\r\n")),
         ("403", upgrade_head("Origin: https://gate.test:444\r\n")),
-        ("403", upgrade_head("Origin: https://gate.test@evil.test\r\n")),
-        ("400", upgrade_head("Origin: https://gate.test\r\nOrigin: https://gate.test\r\n")),
+        (
+            "403",
+            upgrade_head("Origin: https://gate.test@evil.test\r\n"),
+        ),
+        (
+            "400",
+            upgrade_head("Origin: https://gate.test\r\nOrigin: https://gate.test\r\n"),
+        ),
     ];
     for (index, (expected, head)) in cases.iter().enumerate() {
         let (status, end) = ask(&stage, address(1, index), head.as_bytes());
         let holds = status == *expected && end == End::Fin;
-        arena.must(holds, format!("{expected} expected, {status:?} {end:?} for {head:?}"));
+        arena.must(
+            holds,
+            format!("{expected} expected, {status:?} {end:?} for {head:?}"),
+        );
     }
     // A version in doubt may be told either way.
     let doubled = upgrade_head("Sec-WebSocket-Version: 13\r\n");
     let (status, end) = ask(&stage, address(1, 99), doubled.as_bytes());
     let holds = ["400", "426"].contains(&status.as_str()) && end == End::Fin;
     arena.must(holds, format!("doubled version: {status:?} {end:?}"));
-    arena.saw(format!("{} heads, each answered as it should be", cases.len() + 1));
+    arena.saw(format!(
+        "{} heads, each answered as it should be",
+        cases.len() + 1
+    ));
 }
 
 fn odd_but_legal(arena: &mut Arena) {
@@ -275,7 +334,10 @@ fn odd_but_legal(arena: &mut Arena) {
     let good = upgrade_head("");
     let cases = [
         good.replace("Connection: Upgrade", "Connection: keep-alive, Upgrade"),
-        good.replace("Connection: Upgrade", "Connection: keep-alive\r\nConnection: Upgrade"),
+        good.replace(
+            "Connection: Upgrade",
+            "Connection: keep-alive\r\nConnection: Upgrade",
+        ),
         good.replace("Upgrade: websocket", "Upgrade: h2c, websocket"),
         good.replace("Upgrade: websocket", "upgrade:WebSocket"),
         good.replace("/ws HTTP", "/ws?x=1 HTTP"),
@@ -302,7 +364,11 @@ fn every_offset(arena: &mut Arena) {
         stage.token
     );
     let head = upgrade_head(&bearer(&stage.token)).into_bytes();
-    let exchange = [head.clone(), text_frame(&call), peer::frame(peer::FIN | peer::CLOSE, b"")];
+    let exchange = [
+        head.clone(),
+        text_frame(&call),
+        peer::frame(peer::FIN | peer::CLOSE, b""),
+    ];
     let exchange = exchange.concat();
     let leave = |round: usize| {
         let offset = round % (exchange.len() + 1);
@@ -319,10 +385,14 @@ fn every_offset(arena: &mut Arena) {
     };
     let start = stage.probe.descriptors();
     (0..exchange.len()).for_each(leave);
-    stage.probe.wait_for_descriptors(start, Duration::from_secs(2));
+    stage
+        .probe
+        .wait_for_descriptors(start, Duration::from_secs(2));
     let before = stage.probe.resident_bytes();
     (0..rounds).for_each(leave);
-    let freed = stage.probe.wait_for_descriptors(start, Duration::from_secs(2));
+    let freed = stage
+        .probe
+        .wait_for_descriptors(start, Duration::from_secs(2));
     let growth = stage.probe.resident_bytes().saturating_sub(before);
     arena.saw(format!(
         "{rounds} ends over {} offsets: descriptors {start} -> {}, RSS +{}",
@@ -332,7 +402,10 @@ fn every_offset(arena: &mut Arena) {
     ));
     arena.must(freed.is_some(), "descriptors did not come back");
     arena.must(growth < 1_024 * 1_024, "RSS grew by 1 MiB and more");
-    arena.must(stage.newcomer(Duration::from_secs(2)).is_some(), "nobody gets in afterwards");
+    arena.must(
+        stage.newcomer(Duration::from_secs(2)).is_some(),
+        "nobody gets in afterwards",
+    );
 }
 
 fn foreign_protocols(arena: &mut Arena) {
@@ -342,7 +415,11 @@ fn foreign_protocols(arena: &mut Arena) {
     let cases: [(&str, &[u8], &str); 3] = [
         ("TLS", tls, "\\u{16}"),
         ("SSH", b"SSH-2.0-OpenSSH_9.6\r\n", "SSH-2"),
-        ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", "PRI *"),
+        (
+            "HTTP/2",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+            "PRI *",
+        ),
     ];
     for (case, (name, preface, _)) in cases.iter().enumerate() {
         let mut waits = Latencies::default();
@@ -357,8 +434,15 @@ fn foreign_protocols(arena: &mut Arena) {
             arena.must(holds, format!("{name}: {text:?} {end:?}"));
         }
         let median = waits.percentile(50);
-        arena.saw(format!("{name} {} (max {})", millis(median), millis(waits.max())));
-        arena.must(median <= Duration::from_millis(10), format!("{name} is slow"));
+        arena.saw(format!(
+            "{name} {} (max {})",
+            millis(median),
+            millis(waits.max())
+        ));
+        arena.must(
+            median <= Duration::from_millis(10),
+            format!("{name} is slow"),
+        );
     }
     let log = stage.server.log_until_quiet();
     let raw = |line: &&String| {
@@ -369,4 +453,3 @@ fn foreign_protocols(arena: &mut Arena) {
     arena.must(found.is_none(), format!("in the log: {found:?}"));
     arena.must(log.len() >= 3 * rounds, "the log tells of fewer than came");
 }
-

@@ -7,53 +7,60 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::arena::{Arena, HONEST, Row, Stage, kib, millis};
-use crate::peer::{
-    self, CLOSE, End, FIN, Peer, TEXT, address, bearer, frame, upgrade_head,
-};
+use crate::peer::{self, CLOSE, End, FIN, Peer, TEXT, address, bearer, frame, upgrade_head};
 use crate::support::{Home, password_of, text};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
+        name: "login_flood",
         attack: "500 logins a second",
         bound: "others' frames p99 < 20 ms; hash queue <= 16, the rest told busy",
         run: login_flood,
     },
     Row {
+        name: "known_against_unknown",
         attack: "known against unknown id",
         bound: "same bytes, same time (Welch |t| < 4.5 over 400 each)",
         run: known_against_unknown,
     },
     Row {
+        name: "guesses",
         attack: "100 guesses at one account, by both ways in",
         bound: "throttled per address and per id on both",
         run: guesses,
     },
     Row {
+        name: "passwords",
         attack: "password of 1 MiB, NUL, empty",
         bound: "refused before hashing",
         run: passwords,
     },
     Row {
+        name: "costly_hash",
         attack: "a stored hash with m of 4 GiB",
         bound: "refused before hashing",
         run: costly_hash,
     },
     Row {
+        name: "silent_listeners",
         attack: "a silent listener expires, is removed, disabled, revoked",
         bound: "no broadcast after that instant, closed <= 1 s",
         run: silent_listeners,
     },
     Row {
+        name: "killed_additions",
         attack: "SIGKILL during `user add`",
         bound: "a user is there whole or not at all",
         run: killed_additions,
     },
     Row {
+        name: "hostile_text",
         attack: "CR, LF, ESC, NUL, U+202E, 10 KiB in id, path, Origin, close reason",
         bound: "one escaped line of <= 512 bytes an event; no token, secret or password",
         run: hostile_text,
     },
     Row {
+        name: "failing_frames",
         attack: "failing frames as fast as they come",
         bound: "log lines <= LOG_RATE, the dropped ones counted",
         run: failing_frames,
@@ -137,9 +144,15 @@ fn login_flood(arena: &mut Arena) {
     arena.must(other.is_empty(), format!("{:?}", other.first()));
     arena.must(waiting.is_empty(), "some were never answered");
     arena.must(queue_max <= 16, "more than 16 waited");
-    arena.must(failed > 0 && busy > 0, "either nobody was hashed or nobody told busy");
+    arena.must(
+        failed > 0 && busy > 0,
+        "either nobody was hashed or nobody told busy",
+    );
     arena.must(others.lost == 0, format!("others lost {}", others.lost));
-    arena.must(others.percentile(99) < Duration::from_millis(20), "others had to wait");
+    arena.must(
+        others.percentile(99) < Duration::from_millis(20),
+        "others had to wait",
+    );
 }
 
 /// Welch's t of two samples (Welch 1947): how surely their means differ.
@@ -156,7 +169,14 @@ fn welch_t(one: &[f64], two: &[f64]) -> f64 {
 
 fn known_against_unknown(arena: &mut Arena) {
     // 64 KiB for a hash, not 19 MiB: what differs otherwise shows the sooner.
-    let stage = Stage::new(&["--login-rate", "0/s", "--ban-after", "0", "--connect-rate", "0/s"]);
+    let stage = Stage::new(&[
+        "--login-rate",
+        "0/s",
+        "--ban-after",
+        "0",
+        "--connect-rate",
+        "0/s",
+    ]);
     let rounds = arena.size(200, 400);
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     let mut answers = Vec::new();
@@ -188,7 +208,8 @@ fn known_against_unknown(arena: &mut Arena) {
     let frames: Vec<String> = ["alice", "carol"]
         .map(|id| {
             let mut peer = stage.stranger(address(2, 0));
-            peer.text(&login_frame(id, "wrong")).expect("the server reads");
+            peer.text(&login_frame(id, "wrong"))
+                .expect("the server reads");
             peer.next_text().unwrap_or_default()
         })
         .into();
@@ -202,7 +223,10 @@ fn known_against_unknown(arena: &mut Arena) {
     ));
     arena.must(t.abs() < 4.5, "the times tell them apart");
     arena.must(answers.len() == 1, format!("the bytes differ: {answers:?}"));
-    arena.must(frames[0] == frames[1] && frames[0].contains("login_failed"), format!("{frames:?}"));
+    arena.must(
+        frames[0] == frames[1] && frames[0].contains("login_failed"),
+        format!("{frames:?}"),
+    );
 }
 
 fn guesses(arena: &mut Arena) {
@@ -215,7 +239,8 @@ fn guesses(arena: &mut Arena) {
             return status(&login(&stage, from, id, "guess")) == "401";
         }
         let mut peer = stage.stranger(from);
-        peer.text(&login_frame(id, "guess")).expect("the server reads");
+        peer.text(&login_frame(id, "guess"))
+            .expect("the server reads");
         let answer = peer.next_text().unwrap_or_default();
         assert!(
             answer.contains("login_failed") || answer.contains("rate_limited"),
@@ -223,8 +248,12 @@ fn guesses(arena: &mut Arena) {
         );
         answer.contains("login_failed")
     };
-    let of_id = (0..100).filter(|n| guess(*n, address(1, *n), "alice")).count();
-    let of_address = (0..100).filter(|n| guess(*n, address(2, 0), &format!("user{n}"))).count();
+    let of_id = (0..100)
+        .filter(|n| guess(*n, address(1, *n), "alice"))
+        .count();
+    let of_address = (0..100)
+        .filter(|n| guess(*n, address(2, 0), &format!("user{n}")))
+        .count();
     let bound = allowed(began);
     // Who knows the password waits too; the id is guarded, not the guesser.
     let other = login(&stage, HONEST, "bob", &password_of("bob"));
@@ -234,7 +263,10 @@ fn guesses(arena: &mut Arena) {
         status(&other)
     ));
     arena.must((1..=bound).contains(&of_id), "not throttled per id");
-    arena.must((1..=bound).contains(&of_address), "not throttled per address");
+    arena.must(
+        (1..=bound).contains(&of_address),
+        "not throttled per address",
+    );
     arena.must(status(&other) == "200", "somebody else suffers");
 }
 
@@ -245,9 +277,22 @@ fn passwords(arena: &mut Arena) {
     let resident = stage.probe.resident_bytes();
     let rounds = 20;
     for round in 0..rounds {
-        let long = login(&stage, address(1, 3 * round), "alice", &"x".repeat(1_024 * 1_024));
-        arena.must(["413", ""].contains(&status(&long)), format!("1 MiB: {long:?}"));
-        let over = login(&stage, address(1, 3 * round + 1), "alice", &"x".repeat(1_025));
+        let long = login(
+            &stage,
+            address(1, 3 * round),
+            "alice",
+            &"x".repeat(1_024 * 1_024),
+        );
+        arena.must(
+            ["413", ""].contains(&status(&long)),
+            format!("1 MiB: {long:?}"),
+        );
+        let over = login(
+            &stage,
+            address(1, 3 * round + 1),
+            "alice",
+            &"x".repeat(1_025),
+        );
         let nul = login(&stage, address(1, 3 * round + 2), "alice", "a\\u0000b");
         let empty = login(&stage, address(1, 3 * round + 2), "alice", "");
         for (name, answer) in [("1,025 bytes", &over), ("NUL", &nul), ("empty", &empty)] {
@@ -255,7 +300,8 @@ fn passwords(arena: &mut Arena) {
         }
     }
     let mut peer = stage.stranger(address(2, 0));
-    peer.text(&login_frame("alice", "")).expect("the server reads");
+    peer.text(&login_frame("alice", ""))
+        .expect("the server reads");
     let framed = peer.next_text().unwrap_or_default();
     arena.must(framed.contains("bad_data"), framed);
     let spent = stage.probe.cpu().since(cpu).total() / (4 * rounds as u32);
@@ -266,7 +312,10 @@ fn passwords(arena: &mut Arena) {
         kib(growth)
     ));
     arena.must(growth < 2 * 1_024 * 1_024, "memory was taken as if to hash");
-    arena.must(spent < Duration::from_millis(5), "time was spent as if to hash");
+    arena.must(
+        spent < Duration::from_millis(5),
+        "time was spent as if to hash",
+    );
 }
 
 fn costly_hash(arena: &mut Arena) {
@@ -276,10 +325,17 @@ fn costly_hash(arena: &mut Arena) {
     let line = format!(r#"{{"id":"mallory","name":"M","passwordHash":"{hash}"}}"#);
     let import = home.run_with(&["user", "import", "-"], &line);
     let told = text(&import.stderr);
-    arena.must(!import.status.success() && told.contains("line 1"), format!("import: {told}"));
-    let database = rusqlite::Connection::open(home.path().join("framegate.db")).expect("a database");
+    arena.must(
+        !import.status.success() && told.contains("line 1"),
+        format!("import: {told}"),
+    );
+    let database =
+        rusqlite::Connection::open(home.path().join("framegate.db")).expect("a database");
     database
-        .execute("UPDATE users SET password_hash = ?1 WHERE id = 'alice'", [hash])
+        .execute(
+            "UPDATE users SET password_hash = ?1 WHERE id = 'alice'",
+            [hash],
+        )
         .expect("alice is there");
     drop(database);
     let server = home.serve(&[]);
@@ -344,7 +400,9 @@ fn silent_listeners(arena: &mut Arena) {
             for frame in frames {
                 match frame.close_code() {
                     Some(code) => closed[number] = Some((now, Some(code))),
-                    None if frame.text().contains(r#""event":"message""#) => last[number] = Some(now),
+                    None if frame.text().contains(r#""event":"message""#) => {
+                        last[number] = Some(now)
+                    }
                     None => {}
                 }
             }
@@ -359,10 +417,20 @@ fn silent_listeners(arena: &mut Arena) {
         let (at, code) = closed[number].unwrap_or((Instant::now(), None));
         arena.must(code == Some(expected[number]), format!("{name}: {code:?}"));
         let heard = last[number].map(after).unwrap_or_default();
-        arena.saw(format!("{name}: last heard +{}, closed +{}", millis(heard), millis(after(at))));
-        arena.must(after(at) <= Duration::from_secs(1), format!("{name}: closed late"));
+        arena.saw(format!(
+            "{name}: last heard +{}, closed +{}",
+            millis(heard),
+            millis(after(at))
+        ));
+        arena.must(
+            after(at) <= Duration::from_secs(1),
+            format!("{name}: closed late"),
+        );
         // The contract refuses 50 ms after the commit; the rest is for a slow machine.
-        arena.must(heard <= Duration::from_millis(150), format!("{name}: heard on"));
+        arena.must(
+            heard <= Duration::from_millis(150),
+            format!("{name}: heard on"),
+        );
     }
 }
 
@@ -370,7 +438,10 @@ fn killed_additions(arena: &mut Arena) {
     let rounds = arena.size(25, 200);
     let home = Home::with_users(&["alice"]);
     let began = Instant::now();
-    home.run_with(&["user", "add", "zoe", "--password-stdin"], &password_of("zoe"));
+    home.run_with(
+        &["user", "add", "zoe", "--password-stdin"],
+        &password_of("zoe"),
+    );
     let usual = began.elapsed();
     let mut finished = 0;
     for round in 0..rounds {
@@ -390,13 +461,22 @@ fn killed_additions(arena: &mut Arena) {
         let _ = child.kill();
         finished += usize::from(child.wait().is_ok_and(|status| status.success()));
     }
-    let server = home.serve(&["--login-rate", "0/s", "--ban-after", "0", "--connect-rate", "0/s"]);
+    let server = home.serve(&[
+        "--login-rate",
+        "0/s",
+        "--ban-after",
+        "0",
+        "--connect-rate",
+        "0/s",
+    ]);
     let stage = Stage::of(home, server);
     let list = text(&stage.home.run(&["user", "list"]).stdout);
     let (mut whole, mut broken) = (0, 0);
     for round in 0..rounds {
         let id = format!("u{round}");
-        let is_there = list.lines().any(|line| line.split('\t').next() == Some(id.as_str()));
+        let is_there = list
+            .lines()
+            .any(|line| line.split('\t').next() == Some(id.as_str()));
         let answer = login(&stage, address(1, round), &id, &password_of(&id));
         match (is_there, status(&answer)) {
             (true, "200") => whole += 1,
@@ -416,8 +496,14 @@ fn killed_additions(arena: &mut Arena) {
         rounds - whole - broken
     ));
     arena.must(broken == 0, "some are there by half");
-    arena.must(whole >= finished, "one that was said to be added is not there");
-    arena.must(whole > 0 && whole < rounds, "the kills all came too early or too late to tell");
+    arena.must(
+        whole >= finished,
+        "one that was said to be added is not there",
+    );
+    arena.must(
+        whole > 0 && whole < rounds,
+        "the kills all came too early or too late to tell",
+    );
     arena.must(sound == "ok", sound);
 }
 
@@ -430,13 +516,21 @@ fn hostile_text(arena: &mut Arena) {
     let mut from = (0..).map(|n| address(1, n));
     let mut next = || from.next().expect("there are many");
     let mut events = 0;
-    for path in [format!("/{raw}"), format!("/{long}"), "/\u{202e}".to_owned()] {
+    for path in [
+        format!("/{raw}"),
+        format!("/{long}"),
+        "/\u{202e}".to_owned(),
+    ] {
         let mut peer = stage.connect(next());
         let _ = peer.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
         peer.rest();
         events += 1;
     }
-    for origin in [format!("https://{raw}"), format!("https://{long}"), "\u{202e}".to_owned()] {
+    for origin in [
+        format!("https://{raw}"),
+        format!("https://{long}"),
+        "\u{202e}".to_owned(),
+    ] {
         let mut peer = stage.connect(next());
         let _ = peer.send(upgrade_head(&format!("Origin: {origin}\r\n")).as_bytes());
         peer.rest();
@@ -445,7 +539,8 @@ fn hostile_text(arena: &mut Arena) {
     for id in [in_json, &long] {
         // A login that fails, and an event nobody knows, by that name.
         let mut peer = stage.stranger(next());
-        peer.text(&login_frame(id, "hunter2 in the log")).expect("the server reads");
+        peer.text(&login_frame(id, "hunter2 in the log"))
+            .expect("the server reads");
         let _ = peer.next_text();
         peer.text(&format!(r#"{{"event":"{id}","id":"{id}","token":"{id}"}}"#))
             .expect("the server reads");
@@ -455,12 +550,14 @@ fn hostile_text(arena: &mut Arena) {
     let mut close = 1_000_u16.to_be_bytes().to_vec();
     close.extend(raw.as_bytes());
     let mut peer = stage.member(next());
-    peer.send(&frame(FIN | CLOSE, &close)).expect("the server reads");
+    peer.send(&frame(FIN | CLOSE, &close))
+        .expect("the server reads");
     peer.ending();
     // A token that fails, which the log must not repeat.
     let forged = format!("{}x", stage.token);
     let mut peer = stage.connect(next());
-    peer.send(upgrade_head(&bearer(&forged)).as_bytes()).expect("the server reads");
+    peer.send(upgrade_head(&bearer(&forged)).as_bytes())
+        .expect("the server reads");
     peer.rest();
     let wrong = login(&stage, next(), "alice", "hunter2 in the log");
     arena.must(status(&wrong) == "401", wrong);
@@ -469,23 +566,48 @@ fn hostile_text(arena: &mut Arena) {
     let log = stage.server.log_until_quiet();
     let longest = log.iter().map(String::len).max().unwrap_or_default();
     let dated = |line: &&String| !line.starts_with("20") || !line.contains("Z ");
-    let odd = log.iter().find(|line| line.chars().any(|c| c.is_control() || c == '\u{202e}'));
+    let odd = log
+        .iter()
+        .find(|line| line.chars().any(|c| c.is_control() || c == '\u{202e}'));
     let secret = std::fs::read_to_string(stage.home.path().join(".env")).expect("a file");
-    let secret = secret.trim().trim_start_matches("LOCAL_JWT_SECRET=").to_owned();
-    let signature = stage.token.rsplit('.').next().unwrap_or_default().to_owned();
+    let secret = secret
+        .trim()
+        .trim_start_matches("LOCAL_JWT_SECRET=")
+        .to_owned();
+    let signature = stage
+        .token
+        .rsplit('.')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     let secrets = [secret, signature, "hunter2".to_owned()];
-    let leak = log.iter().find(|line| secrets.iter().any(|secret| line.contains(secret)));
-    arena.saw(format!("{events} events, {} lines, the longest {longest} bytes", log.len()));
+    let leak = log
+        .iter()
+        .find(|line| secrets.iter().any(|secret| line.contains(secret)));
+    arena.saw(format!(
+        "{events} events, {} lines, the longest {longest} bytes",
+        log.len()
+    ));
     arena.must(log.len() >= events, "an event left no line");
     arena.must(longest <= 512, "a line is too long");
     arena.must(odd.is_none(), format!("not escaped: {odd:?}"));
-    arena.must(log.iter().find(dated).is_none(), "a line was broken in two, or forged");
+    arena.must(
+        log.iter().find(dated).is_none(),
+        "a line was broken in two, or forged",
+    );
     arena.must(leak.is_none(), format!("a secret in the log: {leak:?}"));
 }
 
 fn failing_frames(arena: &mut Arena) {
     let seconds = arena.size(2, 5);
-    let settings = ["--ban-after", "0", "--connect-rate", "0/s", "--max-connections-per-ip", "0"];
+    let settings = [
+        "--ban-after",
+        "0",
+        "--connect-rate",
+        "0/s",
+        "--max-connections-per-ip",
+        "0",
+    ];
     let mut stage = Stage::new(&settings);
     stage.server.log_until_quiet();
     let to = stage.address();
@@ -496,10 +618,13 @@ fn failing_frames(arena: &mut Arena) {
             thread::spawn(move || {
                 let mut count = 0_usize;
                 while Instant::now() < end {
-                    let Ok(mut peer) = Peer::connect(address(network + 1, count % 10_000), to) else {
+                    let Ok(mut peer) = Peer::connect(address(network + 1, count % 10_000), to)
+                    else {
                         continue;
                     };
-                    let told = peer.send(upgrade_head("").as_bytes()).and_then(|()| peer.answer());
+                    let told = peer
+                        .send(upgrade_head("").as_bytes())
+                        .and_then(|()| peer.answer());
                     let sent = told.and_then(|_| peer.text("{}"));
                     let ended = sent.is_ok() && peer.ending().1 != End::Never;
                     count += usize::from(ended);
@@ -510,12 +635,16 @@ fn failing_frames(arena: &mut Arena) {
             })
         })
         .collect();
-    let failed: usize = failing.into_iter().map(|thread| thread.join().unwrap_or(0)).sum();
+    let failed: usize = failing
+        .into_iter()
+        .map(|thread| thread.join().unwrap_or(0))
+        .sum();
     let took = began.elapsed();
     // The next line of a new period tells how many were dropped.
     thread::sleep(Duration::from_millis(1_100));
     let mut last = stage.stranger(HONEST);
-    last.send(&frame(FIN | TEXT, b"[]")).expect("the server reads");
+    last.send(&frame(FIN | TEXT, b"[]"))
+        .expect("the server reads");
     last.ending();
     let log = stage.server.log_until_quiet();
     let dropped: usize = log
@@ -528,7 +657,13 @@ fn failing_frames(arena: &mut Arena) {
         took.as_secs_f64(),
         log.len()
     ));
-    arena.must(log.len() <= 100 * (took.as_secs() as usize + 3), "more lines than LOG_RATE");
+    arena.must(
+        log.len() <= 100 * (took.as_secs() as usize + 3),
+        "more lines than LOG_RATE",
+    );
     arena.must(failed > 500, "too few to tell");
-    arena.must(log.len() + dropped >= failed, "some are neither logged nor counted");
+    arena.must(
+        log.len() + dropped >= failed,
+        "some are neither logged nor counted",
+    );
 }

@@ -240,7 +240,10 @@ impl Peer {
         let frame = text_frame(&call);
         let began = Instant::now();
         self.send(&frame)?;
-        while !self.next_text()?.starts_with(r#"{"event":"getUser","id":7"#) {}
+        while !self
+            .next_text()?
+            .starts_with(r#"{"event":"getUser","id":7"#)
+        {}
         Ok(began.elapsed())
     }
 

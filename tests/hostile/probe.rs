@@ -41,8 +41,7 @@ impl Probe {
     }
 
     pub(crate) fn is_alive(self) -> bool {
-        fs::read_to_string(self.path("stat"))
-            .is_ok_and(|stat| !stat.contains(") Z "))
+        fs::read_to_string(self.path("stat")).is_ok_and(|stat| !stat.contains(") Z "))
     }
 
     /// Open descriptors.

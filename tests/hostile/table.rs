@@ -1,5 +1,5 @@
 //! All rows at full size, as one table: attack, what was seen, bound, verdict. `make hostile`
-//! runs it; with arguments, only the rows whose names contain one of them. It ends with 1 when
+//! runs it; with arguments, only the rows that are named. It ends with 1 when
 //! a row does not hold, and a row that could not run does not hold.
 
 #![expect(
@@ -9,6 +9,7 @@
     reason = "it drives a server from outside"
 )]
 
+#[expect(dead_code, reason = "the siege uses the rest")]
 mod arena;
 mod connections;
 mod floods;
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
     for (section, rows) in SECTIONS {
         println!("| **{section}** | | | |");
         for row in rows.iter() {
-            if wanted.is_empty() || wanted.iter().any(|part| row.attack.contains(part.as_str())) {
+            if wanted.is_empty() || wanted.iter().any(|name| name == row.name) {
                 fallen += usize::from(!holds(row));
             }
         }
@@ -86,7 +87,7 @@ fn holds(row: &Row) -> bool {
         row.bound,
         cell(&verdict)
     );
-    eprintln!("{:6.1} s  {}", began.elapsed().as_secs_f64(), row.attack);
+    eprintln!("{:6.1} s  {}", began.elapsed().as_secs_f64(), row.name);
     arena.faults.is_empty()
 }
 
