@@ -3,7 +3,7 @@ CARGO ?= cargo
 CARGO_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy autobahn
+.PHONY: help run test check tidy autobahn interop hostile
 
 ## help: list the targets
 help:
@@ -30,3 +30,7 @@ tidy:
 ## autobahn: RFC 6455 conformance of the echo example, by the Autobahn test suite
 autobahn:
 	tests/autobahn/run
+
+## interop: clients and token libraries of other people against the real server
+interop:
+	tests/interop/run
