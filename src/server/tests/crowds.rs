@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::limits::AUTH_TIMEOUT_CROWDED;
-use crate::server::{ConnectionId, What};
+use crate::server::{ConnectionId, Ending, Peer, What};
 
 use super::world::{World, masked, upgrade};
 
@@ -183,6 +183,28 @@ fn the_worst_holder_goes_when_memory_is_short() {
         .iter()
         .filter(|id| world.hear(**id).contains(&"close 1013".to_owned()));
     assert!(gone.count() >= 3);
+}
+
+#[test]
+fn a_place_that_is_used_again_is_written_to_once() {
+    let mut world = World::new();
+    let upgraded = |world: &mut World| {
+        let peer = Peer {
+            address: Some(MALLORY),
+            port: 40_000,
+        };
+        let id = world.server.accept(world.now, peer).expect("there is room");
+        let mut head = upgrade("").into_bytes();
+        world.server.receive(world.now, id, &mut head);
+        id
+    };
+    let first = upgraded(&mut world);
+    world.server.failed(world.now, first);
+    assert_eq!(world.server.next_ending(), Some((first, Ending::Close)));
+    let second = upgraded(&mut world);
+    assert_eq!(first.slot, second.slot);
+    assert_eq!(world.server.next_flush(world.now, &mut 32), Some(second));
+    assert_eq!(world.server.next_flush(world.now, &mut 32), None);
 }
 
 #[test]
