@@ -186,6 +186,21 @@ fn the_worst_holder_goes_when_memory_is_short() {
 }
 
 #[test]
+fn strangers_who_fill_the_memory_by_being_there_take_no_members_place() {
+    let mut world = World::with(|config| config.memory_bytes_max = 20 * 1024);
+    let members: Vec<_> = (0..10).map(|_| world.member("alice")).collect();
+    for _ in 0..200 {
+        world.stranger();
+        world.wait(Duration::from_millis(20));
+    }
+    assert!(world.server.held_bytes() <= 20 * 1024);
+    assert!(world.server.connections() > 100, "one goes at a time");
+    for id in members {
+        assert!(world.hear(id).is_empty());
+    }
+}
+
+#[test]
 fn a_place_that_is_used_again_is_written_to_once() {
     let mut world = World::new();
     let upgraded = |world: &mut World| {
