@@ -282,9 +282,14 @@ impl Driver {
     }
 
     /// One read from each member that has something, and from some strangers. Nobody has a second
-    /// turn before everybody of his standing had one.
+    /// turn before everybody of his standing had one. What was read is written before so much more
+    /// is read that healthy readers could not have kept up; members wait for that till the next
+    /// turn, and a few strangers for as long as it takes, lest members shut them out.
     fn read(&mut self, now: Now) {
         for _ in 0..self.ready_members.len() {
+            if self.server.is_pressed() {
+                break;
+            }
             if let Some(slot) = self.ready_members.pop_front()
                 && self.read_once(now, slot)
             {
@@ -292,6 +297,9 @@ impl Driver {
             }
         }
         for _ in 0..self.ready_strangers.len().min(STRANGER_READS_MAX) {
+            while self.server.is_pressed() {
+                self.write(now);
+            }
             if let Some(slot) = self.ready_strangers.pop_front()
                 && self.read_once(now, slot)
             {

@@ -42,6 +42,9 @@ pub(super) struct Hub {
     /// them, once.
     pub(super) member_flushes: VecDeque<ConnectionId>,
     pub(super) stranger_flushes: VecDeque<ConnectionId>,
+    /// Bytes of the frames shared since every member was last offered what waits for him: no
+    /// outbox holds more of them than that without its socket having been asked.
+    pub(super) unoffered_bytes: usize,
     pub(super) endings: VecDeque<(ConnectionId, Ending)>,
     pub(super) jobs: VecDeque<HashJob>,
     pub(super) reports: VecDeque<Report>,
@@ -87,6 +90,7 @@ impl Hub {
             spare: Spare::default(),
             member_flushes: VecDeque::new(),
             stranger_flushes: VecDeque::new(),
+            unoffered_bytes: 0,
             endings: VecDeque::new(),
             jobs: VecDeque::new(),
             reports: VecDeque::new(),

@@ -235,6 +235,7 @@ impl Server {
             let id = match self.hub.member_flushes.pop_front() {
                 Some(id) => id,
                 None => {
+                    self.hub.unoffered_bytes = 0;
                     *strangers_left = strangers_left.checked_sub(1)?;
                     self.hub.stranger_flushes.pop_front()?
                 }
@@ -255,6 +256,12 @@ impl Server {
     /// True while a connection waits for `next_flush`.
     pub fn has_flushes(&self) -> bool {
         !self.hub.member_flushes.is_empty() || !self.hub.stranger_flushes.is_empty()
+    }
+
+    /// True when so much was queued to members without being offered to their sockets that no
+    /// more is to be read before it was: nobody is a slow reader of what he was not offered.
+    pub fn is_pressed(&self) -> bool {
+        self.hub.unoffered_bytes > self.hub.config.outbox_bytes_max / 4
     }
 
     /// True when the connection is logged in: it is served before those that are not.

@@ -223,6 +223,29 @@ fn a_place_that_is_used_again_is_written_to_once() {
 }
 
 #[test]
+fn many_who_speak_in_one_turn_make_a_slow_reader_of_nobody() {
+    let mut world = World::new();
+    let members: Vec<_> = (0..40).map(|_| world.member("alice")).collect();
+    let text = format!(
+        r#"{{"token":"{}","event":"message","data":"{}"}}"#,
+        world.token("alice"),
+        "x".repeat(12 * 1024)
+    );
+    let mut waiting = members.iter();
+    while waiting.len() > 0 {
+        // A turn, as a driver takes it.
+        while !world.server.is_pressed()
+            && let Some(id) = waiting.next()
+        {
+            let mut bytes = masked(0x81, text.as_bytes());
+            world.server.receive(world.now, *id, &mut bytes);
+        }
+        world.hear(members[0]);
+    }
+    assert_eq!(world.refusals(), [""; 0]);
+}
+
+#[test]
 fn what_was_refused_is_summed_up_once_a_minute() {
     let mut world = World::new();
     let id = world.stranger();
