@@ -12,7 +12,7 @@ use crate::time::Now;
 use super::socket::Socket;
 use super::{Connection, Driver, descriptors, listener};
 
-/// Connections accepted in one turn.
+/// Connections accepted from one listener in one turn.
 const ACCEPTS_MAX: usize = 16;
 /// How long accepting rests when descriptors or memory have run out, unless one comes free.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -27,8 +27,8 @@ impl Driver {
         self.accept_retry_at = None;
         // What has ended while it was read gives its place to those who come.
         self.close(now);
-        let mut left = ACCEPTS_MAX;
         for index in 0..self.listeners.len() {
+            let mut left = ACCEPTS_MAX;
             while self.listeners[index].is_ready && left > 0 {
                 left -= 1;
                 if !self.accept_one(now, index) {
