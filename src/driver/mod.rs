@@ -398,6 +398,10 @@ impl Driver {
                     }
                     // A descriptor has come free: those that wait need not wait for the timer.
                     self.accept_retry_at = None;
+                    // The spare one is lost when somebody else was faster.
+                    if self.spare.is_none() {
+                        self.spare = descriptors::spare();
+                    }
                 }
             }
         }
