@@ -141,6 +141,7 @@ impl Hub {
         }
         if fan.delivered > 0 {
             self.held_bytes += shared.len();
+            self.unoffered_bytes += shared.len();
         }
         for key in fan.slow {
             self.drop_slow_reader(now, key);

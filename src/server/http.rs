@@ -204,6 +204,10 @@ impl Server {
             Err(_) => Err(Fault::BadData("the body is not UTF-8")),
         };
         if let Err(fault) = begun {
+            if let Fault::BadData(_) = fault {
+                let what = What::Refused(Cause::Request(Status::BadRequest));
+                self.hub.report(now, key, what, None);
+            }
             self.hub.answer_http_login(now, key, Err(fault));
         }
     }

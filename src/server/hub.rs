@@ -40,8 +40,11 @@ pub(super) struct Hub {
     pub(super) spare: Spare,
     /// Sessions whose outbox is to be written: of members, and of strangers. Each is in one of
     /// them, once.
-    pub(super) member_flushes: VecDeque<u32>,
-    pub(super) stranger_flushes: VecDeque<u32>,
+    pub(super) member_flushes: VecDeque<ConnectionId>,
+    pub(super) stranger_flushes: VecDeque<ConnectionId>,
+    /// Bytes of the frames shared since every member was last offered what waits for him: no
+    /// outbox holds more of them than that without its socket having been asked.
+    pub(super) unoffered_bytes: usize,
     pub(super) endings: VecDeque<(ConnectionId, Ending)>,
     pub(super) jobs: VecDeque<HashJob>,
     pub(super) reports: VecDeque<Report>,
@@ -87,6 +90,7 @@ impl Hub {
             spare: Spare::default(),
             member_flushes: VecDeque::new(),
             stranger_flushes: VecDeque::new(),
+            unoffered_bytes: 0,
             endings: VecDeque::new(),
             jobs: VecDeque::new(),
             reports: VecDeque::new(),
@@ -174,9 +178,10 @@ impl Hub {
         if std::mem::replace(&mut session.flush_queued, true) {
             return;
         }
+        let id = self.id(key);
         match self.presence.is_member(key) {
-            true => self.member_flushes.push_back(key),
-            false => self.stranger_flushes.push_back(key),
+            true => self.member_flushes.push_back(id),
+            false => self.stranger_flushes.push_back(id),
         }
     }
 

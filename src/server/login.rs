@@ -114,9 +114,13 @@ impl Hub {
     fn meter_login(&mut self, now: Now, key: u32, id: &str) -> Result<(), Fault> {
         let limited = |retry_after| Fault::RateLimited { retry_after };
         if let Some(address) = self.counted_address(key) {
-            self.logins_by_address
-                .admit(&address, now.monotonic)
-                .map_err(limited)?;
+            let admitted = self.logins_by_address.admit(&address, now.monotonic);
+            if admitted.is_err() {
+                // An id's rate may be used up by others; an address's is its own doing.
+                self.counters.count("login_rate");
+                self.count_hostile(now, key);
+            }
+            admitted.map_err(limited)?;
         }
         self.logins_by_id.admit(&id, now.monotonic).map_err(limited)
     }

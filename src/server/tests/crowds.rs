@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::limits::AUTH_TIMEOUT_CROWDED;
-use crate::server::{ConnectionId, What};
+use crate::server::{ConnectionId, Ending, Peer, What};
 
 use super::world::{World, masked, upgrade};
 
@@ -183,6 +183,66 @@ fn the_worst_holder_goes_when_memory_is_short() {
         .iter()
         .filter(|id| world.hear(**id).contains(&"close 1013".to_owned()));
     assert!(gone.count() >= 3);
+}
+
+#[test]
+fn strangers_who_fill_the_memory_by_being_there_take_no_members_place() {
+    let mut world = World::with(|config| config.memory_bytes_max = 20 * 1024);
+    let members: Vec<_> = (0..10).map(|_| world.member("alice")).collect();
+    for _ in 0..200 {
+        world.stranger();
+        world.wait(Duration::from_millis(20));
+    }
+    assert!(world.server.held_bytes() <= 20 * 1024);
+    assert!(world.server.connections() > 100, "one goes at a time");
+    for id in members {
+        assert!(world.hear(id).is_empty());
+    }
+}
+
+#[test]
+fn a_place_that_is_used_again_is_written_to_once() {
+    let mut world = World::new();
+    let upgraded = |world: &mut World| {
+        let peer = Peer {
+            address: Some(MALLORY),
+            port: 40_000,
+        };
+        let id = world.server.accept(world.now, peer).expect("there is room");
+        let mut head = upgrade("").into_bytes();
+        world.server.receive(world.now, id, &mut head);
+        id
+    };
+    let first = upgraded(&mut world);
+    world.server.failed(world.now, first);
+    assert_eq!(world.server.next_ending(), Some((first, Ending::Close)));
+    let second = upgraded(&mut world);
+    assert_eq!(first.slot, second.slot);
+    assert_eq!(world.server.next_flush(world.now, &mut 32), Some(second));
+    assert_eq!(world.server.next_flush(world.now, &mut 32), None);
+}
+
+#[test]
+fn many_who_speak_in_one_turn_make_a_slow_reader_of_nobody() {
+    let mut world = World::new();
+    let members: Vec<_> = (0..40).map(|_| world.member("alice")).collect();
+    let text = format!(
+        r#"{{"token":"{}","event":"message","data":"{}"}}"#,
+        world.token("alice"),
+        "x".repeat(12 * 1024)
+    );
+    let mut waiting = members.iter();
+    while waiting.len() > 0 {
+        // A turn, as a driver takes it.
+        while !world.server.is_pressed()
+            && let Some(id) = waiting.next()
+        {
+            let mut bytes = masked(0x81, text.as_bytes());
+            world.server.receive(world.now, *id, &mut bytes);
+        }
+        world.hear(members[0]);
+    }
+    assert_eq!(world.refusals(), [""; 0]);
 }
 
 #[test]

@@ -182,6 +182,40 @@ fn an_address_has_ten_logins_a_minute_on_either_way_in() {
 }
 
 #[test]
+fn malformed_login_requests_ban_their_address() {
+    let mut world = World::new();
+    let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    for _ in 0..21 {
+        let id = world.connect_from(address).expect("not yet banned");
+        world.send(
+            id,
+            b"POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n[]",
+        );
+        assert!(world.hear(id)[0].starts_with("HTTP 400"));
+    }
+    assert_eq!(world.connect_from(address), None);
+    assert_eq!(world.server.totals().refused["bad_request"], 21);
+}
+
+#[test]
+fn an_address_that_keeps_on_past_its_rate_of_logins_is_banned() {
+    let mut world = World::new();
+    let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    let id = world.connect_from(address).expect("not yet banned");
+    world.send(id, upgrade("").as_bytes());
+    for _ in 0..12 {
+        login(&mut world, id, "alice", "alice's password");
+        world.hash();
+        world.say_as(id, "alice", r#""event":"dance""#);
+    }
+    assert!(world.connect_from(address).is_some(), "two too many");
+    for _ in 0..19 {
+        login(&mut world, id, "alice", "alice's password");
+    }
+    assert_eq!(world.connect_from(address), None);
+}
+
+#[test]
 fn an_id_has_ten_logins_a_minute_from_wherever() {
     let mut world = World::new();
     for count in 0..11 {
