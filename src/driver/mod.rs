@@ -227,12 +227,11 @@ impl Driver {
     }
 
     fn take_signals(&mut self, now: Now) {
-        let count = self.signals.take();
-        if count == 0 {
+        if !self.signals.take() {
             return;
         }
-        if self.stop_by.is_some() || count > 1 {
-            // Asked twice: at once.
+        if self.stop_by.is_some() {
+            // Asked again: at once.
             self.stop_by = Some(now.monotonic);
             return;
         }
@@ -352,7 +351,8 @@ impl Driver {
         }
     }
 
-    /// One vectored write to each connection that has something to be told.
+    /// Vectored writes to those that have something to be told: members first, and whoever took
+    /// all he was given is asked again behind the others.
     fn write(&mut self, now: Now) {
         let mut strangers_left = STRANGER_WRITES_MAX;
         for _ in 0..WRITES_MAX {

@@ -149,6 +149,13 @@ impl Hub {
         self.is_crowded &= self.places.pending() * 2 > self.config.pending_max;
     }
 
+    /// What waits for a newly logged-in connection goes with the members'.
+    pub(super) fn prefer(&mut self, key: u32) {
+        if self.sessions[key as usize].flush_queued {
+            self.member_flushes.push_back(self.id(key));
+        }
+    }
+
     /// Once the pending fill half their budget, each has less time. O(pending), when that begins.
     fn notice_crowd(&mut self, now: Now) {
         let is_crowded = self.places.pending() * 2 > self.config.pending_max;

@@ -142,7 +142,7 @@ impl Server {
             State::Body { .. } => self.receive_body(now, key, bytes),
             State::Open(_) => self.receive_frames(now, key, bytes),
             // A second request behind the one that is being answered.
-            State::Answering | State::Finishing { .. } | State::Gone => {}
+            State::Answering { .. } | State::Finishing { .. } | State::Gone => {}
         }
         match self.hub.sessions[key as usize].state {
             State::Finishing { .. } | State::Gone => Reading::Over,
@@ -245,7 +245,10 @@ impl Server {
                 continue;
             };
             let session = &mut self.hub.sessions[key as usize];
-            session.flush_queued = false;
+            // Whoever logged in meanwhile is in both queues.
+            if !std::mem::replace(&mut session.flush_queued, false) {
+                continue;
+            }
             if !session.outbox.is_empty() {
                 return Some(id);
             }
@@ -328,7 +331,8 @@ impl Server {
     pub fn next_deadline(&self) -> Option<Instant> {
         let review =
             (!self.hub.presence.members().is_empty()).then_some(self.reviewed_at + REVIEW_INTERVAL);
-        [self.hub.deadlines.next(), review]
+        let summary = self.hub.counters.summary_at();
+        [self.hub.deadlines.next(), review, summary]
             .into_iter()
             .flatten()
             .min()

@@ -94,7 +94,7 @@ pub(super) enum State {
         bytes: usize,
     },
     /// Its password is being checked.
-    Answering,
+    Answering { by: Instant },
     /// The WebSocket is open.
     Open(Open),
     /// Last words, then our FIN, then whatever comes first of the peer's FIN and the linger.

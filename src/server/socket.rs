@@ -172,6 +172,7 @@ impl Hub {
             None => {
                 self.presence.enter(key, id, dates, standing);
                 self.settle(key);
+                self.prefer(key);
                 self.schedule(now, key);
             }
         }
