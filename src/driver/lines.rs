@@ -2,12 +2,15 @@
 
 use std::fmt;
 
-use crate::server::{Report, Summary, What};
+use crate::server::{Cause, Report, Summary, What};
 
 use super::logger::escape;
 
 pub(super) fn level_of(what: What) -> log::Level {
     match what {
+        // A flood of strangers puts itself out, which the summary counts; a line each would be
+        // the flood's.
+        What::Refused(Cause::Evicted) => log::Level::Debug,
         What::Refused(_) | What::LoginFailed | What::Banned(_) => log::Level::Warn,
         What::LoggedIn => log::Level::Info,
         What::Closed(_) => log::Level::Debug,

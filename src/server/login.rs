@@ -92,7 +92,7 @@ impl Hub {
         self.meter_login(now, key, &credentials.id)?;
         let Credentials { id, password } = credentials;
         // A user who is unknown, disabled or has no password costs the time of a wrong one.
-        let user = self.user(&id)?;
+        let user = self.user_uncached(&id)?;
         let expected = user.and_then(|user| user.login_hash().cloned());
         let ticket = self.next_ticket;
         self.next_ticket += 1;

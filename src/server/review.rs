@@ -33,6 +33,15 @@ impl Hub {
         user
     }
 
+    /// As [`Hub::user`], in the same time whether there is such a user or not.
+    pub(super) fn user_uncached(&mut self, id: &str) -> Result<Option<User>, StoreError> {
+        let user = self.users.user_uncached(id);
+        if let Err(fault) = &user {
+            self.store_fault = Some(fault.clone());
+        }
+        user
+    }
+
     /// How the user called `id` stands.
     pub(super) fn standing(&mut self, id: &str) -> Result<Option<Standing>, Unavailable> {
         match self.user(id) {

@@ -1,5 +1,7 @@
 //! A real server as a process on loopback, in a directory of its own.
 
+#![allow(dead_code, reason = "each suite uses its part")]
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -154,6 +156,23 @@ impl Server {
                 return line;
             }
         }
+    }
+
+    /// What was logged since last asked, once nothing more comes.
+    pub(crate) fn log_until_quiet(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        while let Ok(line) = self.log.recv_timeout(Duration::from_millis(200)) {
+            lines.push(line);
+        }
+        self.seen.extend(lines.iter().cloned());
+        lines
+    }
+
+    /// What was logged since last asked.
+    pub(crate) fn log_so_far(&mut self) -> Vec<String> {
+        let lines: Vec<String> = self.log.try_iter().collect();
+        self.seen.extend(lines.iter().cloned());
+        lines
     }
 
     pub(crate) fn url(&self) -> String {

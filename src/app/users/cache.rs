@@ -90,6 +90,16 @@ impl Users {
         Ok(Some(user))
     }
 
+    /// The user called `id`, from the store itself: who is unknown is in no cache, and a login
+    /// must not be quicker for who is in one.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot tell; then nobody is let in.
+    pub fn user_uncached(&mut self, id: &str) -> Result<Option<User>, StoreError> {
+        self.store.user(id)
+    }
+
     /// Voids the tokens of `id` that were issued before `tokens_valid_from`. False when there
     /// is no such user.
     ///

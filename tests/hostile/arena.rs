@@ -1,0 +1,233 @@
+//! What a row is made of: how large it is, what it saw, and what did not hold. And the honest
+//! people who are there while it runs.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::peer::Peer;
+use crate::probe::Probe;
+use crate::support::{Home, Server};
+
+/// A row of the table.
+pub(crate) struct Row {
+    /// The name of `run`.
+    pub(crate) name: &'static str,
+    pub(crate) attack: &'static str,
+    pub(crate) bound: &'static str,
+    pub(crate) run: fn(&mut Arena),
+}
+
+/// How large an attack is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// For every run of the tests: fewer, and shorter.
+    Quick,
+    /// As large as the bound says.
+    Full,
+}
+
+/// A row under way.
+pub(crate) struct Arena {
+    pub(crate) scale: Scale,
+    /// What was seen.
+    pub(crate) seen: Vec<String>,
+    /// What does not hold; none of them when the row holds.
+    pub(crate) faults: Vec<String>,
+}
+
+impl Arena {
+    pub(crate) fn new(scale: Scale) -> Arena {
+        Arena {
+            scale,
+            seen: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    pub(crate) fn size<T>(&self, quick: T, full: T) -> T {
+        match self.scale {
+            Scale::Quick => quick,
+            Scale::Full => full,
+        }
+    }
+
+    pub(crate) fn saw(&mut self, what: impl Into<String>) {
+        self.seen.push(what.into());
+    }
+
+    /// A bound of the row.
+    pub(crate) fn must(&mut self, holds: bool, fault: impl Into<String>) {
+        if !holds {
+            self.faults.push(fault.into());
+        }
+    }
+}
+
+/// A server with alice and bob, and settings of the row's own.
+pub(crate) struct Stage {
+    pub(crate) server: Server,
+    pub(crate) probe: Probe,
+    pub(crate) token: String,
+    pub(crate) home: Home,
+}
+
+impl Stage {
+    pub(crate) fn new(arguments: &[&str]) -> Stage {
+        Stage::with_users(&["alice", "bob"], arguments)
+    }
+
+    pub(crate) fn with_users(users: &[&str], arguments: &[&str]) -> Stage {
+        let home = Home::with_users(users);
+        let server = home.serve(arguments);
+        Stage::of(home, server)
+    }
+
+    pub(crate) fn of(home: Home, server: Server) -> Stage {
+        Stage {
+            probe: Probe(server.process()),
+            token: home.token("alice"),
+            server,
+            home,
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    pub(crate) fn connect(&self, from: Ipv4Addr) -> Peer {
+        Peer::connect(from, self.address()).expect("a connection")
+    }
+
+    /// A WebSocket of nobody yet.
+    pub(crate) fn stranger(&self, from: Ipv4Addr) -> Peer {
+        Peer::open(from, self.address(), None).expect("an upgrade")
+    }
+
+    /// A WebSocket of alice.
+    pub(crate) fn member(&self, from: Ipv4Addr) -> Peer {
+        Peer::open(from, self.address(), Some(&self.token)).expect("an upgrade with a token")
+    }
+
+    /// Somebody honest on a connection of long ago.
+    pub(crate) fn caller(&self) -> Honest {
+        let mut peer = self.member(HONEST);
+        let token = self.token.clone();
+        Honest::start(move || peer.call(&token, "alice"))
+    }
+
+    /// Honest people who come, are served, and go.
+    pub(crate) fn newcomers(&self) -> Honest {
+        let (address, token) = (self.address(), self.token.clone());
+        Honest::start(move || {
+            let began = Instant::now();
+            Peer::open(HONEST, address, Some(&token)).map(|_| began.elapsed())
+        })
+    }
+
+    /// How long a newcomer with a token needs to be served, tries that fail included.
+    pub(crate) fn newcomer(&self, patience: Duration) -> Option<Duration> {
+        let began = Instant::now();
+        while began.elapsed() < patience {
+            let served = Peer::open(HONEST, self.address(), Some(&self.token))
+                .and_then(|mut peer| peer.call(&self.token, "alice"));
+            if served.is_ok() {
+                return Some(began.elapsed());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        None
+    }
+}
+
+/// Where honest people come from.
+pub(crate) const HONEST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+
+/// How often they do what they do.
+const HONEST_PAUSE: Duration = Duration::from_millis(12);
+
+/// Somebody honest, on a thread of their own, until asked how it was.
+pub(crate) struct Honest {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Latencies>,
+}
+
+impl Honest {
+    fn start(mut act: impl FnMut() -> std::io::Result<Duration> + Send + 'static) -> Honest {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut latencies = Latencies::default();
+            while !stopped.load(Ordering::Relaxed) {
+                latencies.add(act());
+                thread::sleep(HONEST_PAUSE);
+            }
+            latencies
+        });
+        Honest { stop, thread }
+    }
+
+    pub(crate) fn stop(self) -> Latencies {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("honest people do not panic")
+    }
+}
+
+/// How long honest people waited.
+#[derive(Debug, Default)]
+pub(crate) struct Latencies {
+    all: Vec<Duration>,
+    /// How often they got nothing.
+    pub(crate) lost: usize,
+    /// What they were told the last time.
+    pub(crate) error: String,
+}
+
+impl Latencies {
+    pub(crate) fn add(&mut self, result: std::io::Result<Duration>) {
+        match result {
+            Ok(latency) => self.all.push(latency),
+            Err(error) => {
+                self.lost += 1;
+                self.error = error.to_string();
+            }
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: Latencies) {
+        self.all.extend(other.all);
+        self.lost += other.lost;
+        if other.lost > 0 {
+            self.error = other.error;
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The latency that so many of a hundred do not exceed.
+    pub(crate) fn percentile(&self, percent: usize) -> Duration {
+        let mut sorted = self.all.clone();
+        sorted.sort_unstable();
+        let rank = (sorted.len() * percent).div_ceil(100).max(1);
+        sorted.get(rank - 1).copied().unwrap_or(Duration::MAX)
+    }
+
+    pub(crate) fn max(&self) -> Duration {
+        self.percentile(100)
+    }
+}
+
+/// Milliseconds, for the table.
+pub(crate) fn millis(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1_000.0)
+}
+
+/// Whole KiB, for the table.
+pub(crate) fn kib(bytes: usize) -> String {
+    format!("{} KiB", bytes / 1_024)
+}

@@ -1,0 +1,90 @@
+//! What the kernel tells of a process.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// A clock tick of `/proc/PID/stat` (man 5 proc: `sysconf(_SC_CLK_TCK)`, which is 100 on Linux).
+const TICK: Duration = Duration::from_millis(10);
+
+/// A process, looked at from outside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Probe(pub(crate) u32);
+
+/// Time on a processor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cpu {
+    pub(crate) user: Duration,
+    pub(crate) system: Duration,
+}
+
+impl Cpu {
+    pub(crate) fn total(self) -> Duration {
+        self.user + self.system
+    }
+
+    pub(crate) fn since(self, before: Cpu) -> Cpu {
+        Cpu {
+            user: self.user.saturating_sub(before.user),
+            system: self.system.saturating_sub(before.system),
+        }
+    }
+}
+
+impl Probe {
+    fn path(self, file: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{file}", self.0))
+    }
+
+    fn read(self, file: &str) -> String {
+        fs::read_to_string(self.path(file)).expect("the process is alive")
+    }
+
+    pub(crate) fn is_alive(self) -> bool {
+        fs::read_to_string(self.path("stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    }
+
+    /// Open descriptors.
+    pub(crate) fn descriptors(self) -> usize {
+        fs::read_dir(self.path("fd"))
+            .expect("the process is alive")
+            .count()
+    }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn resident_bytes(self) -> usize {
+        let status = self.read("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+        kib.expect("VmRSS is a number") * 1_024
+    }
+
+    pub(crate) fn cpu(self) -> Cpu {
+        let stat = self.read("stat");
+        let (_, behind_name) = stat.rsplit_once(')').expect("a name in parentheses");
+        let mut fields = behind_name.split_whitespace().skip(11);
+        let mut ticks = || {
+            let field = fields.next().and_then(|ticks| ticks.parse::<u32>().ok());
+            field.expect("a number of ticks") * TICK
+        };
+        Cpu {
+            user: ticks(),
+            system: ticks(),
+        }
+    }
+
+    /// Waits until no more than so many descriptors are open; returns how long it took, or `None`
+    /// when they were more to the end.
+    pub(crate) fn wait_for_descriptors(self, max: usize, patience: Duration) -> Option<Duration> {
+        let began = Instant::now();
+        loop {
+            if self.descriptors() <= max {
+                return Some(began.elapsed());
+            }
+            if began.elapsed() > patience {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
