@@ -34,3 +34,7 @@ autobahn:
 ## interop: clients and token libraries of other people against the real server
 interop:
 	tests/interop/run
+
+## hostile: every attack of docs/security.md on a real server; prints what was seen
+hostile:
+	$(CARGO) bench $(CARGO_FLAGS) --bench hostile_table

@@ -379,7 +379,7 @@ fn every_offset(arena: &mut Arena) {
             let _ = peer.send(&exchange[head.len()..offset]);
         }
         // Each offset is left both ways, and by the second pass the other way round.
-        if (round + round / exchange.len()) % 2 == 0 {
+        if (round + round / exchange.len()).is_multiple_of(2) {
             peer::reset(peer.stream);
         }
     };

@@ -235,7 +235,7 @@ fn guesses(arena: &mut Arena) {
     // What the rate adds while it is attacked: one each six seconds.
     let allowed = |began: Instant| 10 + 1 + began.elapsed().as_secs() as usize / 6;
     let guess = |number: usize, from: Ipv4Addr, id: &str| {
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             return status(&login(&stage, from, id, "guess")) == "401";
         }
         let mut peer = stage.stranger(from);
