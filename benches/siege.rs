@@ -8,7 +8,6 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::disallowed_macros,
     clippy::expect_used,
     clippy::panic,
     reason = "it drives a server from outside"

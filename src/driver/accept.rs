@@ -17,7 +17,7 @@ const ACCEPTS_MAX: usize = 16;
 /// How long accepting rests when descriptors or memory have run out, unless one comes free.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// How often a failure to accept is logged.
-const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
+const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Driver {
     pub(super) fn accept(&mut self, now: Now) {
@@ -94,7 +94,7 @@ impl Driver {
         is_shed
     }
 
-    /// At most a line a second.
+    /// At most a line each [`ACCEPT_LOG_INTERVAL`].
     fn log_accept_error(&mut self, now: Now, error: &io::Error) {
         if self
             .accept_logged_at
