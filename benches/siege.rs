@@ -34,6 +34,7 @@ use std::time::{Duration, Instant};
 
 use arena::{Latencies, Stage};
 use peer::{End, Peer, address};
+use probe::Probe;
 use support::{Home, Server};
 
 const HONEST: usize = 50;
@@ -41,8 +42,8 @@ const HOSTILE: usize = 64;
 const DRIPPING: usize = 16;
 /// Each of the honest calls this often: 1,000 calls a second in all.
 const CALL_INTERVAL: Duration = Duration::from_millis(50);
-const ALONE: Duration = Duration::from_secs(8);
-const SIEGE: Duration = Duration::from_secs(8);
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_secs(3);
 
 fn main() {
     pin(std::process::id(), "1");
@@ -68,6 +69,26 @@ fn quantiles(latencies: &Latencies) -> String {
         micros(latencies.max()),
         latencies.count()
     )
+}
+
+/// Time that somebody used on any core since the start (man 5 proc, `/proc/stat`).
+fn busy() -> Duration {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = stat.lines().next().unwrap_or_default().split_whitespace();
+    let ticks: Vec<u32> = fields.filter_map(|field| field.parse().ok()).collect();
+    // All but the fourth and the fifth, which are idle; those of guests are in the first.
+    let used = ticks
+        .iter()
+        .take(8)
+        .enumerate()
+        .filter(|(n, _)| ![3, 4].contains(n));
+    used.map(|(_, ticks)| *ticks).sum::<u32>() * Duration::from_millis(10)
+}
+
+/// Time that others than this program and the server used on any core.
+fn others(stage: &Stage) -> Duration {
+    let ours = Probe(std::process::id()).cpu().total() + stage.probe.cpu().total();
+    busy().saturating_sub(ours)
 }
 
 /// Without taskset(1) everything runs everywhere.
@@ -219,15 +240,35 @@ impl Visits {
     }
 }
 
-/// On Linux, of the calling thread alone.
+/// Runs on what the honest leave of a core (man 7 sched, SCHED_IDLE), as do the threads started
+/// from here; without chrt(1), on the smallest share of it.
 fn give_way() {
+    // On Linux, of the calling thread alone.
     let _ = rustix::process::setpriority_process(None, 19);
+    let thread = std::fs::read_link("/proc/thread-self").unwrap_or_default();
+    let id = thread.file_name().unwrap_or_default();
+    let _ = Command::new("chrt")
+        .args(["--idle", "-p", "0"])
+        .arg(id)
+        .stderr(Stdio::null())
+        .status();
+}
+
+/// A crowd that gives way.
+fn lesser_crowd<T: Send + 'static>(
+    count: usize,
+    act: impl Fn(usize, &AtomicBool) -> T + Clone + Send + 'static,
+) -> Crowd<T> {
+    let starter = thread::spawn(move || {
+        give_way();
+        Crowd::start(count, act)
+    });
+    starter.join().expect("it only starts others")
 }
 
 fn hostile(stage: &Stage) -> Crowd<Visits> {
     let (to, forged) = (stage.address(), forged(&stage.token));
-    Crowd::start(HOSTILE, move |number, stop| {
-        give_way();
+    lesser_crowd(HOSTILE, move |number, stop| {
         let mut visits = Visits::default();
         while !stop.load(Ordering::Relaxed) {
             visits.add(visit(address(1, number), to, &forged));
@@ -238,8 +279,7 @@ fn hostile(stage: &Stage) -> Crowd<Visits> {
 
 fn dripping(stage: &Stage) -> Crowd<()> {
     let to = stage.address();
-    Crowd::start(DRIPPING, move |number, stop| {
-        give_way();
+    lesser_crowd(DRIPPING, move |number, stop| {
         while !stop.load(Ordering::Relaxed) {
             let Ok(mut peer) = Peer::connect(address(2, number), to) else {
                 continue;
@@ -282,35 +322,75 @@ fn most_descriptors(stage: &Stage) -> Crowd<usize> {
 
 const UNBANNED: [&str; 4] = ["--ban-after", "0", "--connect-rate", "0/s"];
 
+/// What a round saw, alone or under siege.
+struct Round {
+    calls: Latencies,
+    refused: Latencies,
+    /// What others on this machine took meanwhile, in percent of a core.
+    others_percent: f64,
+}
+
+/// The honest, and one who is refused, for so long.
+fn round(stage: &Stage, peers: &mut Vec<Peer>) -> Round {
+    let before = others(stage);
+    let (crowd, prober) = (honest(stage, std::mem::take(peers)), refused(stage));
+    thread::sleep(ROUND);
+    let refused = Visits::sum(prober.stop()).refused;
+    let (calls, back) = all(crowd);
+    *peers = back;
+    let others = others(stage).saturating_sub(before);
+    Round {
+        calls,
+        refused,
+        others_percent: 100.0 * others.as_secs_f64() / ROUND.as_secs_f64(),
+    }
+}
+
+/// Alone and under siege by turns: what else this machine does falls on both, and of the rounds
+/// the one in the middle counts. Returns honest p99 under siege over that alone.
 fn siege() -> f64 {
     let stage = stage(&UNBANNED);
     let base = stage.probe.descriptors();
-    let peers = (0..HONEST)
-        .map(|number| stage.member(address(9, number)))
-        .collect();
-
-    let (calls, prober) = (honest(&stage, peers), refused(&stage));
-    thread::sleep(ALONE);
-    let idle = Visits::sum(prober.stop());
-    let (alone, peers) = all(calls);
-
-    let most = most_descriptors(&stage);
-    let (mob, drips) = (hostile(&stage), dripping(&stage));
-    let (calls, prober) = (honest(&stage, peers), refused(&stage));
-    let began = Instant::now();
-    thread::sleep(SIEGE);
-    let (besieged, _) = all(calls);
-    let busy = Visits::sum(prober.stop());
-    let visits = Visits::sum(mob.stop());
-    let seconds = began.elapsed().as_secs_f64();
-    drips.stop();
-    let most = most.stop().into_iter().max().unwrap_or_default();
-
+    let mut peers = (0..HONEST).map(|n| stage.member(address(9, n))).collect();
+    let (mut alone, mut besieged) = (Vec::new(), Vec::new());
+    let (mut visits, mut most, mut seconds) = (Visits::default(), 0, 0.0);
+    for _ in 0..ROUNDS {
+        alone.push(round(&stage, &mut peers));
+        let began = Instant::now();
+        let (mob, drips, sampler) = (hostile(&stage), dripping(&stage), most_descriptors(&stage));
+        besieged.push(round(&stage, &mut peers));
+        visits = Visits::sum(mob.stop().into_iter().chain([visits]).collect());
+        seconds += began.elapsed().as_secs_f64();
+        drips.stop();
+        most = sampler.stop().into_iter().fold(most, usize::max);
+    }
     println!("| siege: {HONEST} honest, {HOSTILE} hostile, {DRIPPING} dripping | p50 / p99 |");
     println!("| --- | --- |");
-    row("honest calls, alone", quantiles(&alone));
-    row("honest calls, under siege", quantiles(&besieged));
-    row("honest calls lost", alone.lost + besieged.lost);
+    let lost: usize = alone
+        .iter()
+        .chain(&besieged)
+        .map(|round| round.calls.lost)
+        .sum();
+    let middle = [("alone", &alone), ("under siege", &besieged)].map(|(when, rounds)| {
+        let calls = |round: &Round| round.calls.percentile(99);
+        let refused = |round: &Round| round.refused.percentile(99);
+        let others = |round: &Round| round.others_percent;
+        row(
+            &format!("honest calls, {when}"),
+            of_rounds(rounds, |round| &round.calls, calls),
+        );
+        row(
+            &format!("refused frame's last byte to FIN, {when}"),
+            of_rounds(rounds, |round| &round.refused, refused),
+        );
+        let shares: Vec<String> = rounds.iter().map(|r| format!("{:.0}", others(r))).collect();
+        row(
+            &format!("others on this machine, {when}, % of a core"),
+            shares.join(" "),
+        );
+        median(rounds, calls)
+    });
+    row("honest calls lost", lost);
     row(
         "hostile visits a second",
         format!("{:.0}", visits.refused.count() as f64 / seconds),
@@ -320,15 +400,28 @@ fn siege() -> f64 {
         visits.resets + visits.odd,
     );
     row("connections live at the most (5 ms samples)", most - base);
-    row(
-        "refused frame's last byte to FIN, idle",
-        quantiles(&idle.refused),
-    );
-    row(
-        "refused frame's last byte to FIN, under siege",
-        quantiles(&busy.refused),
-    );
-    besieged.percentile(99).as_secs_f64() / alone.percentile(99).as_secs_f64()
+    middle[1].as_secs_f64() / middle[0].as_secs_f64()
+}
+
+fn median(rounds: &[Round], of: impl Fn(&Round) -> Duration) -> Duration {
+    let mut all: Vec<Duration> = rounds.iter().map(of).collect();
+    all.sort_unstable();
+    all[all.len() / 2]
+}
+
+/// The middle of the rounds' p50 and p99, and every round's p99.
+fn of_rounds(
+    rounds: &[Round],
+    of: impl Fn(&Round) -> &Latencies,
+    p99: impl Fn(&Round) -> Duration,
+) -> String {
+    let each: Vec<String> = rounds.iter().map(|round| micros(p99(round))).collect();
+    format!(
+        "{} / {} (p99 of each round: {})",
+        micros(median(rounds, |round| of(round).percentile(50))),
+        micros(median(rounds, &p99)),
+        each.join(", ")
+    )
 }
 
 /// CPU time of the server for each of `count` acts, in user space and in the kernel.
@@ -383,8 +476,7 @@ fn banned() {
         .map(|number| stage.member(address(9, number)))
         .collect();
     let calls = honest(&stage, peers);
-    let mob = Crowd::start(HOSTILE, move |number, stop| {
-        give_way();
+    let mob = lesser_crowd(HOSTILE, move |number, stop| {
         let mut visits = Visits::default();
         while !stop.load(Ordering::Relaxed) {
             let settled = is_settled.load(Ordering::Relaxed);
