@@ -3,7 +3,7 @@ CARGO ?= cargo
 CARGO_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy autobahn
+.PHONY: help run test check tidy autobahn interop hostile
 
 ## help: list the targets
 help:
@@ -30,3 +30,11 @@ tidy:
 ## autobahn: RFC 6455 conformance of the echo example, by the Autobahn test suite
 autobahn:
 	tests/autobahn/run
+
+## interop: clients and token libraries of other people against the real server
+interop:
+	tests/interop/run
+
+## hostile: every attack of docs/security.md on a real server; prints what was seen
+hostile:
+	$(CARGO) bench $(CARGO_FLAGS) --bench hostile_table

@@ -1,4 +1,28 @@
-//! framegate: a WebSocket server in which every data frame carries a token.
+//! framegate: a WebSocket server in which every data frame carries a token, every token is
+//! verified, and a connection that fails is told why in one frame and shut.
+//!
+//! Data flows one way, through rooms that each refuse to know something:
+//!
+//! ```text
+//! socket ─► driver ─► server ─► wire ─► gate ─► server ─► app ─► outbox ─► driver ─► socket
+//! ```
+//!
+//! * [`driver`] does all the I/O: one mio loop, one thread, one read buffer. It refuses to know
+//!   what bytes mean.
+//! * [`server`] is the core: sessions, who is logged in, fan-out, deadlines, caps, bans. It is
+//!   driven by calls that carry the time, and refuses to know sockets, clocks and SQL.
+//! * [`wire`] turns bytes into values and back: HTTP heads, RFC 6455 frames and messages. It
+//!   refuses to know keys, users and connections.
+//! * [`gate`] turns text into trust: what comes out of [`gate::Gate::admit`] is a value that only
+//!   a verified token can make, and that every handler asks for. It refuses to know frames.
+//! * [`app`] is what events mean, the users, and their passwords. It refuses to know frames,
+//!   tokens' insides and sockets.
+//!
+//! Beside them lie [`config`] (what a person may set), [`limits`] (what nobody may), [`network`]
+//! (addresses), [`time`] (two clocks, as values) and [`cli`] (the commands).
+//!
+//! Some things are nowhere, and a test holds them so: a clock, randomness or I/O inside the core
+//! and below it; unsafe code; a JSON parser on a token whose MAC has not been checked.
 
 #![forbid(unsafe_code)]
 

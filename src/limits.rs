@@ -69,6 +69,8 @@ pub const PASSWORD_PASSES_MAX: u32 = 16;
 pub const PASSWORD_LANES_MAX: u32 = 16;
 /// Passwords waiting for the helper thread, the one it is at included.
 pub const HASHES_PENDING_MAX: usize = 16;
+/// How long a request waits for its password to be checked before it is given up.
+pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// Wrong passwords on one connection before it is closed.
 pub const LOGIN_FAILURES_MAX: u8 = 3;
 

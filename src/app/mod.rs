@@ -135,7 +135,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Fault::UnknownEvent => {
-                "no such event; there are login, refresh, logout, getUser and message"
+                "no such event; login, refresh, logout, getUser and message are always there"
             }
             Fault::BadData(expected) => expected,
             Fault::NotFound => "no such user",

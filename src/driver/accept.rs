@@ -12,12 +12,12 @@ use crate::time::Now;
 use super::socket::Socket;
 use super::{Connection, Driver, descriptors, listener};
 
-/// Connections accepted in one turn.
+/// Connections accepted from one listener in one turn.
 const ACCEPTS_MAX: usize = 16;
 /// How long accepting rests when descriptors or memory have run out, unless one comes free.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// How often a failure to accept is logged.
-const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
+const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Driver {
     pub(super) fn accept(&mut self, now: Now) {
@@ -27,8 +27,8 @@ impl Driver {
         self.accept_retry_at = None;
         // What has ended while it was read gives its place to those who come.
         self.close(now);
-        let mut left = ACCEPTS_MAX;
         for index in 0..self.listeners.len() {
+            let mut left = ACCEPTS_MAX;
             while self.listeners[index].is_ready && left > 0 {
                 left -= 1;
                 if !self.accept_one(now, index) {
@@ -54,7 +54,12 @@ impl Driver {
             }
             Err(error) if listener::is_of_one_connection(&error) => {}
             Err(error) => {
-                if !listener::is_want_of_descriptors(&error) || !self.shed_one(index) {
+                if listener::is_want_of_descriptors(&error) && self.shed_one(index) {
+                    // accept(2) looks for a descriptor first, and for a newcomer then.
+                    if !self.listeners[index].is_ready {
+                        return true;
+                    }
+                } else {
                     // mio's listeners are edge-triggered: `is_ready` stays set, so that the
                     // queue is not forgotten.
                     self.accept_retry_at = Some(now.monotonic + ACCEPT_RETRY);
@@ -68,21 +73,28 @@ impl Driver {
 
     /// Without a descriptor, the spare one is given up for long enough to take a connection off
     /// the queue and reset it: its client knows where it stands, and the queue does not fill.
+    /// Returns whether that was done, or nobody waited.
     fn shed_one(&mut self, index: usize) -> bool {
         if self.spare.take().is_none() {
             return false;
         }
-        let accepted = self.listeners[index].accept();
-        let is_shed = accepted.is_ok();
-        if let Ok((socket, _)) = accepted {
-            socket.reset();
-            self.server.count_shed();
-        }
+        let is_shed = match self.listeners[index].accept() {
+            Ok((socket, _)) => {
+                socket.reset();
+                self.server.count_shed();
+                true
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.listeners[index].is_ready = false;
+                true
+            }
+            Err(_) => false,
+        };
         self.spare = descriptors::spare();
         is_shed
     }
 
-    /// At most a line a second.
+    /// At most a line each [`ACCEPT_LOG_INTERVAL`].
     fn log_accept_error(&mut self, now: Now, error: &io::Error) {
         if self
             .accept_logged_at

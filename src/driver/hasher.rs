@@ -1,6 +1,7 @@
 //! The helper thread: checks passwords one after the other, so that the loop never waits for one.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -22,8 +23,15 @@ impl Hasher {
             .name("hasher".into())
             .spawn(move || {
                 for job in waiting {
+                    let ticket = job.ticket;
+                    // Whatever befalls one password must not keep the others from being checked.
+                    let outcome = catch_unwind(AssertUnwindSafe(|| job.run()));
+                    let outcome = outcome.unwrap_or(HashOutcome {
+                        ticket,
+                        matches: false,
+                    });
                     // Either fails only when the loop has ended.
-                    if done.send(job.run()).is_err() || waker.wake().is_err() {
+                    if done.send(outcome).is_err() || waker.wake().is_err() {
                         return;
                     }
                 }

@@ -229,3 +229,61 @@ impl Source for Listener {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(errno: Errno) -> io::Error {
+        errno.into()
+    }
+
+    #[test]
+    fn what_befell_one_connection_is_told_apart_from_what_befalls_us() {
+        for errno in [
+            Errno::CONNABORTED,
+            Errno::PROTO,
+            Errno::INTR,
+            Errno::NETUNREACH,
+        ] {
+            assert!(is_of_one_connection(&error(errno)), "{errno}");
+            assert!(!is_want_of_descriptors(&error(errno)), "{errno}");
+        }
+        for errno in [Errno::MFILE, Errno::NFILE] {
+            assert!(is_want_of_descriptors(&error(errno)), "{errno}");
+            assert!(!is_of_one_connection(&error(errno)), "{errno}");
+        }
+        for errno in [Errno::NOMEM, Errno::NOBUFS, Errno::PERM] {
+            assert!(!is_of_one_connection(&error(errno)), "{errno}");
+            assert!(!is_want_of_descriptors(&error(errno)), "{errno}");
+        }
+    }
+
+    #[test]
+    fn an_address_in_use_is_told_in_a_line_that_helps() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = taken.local_addr().expect("it is bound");
+        let refused = Listener::bind(&Listen::Tcp(address)).expect_err("it is taken");
+        let line = refused.to_string();
+        assert!(
+            line.starts_with(&format!("cannot listen on {address}: another program")),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn a_socket_that_a_program_left_behind_is_taken_over_and_one_in_use_is_not() {
+        let name = format!("framegate-listener-{}.sock", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        drop(std::os::unix::net::UnixListener::bind(&path).expect("it can be made"));
+        let listener = Listener::bind(&Listen::Unix(path.clone())).expect("nobody listens there");
+        let refused = Listener::bind(&Listen::Unix(path.clone())).expect_err("somebody does");
+        assert!(
+            refused
+                .to_string()
+                .contains("another program listens there")
+        );
+        drop(listener);
+        assert!(!path.exists());
+    }
+}

@@ -99,8 +99,8 @@ struct Driver {
     connections: Vec<Option<Connection>>,
     /// Connections that may have more to read: of members, and of strangers. Each is in one of
     /// them, once.
-    ready_members: VecDeque<u32>,
-    ready_strangers: VecDeque<u32>,
+    ready_members: VecDeque<ConnectionId>,
+    ready_strangers: VecDeque<ConnectionId>,
     scratch: Box<[u8]>,
     /// When to give up on the last connections, once told to stop.
     stop_by: Option<Instant>,
@@ -227,12 +227,11 @@ impl Driver {
     }
 
     fn take_signals(&mut self, now: Now) {
-        let count = self.signals.take();
-        if count == 0 {
+        if !self.signals.take() {
             return;
         }
-        if self.stop_by.is_some() || count > 1 {
-            // Asked twice: at once.
+        if self.stop_by.is_some() {
+            // Asked again: at once.
             self.stop_by = Some(now.monotonic);
             return;
         }
@@ -264,52 +263,69 @@ impl Driver {
                 self.server.finished(now, id);
             }
         } else if event.is_readable() || event.is_read_closed() {
-            self.mark_ready(slot as u32);
+            self.mark_ready(id);
         }
     }
 
-    fn mark_ready(&mut self, slot: u32) {
-        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else {
+    /// The connection that `id` names: its slot may be another's by now.
+    fn connection_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        let connection = self.connections.get_mut(id.slot as usize)?.as_mut();
+        connection.filter(|connection| connection.id == id)
+    }
+
+    fn mark_ready(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connection_mut(id) else {
             return;
         };
         if std::mem::replace(&mut connection.is_ready, true) {
             return;
         }
-        match self.server.is_member(connection.id) {
-            true => self.ready_members.push_back(slot),
-            false => self.ready_strangers.push_back(slot),
+        match self.server.is_member(id) {
+            true => self.ready_members.push_back(id),
+            false => self.ready_strangers.push_back(id),
         }
     }
 
     /// One read from each member that has something, and from some strangers. Nobody has a second
-    /// turn before everybody of his standing had one.
+    /// turn before everybody of his standing had one. What was read is written before so much more
+    /// is read that healthy readers could not have kept up; members wait for that till the next
+    /// turn, and a few strangers for as long as it takes, lest members shut them out.
     fn read(&mut self, now: Now) {
         for _ in 0..self.ready_members.len() {
-            if let Some(slot) = self.ready_members.pop_front()
-                && self.read_once(now, slot)
+            if self.server.is_pressed() {
+                break;
+            }
+            if let Some(id) = self.ready_members.pop_front()
+                && self.read_once(now, id)
             {
-                self.mark_ready(slot);
+                self.mark_ready(id);
             }
         }
         for _ in 0..self.ready_strangers.len().min(STRANGER_READS_MAX) {
-            if let Some(slot) = self.ready_strangers.pop_front()
-                && self.read_once(now, slot)
+            while self.server.is_pressed() {
+                self.write(now);
+            }
+            if let Some(id) = self.ready_strangers.pop_front()
+                && self.read_once(now, id)
             {
-                self.mark_ready(slot);
+                self.mark_ready(id);
             }
         }
     }
 
     /// Returns whether there may be more.
-    fn read_once(&mut self, now: Now, slot: u32) -> bool {
-        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else {
+    fn read_once(&mut self, now: Now, id: ConnectionId) -> bool {
+        // As `connection_mut`, but that the scratch buffer is borrowed beside it.
+        let Some(Some(connection)) = self.connections.get_mut(id.slot as usize) else {
             return false;
         };
+        if connection.id != id {
+            return false;
+        }
         connection.is_ready = false;
         if connection.is_over {
             return false;
         }
-        let id = connection.id;
         match connection.socket.read(&mut self.scratch) {
             Ok(0) => self.server.finished(now, id),
             Ok(count) => {
@@ -335,7 +351,8 @@ impl Driver {
         }
     }
 
-    /// One vectored write to each connection that has something to be told.
+    /// Vectored writes to those that have something to be told: members first, and whoever took
+    /// all he was given is asked again behind the others.
     fn write(&mut self, now: Now) {
         let mut strangers_left = STRANGER_WRITES_MAX;
         for _ in 0..WRITES_MAX {
@@ -381,6 +398,10 @@ impl Driver {
                     }
                     // A descriptor has come free: those that wait need not wait for the timer.
                     self.accept_retry_at = None;
+                    // The spare one is lost when somebody else was faster.
+                    if self.spare.is_none() {
+                        self.spare = descriptors::spare();
+                    }
                 }
             }
         }

@@ -23,16 +23,16 @@ impl Signals {
         })
     }
 
-    /// How many signals came since last asked.
-    pub(super) fn take(&mut self) -> usize {
+    /// Whether a signal came since last asked.
+    pub(super) fn take(&mut self) -> bool {
         let mut bytes = [0; 16];
-        let mut count = 0;
+        let mut came = false;
         loop {
             match self.pipe.read(&mut bytes) {
-                Ok(0) => return count,
-                Ok(more) => count += more,
+                Ok(0) => return came,
+                Ok(_) => came = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return count,
+                Err(_) => return came,
             }
         }
     }

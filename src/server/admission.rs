@@ -149,6 +149,13 @@ impl Hub {
         self.is_crowded &= self.places.pending() * 2 > self.config.pending_max;
     }
 
+    /// What waits for a newly logged-in connection goes with the members'.
+    pub(super) fn prefer(&mut self, key: u32) {
+        if self.sessions[key as usize].flush_queued {
+            self.member_flushes.push_back(self.id(key));
+        }
+    }
+
     /// Once the pending fill half their budget, each has less time. O(pending), when that begins.
     fn notice_crowd(&mut self, now: Now) {
         let is_crowded = self.places.pending() * 2 > self.config.pending_max;
@@ -165,15 +172,22 @@ impl Hub {
     /// Brings what is held for peers back under `MEMORY`: whoever holds most goes first.
     /// O(connections) for each that goes.
     pub(super) fn relieve(&mut self, now: Now) {
-        while self.held_bytes + self.sessions.len() * size_of::<Session>()
-            > self.config.memory_bytes_max
+        let is_over = |hub: &Hub, sessions: usize| {
+            hub.held_bytes + sessions * size_of::<Session>() > hub.config.memory_bytes_max
+        };
+        // Whoever has gone holds a slot until the driver lets go, later in this turn.
+        while is_over(self, self.sessions.len())
+            && is_over(self, self.sessions.len() - self.going())
         {
             let holders = self
                 .sessions
                 .iter()
                 .filter(|(_, session)| !matches!(session.state, State::Gone));
-            let worst =
-                holders.max_by_key(|(_, session)| session.held_bytes + session.outbox.bytes());
+            // Of those who hold as much, a stranger goes before a member.
+            let worst = holders.max_by_key(|(key, session)| {
+                let is_stranger = !self.presence.is_member(*key as u32);
+                (session.held_bytes + session.outbox.bytes(), is_stranger)
+            });
             let Some((key, _)) = worst else { return };
             let key = key as u32;
             match self.sessions[key as usize].state {
@@ -185,5 +199,11 @@ impl Hub {
                 _ => self.abandon(now, key, What::Refused(Cause::Memory), Ending::Reset),
             }
         }
+    }
+
+    /// Sessions that have ended and wait for the driver. O(endings of this turn).
+    fn going(&self) -> usize {
+        let is_going = |(_, ending): &&(_, Ending)| *ending != Ending::Fin;
+        self.endings.iter().filter(is_going).count()
     }
 }

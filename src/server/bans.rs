@@ -59,6 +59,12 @@ impl Bans {
                 .is_some_and(|record| record.until > now)
     }
 
+    /// How much of the address's ban is left; zero when it is not banned.
+    pub(super) fn left(&self, address: AddressKey, now: Instant) -> Duration {
+        let record = self.records.get(&address);
+        record.map_or(Duration::ZERO, |record| record.until.since(now))
+    }
+
     /// True when the address is more than half on its way to a ban, or banned.
     pub(super) fn is_suspect(&self, address: AddressKey, now: Instant) -> bool {
         let Some(allowance) = self.allowance else {

@@ -143,7 +143,7 @@ impl Cause {
             Cause::Evicted => "pending_evicted",
             Cause::Memory => "memory",
             Cause::Expired => "token_expired",
-            Cause::LoginFailed => "login_failed",
+            Cause::LoginFailed => "login_failures",
             Cause::HandshakeTimeout => "handshake_timeout",
             Cause::AuthTimeout => "auth_timeout",
             Cause::MessageTimeout => "message_timeout",
@@ -161,13 +161,14 @@ impl Cause {
     /// origin ban nobody.
     pub fn is_hostile(self) -> bool {
         match self {
-            Cause::Head(_) | Cause::Wire(_) | Cause::RateLimited => true,
+            // Another version of HTTP is well-formed, and so is an `Expect`.
+            Cause::Head(error) => error != HeadError::Version,
+            Cause::Wire(_) | Cause::RateLimited => true,
             Cause::HandshakeTimeout | Cause::AuthTimeout => true,
             Cause::Upgrade(rejection) => rejection.status() == Status::BadRequest,
-            Cause::Request(status) => matches!(
-                status,
-                Status::BadRequest | Status::ContentTooLarge | Status::ExpectationFailed
-            ),
+            Cause::Request(status) => {
+                matches!(status, Status::BadRequest | Status::ContentTooLarge)
+            }
             Cause::Gate(gate::Cause::BadFrame(_) | gate::Cause::TokenMissing) => true,
             Cause::Gate(gate::Cause::TokenRejected(error)) => error.is_hostile(),
             _ => false,

@@ -17,6 +17,7 @@ pub(super) struct Counters {
     total: BTreeMap<&'static str, u64>,
     /// Those since the last summary.
     recent: BTreeMap<&'static str, u64>,
+    /// The last summary, or the last moment at which there was nothing to sum up.
     summed_at: Instant,
 }
 
@@ -48,15 +49,21 @@ impl Counters {
         totals
     }
 
-    /// The counts since the last summary, once a minute, if there are any.
+    /// When the next summary is due, if there is anything to sum up.
+    pub(super) fn summary_at(&self) -> Option<Instant> {
+        (!self.recent.is_empty()).then_some(self.summed_at + SUMMARY_INTERVAL)
+    }
+
+    /// The counts since the last summary, a minute after the first of them.
     pub(super) fn sum_up(&mut self, now: Instant) -> Option<BTreeMap<&'static str, u64>> {
+        if self.recent.is_empty() {
+            self.summed_at = now;
+            return None;
+        }
         if now < self.summed_at + SUMMARY_INTERVAL {
             return None;
         }
         self.summed_at = now;
-        if self.recent.is_empty() {
-            return None;
-        }
         let recent = mem::take(&mut self.recent);
         add(&mut self.total, &recent);
         Some(recent)

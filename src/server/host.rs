@@ -28,7 +28,8 @@ impl Host for Caller<'_> {
     }
 
     fn is_online(&self, id: &str) -> bool {
-        self.hub.presence.is_online(id)
+        let mut members = self.hub.presence.members_of(id);
+        members.any(|member| member.expires_at > self.now.unix)
     }
 
     fn mint(&mut self, id: &str) -> Result<Minted, Fault> {
@@ -106,8 +107,7 @@ impl Hub {
             .map_err(|_| Fault::Unavailable)
     }
 
-    /// Encodes a message once and queues it to everybody of the audience. O(audience), and no
-    /// allocation but the frame's.
+    /// Encodes a message once and queues it to everybody of the audience. O(audience).
     fn send(
         &mut self,
         now: Now,
@@ -141,6 +141,7 @@ impl Hub {
         }
         if fan.delivered > 0 {
             self.held_bytes += shared.len();
+            self.unoffered_bytes += shared.len();
         }
         for key in fan.slow {
             self.drop_slow_reader(now, key);

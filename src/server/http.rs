@@ -6,6 +6,8 @@ use std::net::IpAddr;
 
 use crate::app::{Credentials, Fault, write_session};
 use crate::gate::{self, Minted};
+use crate::limits::LOGIN_TIMEOUT;
+use crate::network::AddressKey;
 use crate::time::{Instant, Now};
 use crate::wire::response::{self, Response, ResponseField, Status};
 use crate::wire::{
@@ -44,7 +46,9 @@ impl Server {
                 if let Some(source) = header.source
                     && let Err(why) = self.hub.name_client(now, key, Peer::from(source))
                 {
-                    return self.hub.refuse_client(now, key, why);
+                    // Not a byte of a request has been read.
+                    let what = What::Refused(Cause::NoRoom(why));
+                    return self.hub.abandon(now, key, what, Ending::Reset);
                 }
                 self.receive_head(now, key, &held[header.bytes_used..]);
             }
@@ -195,7 +199,9 @@ impl Server {
             return self.hub.account(key);
         }
         let body = zeroize::Zeroizing::new(mem::take(held));
-        self.hub.sessions[key as usize].state = State::Answering;
+        let by = now.monotonic + LOGIN_TIMEOUT;
+        self.hub.sessions[key as usize].state = State::Answering { by };
+        self.hub.deadlines.schedule(key, by);
         self.hub.account(key);
         self.hub.refresh_users(now);
         let begun = match str::from_utf8(&body) {
@@ -204,6 +210,10 @@ impl Server {
             Err(_) => Err(Fault::BadData("the body is not UTF-8")),
         };
         if let Err(fault) = begun {
+            if let Fault::BadData(_) = fault {
+                let what = What::Refused(Cause::Request(Status::BadRequest));
+                self.hub.report(now, key, what, None);
+            }
             self.hub.answer_http_login(now, key, Err(fault));
         }
     }
@@ -254,10 +264,12 @@ impl Hub {
     /// There is no place for the client a proxy named.
     fn refuse_client(&mut self, now: Now, key: u32, why: NoRoom) {
         let cause = Cause::NoRoom(why);
-        let wait = match why {
-            NoRoom::Banned => self.config.ban_for.as_secs(),
-            _ => 1,
-        };
+        let address = self.sessions[key as usize]
+            .peer
+            .address
+            .map(AddressKey::from);
+        let ban = address.map(|address| self.bans.left(address, now.monotonic));
+        let wait = answer::whole_seconds(ban.unwrap_or_default()).max(1);
         self.refuse_with(now, key, cause, |out| {
             let fields: &[ResponseField<'_>] = &[("Retry-After", &wait)];
             response::write_line(out, Status::ServiceUnavailable, fields, &cause.reason());

@@ -11,6 +11,7 @@ use crate::app::users::{StoreError, Users};
 use crate::config::Config;
 use crate::gate::Signer;
 use crate::limits::LINGERING_MAX;
+use crate::network::AddressKey;
 use crate::time::Now;
 use crate::wire::CloseCode;
 use crate::wire::frame::{self, Opcode};
@@ -27,7 +28,7 @@ use super::places::Places;
 use super::presence::Presence;
 use super::rates::{Allowance, Meters};
 use super::report::{self, Report, What};
-use super::session::{ConnectionId, Open, Session, State};
+use super::session::{ConnectionId, Open, Peer, Session, State};
 
 /// Everything in the core but the gate and the events, which are lent beside it.
 pub(super) struct Hub {
@@ -39,9 +40,12 @@ pub(super) struct Hub {
     pub(super) deadlines: Deadlines,
     pub(super) spare: Spare,
     /// Sessions whose outbox is to be written: of members, and of strangers. Each is in one of
-    /// them, once.
-    pub(super) member_flushes: VecDeque<u32>,
-    pub(super) stranger_flushes: VecDeque<u32>,
+    /// them, or, when it logged in since, in both.
+    pub(super) member_flushes: VecDeque<ConnectionId>,
+    pub(super) stranger_flushes: VecDeque<ConnectionId>,
+    /// Bytes of the frames shared since every member was last offered what waits for him: no
+    /// outbox holds more of them than that without its socket having been asked.
+    pub(super) unoffered_bytes: usize,
     pub(super) endings: VecDeque<(ConnectionId, Ending)>,
     pub(super) jobs: VecDeque<HashJob>,
     pub(super) reports: VecDeque<Report>,
@@ -87,6 +91,7 @@ impl Hub {
             spare: Spare::default(),
             member_flushes: VecDeque::new(),
             stranger_flushes: VecDeque::new(),
+            unoffered_bytes: 0,
             endings: VecDeque::new(),
             jobs: VecDeque::new(),
             reports: VecDeque::new(),
@@ -128,7 +133,7 @@ impl Hub {
                 State::Proxy { .. }
                 | State::Head { .. }
                 | State::Body { .. }
-                | State::Answering => {
+                | State::Answering { .. } => {
                     let what = What::Closed(Cause::ShuttingDown);
                     self.abandon(now, key, what, Ending::Close);
                 }
@@ -174,9 +179,10 @@ impl Hub {
         if std::mem::replace(&mut session.flush_queued, true) {
             return;
         }
+        let id = self.id(key);
         match self.presence.is_member(key) {
-            true => self.member_flushes.push_back(key),
-            false => self.stranger_flushes.push_back(key),
+            true => self.member_flushes.push_back(id),
+            false => self.stranger_flushes.push_back(id),
         }
     }
 
@@ -316,7 +322,7 @@ impl Hub {
                     held.capacity()
                 }
                 State::Open(open) => open.endpoint.held_bytes(),
-                State::Answering | State::Finishing { .. } | State::Gone => 0,
+                State::Answering { .. } | State::Finishing { .. } | State::Gone => 0,
             };
         self.held_bytes = self.held_bytes + held - session.held_bytes;
         session.held_bytes = held;
@@ -345,10 +351,20 @@ impl Hub {
 
     /// Counts a hostile failure against the connection's address, which may ban it.
     pub(super) fn count_hostile(&mut self, now: Now, key: u32) {
-        let peer = self.sessions[key as usize].peer;
-        let Some(address) = self.counted_address(key) else {
-            return;
-        };
+        if let Some(address) = self.counted_address(key) {
+            let (id, peer) = (self.id(key), self.sessions[key as usize].peer);
+            self.count_hostile_of(now, id, peer, address);
+        }
+    }
+
+    /// As `count_hostile`, for a connection that may have ended.
+    pub(super) fn count_hostile_of(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        peer: Peer,
+        address: AddressKey,
+    ) {
         let is_exempt = |address| self.config.no_ban.contains(address);
         if peer.address.is_some_and(is_exempt) {
             return;
@@ -357,7 +373,7 @@ impl Hub {
             self.counters.count("ban");
             self.reports.push_back(Report {
                 what: What::Banned(duration),
-                connection: self.id(key),
+                connection,
                 peer,
                 user: None,
                 event: None,

@@ -8,6 +8,7 @@ use crate::app::users::{StoreError, User};
 use crate::app::{Credentials, Fault, write_session};
 use crate::gate::{self, Forbidden, LOGIN, Minted};
 use crate::limits::{HASHES_PENDING_MAX, LOGIN_FAILURES_MAX};
+use crate::network::AddressKey;
 use crate::time::Now;
 
 use super::cause::Cause;
@@ -16,7 +17,7 @@ use super::hub::Hub;
 use super::presence::Dates;
 use super::report::What;
 use super::review::standing_of;
-use super::session::{ConnectionId, State};
+use super::session::{ConnectionId, Peer, State};
 
 /// A hash takes some 20 to 500 ms, and there are few before it.
 const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -25,6 +26,9 @@ const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// connection may have ended: what is bounded is the work that waits.
 pub(super) struct PendingLogin {
     connection: ConnectionId,
+    peer: Peer,
+    /// What it counts by, though the connection may have ended when the answer is known.
+    address: Option<AddressKey>,
     via: Via,
     id: Box<str>,
     /// What the password is checked against: a user whose hash has changed meanwhile is not
@@ -98,25 +102,28 @@ impl Hub {
             expected: expected.clone(),
             memory_kib: self.config.password_memory_kib,
         });
-        let connection = self.id(key);
-        self.logins.insert(
-            ticket,
-            PendingLogin {
-                connection,
-                via,
-                id,
-                expected,
-            },
-        );
+        let login = PendingLogin {
+            connection: self.id(key),
+            peer: self.sessions[key as usize].peer,
+            address: self.counted_address(key),
+            via,
+            id,
+            expected,
+        };
+        self.logins.insert(ticket, login);
         Ok(())
     }
 
     fn meter_login(&mut self, now: Now, key: u32, id: &str) -> Result<(), Fault> {
         let limited = |retry_after| Fault::RateLimited { retry_after };
         if let Some(address) = self.counted_address(key) {
-            self.logins_by_address
-                .admit(&address, now.monotonic)
-                .map_err(limited)?;
+            let admitted = self.logins_by_address.admit(&address, now.monotonic);
+            if admitted.is_err() {
+                // An id's rate may be used up by others; an address's is its own doing.
+                self.counters.count("login_rate");
+                self.count_hostile(now, key);
+            }
+            admitted.map_err(limited)?;
         }
         self.logins_by_id.admit(&id, now.monotonic).map_err(limited)
     }
@@ -126,27 +133,32 @@ impl Hub {
         let Some(login) = self.logins.remove(&outcome.ticket) else {
             return;
         };
+        let user = self.confirmed(&login, outcome.matches);
+        if let Ok(None) = &user {
+            self.count_failed_login(now, &login);
+        }
         let Some(key) = self.key(login.connection) else {
             return;
         };
         if let Some(open) = self.open_mut(key) {
             open.login_pending = false;
         }
-        let user = match self.confirmed(&login, outcome.matches) {
-            Ok(user) => user,
-            Err(_) => return self.answer_login(now, key, &login, Err(Fault::Unavailable)),
+        let result = match user {
+            Ok(Some(user)) => self.mint(now, &user).map(|minted| (user, minted)),
+            Ok(None) => Err(Fault::LoginFailed),
+            Err(_) => Err(Fault::Unavailable),
         };
-        match user {
-            Some(user) => {
-                let minted = self.mint(now, &user);
-                self.answer_login(now, key, &login, minted.map(|minted| (user, minted)));
-            }
-            None => {
-                self.counters.count("login_failed");
-                self.count_hostile(now, key);
-                self.report_login(now, key, What::LoginFailed, &login.id);
-                self.answer_login(now, key, &login, Err(Fault::LoginFailed));
-            }
+        if let Err(Fault::LoginFailed) = &result {
+            self.report_login(now, key, What::LoginFailed, &login.id);
+        }
+        self.answer_login(now, key, &login, result);
+    }
+
+    /// A wrong password is hostile, whether or not its sender waits for the answer.
+    fn count_failed_login(&mut self, now: Now, login: &PendingLogin) {
+        self.counters.count("login_failed");
+        if let Some(address) = login.address {
+            self.count_hostile_of(now, login.connection, login.peer, address);
         }
     }
 
@@ -171,7 +183,7 @@ impl Hub {
         result: Result<(Rc<User>, Minted), Fault>,
     ) {
         match (&login.via, &self.sessions[key as usize].state) {
-            (Via::Http, State::Answering) => {
+            (Via::Http, State::Answering { .. }) => {
                 if let Ok((user, _)) = &result {
                     self.report_login(now, key, What::LoggedIn, &user.id);
                 }

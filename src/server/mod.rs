@@ -142,7 +142,7 @@ impl Server {
             State::Body { .. } => self.receive_body(now, key, bytes),
             State::Open(_) => self.receive_frames(now, key, bytes),
             // A second request behind the one that is being answered.
-            State::Answering | State::Finishing { .. } | State::Gone => {}
+            State::Answering { .. } | State::Finishing { .. } | State::Gone => {}
         }
         match self.hub.sessions[key as usize].state {
             State::Finishing { .. } | State::Gone => Reading::Over,
@@ -232,19 +232,25 @@ impl Server {
     /// Members come before strangers, for each of whom one is taken off `strangers_left`.
     pub fn next_flush(&mut self, now: Now, strangers_left: &mut usize) -> Option<ConnectionId> {
         loop {
-            let key = match self.hub.member_flushes.pop_front() {
-                Some(key) => key,
+            let id = match self.hub.member_flushes.pop_front() {
+                Some(id) => id,
                 None => {
+                    self.hub.unoffered_bytes = 0;
                     *strangers_left = strangers_left.checked_sub(1)?;
                     self.hub.stranger_flushes.pop_front()?
                 }
             };
-            let Some(session) = self.hub.sessions.get_mut(key as usize) else {
+            // It may have ended since, and its slot may be another's.
+            let Some(key) = self.hub.key(id) else {
                 continue;
             };
-            session.flush_queued = false;
+            let session = &mut self.hub.sessions[key as usize];
+            // Whoever logged in meanwhile is in both queues.
+            if !std::mem::replace(&mut session.flush_queued, false) {
+                continue;
+            }
             if !session.outbox.is_empty() {
-                return Some(self.hub.id(key));
+                return Some(id);
             }
             self.hub.flushed(now, key);
         }
@@ -253,6 +259,12 @@ impl Server {
     /// True while a connection waits for `next_flush`.
     pub fn has_flushes(&self) -> bool {
         !self.hub.member_flushes.is_empty() || !self.hub.stranger_flushes.is_empty()
+    }
+
+    /// True when so much was queued to members without being offered to their sockets that no
+    /// more is to be read before it was: nobody is a slow reader of what he was not offered.
+    pub fn is_pressed(&self) -> bool {
+        self.hub.unoffered_bytes > self.hub.config.outbox_bytes_max / 4
     }
 
     /// True when the connection is logged in: it is served before those that are not.
@@ -319,7 +331,8 @@ impl Server {
     pub fn next_deadline(&self) -> Option<Instant> {
         let review =
             (!self.hub.presence.members().is_empty()).then_some(self.reviewed_at + REVIEW_INTERVAL);
-        [self.hub.deadlines.next(), review]
+        let summary = self.hub.counters.summary_at();
+        [self.hub.deadlines.next(), review, summary]
             .into_iter()
             .flatten()
             .min()

@@ -17,13 +17,14 @@ const SPARE_BYTES_MAX: usize = 16 * 1024;
 /// Sent bytes at the front of the buffer that are worth moving the rest for.
 const COMPACT_BYTES_MIN: usize = 4 * 1024;
 
-/// The frames that wait for one peer. Eight bytes at rest.
-#[derive(Debug, Default)]
+/// The frames that wait for one peer. Eight bytes at rest. It has no `Debug`, for a fresh token may
+/// be among them.
+#[derive(Default)]
 pub(super) struct Outbox {
     queue: Option<Box<Queue>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Queue {
     /// The bytes of every `Own` segment, one behind the other.
     own: Vec<u8>,
@@ -39,7 +40,6 @@ struct Queue {
     progress_at: Instant,
 }
 
-#[derive(Debug)]
 enum Segment {
     Own(usize),
     Shared(Rc<[u8]>),
@@ -55,7 +55,7 @@ impl Segment {
 }
 
 /// Queues that no outbox needs at the moment.
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[expect(
     clippy::vec_box,
     reason = "a queue moves in and out of an outbox as its box"

@@ -168,10 +168,6 @@ impl Presence {
         })
     }
 
-    pub(super) fn is_online(&self, id: &str) -> bool {
-        self.by_id.contains_key(id)
-    }
-
     /// The logged-in connections of the person called `id`.
     pub(super) fn members_of(&self, id: &str) -> impl Iterator<Item = Member> + '_ {
         self.connections_of(id).filter_map(|key| {

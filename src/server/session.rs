@@ -58,8 +58,8 @@ impl fmt::Display for Peer {
     }
 }
 
-/// A connection's state. What is only known while it is under way is in the variant.
-#[derive(Debug)]
+/// A connection's state. What is only known while it is under way is in the variant. It has no
+/// `Debug`, for it may hold a token or a password.
 pub(super) struct Session {
     pub(super) serial: u32,
     pub(super) peer: Peer,
@@ -78,7 +78,6 @@ pub(super) struct Session {
     pub(super) state: State,
 }
 
-#[derive(Debug)]
 pub(super) enum State {
     /// A proxy is to say for whom it comes.
     Proxy { by: Instant, held: Vec<u8> },
@@ -95,7 +94,7 @@ pub(super) enum State {
         bytes: usize,
     },
     /// Its password is being checked.
-    Answering,
+    Answering { by: Instant },
     /// The WebSocket is open.
     Open(Open),
     /// Last words, then our FIN, then whatever comes first of the peer's FIN and the linger.
@@ -104,7 +103,6 @@ pub(super) enum State {
     Gone,
 }
 
-#[derive(Debug)]
 pub(super) struct Open {
     pub(super) endpoint: Endpoint,
     /// Frames, control frames too.

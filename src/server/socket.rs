@@ -38,8 +38,12 @@ impl Server {
                 }
             }
             // After a failure, and after a Close, nothing that arrived is read.
-            if self.hub.open_mut(key).is_none() {
+            let Some(open) = self.hub.open_mut(key) else {
                 return;
+            };
+            // What begins behind it has a time of its own.
+            if !endpoint.is_unfinished() {
+                open.message_since = None;
             }
         }
         if let Some(open) = self.hub.open_mut(key) {
@@ -168,6 +172,7 @@ impl Hub {
             None => {
                 self.presence.enter(key, id, dates, standing);
                 self.settle(key);
+                self.prefer(key);
                 self.schedule(now, key);
             }
         }

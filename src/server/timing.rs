@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use crate::limits::AUTH_TIMEOUT_CROWDED;
+use crate::app::Fault;
+use crate::limits::{AUTH_TIMEOUT_CROWDED, LOGIN_TIMEOUT};
 use crate::time::{Instant, Now};
 use crate::wire::frame;
 
@@ -28,9 +29,12 @@ impl Hub {
             .stalled_since()
             .map(|since| since + self.config.write_timeout);
         match &session.state {
-            State::Proxy { by, .. } | State::Head { by, .. } | State::Body { by, .. } => Some(*by),
+            State::Proxy { by, .. }
+            | State::Head { by, .. }
+            | State::Body { by, .. }
+            | State::Answering { by } => Some(*by),
             State::Finishing { linger_by, .. } => Some(*linger_by),
-            State::Answering | State::Gone => write_by,
+            State::Gone => None,
             State::Open(open) => {
                 let message_by = open
                     .message_since
@@ -83,6 +87,10 @@ impl Hub {
             {
                 let what = What::Refused(Cause::HandshakeTimeout);
                 self.abandon(now, key, what, Ending::Close);
+            }
+            State::Answering { by } if *by <= now.monotonic => {
+                let retry_after = LOGIN_TIMEOUT;
+                self.answer_http_login(now, key, Err(Fault::Busy { retry_after }));
             }
             State::Finishing { linger_by, .. } if *linger_by <= now.monotonic => {
                 // What the peer has not taken by now it will not take.

@@ -58,6 +58,13 @@ impl Arena {
         self.seen.push(what.into());
     }
 
+    /// A bound of the row on a time. The table judges it as it is; the tests, which run on whatever
+    /// machine beside whatever else, only that nothing stalls.
+    pub(crate) fn must_be_within(&mut self, took: Duration, max: Duration, fault: &str) {
+        let stall = self.size(Duration::from_secs(5), Duration::ZERO);
+        self.must(took <= max + stall, fault);
+    }
+
     /// A bound of the row.
     pub(crate) fn must(&mut self, holds: bool, fault: impl Into<String>) {
         if !holds {

@@ -162,8 +162,9 @@ fn violations(arena: &mut Arena) {
         millis(waits.percentile(50)),
         millis(waits.percentile(99))
     ));
-    arena.must(
-        waits.percentile(50) <= Duration::from_millis(50),
+    arena.must_be_within(
+        waits.percentile(50),
+        Duration::from_millis(50),
         "FIN is slow",
     );
 }

@@ -130,8 +130,9 @@ fn slowloris(arena: &mut Arena, arguments: &[&str]) {
         honest.lost == 0,
         format!("{} honest lost: {}", honest.lost, honest.error),
     );
-    arena.must(
-        honest.percentile(99) < Duration::from_millis(50),
+    arena.must_be_within(
+        honest.percentile(99),
+        Duration::from_millis(50),
         "honest handshakes are slow",
     );
     let freed = stage
@@ -379,7 +380,7 @@ fn every_offset(arena: &mut Arena) {
             let _ = peer.send(&exchange[head.len()..offset]);
         }
         // Each offset is left both ways, and by the second pass the other way round.
-        if (round + round / exchange.len()) % 2 == 0 {
+        if (round + round / exchange.len()).is_multiple_of(2) {
             peer::reset(peer.stream);
         }
     };
@@ -439,9 +440,10 @@ fn foreign_protocols(arena: &mut Arena) {
             millis(median),
             millis(waits.max())
         ));
-        arena.must(
-            median <= Duration::from_millis(10),
-            format!("{name} is slow"),
+        arena.must_be_within(
+            median,
+            Duration::from_millis(10),
+            &format!("{name} is slow"),
         );
     }
     let log = stage.server.log_until_quiet();

@@ -4,7 +4,7 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::disallowed_macros,
+    clippy::panic,
     clippy::expect_used,
     reason = "it drives a server from outside"
 )]

@@ -7,8 +7,8 @@ const fs = require("node:fs");
 const jwt = require("jsonwebtoken");
 const WebSocket = require("ws");
 
-const url = process.env.FRAMEGATE_URL;
-const secret = process.env.SECRET;
+const url = process.env.GATE_URL;
+const secret = process.env.GATE_SECRET;
 const mint = (user, options) => jwt.sign({}, secret, { subject: user, expiresIn: 60, ...options });
 
 class Peer {

@@ -8,13 +8,13 @@ import time
 import jwt
 import websockets
 
-URL = os.environ["FRAMEGATE_URL"]
-SECRET = os.environ["SECRET"]
+URL = os.environ["GATE_URL"]
+GATE_SECRET = os.environ["GATE_SECRET"]
 
 
 def token(user, **claims):
     claims = {"sub": user, "exp": int(time.time()) + 60, **claims}
-    return jwt.encode(claims, SECRET, algorithm="HS256")
+    return jwt.encode(claims, GATE_SECRET, algorithm="HS256")
 
 
 async def ask(socket, **frame):
@@ -43,7 +43,7 @@ async def main():
             alice, event="login", id=1, data={"id": "alice", "password": "alice's password"}
         )
         good = login["data"]["token"]
-        assert jwt.decode(good, SECRET, algorithms=["HS256"])["sub"] == "alice"
+        assert jwt.decode(good, GATE_SECRET, algorithms=["HS256"])["sub"] == "alice"
         user = await ask(alice, token=good, event="getUser", id=2, data={"id": "bob"})
         assert user["data"]["online"] is True, user
         sent = await ask(alice, token=good, event="message", id=3, data={"text": "grüße 🌍"})

@@ -6,7 +6,7 @@ import time
 
 import jwt
 
-secret = os.environ["SECRET"]
+secret = os.environ["GATE_SECRET"]
 now = int(time.time())
 
 if "--verify" in sys.argv:

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::limits::AUTH_TIMEOUT_CROWDED;
-use crate::server::{ConnectionId, What};
+use crate::server::{ConnectionId, Ending, Peer, What};
 
 use super::world::{World, masked, upgrade};
 
@@ -186,17 +186,78 @@ fn the_worst_holder_goes_when_memory_is_short() {
 }
 
 #[test]
-fn what_was_refused_is_summed_up_once_a_minute() {
+fn strangers_who_fill_the_memory_by_being_there_take_no_members_place() {
+    let mut world = World::with(|config| config.memory_bytes_max = 20 * 1024);
+    let members: Vec<_> = (0..10).map(|_| world.member("alice")).collect();
+    for _ in 0..200 {
+        world.stranger();
+        world.wait(Duration::from_millis(20));
+    }
+    assert!(world.server.held_bytes() <= 20 * 1024);
+    assert!(world.server.connections() > 100, "one goes at a time");
+    for id in members {
+        assert!(world.hear(id).is_empty());
+    }
+}
+
+#[test]
+fn a_place_that_is_used_again_is_written_to_once() {
     let mut world = World::new();
-    let id = world.stranger();
-    world.say(id, "x");
-    assert_eq!(world.server.next_summary(world.now), None);
-    world.wait(Duration::from_secs(60));
-    let summary = world
-        .server
-        .next_summary(world.now)
-        .expect("something was refused");
-    assert_eq!(summary.refused, [("bad_frame", 1)].into());
-    world.wait(Duration::from_secs(60));
-    assert_eq!(world.server.next_summary(world.now), None);
+    let upgraded = |world: &mut World| {
+        let peer = Peer {
+            address: Some(MALLORY),
+            port: 40_000,
+        };
+        let id = world.server.accept(world.now, peer).expect("there is room");
+        let mut head = upgrade("").into_bytes();
+        world.server.receive(world.now, id, &mut head);
+        id
+    };
+    let first = upgraded(&mut world);
+    world.server.failed(world.now, first);
+    assert_eq!(world.server.next_ending(), Some((first, Ending::Close)));
+    let second = upgraded(&mut world);
+    assert_eq!(first.slot, second.slot);
+    assert_eq!(world.server.next_flush(world.now, &mut 32), Some(second));
+    assert_eq!(world.server.next_flush(world.now, &mut 32), None);
+}
+
+#[test]
+fn many_who_speak_in_one_turn_make_a_slow_reader_of_nobody() {
+    let mut world = World::new();
+    let members: Vec<_> = (0..40).map(|_| world.member("alice")).collect();
+    let text = format!(
+        r#"{{"token":"{}","event":"message","data":"{}"}}"#,
+        world.token("alice"),
+        "x".repeat(12 * 1024)
+    );
+    let mut waiting = members.iter();
+    while waiting.len() > 0 {
+        // A turn, as a driver takes it.
+        while !world.server.is_pressed()
+            && let Some(id) = waiting.next()
+        {
+            let mut bytes = masked(0x81, text.as_bytes());
+            world.server.receive(world.now, *id, &mut bytes);
+        }
+        world.hear(members[0]);
+    }
+    assert_eq!(world.refusals(), [""; 0]);
+}
+
+#[test]
+fn what_was_refused_is_summed_up_a_minute_after_it_began() {
+    let mut world = World::new();
+    world.wait(Duration::from_secs(100));
+    for _ in 0..2 {
+        let id = world.stranger();
+        world.say(id, "x");
+    }
+    world.wait(Duration::from_millis(59_900));
+    assert!(world.summaries.is_empty());
+    world.wait(Duration::from_millis(200));
+    assert_eq!(world.summaries[0].refused, [("bad_frame", 2)].into());
+    world.wait(Duration::from_secs(300));
+    assert_eq!(world.summaries.len(), 1);
+    assert_eq!(world.server.totals().refused["bad_frame"], 2);
 }

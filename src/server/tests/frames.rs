@@ -59,7 +59,7 @@ fn ordinary_mistakes_keep_the_connection() {
         [
             error(
                 "unknown_event",
-                "no such event; there are login, refresh, logout, getUser and message"
+                "no such event; login, refresh, logout, getUser and message are always there"
             ),
             error("bad_data", takes),
             error("bad_data", takes),

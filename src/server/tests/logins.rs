@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::app::users::{User, UserStore};
-use crate::limits::HASHES_PENDING_MAX;
+use crate::limits::{HASHES_PENDING_MAX, LOGIN_TIMEOUT};
 use crate::server::ConnectionId;
 use crate::time::UnixSeconds;
 
@@ -182,6 +182,40 @@ fn an_address_has_ten_logins_a_minute_on_either_way_in() {
 }
 
 #[test]
+fn malformed_login_requests_ban_their_address() {
+    let mut world = World::new();
+    let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    for _ in 0..21 {
+        let id = world.connect_from(address).expect("not yet banned");
+        world.send(
+            id,
+            b"POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n[]",
+        );
+        assert!(world.hear(id)[0].starts_with("HTTP 400"));
+    }
+    assert_eq!(world.connect_from(address), None);
+    assert_eq!(world.server.totals().refused["bad_request"], 21);
+}
+
+#[test]
+fn an_address_that_keeps_on_past_its_rate_of_logins_is_banned() {
+    let mut world = World::new();
+    let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    let id = world.connect_from(address).expect("not yet banned");
+    world.send(id, upgrade("").as_bytes());
+    for _ in 0..12 {
+        login(&mut world, id, "alice", "alice's password");
+        world.hash();
+        world.say_as(id, "alice", r#""event":"dance""#);
+    }
+    assert!(world.connect_from(address).is_some(), "two too many");
+    for _ in 0..19 {
+        login(&mut world, id, "alice", "alice's password");
+    }
+    assert_eq!(world.connect_from(address), None);
+}
+
+#[test]
 fn an_id_has_ten_logins_a_minute_from_wherever() {
     let mut world = World::new();
     for count in 0..11 {
@@ -274,4 +308,33 @@ fn a_login_in_the_second_of_a_logout_is_good_at_once() {
             .and_then(|user| user.tokens_valid_from)
             == Some(UnixSeconds(START.0 + 1))
     );
+}
+
+#[test]
+fn whoever_guesses_and_does_not_wait_for_the_answer_is_banned_as_well() {
+    let mut world = World::with(|config| config.login_rate.count = 0);
+    let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    for count in 0..21 {
+        let id = world.connect_from(address).expect("not yet banned");
+        world.send(id, upgrade("").as_bytes());
+        login(&mut world, id, &format!("user{count}"), "x");
+        world.finish(id);
+        world.hash();
+    }
+    assert_eq!(world.connect_from(address), None);
+}
+
+#[test]
+fn a_request_whose_password_is_never_checked_is_given_up() {
+    let mut world = World::new();
+    let id = world.connect();
+    let body = r#"{"id":"alice","password":"x"}"#;
+    let head = format!(
+        "POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    world.send(id, (head + body).as_bytes());
+    world.wait(LOGIN_TIMEOUT + Duration::from_millis(50));
+    let heard = world.hear(id);
+    assert!(heard[0].starts_with("HTTP 503"), "{heard:?}");
 }

@@ -12,7 +12,9 @@ use crate::app::password::{HashJob, HashOutcome, hash};
 use crate::app::users::{MemoryStore, StoreError, User, Users};
 use crate::config::Config;
 use crate::gate::{ClaimRules, Gate, Keys, Secret, Signer};
-use crate::server::{ConnectionId, Ending, Peer, Reading, Report, SLICES_MAX, Server, What};
+use crate::server::{
+    ConnectionId, Ending, Peer, Reading, Report, SLICES_MAX, Server, Summary, What,
+};
 use crate::time::{Instant, Now, UnixSeconds};
 
 pub(super) const START: UnixSeconds = UnixSeconds(1_800_000_000);
@@ -24,6 +26,7 @@ pub(super) struct World {
     pub(super) users: MemoryStore,
     pub(super) now: Now,
     pub(super) reports: Vec<Report>,
+    pub(super) summaries: Vec<Summary>,
     signer: Signer,
     heard: BTreeMap<u32, Heard>,
     jobs: Vec<HashJob>,
@@ -83,6 +86,7 @@ impl World {
                 fraction: Duration::ZERO,
             },
             reports: Vec::new(),
+            summaries: Vec::new(),
             signer: ours,
             heard: BTreeMap::new(),
             jobs: Vec::new(),
@@ -268,6 +272,7 @@ impl World {
         while let Some(report) = self.server.next_report() {
             self.reports.push(report);
         }
+        self.summaries.extend(self.server.next_summary(self.now));
     }
 
     fn write(&mut self, id: ConnectionId) {
