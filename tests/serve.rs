@@ -215,3 +215,22 @@ fn a_unix_socket_is_as_good() {
     assert_eq!(server.wait().code(), Some(0));
     assert!(!path.exists(), "the socket's file goes with the server");
 }
+
+#[test]
+fn being_stopped_and_continued_interrupts_nothing() {
+    let home = Home::with_users(&["alice"]);
+    let server = home.serve(&[]);
+    let token = home.token("alice");
+    let mut alice = open_with(&server, &token);
+    for round in 0..20 {
+        // man 7 signal: epoll_wait(2) ends with EINTR when its process is continued.
+        server.signal("-STOP");
+        server.signal("-CONT");
+        say(
+            &mut alice,
+            format!(r#"{{"token":"{token}","event":"message","id":{round},"data":1}}"#),
+        );
+        assert_eq!(hear(&mut alice)["from"], "alice");
+        assert_eq!(hear(&mut alice)["id"], round);
+    }
+}

@@ -39,9 +39,9 @@ pub use listener::{ListenError, Listener};
 /// Bytes that are read from one connection in one turn, and the size of the one read buffer.
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// Reads from connections that are not logged in, in one turn.
-const STRANGER_READS_MAX: usize = 32;
+const STRANGER_READS_MAX: usize = 8;
 /// Writes to connections that are not logged in, in one turn.
-const STRANGER_WRITES_MAX: usize = 32;
+const STRANGER_WRITES_MAX: usize = 8;
 /// Writes in one turn.
 const WRITES_MAX: usize = 1_024;
 /// Events taken from the kernel in one turn.

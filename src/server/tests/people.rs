@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::app::users::User;
+use crate::app::users::{StoreError, User, UserStore};
 use crate::time::UnixSeconds;
 
-use super::world::{START, World, error, user};
+use super::world::{START, World, error, upgrade, user};
 
 const CHECKED: Duration = Duration::from_millis(50);
 
@@ -130,5 +130,51 @@ fn somebody_is_online_while_one_of_his_connections_is_logged_in() {
             heard[0].ends_with(&format!(r#""online":{online}}}}}"#)),
             "{heard:?}"
         );
+    }
+}
+
+#[test]
+fn a_store_that_fails_at_any_call_lets_nobody_in_by_it() {
+    for fault in [StoreError::Busy, StoreError::Full, StoreError::Io] {
+        let mut failures = 0;
+        for call in 0..12 {
+            let mut world = World::new();
+            world.users.fail_at(call, fault.clone());
+            let id = world.connect();
+            let bearer = format!("Authorization: Bearer {}\r\n", world.token("alice"));
+            world.send(id, upgrade(&bearer).as_bytes());
+            let answered = world.hear(id);
+            if answered != ["HTTP 101"] {
+                assert!(answered[0].starts_with("HTTP 503"), "{call}: {answered:?}");
+                failures += 1;
+                continue;
+            }
+            for members in [
+                r#""event":"getUser","data":{"id":"bob"}"#,
+                r#""event":"refresh""#,
+                r#""event":"logout""#,
+            ] {
+                world.wait(CHECKED);
+                world.say_as(id, "alice", members);
+            }
+            let heard = world.hear(id);
+            let is_whole = heard.contains(&"close 1000".to_owned());
+            let is_denied = heard.contains(&"close 1013".to_owned());
+            assert!(is_whole != is_denied, "{call}: {heard:?}");
+            // Voided exactly when she was told so.
+            world.break_store(false);
+            let alice = world
+                .users
+                .user("alice")
+                .expect("it is whole again")
+                .expect("she is there");
+            assert_eq!(
+                alice.tokens_valid_from.is_some(),
+                is_whole,
+                "{call}: {heard:?}"
+            );
+            failures += usize::from(is_denied);
+        }
+        assert!(failures >= 4, "{fault}: {failures}");
     }
 }
