@@ -86,6 +86,8 @@ pub const DATABASE_WAIT_SERVING: Duration = Duration::from_millis(20);
 pub const DATABASE_WAIT_ADMINISTERING: Duration = Duration::from_secs(5);
 /// Pages of the database held in memory, in KiB.
 pub const DATABASE_CACHE_KIB: u32 = 256;
+/// Tries to switch a fresh database to its write-ahead log, while others do.
+pub const DATABASE_SWITCHES_MAX: usize = 16;
 /// A line of a file of users to import, in bytes, without its line feed.
 pub const IMPORT_LINE_BYTES_MAX: usize = 8 * 1024;
 

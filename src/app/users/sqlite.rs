@@ -17,7 +17,9 @@ use rusqlite::{
 
 use super::{StoreError, User, UserStore};
 use crate::app::password::PasswordHash;
-use crate::limits::{DATABASE_CACHE_KIB, DATABASE_WAIT_ADMINISTERING, DATABASE_WAIT_SERVING};
+use crate::limits::{
+    DATABASE_CACHE_KIB, DATABASE_SWITCHES_MAX, DATABASE_WAIT_ADMINISTERING, DATABASE_WAIT_SERVING,
+};
 use crate::time::UnixSeconds;
 
 /// `fgat`: what tells our files from other programs' (SQLite file format §1.3.16).
@@ -175,7 +177,11 @@ impl SqliteStore {
 
     /// Sees to it that the file is a database of ours, before anything is written to it.
     fn settle(&mut self, mode: Mode) -> Result<(), StoreError> {
-        if !self.is_ours()? {
+        // One reading of the file: another process may be making the database.
+        self.execute("BEGIN")?;
+        let is_ours = self.is_ours();
+        self.execute("ROLLBACK")?;
+        if !is_ours? {
             match mode {
                 Mode::Serve => return Err(missing(&self.path)),
                 Mode::Administer => self.make_schema()?,
@@ -215,9 +221,20 @@ impl SqliteStore {
         made
     }
 
-    fn use_write_ahead_log(&self) -> Result<(), StoreError> {
-        let mode: String = self.value("PRAGMA journal_mode = WAL")?;
-        match mode.as_str() {
+    /// SQLite does not wait for others when it switches the journal, but says that it is busy at
+    /// once. For the right to write it does wait; then it is worth another try.
+    fn use_write_ahead_log(&mut self) -> Result<(), StoreError> {
+        for _ in 0..DATABASE_SWITCHES_MAX {
+            match self.value::<String>("PRAGMA journal_mode = WAL") {
+                Err(StoreError::Busy) => self.execute("BEGIN IMMEDIATE; ROLLBACK")?,
+                mode => return self.check_journal(&mode?),
+            }
+        }
+        Err(StoreError::Busy)
+    }
+
+    fn check_journal(&self, mode: &str) -> Result<(), StoreError> {
+        match mode {
             "wal" => Ok(()),
             _ => Err(StoreError::CannotOpen {
                 path: self.path.clone(),
