@@ -5,10 +5,14 @@
 //! put back. So a frame that only postpones costs nothing, and the wheel can hold no more places
 //! than there are connections, whatever they send.
 
+use std::time::Duration;
+
 use crate::time::Instant;
 
 /// A tick is 2¹⁴ µs, some 16 ms: as late as a deadline may be noticed.
 const TICK_BITS: u32 = 14;
+/// How late a deadline may be noticed.
+pub(super) const TICK: Duration = Duration::from_micros(1 << TICK_BITS);
 /// Slots of the wheel, a power of two: a turn of it takes 67 s. What lies further away is looked
 /// at once a turn.
 const SLOTS: usize = 4_096;
@@ -170,11 +174,7 @@ fn slot(tick: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-
-    const RESOLUTION: Duration = Duration::from_micros(1 << TICK_BITS);
 
     fn at(millis: u64) -> Instant {
         Instant::from_micros(millis * 1_000)
@@ -190,7 +190,7 @@ mod tests {
         for millis in 1..3_000 {
             wheel.schedule(7, at(millis));
             assert_eq!(wheel.pop(at(millis - 1)), None, "{millis}");
-            let late = at(millis) + RESOLUTION;
+            let late = at(millis) + TICK;
             assert_eq!(wheel.pop(late), Some(7), "{millis}");
         }
     }
@@ -227,10 +227,10 @@ mod tests {
         while now < hour {
             assert_eq!(wheel.pop(at(now)), None);
             let next = wheel.next().expect("a place is taken");
-            assert!(next <= at(hour) + RESOLUTION);
+            assert!(next <= at(hour) + TICK);
             now = (next.as_micros() / 1_000).max(now + 1);
         }
-        assert_eq!(wheel.pop(at(hour) + RESOLUTION), Some(3));
+        assert_eq!(wheel.pop(at(hour) + TICK), Some(3));
         assert_eq!(wheel.next(), None);
     }
 
@@ -271,6 +271,6 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, [1, 2, 3]);
         wheel.schedule(4, at(5));
-        assert_eq!(wheel.pop(at(2_000_000) + RESOLUTION), Some(4));
+        assert_eq!(wheel.pop(at(2_000_000) + TICK), Some(4));
     }
 }

@@ -21,7 +21,7 @@ use super::answer;
 use super::bans::Bans;
 use super::cause::Cause;
 use super::counters::Counters;
-use super::deadlines::Deadlines;
+use super::deadlines::{Deadlines, TICK};
 use super::login::PendingLogin;
 use super::outbox::Spare;
 use super::places::Places;
@@ -240,7 +240,8 @@ impl Hub {
     pub(super) fn finish(&mut self, now: Now, key: u32) {
         self.presence.leave(key);
         self.settle(key);
-        let linger_by = now.monotonic + self.config.linger;
+        // The descriptor is free by the end of the linger, though a deadline is noticed late.
+        let linger_by = now.monotonic + self.config.linger.saturating_sub(TICK);
         self.sessions[key as usize].state = State::Finishing {
             linger_by,
             fin_sent: false,

@@ -168,7 +168,7 @@ fn a_clock_set_forward_ends_whom_it_makes_expire_and_set_back_revives_nobody() {
     let mut world = World::new();
     let id = world.member("alice");
     world.set_wall_clock(UnixSeconds(START.0 + 864_000));
-    world.wait(Duration::from_secs(1));
+    world.wait(Duration::from_millis(700));
     assert_eq!(
         world.hear(id),
         [
@@ -358,9 +358,9 @@ fn a_refused_peer_that_never_leaves_is_freed_within_the_linger() {
     let id = world.stranger();
     world.say(id, "x");
     world.hear(id);
-    world.wait(Duration::from_millis(490));
+    world.wait(Duration::from_millis(480));
     assert!(world.hear(id).is_empty());
-    world.wait(Duration::from_millis(30));
+    world.wait(Duration::from_millis(20));
     assert_eq!(world.hear(id), ["CLOSED"]);
     assert_eq!(world.server.connections(), 0);
 }
