@@ -115,7 +115,7 @@ impl Driver {
         if self
             .poll
             .registry()
-            .register(&mut socket, Token(id.slot as usize), interest)
+            .register(socket.source(), Token(id.slot as usize), interest)
             .is_err()
         {
             self.server.failed(now, id);

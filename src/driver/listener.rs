@@ -7,7 +7,6 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use mio::event::Source;
-use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 
 use crate::config::Listen;
@@ -89,6 +88,14 @@ impl Listener {
                 listen: listen.clone(),
                 error,
             })
+    }
+
+    /// What the loop watches.
+    pub(super) fn source(&mut self) -> &mut dyn Source {
+        match &mut self.inner {
+            Inner::Tcp { listener, .. } => listener,
+            Inner::Unix { listener, .. } => listener,
+        }
     }
 
     /// The next connection that waits, with its peer.
@@ -193,39 +200,6 @@ impl fmt::Display for Listener {
         match &self.inner {
             Inner::Tcp { address, .. } => write!(f, "ws://{address}/ws"),
             Inner::Unix { path, .. } => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-impl Source for Listener {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        match &mut self.inner {
-            Inner::Tcp { listener, .. } => listener.register(registry, token, interest),
-            Inner::Unix { listener, .. } => listener.register(registry, token, interest),
-        }
-    }
-
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        match &mut self.inner {
-            Inner::Tcp { listener, .. } => listener.reregister(registry, token, interest),
-            Inner::Unix { listener, .. } => listener.reregister(registry, token, interest),
-        }
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        match &mut self.inner {
-            Inner::Tcp { listener, .. } => listener.deregister(registry),
-            Inner::Unix { listener, .. } => listener.deregister(registry),
         }
     }
 }

@@ -124,11 +124,15 @@ impl Driver {
         let waker = Waker::new(registry, WAKER).map_err(failed("create the waker"))?;
         let mut signals = Signals::new().map_err(failed("listen for signals"))?;
         registry
-            .register(&mut signals, SIGNALS, Interest::READABLE)
+            .register(signals.source(), SIGNALS, Interest::READABLE)
             .map_err(failed("listen for signals"))?;
         for (index, listener) in listeners.iter_mut().enumerate() {
             registry
-                .register(listener, Token(LISTENERS - index), Interest::READABLE)
+                .register(
+                    listener.source(),
+                    Token(LISTENERS - index),
+                    Interest::READABLE,
+                )
                 .map_err(failed("watch a listener"))?;
         }
         Ok(Driver {

@@ -4,7 +4,6 @@ use std::io::{self, Read};
 
 use mio::event::Source;
 use mio::net::UnixStream;
-use mio::{Interest, Registry, Token};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
@@ -23,6 +22,11 @@ impl Signals {
         })
     }
 
+    /// What the loop watches.
+    pub(super) fn source(&mut self) -> &mut dyn Source {
+        &mut self.pipe
+    }
+
     /// Whether a signal came since last asked.
     pub(super) fn take(&mut self) -> bool {
         let mut bytes = [0; 16];
@@ -35,29 +39,5 @@ impl Signals {
                 Err(_) => return came,
             }
         }
-    }
-}
-
-impl Source for Signals {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.pipe.register(registry, token, interest)
-    }
-
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.pipe.reregister(registry, token, interest)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.pipe.deregister(registry)
     }
 }
