@@ -1,5 +1,6 @@
 //! What the kernel tells of a process.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -49,6 +50,17 @@ impl Probe {
         fs::read_dir(self.path("fd"))
             .expect("the process is alive")
             .count()
+    }
+
+    /// The descriptor limit under which so many more can be opened: the lowest free number is the
+    /// one that is given (man 2 open), whatever stands above the limit already.
+    pub(crate) fn descriptor_limit_with_room(self, room: usize) -> u64 {
+        let open: BTreeSet<u64> = fs::read_dir(self.path("fd"))
+            .expect("the process is alive")
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect();
+        let mut free = (0..).filter(|number| !open.contains(number));
+        free.nth(room).expect("the numbers do not end")
     }
 
     /// Resident memory, in bytes.
