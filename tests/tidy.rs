@@ -12,27 +12,32 @@ use framegate::config::{Arity, settings};
 const WALLS: &[(&str, &[&str])] = &[
     (
         "limits",
-        &["config", "wire", "gate", "server", "app", "driver", "cli"],
+        &[
+            "config", "wire", "gate", "server", "app", "driver", "cli", "proof",
+        ],
     ),
     (
         "time",
-        &["config", "wire", "gate", "server", "app", "driver", "cli"],
+        &[
+            "config", "wire", "gate", "server", "app", "driver", "cli", "proof",
+        ],
     ),
     (
         "config",
-        &["wire", "gate", "server", "app", "driver", "cli"],
+        &["wire", "gate", "server", "app", "driver", "cli", "proof"],
     ),
     (
         "wire",
-        &["config", "gate", "server", "app", "driver", "cli"],
+        &["config", "gate", "server", "app", "driver", "cli", "proof"],
     ),
     (
         "gate",
-        &["config", "wire", "server", "app", "driver", "cli"],
+        &["config", "wire", "server", "app", "driver", "cli", "proof"],
     ),
-    ("app", &["wire", "server", "driver", "cli"]),
-    ("server", &["driver", "cli"]),
-    ("driver", &["cli"]),
+    ("app", &["wire", "server", "driver", "cli", "proof"]),
+    ("server", &["driver", "cli", "proof"]),
+    ("driver", &["cli", "proof"]),
+    ("cli", &["proof"]),
 ];
 
 /// Crates, and the only places that use them.
