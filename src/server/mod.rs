@@ -12,6 +12,7 @@
 
 mod admission;
 mod answer;
+mod audit;
 mod bans;
 mod cause;
 mod counters;
