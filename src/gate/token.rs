@@ -23,6 +23,8 @@ pub struct Verifier {
     rules: ClaimRules,
     /// Where a part is decoded to; overwritten by the next one.
     decoded: Box<[u8]>,
+    /// MACs computed so far.
+    verifications: u64,
 }
 
 impl Verifier {
@@ -33,7 +35,14 @@ impl Verifier {
             keys,
             rules,
             decoded,
+            verifications: 0,
         }
+    }
+
+    /// How many tokens had their MAC checked, whatever came of it. A token that is no three
+    /// parts with a signature behind them has none to check.
+    pub fn verifications(&self) -> u64 {
+        self.verifications
     }
 
     /// Checks a token, at the time `now`.
@@ -46,6 +55,7 @@ impl Verifier {
     /// everything else about the token is right.
     pub fn verify(&mut self, token: &str, now: UnixSeconds) -> Result<Verified<'_>, TokenError> {
         let parts = Parts::split(token)?;
+        self.verifications += 1;
         let signed = parts.check(&self.keys)?;
         if !signed.has_our_header() {
             check_header(signed.header(&mut self.decoded)?)?;

@@ -700,3 +700,21 @@ fn a_refused_token_leaves_nothing_to_the_next_one() {
     assert_eq!(verifier.verify(&good(), NOW).unwrap().subject(), "alice");
     assert!(verifier.verify(&other, NOW).is_err());
 }
+
+#[test]
+fn each_mac_is_counted_and_nothing_else() {
+    let mut verifier = verifier();
+    let forged = format!("{HEADER}.e30.{}", encode([7; 32]));
+    for (token, macs) in [
+        (good(), 1),
+        (good(), 1),
+        (sign("{", "{"), 1),
+        (forged, 1),
+        ("a.b.c".into(), 0),
+        (".".repeat(TOKEN_BYTES_MAX + 1), 0),
+    ] {
+        let before = verifier.verifications();
+        let _verdict = verifier.verify(&token, NOW).is_ok();
+        assert_eq!(verifier.verifications() - before, macs, "{token}");
+    }
+}
