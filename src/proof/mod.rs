@@ -8,6 +8,8 @@
 //!
 //! A body takes bytes and panics, by an `assert`, when a claim does not hold.
 
+pub mod simulation;
+
 /// A fuzz target's body.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -18,4 +20,7 @@ pub struct Target {
 }
 
 /// Every target that needs nothing but bytes.
-pub const TARGETS: &[Target] = &[];
+pub const TARGETS: &[Target] = &[Target {
+    name: "server_ops",
+    run: simulation::server_ops,
+}];

@@ -323,6 +323,11 @@ impl Server {
         }
     }
 
+    /// Tokens whose signature was checked since the start.
+    pub fn verifications(&self) -> u64 {
+        self.gate.verifications()
+    }
+
     /// How the user store failed since this was last asked.
     pub fn next_store_fault(&mut self) -> Option<StoreError> {
         self.hub.store_fault.take()
