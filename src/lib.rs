@@ -36,6 +36,7 @@ pub mod limits;
 pub mod network;
 #[doc(hidden)]
 pub mod proof;
+pub mod record;
 pub mod server;
 pub mod time;
 pub mod wire;
