@@ -45,6 +45,9 @@ use tape::{Id, show};
 pub use replay::{ReplayError, Replayed, replay};
 pub use tape::Tape;
 
+/// Why a recording ends that was not cut short.
+const STOPPED: &str = "stopped";
+
 /// Begins a recording of a server with these settings, keys and seed. Its store is to be
 /// [watched](Tape::watch), and the server given to [`Recorded::new`].
 pub fn record(file: Box<dyn Write>, config: &Config, keys: Keys, seed: u64) -> Tape {
@@ -84,7 +87,7 @@ impl Recorded {
 
     /// Says on the tape that the server has come to its end, and was not killed.
     pub fn end(&mut self) {
-        self.end_for("stopped");
+        self.end_for(STOPPED);
     }
 
     fn end_for(&mut self, why: &str) {

@@ -43,8 +43,9 @@ impl Chain {
 /// Lines as they go to a file. It ends by itself when the file has its size, or fails; the
 /// server goes on.
 pub(super) struct Written {
-    /// `None` once it has ended.
-    file: Option<Box<dyn Write>>,
+    /// Kept when nothing goes to it any more: to close it may take its time.
+    file: Box<dyn Write>,
+    is_over: bool,
     chain: Chain,
     buffer: Vec<u8>,
     bytes_left: u64,
@@ -53,7 +54,8 @@ pub(super) struct Written {
 impl Written {
     pub(super) fn new(file: Box<dyn Write>, bytes_max: u64) -> Written {
         Written {
-            file: Some(file),
+            file,
+            is_over: false,
             chain: Chain::default(),
             buffer: Vec::new(),
             bytes_left: bytes_max,
@@ -69,7 +71,7 @@ impl Written {
     }
 
     fn end(&mut self, error: Option<io::Error>) {
-        self.file = None;
+        self.is_over = true;
         self.buffer = Vec::new();
         match error {
             Some(error) => log::warn!("recording stopped: {error}; the server goes on"),
@@ -80,7 +82,7 @@ impl Written {
 
 impl Paper for Written {
     fn take(&mut self, line: &str) {
-        if self.file.is_none() {
+        if self.is_over {
             return;
         }
         let bytes = (line.len() + ENDING_CHARACTERS + 1) as u64;
@@ -96,20 +98,19 @@ impl Paper for Written {
     }
 
     fn flush(&mut self) {
-        if let Some(file) = &mut self.file
-            && let Err(error) = file.write_all(&self.buffer)
-        {
+        if let Err(error) = self.file.write_all(&self.buffer) {
             self.end(Some(error));
         }
         self.buffer.clear();
     }
 
     fn is_full(&self) -> bool {
-        self.file.is_none()
+        self.is_over
     }
 }
 
 /// The lines of a file, each of them as it was written.
+#[derive(Debug)]
 pub(super) struct Lines {
     pub(super) lines: Vec<Box<str>>,
     /// True when the file ends within a line.

@@ -12,7 +12,7 @@ use super::paper::{Lines, Paper, text_bytes};
 use super::source::Source;
 use super::store::Recalled;
 use super::tape::{FIRST_LINE, Tape};
-use super::{Recorded, settings};
+use super::{Recorded, STOPPED, settings};
 use crate::app::Events;
 use crate::app::password::HashOutcome;
 use crate::app::users::Users;
@@ -35,9 +35,7 @@ pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
     let header = Header::read(&lines)?;
     let is_ended = lines.last().is_some_and(|line| line.starts_with("end "));
     if !is_ended {
-        // What came of the last call may not have been written in full.
-        let last_call = lines.iter().rposition(|line| is_call(line));
-        lines.truncate(last_call.unwrap_or(0).max(header.lines));
+        drop_last_call(&mut lines, header.lines);
     }
     let recorded_by = header.version.clone();
     let mut replay = Replay::new(lines, header)?;
@@ -166,6 +164,14 @@ fn read_setting(text: &str) -> Option<(String, String)> {
     let (name, value) = text.split_once(' ')?;
     let value = String::from_utf8(text_bytes(value)?).ok()?;
     Some((name.to_owned(), value))
+}
+
+/// What came of the last call may not have been written in full.
+fn drop_last_call(lines: &mut Vec<Box<str>>, header_lines: usize) {
+    let last_call = lines.iter().rposition(|line| is_call(line));
+    lines.truncate(last_call.unwrap_or(0).max(header_lines));
+    // The clocks were moved for it alone.
+    lines.pop_if(|line| line.starts_with('@'));
 }
 
 /// Everything but what came of a call, and what else belongs to one.
@@ -300,7 +306,17 @@ impl Replay {
             "summary" => _ = recorded.next_summary(now),
             "fault" => _ = recorded.next_store_fault(),
             "report" => _ = recorded.next_report(),
-            "end" => recorded.end_for(words.next()?),
+            "end" => {
+                let why = words.next()?;
+                // A server that came to its end had nothing left to tell.
+                if why == STOPPED {
+                    recorded.next_ending();
+                    recorded.next_job();
+                    recorded.next_store_fault();
+                    recorded.next_report();
+                }
+                recorded.end_for(why);
+            }
             _ => {
                 self.inputs += 1;
                 return self.input(word, words);

@@ -9,6 +9,7 @@ use super::filler::{blank, blank_value, fill, write_string};
 use super::mask::mask;
 use crate::gate::StandIns;
 use crate::gate::json::{self, JsonError, Kind, Value};
+use crate::wire::head::is_token_byte;
 
 /// The fields of a request that the core reads and that are no secret.
 const FIELDS: &[&str] = &[
@@ -73,8 +74,13 @@ impl Scrubber {
         let (scheme, rest) = value.split_at_mut(scheme_bytes.unwrap_or(0));
         let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
         let credentials = &mut rest[spaces..];
+        // RFC 9110 §5.5: at a byte that no value may hold, the head is refused.
+        let is_refused = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
         match str::from_utf8(credentials) {
-            Ok(token) if scheme.eq_ignore_ascii_case(b"bearer") => {
+            Ok(token)
+                if scheme.eq_ignore_ascii_case(b"bearer")
+                    && !token.as_bytes().iter().any(is_refused) =>
+            {
                 let stand_in = self.stand_ins.stand_in(token);
                 credentials.copy_from_slice(stand_in.as_bytes());
             }
@@ -82,15 +88,22 @@ impl Scrubber {
         }
     }
 
+    /// RFC 6455 §11.3.4: the elements are tokens; one that is not is refused for that.
+
     fn subprotocol(&self, element: &mut [u8]) {
-        let token = element.strip_prefix(BEARER_PREFIX).map(str::from_utf8);
-        match token {
-            Some(Ok(token)) => {
+        if !element.starts_with(BEARER_PREFIX) {
+            return mask(element);
+        }
+        let bytes = &mut element[BEARER_PREFIX.len()..];
+        match str::from_utf8(bytes) {
+            Ok(token) if token.bytes().all(is_token_byte) => {
                 let stand_in = self.stand_ins.stand_in(token);
-                element[BEARER_PREFIX.len()..].copy_from_slice(stand_in.as_bytes());
+                bytes.copy_from_slice(stand_in.as_bytes());
             }
-            Some(Err(_)) => blank_value(&mut element[BEARER_PREFIX.len()..]),
-            None => mask(element),
+            _ => {
+                let letters = bytes.iter_mut().filter(|byte| byte.is_ascii_alphanumeric());
+                letters.for_each(|letter| *letter = b'x');
+            }
         }
     }
 

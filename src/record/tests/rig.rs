@@ -1,4 +1,4 @@
-//! Sessions that are recorded and replayed in memory.
+//! A recorded server and its peers, in memory.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -7,24 +7,24 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::paper::Written;
-use super::tape::Tape;
-use super::{Recorded, ReplayError, Replayed, replay};
 use crate::app::Events;
 use crate::app::password::{HashJob, hash};
-use crate::app::users::{MemoryStore, StoreError, User, UserStore as _, Users};
+use crate::app::users::{MemoryStore, User, Users};
 use crate::config::Config;
 use crate::gate::{ClaimRules, Gate, Keys, Secret, Signer};
 use crate::limits::RECORDING_BYTES_MAX;
+use crate::record::paper::Written;
+use crate::record::tape::Tape;
+use crate::record::{Recorded, replay};
 use crate::server::{ConnectionId, Ending, Peer, Reading, SLICES_MAX, Server};
 use crate::time::{Instant, Now, UnixSeconds};
 
-const START: UnixSeconds = UnixSeconds(1_800_000_000);
-const SECRET: &str = "a secret of the tests, and long enough for it";
-const PREVIOUS: &str = "the secret before it, which only verifies";
+pub(super) const START: UnixSeconds = UnixSeconds(1_800_000_000);
+pub(super) const SECRET: &str = "a secret of the tests, and long enough for it";
+pub(super) const PREVIOUS: &str = "the secret before it, which only verifies";
 
 #[derive(Clone, Default)]
-struct File(Rc<RefCell<Vec<u8>>>);
+pub(super) struct File(pub(super) Rc<RefCell<Vec<u8>>>);
 
 impl Write for File {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -38,43 +38,43 @@ impl Write for File {
 }
 
 /// A recorded server and its peers, driven as the driver does.
-struct Rig {
-    recorded: Recorded,
-    users: MemoryStore,
-    now: Now,
+pub(super) struct Rig {
+    pub(super) recorded: Recorded,
+    pub(super) users: MemoryStore,
+    pub(super) now: Now,
     file: File,
     heard: BTreeMap<u32, Vec<u8>>,
-    jobs: Vec<HashJob>,
-    signer: Signer,
-    previous: Signer,
-    foreign: Signer,
+    pub(super) jobs: Vec<HashJob>,
+    pub(super) signer: Signer,
+    pub(super) previous: Signer,
+    pub(super) foreign: Signer,
     /// Everything that must not stand in the file.
-    secrets: Vec<String>,
+    pub(super) secrets: Vec<String>,
     /// Bytes that a peer takes at once.
-    room: usize,
+    pub(super) room: usize,
     next_address: u8,
 }
 
-fn secret(text: &str) -> Secret {
+pub(super) fn secret(text: &str) -> Secret {
     Secret::parse(text).expect("a good secret")
 }
 
-fn user(id: &str) -> User {
+pub(super) fn user(id: &str) -> User {
     let hash = hash(&password(id), [7; 16], 8).expect("a good password");
     let name = format!("{id} of the tests");
     User::new(id, &name, Some(hash), UnixSeconds(1_700_000_000)).expect("a good user")
 }
 
-fn password(id: &str) -> String {
+pub(super) fn password(id: &str) -> String {
     format!("{id}'s \"pässword\" 🎉")
 }
 
 impl Rig {
-    fn new(set: impl FnOnce(&mut Config)) -> Rig {
+    pub(super) fn new(set: impl FnOnce(&mut Config)) -> Rig {
         Rig::with_room(set, RECORDING_BYTES_MAX)
     }
 
-    fn with_room(set: impl FnOnce(&mut Config), bytes_max: u64) -> Rig {
+    pub(super) fn with_room(set: impl FnOnce(&mut Config), bytes_max: u64) -> Rig {
         let mut config = Config {
             password_memory_kib: 8,
             ..Config::default()
@@ -135,7 +135,7 @@ impl Rig {
 
     // Peers.
 
-    fn connect(&mut self) -> ConnectionId {
+    pub(super) fn connect(&mut self) -> ConnectionId {
         self.next_address += 1;
         let address = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, self.next_address)));
         let port = 40_000;
@@ -145,23 +145,23 @@ impl Rig {
     }
 
     /// An open WebSocket.
-    fn open(&mut self, fields: &str) -> ConnectionId {
+    pub(super) fn open(&mut self, fields: &str) -> ConnectionId {
         let id = self.connect();
         self.send(id, upgrade(fields).as_bytes());
         id
     }
 
-    fn member(&mut self, user: &str) -> ConnectionId {
+    pub(super) fn member(&mut self, user: &str) -> ConnectionId {
         let token = self.token(user);
         self.open(&format!("Authorization: Bearer {token}\r\n"))
     }
 
-    fn send(&mut self, id: ConnectionId, bytes: &[u8]) {
+    pub(super) fn send(&mut self, id: ConnectionId, bytes: &[u8]) {
         self.send_cut(id, bytes, usize::MAX);
     }
 
     /// Sends in pieces of so many bytes, a turn each, for as long as the server reads.
-    fn send_cut(&mut self, id: ConnectionId, bytes: &[u8], piece_bytes: usize) {
+    pub(super) fn send_cut(&mut self, id: ConnectionId, bytes: &[u8], piece_bytes: usize) {
         for piece in bytes.chunks(piece_bytes.min(bytes.len()).max(1)) {
             let mut scratch = piece.to_vec();
             let reading = self.recorded.receive(self.now, id, &mut scratch);
@@ -172,40 +172,40 @@ impl Rig {
         }
     }
 
-    fn say(&mut self, id: ConnectionId, text: &str) {
+    pub(super) fn say(&mut self, id: ConnectionId, text: &str) {
         self.send(id, &masked(0x81, text.as_bytes()));
     }
 
-    fn say_as(&mut self, id: ConnectionId, user: &str, members: &str) {
+    pub(super) fn say_as(&mut self, id: ConnectionId, user: &str, members: &str) {
         let token = self.token(user);
         self.say(id, &format!(r#"{{"token":"{token}",{members}}}"#));
     }
 
-    fn finish(&mut self, id: ConnectionId) {
+    pub(super) fn finish(&mut self, id: ConnectionId) {
         self.recorded.finished(self.now, id);
         self.turn();
     }
 
     /// What was told to the peer since last asked.
-    fn heard(&mut self, id: ConnectionId) -> String {
+    pub(super) fn heard(&mut self, id: ConnectionId) -> String {
         let bytes = self.heard.remove(&id.serial).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
     // The world.
 
-    fn token(&mut self, user: &str) -> String {
+    pub(super) fn token(&mut self, user: &str) -> String {
         let minted = self.signer.mint(user, self.now.unix).expect("a subject");
         self.keep_secret(&minted.token);
         minted.token
     }
 
-    fn keep_secret(&mut self, token: &str) {
+    pub(super) fn keep_secret(&mut self, token: &str) {
         let (_, signature) = token.rsplit_once('.').expect("a token");
         self.secrets.push(signature.to_owned());
     }
 
-    fn wait(&mut self, duration: Duration) {
+    pub(super) fn wait(&mut self, duration: Duration) {
         let until = self.now.monotonic + duration;
         while self.now.monotonic < until {
             let step = Duration::from_millis(100);
@@ -217,7 +217,7 @@ impl Rig {
         }
     }
 
-    fn hash(&mut self) {
+    pub(super) fn hash(&mut self) {
         for job in std::mem::take(&mut self.jobs) {
             self.recorded.hashed(self.now, &job.run());
         }
@@ -225,7 +225,7 @@ impl Rig {
     }
 
     /// A driver's turn, from the tick on.
-    fn turn(&mut self) {
+    pub(super) fn turn(&mut self) {
         self.now.monotonic = self.now.monotonic + Duration::from_micros(50);
         self.recorded.tick(self.now);
         while let Some(job) = self.recorded.next_job() {
@@ -248,20 +248,20 @@ impl Rig {
         while self.recorded.next_report().is_some() {}
     }
 
-    fn write(&mut self, id: ConnectionId) {
+    pub(super) fn write(&mut self, id: ConnectionId) {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let filled = self.recorded.gather(id, &mut slices);
         let bytes: Vec<u8> = slices[..filled].iter().flat_map(|s| s.to_vec()).collect();
         let taken = bytes.len().min(self.room);
         let heard = self.heard.entry(id.serial).or_default();
         heard.extend_from_slice(&bytes[..taken]);
-        self.recorded.wrote(self.now, id, taken, false);
+        self.recorded.wrote(self.now, id, taken, self.room == 0);
     }
 
     // What came of it.
 
     /// The file of a server that has come to its end.
-    fn end(mut self) -> Vec<u8> {
+    pub(super) fn end(mut self) -> Vec<u8> {
         self.recorded.shut_down(self.now);
         self.turn();
         self.wait(Duration::from_secs(1));
@@ -277,7 +277,7 @@ impl Rig {
     }
 
     /// As `end`, and replayed.
-    fn replayed(self) -> Vec<u8> {
+    pub(super) fn replayed(self) -> Vec<u8> {
         let file = self.end();
         let text = || String::from_utf8_lossy(&file).into_owned();
         match replay(&file) {
@@ -288,7 +288,7 @@ impl Rig {
     }
 }
 
-fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [0x37, 0xFA, 0x21, 0x3D];
     let mut frame = vec![first];
     match payload.len() {
@@ -308,7 +308,7 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn upgrade(fields: &str) -> String {
+pub(super) fn upgrade(fields: &str) -> String {
     format!(
         "GET /ws?session=a-query-secret HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
          Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -316,59 +316,14 @@ fn upgrade(fields: &str) -> String {
     )
 }
 
-fn login(id: &str, password: &str) -> String {
+pub(super) fn login(id: &str, password: &str) -> String {
     let password = password.replace('"', "\\\"");
     format!(r#"{{"event":"login","id":1,"data":{{"id":"{id}","password":"{password}"}}}}"#)
 }
 
-fn post(path: &str, body: &str) -> String {
+pub(super) fn post(path: &str, body: &str) -> String {
     format!(
         "POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
-}
-
-#[test]
-fn a_session_is_replayed_to_the_same_outputs() {
-    let mut rig = Rig::new(|_| {});
-    let alice = rig.open("Cookie: sid=a-cookie-secret\r\nX-Api-Key: an-api-secret\r\n");
-    let bob = rig.member("bob");
-    rig.say(alice, &login("alice", &password("alice")));
-    rig.hash();
-    let heard = rig.heard(alice);
-    let (_, rest) = heard.split_once(r#""token":""#).expect("a token");
-    let token = rest.split('"').next().expect("a token").to_owned();
-    rig.keep_secret(&token);
-    for members in [
-        r#""event":"message","data":"hello""#,
-        r#""event":"message","id":"a","to":"bob","data":{"x":[1,2]}"#,
-        r#""event":"getUser","id":2,"data":{"id":"bob"}"#,
-        r#""event":"refresh""#,
-        r#""event":"dance","data":{"password":"a-danced-secret"}"#,
-    ] {
-        rig.say(alice, &format!(r#"{{"token":"{token}",{members}}}"#));
-    }
-    let heard = rig.heard(alice);
-    assert!(
-        heard.contains("hello") && heard.contains("expiresIn") && heard.contains("unknown_event")
-    );
-    rig.say_as(bob, "bob", r#""event":"logout""#);
-    assert!(rig.heard(bob).ends_with("FIN"));
-    rig.finish(bob);
-    rig.secrets.extend(
-        [
-            "a-query-secret",
-            "a-cookie-secret",
-            "an-api-secret",
-            "a-danced-secret",
-        ]
-        .map(str::to_owned),
-    );
-    let file = rig.replayed();
-    let text = String::from_utf8(file).expect("text");
-    std::fs::write("/tmp/record-sample", &text).unwrap();
-    assert!(
-        text.contains("hello") && text.contains(r#""to":"bob""#),
-        "what was said can be read"
-    );
 }

@@ -1,0 +1,5 @@
+//! Recordings that are made, replayed and spoiled in memory.
+
+mod files;
+mod rig;
+mod sessions;
