@@ -105,6 +105,9 @@ impl fmt::Display for ReplayError {
                     "the file is no recording: it does not begin with `{FIRST_LINE}`"
                 )
             }
+            ReplayError::Changed { line: 1 } => {
+                f.write_str("line 1 was changed, or the file is no recording")
+            }
             ReplayError::Changed { line } => write!(f, "line {line} was changed"),
             ReplayError::Unreadable { line } => write!(f, "line {line} cannot be read"),
             ReplayError::Config(error) => error.fmt(f),

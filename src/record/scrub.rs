@@ -89,7 +89,6 @@ impl Scrubber {
     }
 
     /// RFC 6455 §11.3.4: the elements are tokens; one that is not is refused for that.
-
     fn subprotocol(&self, element: &mut [u8]) {
         if !element.starts_with(BEARER_PREFIX) {
             return mask(element);
@@ -211,7 +210,11 @@ fn scrub_target(request_line: &mut [u8]) {
         let query = &mut request_line[start + 1..];
         let end = query.iter().position(|byte| *byte == b' ');
         let end = end.unwrap_or(query.len());
-        blank_value(&mut query[..end]);
+        // RFC 3986 §3.4: a byte that no query may hold stays, for the head is refused there.
+        let graphic = query[..end]
+            .iter_mut()
+            .filter(|byte| byte.is_ascii_graphic());
+        graphic.for_each(|byte| *byte = b'x');
     }
 }
 

@@ -154,7 +154,7 @@ fn a_head_says_what_it_said_but_for_its_secrets() {
         assert!(!seen.contains("secret") && !seen.contains("c2Vj"), "{seen}");
         assert_eq!(request(&seen), request(head));
         for at in 0..head.len() {
-            for byte in [" ", "\r", "\n", ":", "x", "?", ","] {
+            for byte in [" ", "\r", "\n", "\0", "\t", ":", "x", "?", ",", "é"] {
                 let mut spoiled = head.to_owned();
                 spoiled.replace_range(at..=at, byte);
                 let seen = scrubbed(&spoiled, Scrubber::head);
