@@ -7,7 +7,8 @@ const CHARACTERS: [&str; 4] = ["x", "é", "€", "😀"];
 const ESCAPES: [&str; 3] = [r"\u0078", r"\u00e9", r"\u20ac"];
 const ESCAPED_PAIR: &str = r"\ud83d\ude00";
 
-/// Fills every character. Bytes that are no UTF-8 stay, for they decide where a text fails.
+/// Fills every character. Control characters and bytes that are no UTF-8 stay, for they decide
+/// where a head or a text fails.
 pub(super) fn blank(bytes: &mut [u8]) {
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -120,7 +121,7 @@ fn fill_string(inside: &mut [u8]) {
 fn fill_character(bytes: &mut [u8]) -> usize {
     let len = character_bytes(bytes);
     match (len, bytes[0]) {
-        (1, ..b' ') => {}
+        (1, 0..=0x1F | 0x7F) => {}
         _ => bytes[..len].copy_from_slice(CHARACTERS[len - 1].as_bytes()),
     }
     len

@@ -25,6 +25,8 @@ const FIELDS: &[&str] = &[
     "forwarded",
     "x-forwarded-for",
 ];
+/// The subprotocol that we speak.
+const SUBPROTOCOL: &[u8] = b"framegate.v1";
 /// What stands before a token that is offered as a subprotocol.
 const BEARER_PREFIX: &[u8] = b"framegate.bearer.";
 
@@ -84,25 +86,28 @@ impl Scrubber {
                 let stand_in = self.stand_ins.stand_in(token);
                 credentials.copy_from_slice(stand_in.as_bytes());
             }
-            _ => blank_value(credentials),
+            _ => blank(credentials),
         }
     }
 
     /// RFC 6455 §11.3.4: the elements are tokens; one that is not is refused for that.
     fn subprotocol(&self, element: &mut [u8]) {
-        if !element.starts_with(BEARER_PREFIX) {
-            return mask(element);
-        }
-        let bytes = &mut element[BEARER_PREFIX.len()..];
-        match str::from_utf8(bytes) {
-            Ok(token) if token.bytes().all(is_token_byte) => {
-                let stand_in = self.stand_ins.stand_in(token);
-                bytes.copy_from_slice(stand_in.as_bytes());
-            }
-            _ => {
-                let letters = bytes.iter_mut().filter(|byte| byte.is_ascii_alphanumeric());
-                letters.for_each(|letter| *letter = b'x');
-            }
+        let token = element
+            .strip_prefix(BEARER_PREFIX)
+            .filter(|token| token.iter().copied().all(is_token_byte))
+            .and_then(|token| str::from_utf8(token).ok());
+        if let Some(token) = token {
+            let stand_in = self.stand_ins.stand_in(token);
+            element[BEARER_PREFIX.len()..].copy_from_slice(stand_in.as_bytes());
+        } else if element != SUBPROTOCOL {
+            // It may be a part of a token, in which a comma stands.
+            let behind = element
+                .strip_prefix(BEARER_PREFIX)
+                .map_or(0, |_| BEARER_PREFIX.len());
+            let letters = element[behind..].iter_mut();
+            letters
+                .filter(|byte| byte.is_ascii_alphanumeric())
+                .for_each(|letter| *letter = b'x');
         }
     }
 

@@ -124,9 +124,9 @@ const BASIC: &str =
     "GET /eyJh.eyJi.secret HTTP/1.1\r\nHost: h\r\nAuthorization: Basic c2VjcmV0 secret\r\n\r\n";
 
 /// What the server would know of a head.
-fn request(text: &str) -> Result<String, HeadError> {
+fn request(bytes: &[u8]) -> Result<String, HeadError> {
     let mut scanner = HeadScanner::default();
-    let Some(head) = scanner.scan(text.as_bytes())? else {
+    let Some(head) = scanner.scan(bytes)? else {
         return Ok("unfinished".to_owned());
     };
     let request = Request::parse(head)?;
@@ -149,19 +149,22 @@ fn request(text: &str) -> Result<String, HeadError> {
 
 #[test]
 fn a_head_says_what_it_said_but_for_its_secrets() {
-    for head in [HEAD, OFFER, BASIC] {
-        let seen = scrubbed(head, Scrubber::head);
+    let judged = |head: &[u8]| {
+        let mut seen = head.to_vec();
+        scrubber(b'k').head(&mut seen);
+        assert_eq!(request(&seen), request(head), "{}", head.escape_ascii());
+        seen
+    };
+    for head in [HEAD, OFFER, BASIC].map(str::as_bytes) {
+        let seen = String::from_utf8(judged(head)).expect("it stays text");
         assert!(!seen.contains("secret") && !seen.contains("c2Vj"), "{seen}");
-        assert_eq!(request(&seen), request(head));
         for at in 0..head.len() {
-            for byte in [" ", "\r", "\n", "\0", "\t", ":", "x", "?", ",", "é"] {
-                let mut spoiled = head.to_owned();
-                spoiled.replace_range(at..=at, byte);
-                let seen = scrubbed(&spoiled, Scrubber::head);
-                assert_eq!(request(&seen), request(&spoiled), "{spoiled}");
+            judged(&head[..at]);
+            for byte in b" \r\n\0\t\x7F:x?,.(\x80\xC3\xFF" {
+                let mut spoiled = head.to_vec();
+                spoiled[at] = *byte;
+                judged(&spoiled);
             }
-            let seen = scrubbed(&head[..at], Scrubber::head);
-            assert_eq!(request(&seen), request(&head[..at]));
         }
     }
 }
