@@ -1,6 +1,10 @@
 //! A server that is recorded, and its recording replayed, as people do it.
 
 #![cfg(test)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test waits for a process, with a clock"
+)]
 
 mod support;
 
