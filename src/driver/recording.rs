@@ -28,11 +28,11 @@ impl RecordingFile {
     /// When that cannot be done.
     pub fn create(path: &Path) -> io::Result<RecordingFile> {
         let mut options = OpenOptions::new();
-        let file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?;
+        options.write(true).create_new(true).mode(0o600);
+        RecordingFile::over(options.open(path)?)
+    }
+
+    fn over(file: File) -> io::Result<RecordingFile> {
         let (pieces, waiting) = channel();
         let pending_bytes = Arc::new(AtomicUsize::new(0));
         let written = Arc::clone(&pending_bytes);
@@ -98,5 +98,58 @@ impl Drop for RecordingFile {
         if let Some(Ok(Err(error))) = self.thread.take().map(JoinHandle::join) {
             log::warn!("the recording is cut off: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str) -> std::path::PathBuf {
+        let name = format!("framegate-recording-{}-{name}", std::process::id());
+        std::env::temp_dir().join(name)
+    }
+
+    #[test]
+    fn all_that_was_taken_is_in_the_file_once_it_is_dropped() {
+        let path = file("whole");
+        let mut recording = RecordingFile::create(&path).unwrap();
+        for _ in 0..1_000 {
+            recording.write_all(&[b'x'; 1_000]).unwrap();
+        }
+        drop(recording);
+        let written = std::fs::read(&path).unwrap();
+        assert!(
+            RecordingFile::create(&path).is_err(),
+            "it takes no other's place"
+        );
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(written, [b'x'; 1_000].repeat(1_000));
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_told_and_one_that_hangs_is_not_waited_for() {
+        let path = file("failing");
+        std::fs::write(&path, "").unwrap();
+        let mut recording = RecordingFile::over(File::open(&path).unwrap()).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        // It is open for reading only: the thread fails at its first write, and ends.
+        let error = loop {
+            if let Err(error) = recording.write_all(b"x") {
+                break error;
+            }
+        };
+        assert_eq!(error.raw_os_error(), Some(9), "{error}");
+
+        let (pieces, _waiting) = channel();
+        let pending_bytes = Arc::new(AtomicUsize::new(0));
+        let mut hanging = RecordingFile {
+            pieces: Some(pieces),
+            pending_bytes,
+            thread: None,
+        };
+        let piece = vec![b'x'; RECORDING_PENDING_BYTES_MAX / 2];
+        let taken = std::iter::from_fn(|| hanging.write_all(&piece).ok()).count();
+        assert_eq!(taken, 3);
     }
 }

@@ -271,6 +271,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_fails_ends_the_recording_and_nothing_else() {
+        let mut paper = Written::new(Box::new(io::Cursor::new([0_u8; 30])), 1_000);
+        for _ in 0..3 {
+            paper.take("a line of a recording");
+            paper.flush();
+        }
+        assert!(paper.is_full());
+    }
+
+    #[test]
     fn a_file_does_not_grow_past_its_bound_and_says_that_it_ends() {
         let many = ["a line of a recording"; 100];
         let file = written(&many, 500);
