@@ -104,6 +104,7 @@ impl fmt::Display for SecretError {
 impl std::error::Error for SecretError {}
 
 /// What tokens are checked with: the key that also signs, and the one before it.
+#[derive(Clone)]
 pub struct Keys {
     current: Key,
     previous: Option<Key>,
@@ -116,6 +117,11 @@ impl Keys {
             current: Key::new(&current.0),
             previous: previous.map(|secret| Key::new(&secret.0)),
         }
+    }
+
+    pub(super) fn of(current: Key) -> Keys {
+        let previous = None;
+        Keys { current, previous }
     }
 
     /// Whether `tag` is that of `message` under one of the keys, in constant time for each.
@@ -142,7 +148,7 @@ impl fmt::Debug for Keys {
 pub(super) struct Key(Hmac<Sha256>);
 
 impl Key {
-    fn new(secret: &[u8]) -> Key {
+    pub(super) fn new(secret: &[u8]) -> Key {
         // RFC 2104 §2: a key fills a block with zeros behind it; one that is longer is hashed
         // first.
         let mut block = Zeroizing::new([0; BLOCK_BYTES]);
