@@ -3,11 +3,11 @@ CARGO ?= cargo
 CARGO_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy autobahn interop hostile
+.PHONY: help run test check tidy autobahn interop hostile constant-time
 
 ## help: list the targets
 help:
-	@sed -n 's/^## \([a-z]*\): /  \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^## \([a-z-]*\): /  \1\t/p' Makefile | expand -t 18
 
 ## run: build, make what is missing, and serve on 127.0.0.1:7420
 run:
@@ -22,6 +22,9 @@ check: tidy
 	$(CARGO) fmt --check
 	$(CARGO) clippy $(CARGO_FLAGS) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --no-deps --quiet
+	$(CARGO) fmt --check --manifest-path tests/constant_time/Cargo.toml
+	$(CARGO) clippy $(CARGO_FLAGS) --manifest-path tests/constant_time/Cargo.toml \
+		--target-dir $${CARGO_TARGET_DIR:-target} -- -D warnings
 
 ## tidy: the walls of the house alone
 tidy:
@@ -38,3 +41,7 @@ interop:
 ## hostile: every attack of docs/security.md on a real server; prints what was seen
 hostile:
 	$(CARGO) bench $(CARGO_FLAGS) --bench hostile_table
+
+## constant-time: whether a MAC's check tells nothing by its time; prints what was seen
+constant-time:
+	tests/constant_time/run

@@ -2,7 +2,7 @@
 //! stays in which room, and what is written down for people agrees with what is compiled.
 #![cfg(test)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -146,6 +146,9 @@ const MACHINES: &[&str] = &[
     concat!("/ro", "ot/"),
     concat!("/tmp/", "wt-"),
 ];
+
+/// The locks of what is built apart from framegate and looks at it.
+const LOCKS_APART: &[&str] = &["tests/constant_time/Cargo.lock"];
 
 /// Where the tests of a file begin, when they stand in it.
 const TESTS: &str = "#[cfg(test)]\nmod tests {";
@@ -457,6 +460,36 @@ fn each_dependency_is_documented_with_its_reason() {
         count += 1;
     }
     assert!(count > 0);
+}
+
+/// What a workspace apart finds out of framegate's dependencies is to hold for those shipped.
+#[test]
+fn workspaces_apart_lock_the_versions_that_are_shipped() {
+    let shipped = locked("Cargo.lock");
+    for lock in LOCKS_APART {
+        let apart = locked(lock);
+        let shared = apart.keys().filter(|name| shipped.contains_key(*name));
+        assert!(shared.clone().count() > 0);
+        for name in shared {
+            let missing: Vec<_> = shipped[name].difference(&apart[name]).collect();
+            assert!(missing.is_empty(), "{lock}: {name} {missing:?} is shipped");
+        }
+    }
+}
+
+/// The packages of a lock file, and their versions.
+fn locked(path: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let text = document(path);
+    let mut packages = BTreeMap::<_, BTreeSet<_>>::new();
+    for package in text.split("[[package]]").skip(1) {
+        let value = |name| {
+            let line = package.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap().trim_matches('"').to_owned()
+        };
+        let versions = packages.entry(value("name = ")).or_default();
+        versions.insert(value("version = "));
+    }
+    packages
 }
 
 fn document(path: &str) -> String {
