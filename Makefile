@@ -1,13 +1,15 @@
 # The targets that a person types. `make` lists them.
 CARGO ?= cargo
 CARGO_FLAGS ?=
+# The fuzz crate shares what is compiled.
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy autobahn interop hostile
+.PHONY: help run test check tidy autobahn interop hostile fuzz fuzz-smoke
 
 ## help: list the targets
 help:
-	@sed -n 's/^## \([a-z]*\): /  \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^## \([a-z-]*\): /  \1\t/p' Makefile | expand -t 14
 
 ## run: build, make what is missing, and serve on 127.0.0.1:7420
 run:
@@ -21,6 +23,8 @@ test:
 check: tidy
 	$(CARGO) fmt --check
 	$(CARGO) clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
+	$(CARGO) clippy $(CARGO_FLAGS) --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --no-deps --quiet
 
 ## tidy: the walls of the house alone
@@ -38,3 +42,11 @@ interop:
 ## hostile: every attack of docs/security.md on a real server; prints what was seen
 hostile:
 	$(CARGO) bench $(CARGO_FLAGS) --bench hostile_table
+
+## fuzz: one target for a time: make fuzz T=envelope SECS=600
+fuzz:
+	fuzz/run $(or $(SECS),60) $(or $(T),$(error T=target, one of: $(notdir $(wildcard fuzz/seeds/*))))
+
+## fuzz-smoke: every fuzz target for 20 seconds; prints what each did
+fuzz-smoke:
+	fuzz/run 20

@@ -8,6 +8,8 @@
 //!
 //! A body takes bytes and panics, by an `assert`, when a claim does not hold.
 
+pub mod text;
+
 /// A fuzz target's body.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -17,5 +19,8 @@ pub struct Target {
     pub run: fn(&[u8]),
 }
 
-/// Every target that needs nothing but bytes.
-pub const TARGETS: &[Target] = &[];
+/// Every target: a body, and in `fuzz` a binary, seeds, and perhaps a dictionary of its name.
+pub const TARGETS: &[Target] = &[Target {
+    name: "envelope",
+    run: text::envelope,
+}];

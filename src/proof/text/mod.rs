@@ -1,0 +1,7 @@
+//! Text that comes from outside: a client's frame, the settings, a file of users. Each is read
+//! twice, by the program and by a slow model that shares none of its code, and both must say
+//! the same.
+
+mod envelope;
+
+pub use envelope::envelope;
