@@ -51,7 +51,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rustix", &["src/driver", "src/cli"]),
     ("sha2", &["src/gate"]),
     ("signal_hook", &["src/driver"]),
-    ("tungstenite", &["src/wire"]),
+    ("tungstenite", &["src/wire", "src/proof/wire"]),
 ];
 
 /// What of the standard library is a clock, the system or chance, and the only places that

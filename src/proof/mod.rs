@@ -9,6 +9,7 @@
 //! A body takes bytes and panics, by an `assert`, when a claim does not hold.
 
 pub mod text;
+pub mod wire;
 
 /// A fuzz target's body.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +21,13 @@ pub struct Target {
 }
 
 /// Every target: a body, and in `fuzz` a binary, seeds, and perhaps a dictionary of its name.
-pub const TARGETS: &[Target] = &[Target {
-    name: "envelope",
-    run: text::envelope,
-}];
+pub const TARGETS: &[Target] = &[
+    target("http_head", wire::http_head),
+    target("frames", wire::frames),
+    target("endpoint", wire::endpoint),
+    target("envelope", text::envelope),
+];
+
+const fn target(name: &'static str, run: fn(&[u8])) -> Target {
+    Target { name, run }
+}

@@ -1,0 +1,71 @@
+//! What stands before the first frame: a PROXY header, a request's head, the handshake.
+
+use std::fmt::{Debug, Display};
+
+use super::{ends, head, request, split_line};
+use crate::limits::PROXY_HEADER_BYTES_MAX;
+use crate::wire::ProxyHeader;
+
+/// A PROXY header, where there is one, and the head behind it are found however they are cut,
+/// or refused at the same byte; and of a head that is found, every verdict about it and every
+/// answer to it is what a model finds, line by line.
+pub fn http_head(input: &[u8]) {
+    let (lengths, stream) = split_line(input);
+    let stream = &stream[proxy_header_bytes(stream, lengths)..];
+    if let Some(head) = head::head(stream, lengths) {
+        request::request(head);
+    }
+}
+
+/// How long the header is that `stream` begins with.
+fn proxy_header_bytes(stream: &[u8], lengths: &[u8]) -> usize {
+    let whole = ProxyHeader::parse(stream);
+    let verdicts = ends(stream.len(), lengths).map(|end| (end, ProxyHeader::parse(&stream[..end])));
+    // The first verdict is the last, whatever comes behind.
+    for (end, verdict) in verdicts {
+        match verdict {
+            Ok(None) => assert!(end < PROXY_HEADER_BYTES_MAX),
+            verdict => assert_eq!(verdict, whole, "at {end}"),
+        }
+    }
+    match whole {
+        Err(error) => {
+            assert_told(error.word(), &error);
+            0
+        }
+        Ok(None) => 0,
+        Ok(Some(header)) => {
+            assert!(header.bytes_used <= PROXY_HEADER_BYTES_MAX);
+            // No byte less would have done.
+            let all_but_one = &stream[..header.bytes_used - 1];
+            assert_eq!(ProxyHeader::parse(all_but_one), Ok(None));
+            let mapped = header
+                .source
+                .filter(|source| source.ip() != source.ip().to_canonical());
+            assert_eq!(mapped, None);
+            header.bytes_used
+        }
+    }
+}
+
+/// What is told of an error is a word for a metric and a line for a person.
+pub(super) fn assert_told(word: &str, line: &dyn Display) {
+    assert!(
+        word.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+        "{word}"
+    );
+    let line = line.to_string();
+    assert!(
+        !line.is_empty() && !line.contains(char::is_control),
+        "{line}"
+    );
+}
+
+/// What can be printed of a value does not show the token it holds.
+pub(super) fn assert_hidden(value: &dyn Debug, token: &str) {
+    // A shorter one may stand there by chance.
+    if token.len() >= 16 {
+        assert!(!format!("{value:?}").contains(token));
+    }
+}
