@@ -6,10 +6,10 @@ use super::{ends, split_line};
 use crate::wire::{Event, MessageRules, Violation, close};
 
 /// Payloads longer than an input should be: what the last lengths a byte can say stand for.
-const LONG: [(u8, usize); 3] = [(0xFD, 126), (0xFE, 1_000), (0xFF, 0x1_0000)];
+const LONG: [(u8, usize); 2] = [(0xFE, 126), (0xFF, 1_000)];
 
 /// A script is not read any further when its frames have so many bytes of payload.
-const PAYLOADS_BYTES_MAX: usize = 0x2_0000;
+const PAYLOADS_BYTES_MAX: usize = 4_000;
 
 /// What an endpoint makes of a client's frames, under any rules and however they are cut, is
 /// what the model makes of them.
@@ -34,10 +34,10 @@ fn rules_of(byte: u8) -> MessageRules {
     MessageRules {
         binary: byte & 0x80 == 0,
         fragments_max: 1 + u32::from(byte >> 4 & 0x7),
-        bytes_max: [0, 1, 4, 16, 125, 126, 500, 2_000, 0x1_0000, usize::MAX]
+        bytes_max: [0, 1, 4, 16, 125, 126, 500, 2_000]
             .get(usize::from(byte & 0xF))
             .copied()
-            .unwrap_or(0x1_0010),
+            .unwrap_or(usize::MAX),
     }
 }
 
@@ -85,13 +85,9 @@ impl ScriptFrame {
         out.push(self.first);
         match self.payload_bytes {
             bytes @ 0..=125 => out.push(0x80 | bytes as u8),
-            bytes @ 126..=0xFFFF => {
+            bytes => {
                 out.push(0x80 | 126);
                 out.extend((bytes as u16).to_be_bytes());
-            }
-            bytes => {
-                out.push(0x80 | 127);
-                out.extend((bytes as u64).to_be_bytes());
             }
         }
         out.extend(mask);

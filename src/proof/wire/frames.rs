@@ -37,7 +37,8 @@ pub fn frames(input: &[u8]) {
 ///
 /// * We judge a frame by its first byte that shows it wrong; tungstenite waits for all of it.
 ///   So what is refused by us is completed, with zeros, for tungstenite.
-/// * Lengths that are not in the shortest form it takes (RFC 6455 §5.2 forbids them).
+/// * Lengths that are not in the shortest form it takes (RFC 6455 §5.2 forbids them); those of
+///   control frames too, which we refuse by their form alone.
 /// * It has no bound on the fragments of a message.
 /// * A Close whose code must not be sent it does not refuse: it gives it as one of 1002.
 fn assert_agreed(stream: &[u8], seen: &Seen) {
@@ -54,7 +55,9 @@ fn assert_agreed(stream: &[u8], seen: &Seen) {
         Ok(()) => {
             assert!(error.is_none_or(|error| is_end_of_stream(&error)));
         }
-        Err(Violation::Length | Violation::TooManyFragments) => theirs.truncate(ours.len()),
+        Err(Violation::Length | Violation::ControlTooLong | Violation::TooManyFragments) => {
+            theirs.truncate(ours.len())
+        }
         Err(Violation::CloseCode) if error.is_none() => {
             let close = theirs.pop();
             let code = match &close {
