@@ -83,8 +83,9 @@ fn read(input: &mut dyn BufRead, now: UnixSeconds) -> Result<Vec<Entry>, CliErro
     let mut line = 0;
     while let Some(bytes) = read_line(input, IMPORT_LINE_BYTES_MAX)? {
         line += 1;
-        // An editor leaves an empty line at the end now and then.
-        if bytes.trim_ascii().is_empty() {
+        // An editor leaves an empty line at the end now and then. Of a line that is too long
+        // not all was kept: it may hold a user behind its spaces.
+        if bytes.len() <= IMPORT_LINE_BYTES_MAX && bytes.trim_ascii().is_empty() {
             continue;
         }
         let entry = parse(&bytes, now).and_then(|(user, password)| {
