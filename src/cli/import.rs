@@ -61,11 +61,11 @@ pub(super) fn run(
 }
 
 /// A line, read: a user, whose password may still have to be hashed. It has no `Debug`.
-struct Entry {
+pub(crate) struct Entry {
     /// Counted from one.
-    line: u64,
-    user: User,
-    password: Option<Zeroizing<String>>,
+    pub(crate) line: u64,
+    pub(crate) user: User,
+    pub(crate) password: Option<Zeroizing<String>>,
 }
 
 impl Entry {
@@ -77,7 +77,12 @@ impl Entry {
     }
 }
 
-fn read(input: &mut dyn BufRead, now: UnixSeconds) -> Result<Vec<Entry>, CliError> {
+/// Reads every line of `input`.
+///
+/// # Errors
+///
+/// The first line that makes no user, or what the input says.
+pub(crate) fn read(input: &mut dyn BufRead, now: UnixSeconds) -> Result<Vec<Entry>, CliError> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut lines_of_ids = BTreeMap::new();
     let mut line = 0;

@@ -3,14 +3,12 @@
 use std::borrow::Cow;
 use std::ptr;
 
-use serde_json::{Deserializer, Value};
+use serde_json::Value;
 
+use super::json::{Member, members};
 use crate::gate::json::JsonError;
 use crate::gate::{Envelope, FrameError};
 use crate::limits::{FRAME_ID_BYTES_MAX, JSON_DEPTH_MAX, SUBJECT_BYTES_MAX};
-
-/// RFC 8259 §2.
-const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// The gate takes a text exactly when serde_json and the contract's words about the members
 /// do, and refuses it for the same reason; every value is what serde_json reads, and is lent
@@ -36,13 +34,6 @@ fn is_malformed(error: Option<FrameError>) -> bool {
         error,
         Some(FrameError::Json(Syntax | TooDeep | LoneSurrogate))
     )
-}
-
-/// A member of the object that a text is.
-struct Member<'t> {
-    name: String,
-    raw: &'t str,
-    value: Value,
 }
 
 /// What a text that is JSON must be to be a frame's.
@@ -71,29 +62,6 @@ fn depth(value: &Value) -> usize {
         Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or_default(),
         _ => 0,
     }
-}
-
-/// The members in the order of the text, those of one name too; `None` when it is no object.
-fn members(text: &str) -> Option<Vec<Member<'_>>> {
-    let mut rest = text.trim_start_matches(SPACE).strip_prefix('{')?;
-    let mut members = Vec::new();
-    while let Some((_, Value::String(name))) = next(&mut rest) {
-        rest = rest.trim_start_matches(SPACE).strip_prefix(':')?;
-        let (raw, value) = next(&mut rest)?;
-        members.push(Member { name, raw, value });
-        rest = rest.trim_start_matches(SPACE);
-        rest = rest.strip_prefix(',').unwrap_or(rest);
-    }
-    Some(members)
-}
-
-/// The value that `rest` begins with, and its text.
-fn next<'t>(rest: &mut &'t str) -> Option<(&'t str, Value)> {
-    let mut values = Deserializer::from_str(rest).into_iter();
-    let value = values.next()?.ok()?;
-    let (raw, behind) = rest.split_at(values.byte_offset());
-    *rest = behind;
-    Some((raw.trim_start_matches(SPACE), value))
 }
 
 /// What the contract says of each member.

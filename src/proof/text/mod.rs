@@ -3,5 +3,8 @@
 //! the same.
 
 mod envelope;
+mod json;
+mod user_import;
 
 pub use envelope::envelope;
+pub use user_import::user_import;
