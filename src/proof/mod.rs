@@ -26,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     target("frames", wire::frames),
     target("endpoint", wire::endpoint),
     target("envelope", text::envelope),
+    target("config", text::config),
     target("user_import", text::user_import),
 ];
 

@@ -2,9 +2,11 @@
 //! twice, by the program and by a slow model that shares none of its code, and both must say
 //! the same.
 
+mod config;
 mod envelope;
 mod json;
 mod user_import;
 
+pub use config::config;
 pub use envelope::envelope;
 pub use user_import::user_import;
