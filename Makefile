@@ -5,7 +5,7 @@ CARGO_FLAGS ?=
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy autobahn interop hostile fuzz fuzz-smoke
+.PHONY: help run test check tidy autobahn interop hostile fuzz fuzz-smoke fuzz-cov
 
 ## help: list the targets
 help:
@@ -50,3 +50,7 @@ fuzz:
 ## fuzz-smoke: every fuzz target for 20 seconds; prints what each did
 fuzz-smoke:
 	fuzz/run 20
+
+## fuzz-cov: regions of the core that seeds and corpora reach; LINES=1 lists what they do not
+fuzz-cov:
+	fuzz/coverage $(if $(LINES),--lines)
