@@ -9,6 +9,7 @@
 //! A body takes bytes and panics, by an `assert`, when a claim does not hold.
 
 pub mod text;
+mod told;
 pub mod wire;
 
 /// A fuzz target's body.

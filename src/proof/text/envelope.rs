@@ -6,16 +6,22 @@ use std::ptr;
 use serde_json::Value;
 
 use super::json::{Member, members};
-use crate::gate::json::JsonError;
+use crate::gate::json::{JsonError, push_string};
 use crate::gate::{Envelope, FrameError};
 use crate::limits::{FRAME_ID_BYTES_MAX, JSON_DEPTH_MAX, SUBJECT_BYTES_MAX};
+use crate::proof::told::assert_told;
 
 /// The gate takes a text exactly when serde_json and the contract's words about the members
 /// do, and refuses it for the same reason; every value is what serde_json reads, and is lent
-/// from the text.
+/// from the text. Serde_json reads back every string as we write it.
 pub fn envelope(input: &[u8]) {
     let text = &*String::from_utf8_lossy(input);
     let ours = Envelope::parse(text);
+    match ours.as_ref().err() {
+        Some(FrameError::Json(error)) => assert_told(error.word(), &FrameError::Json(*error)),
+        Some(error) => assert_told("bad_frame", error),
+        None => {}
+    }
     match serde_json::from_str(text) {
         Ok(value) => match (ours, model(text, &value)) {
             (Ok(envelope), Ok(members)) => assert_same(&envelope, &members),
@@ -95,6 +101,11 @@ fn assert_same(envelope: &Envelope<'_>, members: &[Member<'_>]) {
 }
 
 fn assert_string(ours: Option<&Cow<'_, str>>, member: Option<&Member<'_>>) {
+    if let Some(text) = ours {
+        let mut out = Vec::new();
+        push_string(&mut out, text);
+        assert_eq!(serde_json::from_slice(&out).ok(), Some(text.to_string()));
+    }
     assert_eq!(
         ours.map(|text| &**text),
         member.and_then(|member| member.value.as_str())

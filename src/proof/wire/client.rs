@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::http::assert_told;
 use super::request::{Fields, assert_answer};
 use crate::limits::FORWARDED_HOPS_MAX;
+use crate::proof::told::assert_told;
 use crate::wire::{ForwardedError, Request, forwarded};
 
 /// The other end of the connection.

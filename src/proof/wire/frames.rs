@@ -4,9 +4,10 @@ use tungstenite::error::ProtocolError;
 use tungstenite::protocol::Role;
 use tungstenite::{Error, Message};
 
-use super::receiver::{Seen, messages, receive, tungstenite};
+use super::receiver::{Seen, close_message, messages, receive, tungstenite};
 use super::{ends, split_line};
 use crate::limits::FRAME_HEADER_BYTES_MAX;
+use crate::proof::told::{assert_brief, assert_told};
 use crate::wire::frame::{self, Opcode};
 use crate::wire::{Event, MessageRules, Violation};
 
@@ -30,7 +31,10 @@ pub fn frames(input: &[u8]) {
     let expected = ends(stream.len(), lengths).find(|end| *end >= over_at);
     assert_eq!(cut_over_at, expected.unwrap_or_default());
     assert_agreed(stream, &seen);
-    assert_written(&seen.events);
+    assert_written(&seen);
+    for event in &seen.events {
+        assert_brief(event);
+    }
 }
 
 /// The two differ, on purpose, in this:
@@ -82,10 +86,10 @@ fn is_end_of_stream(error: &Error) -> bool {
 }
 
 /// What was received, written by us as a server and read by tungstenite as a client, is the
-/// same again.
-fn assert_written(events: &[Event<'_>]) {
-    let mut out = Vec::new();
-    for event in events {
+/// same again; and what it is refused for is told in a Close.
+fn assert_written(seen: &Seen) {
+    let (mut out, mut expected) = (Vec::new(), messages(&seen.events));
+    for event in &seen.events {
         match event {
             Event::Text(text) => frame::write(&mut out, Opcode::Text, text.as_bytes()),
             Event::Binary(bytes) => frame::write_with(&mut out, Opcode::Binary, |out| {
@@ -100,6 +104,12 @@ fn assert_written(events: &[Event<'_>]) {
             }
         }
     }
+    if let Err(violation) = seen.verdict {
+        assert_told(violation.word(), &violation);
+        let (code, reason) = (violation.close_code(), violation.to_string());
+        frame::write_close(&mut out, Some((code, &reason)));
+        expected.push(close_message(code, &reason));
+    }
     let (theirs, _) = tungstenite(&out, Role::Client, RULES.bytes_max);
-    assert_eq!(theirs, messages(events));
+    assert_eq!(theirs, expected);
 }

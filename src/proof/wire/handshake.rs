@@ -1,8 +1,8 @@
 //! The opening handshake, clause by clause, over the list of a request's fields.
 
 use super::head::is_token;
-use super::http::{assert_hidden, assert_told};
 use super::request::{Fields, assert_answer};
+use crate::proof::told::{assert_hidden, assert_told};
 use crate::wire::{Origins, Rejection, Request, TokenSource, Upgrade};
 
 /// The clauses of the handshake, in the order of RFC 6455 §4.2.1.
@@ -150,6 +150,7 @@ fn assert_accepted(request: &Request<'_>, upgrade: &Upgrade<'_>, fields: &Fields
                 }
             }
             assert_hidden(request, token.text);
+            assert_hidden(&request.authorization, token.text);
             assert_hidden(upgrade, token.text);
         }
         (token, sent) => assert_eq!(token.is_some(), sent.len() == 1),

@@ -1,8 +1,8 @@
 //! Where a head ends, found byte by byte and line by line.
 
 use super::ends;
-use super::http::assert_told;
 use crate::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
+use crate::proof::told::{assert_hidden, assert_told};
 use crate::wire::{Head, HeadError, HeadScanner};
 
 /// The head that `stream` begins with, if the scanner takes it, fed whole, cut and byte by
@@ -21,6 +21,9 @@ pub(super) fn head<'s>(stream: &'s [u8], lengths: &[u8]) -> Option<Head<'s>> {
     if let Err(error) = whole {
         assert_told(error.word(), &error);
         assert!((400..=599).contains(&error.status().code()));
+    }
+    if let Ok(Some(head)) = whole {
+        assert_hidden(&head, &String::from_utf8_lossy(head.bytes()));
     }
     whole.unwrap_or_default()
 }

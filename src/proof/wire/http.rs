@@ -1,9 +1,8 @@
 //! What stands before the first frame: a PROXY header, a request's head, the handshake.
 
-use std::fmt::{Debug, Display};
-
 use super::{ends, head, request, split_line};
 use crate::limits::PROXY_HEADER_BYTES_MAX;
+use crate::proof::told::assert_told;
 use crate::wire::ProxyHeader;
 
 /// A PROXY header, where there is one, and the head behind it are found however they are cut,
@@ -45,27 +44,5 @@ fn proxy_header_bytes(stream: &[u8], lengths: &[u8]) -> usize {
             assert_eq!(mapped, None);
             header.bytes_used
         }
-    }
-}
-
-/// What is told of an error is a word for a metric and a line for a person.
-pub(super) fn assert_told(word: &str, line: &dyn Display) {
-    assert!(
-        word.bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
-        "{word}"
-    );
-    let line = line.to_string();
-    assert!(
-        !line.is_empty() && !line.contains(char::is_control),
-        "{line}"
-    );
-}
-
-/// What can be printed of a value does not show the token it holds.
-pub(super) fn assert_hidden(value: &dyn Debug, token: &str) {
-    // A shorter one may stand there by chance.
-    if token.len() >= 16 {
-        assert!(!format!("{value:?}").contains(token));
     }
 }

@@ -1,13 +1,13 @@
 //! What an endpoint makes of a stream that comes in pieces, and what tungstenite makes of one.
 
-use std::borrow::Cow;
 use std::io::{self, Cursor, Read, Write};
 
 use tungstenite::protocol::frame::CloseFrame;
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
-use crate::wire::{Endpoint, Event, MessageRules, Violation};
+use crate::proof::told::assert_brief;
+use crate::wire::{CloseCode, Endpoint, Event, MessageRules, Violation};
 
 /// What a receiver saw.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +41,7 @@ pub(super) fn receive(
         }
         start = end;
     }
+    assert_brief(&endpoint);
     let verdict = Ok(());
     (Seen { events, verdict }, stream.len())
 }
@@ -67,6 +68,7 @@ fn is_closed(events: &[Event<'_>]) -> bool {
 
 /// Nothing that comes behind a Close or a violation is read, and nothing is held.
 fn assert_over(mut endpoint: Endpoint, rules: MessageRules, verdict: Result<(), Violation>) {
+    assert_brief(&endpoint);
     let mut more: &mut [u8] = &mut [0x81, 0x80, 0, 0, 0, 0];
     assert_eq!(
         endpoint.next(&mut more, rules).map(|event| event.is_none()),
@@ -116,12 +118,17 @@ fn message(event: &Event<'_>) -> Option<Message> {
         Event::Binary(bytes) => Message::binary(bytes.to_vec()),
         Event::Ping(payload) => Message::Ping(payload.to_vec().into()),
         Event::Pong(payload) => Message::Pong(payload.to_vec().into()),
-        Event::Close(close) => Message::Close(close.as_ref().map(|(code, reason)| CloseFrame {
-            code: code.value().into(),
-            reason: Cow::as_ref(reason).into(),
-        })),
+        Event::Close(None) => Message::Close(None),
+        Event::Close(Some((code, reason))) => close_message(*code, reason),
         Event::Fragment => return None,
     })
+}
+
+pub(super) fn close_message(code: CloseCode, reason: &str) -> Message {
+    Message::Close(Some(CloseFrame {
+        code: code.value().into(),
+        reason: reason.into(),
+    }))
 }
 
 /// A stream that is read to its end, and takes whatever is written.

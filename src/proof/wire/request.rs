@@ -2,7 +2,7 @@
 
 use super::client::assert_client;
 use super::handshake::assert_handshake;
-use super::http::assert_told;
+use crate::proof::told::assert_told;
 use crate::wire::{Head, Request};
 
 pub(super) fn request(head: Head<'_>) {
