@@ -5,7 +5,7 @@ CARGO_FLAGS ?=
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy autobahn interop hostile fuzz fuzz-smoke fuzz-cov
+.PHONY: help run test check tidy autobahn interop hostile fuzz fuzz-smoke fuzz-cov fuzz-min
 
 ## help: list the targets
 help:
@@ -54,3 +54,7 @@ fuzz-smoke:
 ## fuzz-cov: regions of the core that seeds and corpora reach; LINES=1 lists what they do not
 fuzz-cov:
 	fuzz/coverage $(if $(LINES),--lines)
+
+## fuzz-min: the shortest of the corpora (of T) that reach new code, into fuzz/seeds
+fuzz-min:
+	fuzz/minimise $(T)
