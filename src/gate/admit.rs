@@ -56,6 +56,11 @@ impl Gate {
         }
     }
 
+    /// How many tokens had their MAC checked since the start, whatever came of it.
+    pub fn verifications(&self) -> u64 {
+        self.verifier.verifications()
+    }
+
     /// Judges the text of one client frame, at the time `now`. `bound` is the subject of the
     /// connection it came on, where that has one.
     ///

@@ -3,8 +3,8 @@
 //! token can make, and that every handler asks for.
 //!
 //! ```text
-//! text ─▶ envelope ─▶ token ─▶ secret (MAC) ─▶ header, claims ─▶ standing ─▶ Admitted
-//!            │          └ no byte of its JSON is parsed before the MAC is right
+//! text ─▶ envelope ─▶ jws (MAC) ─▶ token: header, claims ─▶ standing ─▶ Admitted
+//!            │          └ what of its JSON is parsed is a type that only the right MAC makes
 //!            └ json: the one strict way in which the program reads JSON
 //! ```
 //!
@@ -14,6 +14,7 @@
 mod admit;
 mod envelope;
 pub mod json;
+mod jws;
 mod secret;
 mod sign;
 mod token;

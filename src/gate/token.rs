@@ -1,16 +1,14 @@
-//! A compact JWS (RFC 7515 §3.1) under HS256, and the claims in it (RFC 7519).
+//! A token's verdict: its MAC, its header and the claims in it (RFC 7519).
 //!
 //! The order is the security: sizes, then the MAC, then the header, then the claims. Whatever
-//! a parser gets to see was written by somebody who holds a key.
+//! a parser gets to see was written by somebody who holds a key: it takes a [`SignedText`].
 
 use std::borrow::Cow;
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-use super::json::{self, JsonError, Value};
-use super::secret::{Keys, TAG_BYTES};
+use super::json::{JsonError, Value};
+use super::jws::{Parts, SignedText};
+use super::secret::Keys;
 use crate::limits::{
     CLAIM_SECONDS_MAX, SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX, TOKEN_PART_DECODED_BYTES_MAX,
 };
@@ -18,11 +16,6 @@ use crate::time::UnixSeconds;
 
 /// The one algorithm (RFC 7518 §3.2): a constant of the program, never a choice of the token.
 const ALGORITHM: &str = "HS256";
-/// `{"alg":"HS256","typ":"JWT"}` in base64url: the header of our tokens, and of those that
-/// most others make. A header of these very characters need not be read to be right.
-pub(super) const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
-/// A tag in base64url: 32 bytes are 42 whole characters and one with two bits unused.
-const TAG_CHARACTERS: usize = 43;
 
 /// Checks tokens. No verdict is kept: every call pays for its own.
 pub struct Verifier {
@@ -30,6 +23,8 @@ pub struct Verifier {
     rules: ClaimRules,
     /// Where a part is decoded to; overwritten by the next one.
     decoded: Box<[u8]>,
+    /// MACs computed so far.
+    verifications: u64,
 }
 
 impl Verifier {
@@ -40,7 +35,14 @@ impl Verifier {
             keys,
             rules,
             decoded,
+            verifications: 0,
         }
+    }
+
+    /// How many tokens had their MAC checked, whatever came of it. A token that is no three
+    /// parts with a signature behind them has none to check.
+    pub fn verifications(&self) -> u64 {
+        self.verifications
     }
 
     /// Checks a token, at the time `now`.
@@ -53,14 +55,12 @@ impl Verifier {
     /// everything else about the token is right.
     pub fn verify(&mut self, token: &str, now: UnixSeconds) -> Result<Verified<'_>, TokenError> {
         let parts = Parts::split(token)?;
-        // RFC 7515 §5.2, step 8, over the characters as received.
-        if !self.keys.verify(parts.signed.as_bytes(), &parts.tag) {
-            return Err(TokenError::Signature);
+        self.verifications += 1;
+        let signed = parts.check(&self.keys)?;
+        if !signed.has_our_header() {
+            check_header(signed.header(&mut self.decoded)?)?;
         }
-        if parts.header != HEADER {
-            check_header(decode(parts.header, &mut self.decoded)?)?;
-        }
-        let claims = Claims::read(decode(parts.payload, &mut self.decoded)?)?;
+        let claims = Claims::read(signed.payload(&mut self.decoded)?)?;
         claims.judge(&self.rules, now)
     }
 }
@@ -236,58 +236,9 @@ impl From<JsonError> for TokenError {
     }
 }
 
-/// A token taken apart (RFC 7515 §7.1), nothing but its signature decoded.
-struct Parts<'a> {
-    /// What the MAC is over: header, dot, payload.
-    signed: &'a str,
-    header: &'a str,
-    payload: &'a str,
-    tag: [u8; TAG_BYTES],
-}
-
-impl<'a> Parts<'a> {
-    fn split(token: &'a str) -> Result<Parts<'a>, TokenError> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(TokenError::TooLong);
-        }
-        let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Parts)?;
-        let (header, payload) = signed.split_once('.').ok_or(TokenError::Parts)?;
-        let empty = header.is_empty() || payload.is_empty() || signature.is_empty();
-        if empty || payload.contains('.') {
-            return Err(TokenError::Parts);
-        }
-        Ok(Parts {
-            signed,
-            header,
-            payload,
-            tag: decode_tag(signature)?,
-        })
-    }
-}
-
-fn decode_tag(signature: &str) -> Result<[u8; TAG_BYTES], TokenError> {
-    if signature.len() != TAG_CHARACTERS {
-        return Err(TokenError::SignatureForm);
-    }
-    let mut tag = [0; TAG_BYTES];
-    match URL_SAFE_NO_PAD.decode_slice(signature, &mut tag) {
-        Ok(TAG_BYTES) => Ok(tag),
-        _ => Err(TokenError::SignatureForm),
-    }
-}
-
-/// Decodes a part. RFC 7515 §2 knows no padding and no white space, and RFC 4648 §3.5 lets
-/// us refuse bits that are set where none are used; the engine does all three.
-fn decode<'a>(part: &str, decoded: &'a mut [u8]) -> Result<&'a str, TokenError> {
-    let bytes = URL_SAFE_NO_PAD
-        .decode_slice(part, decoded)
-        .map_err(|_| TokenError::Encoding)?;
-    std::str::from_utf8(&decoded[..bytes]).map_err(|_| TokenError::Encoding)
-}
-
-fn check_header(header: &str) -> Result<(), TokenError> {
+fn check_header(header: SignedText<'_>) -> Result<(), TokenError> {
     let mut algorithm = Err(TokenError::Algorithm);
-    json::members(header, |name, value| match name {
+    header.members(|name, value| match name {
         "alg" => {
             algorithm = check_algorithm(value);
             algorithm
@@ -329,9 +280,9 @@ struct Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    fn read(text: &'a str) -> Result<Claims<'a>, TokenError> {
+    fn read(text: SignedText<'a>) -> Result<Claims<'a>, TokenError> {
         let mut claims = Claims::default();
-        json::members::<TokenError>(text, |name, value| {
+        text.members(|name, value| {
             match name {
                 "sub" => claims.subject = Some(value.string().ok_or(TokenError::Subject)?),
                 "exp" => claims.expires_at = Some(date(value).ok_or(TokenError::ExpiresAt)?),

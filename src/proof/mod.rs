@@ -8,6 +8,7 @@
 //!
 //! A body takes bytes and panics, by an `assert`, when a claim does not hold.
 
+pub mod simulation;
 pub mod text;
 mod told;
 pub mod wire;
@@ -29,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     target("envelope", text::envelope),
     target("config", text::config),
     target("user_import", text::user_import),
+    target("server_ops", simulation::server_ops),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8])) -> Target {

@@ -76,13 +76,15 @@ impl Deadlines {
 
     /// Forgets `key`. O(1).
     pub(super) fn cancel(&mut self, key: u32) {
-        if self
-            .places
-            .get(key as usize)
-            .is_some_and(|place| place.tick.is_some())
-        {
+        if self.is_scheduled(key) {
             self.unlink(key);
         }
+    }
+
+    /// True while `key` will be looked at. O(1).
+    pub(super) fn is_scheduled(&self, key: u32) -> bool {
+        let place = self.places.get(key as usize);
+        place.is_some_and(|place| place.tick.is_some())
     }
 
     /// Takes out a key whose place has come, if there is one. Its owner looks which of its

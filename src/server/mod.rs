@@ -12,6 +12,7 @@
 
 mod admission;
 mod answer;
+mod audit;
 mod bans;
 mod cause;
 mod counters;
@@ -320,6 +321,11 @@ impl Server {
             members: self.hub.presence.members().len(),
             held_bytes: self.held_bytes(),
         }
+    }
+
+    /// Tokens whose signature was checked since the start.
+    pub fn verifications(&self) -> u64 {
+        self.gate.verifications()
     }
 
     /// How the user store failed since this was last asked.

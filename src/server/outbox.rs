@@ -2,7 +2,7 @@
 //! recipient's outbox shares. An outbox at rest holds nothing; its queue comes from a small pool
 //! and goes back there once the peer has taken the last byte.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::rc::Rc;
 
@@ -53,6 +53,9 @@ impl Segment {
         }
     }
 }
+
+/// Frames that outboxes share, by where they lie, and their bytes.
+pub(super) type SharedFrames = BTreeMap<*const u8, usize>;
 
 /// Queues that no outbox needs at the moment.
 #[derive(Default)]
@@ -210,6 +213,33 @@ impl Outbox {
         }
         self.rest(spare);
         freed
+    }
+
+    /// Counts again what it says of itself, and collects the frames it shares. O(segments).
+    pub(super) fn audit(&self, shared: &mut SharedFrames) -> Result<(), String> {
+        let Some(queue) = &self.queue else {
+            return Ok(());
+        };
+        let (mut own, mut all) = (0, 0);
+        for segment in &queue.segments {
+            all += segment.len();
+            match segment {
+                Segment::Own(len) => own += len,
+                Segment::Shared(bytes) => _ = shared.insert(bytes.as_ptr(), bytes.len()),
+            }
+        }
+        let is_own_first = matches!(queue.segments.front(), Some(Segment::Own(_)));
+        let own_taken = if is_own_first { queue.front_taken } else { 0 };
+        let holds = queue.bytes + queue.front_taken == all
+            && queue.own.len() + own_taken == queue.own_taken + own
+            && queue
+                .segments
+                .front()
+                .is_some_and(|front| queue.front_taken < front.len());
+        match holds {
+            true => Ok(()),
+            false => Err("an outbox holds another number of bytes than it says".to_owned()),
+        }
     }
 
     fn queue_mut(&mut self, spare: &mut Spare, now: Instant) -> &mut Queue {

@@ -19,7 +19,7 @@ pub(super) struct Places {
     pending: usize,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Count {
     pub(super) connections: usize,
     pub(super) pending: usize,
@@ -52,6 +52,11 @@ impl Places {
     /// The places of one address.
     pub(super) fn of(&self, address: AddressKey) -> Count {
         self.by_address.get(&address).copied().unwrap_or_default()
+    }
+
+    /// The places of every address that has one.
+    pub(super) fn by_address(&self) -> &BTreeMap<AddressKey, Count> {
+        &self.by_address
     }
 
     /// Connections not yet logged in.

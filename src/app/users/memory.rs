@@ -80,6 +80,21 @@ impl MemoryStore {
         self.update(id, |user| user.disabled = disabled)
     }
 
+    /// Voids the tokens of `id` issued before `tokens_valid_from`. False when there is no such
+    /// user.
+    pub fn void_tokens(&mut self, id: &str, tokens_valid_from: UnixSeconds) -> bool {
+        // None is less than any date.
+        let later = |user: &mut User| {
+            user.tokens_valid_from = user.tokens_valid_from.max(Some(tokens_valid_from));
+        };
+        self.update(id, later)
+    }
+
+    /// The user called `id`, whatever fails; no call of the trait's.
+    pub fn peek(&self, id: &str) -> Option<User> {
+        self.shared.borrow().users.get(id).cloned()
+    }
+
     /// Commits nothing, as another process.
     pub fn touch(&mut self) {
         self.shared.borrow_mut().commits += 1;
@@ -139,11 +154,7 @@ impl UserStore for MemoryStore {
 
     fn revoke(&mut self, id: &str, tokens_valid_from: UnixSeconds) -> Result<bool, StoreError> {
         self.call()?;
-        // None is less than any date.
-        let later = |user: &mut User| {
-            user.tokens_valid_from = user.tokens_valid_from.max(Some(tokens_valid_from));
-        };
-        Ok(self.update(id, later))
+        Ok(self.void_tokens(id, tokens_valid_from))
     }
 
     fn changed(&mut self) -> Result<bool, StoreError> {

@@ -1,4 +1,8 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::*;
+use crate::gate::jws::{HEADER, TAG_CHARACTERS};
 use crate::gate::{Secret, Signer};
 
 const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
@@ -96,10 +100,9 @@ fn the_example_of_rfc_7515_has_a_good_signature() {
         .eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ\
         .dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     let secret = Secret::from_bytes(&URL_SAFE_NO_PAD.decode(key).unwrap()).unwrap();
-    let parts = Parts::split(token).unwrap();
     let keys = Keys::new(&secret, None);
-    assert!(keys.verify(parts.signed.as_bytes(), &parts.tag));
-    assert_eq!(keys.current().tag(parts.signed.as_bytes()), parts.tag);
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    assert_eq!(encode(keys.current().tag(message.as_bytes())), signature);
 
     let mut verifier = Verifier::new(keys, ClaimRules::default());
     let before_its_end = UnixSeconds(1_300_819_379);
@@ -696,4 +699,22 @@ fn a_refused_token_leaves_nothing_to_the_next_one() {
     assert!(verifier.verify(&other, NOW).is_err());
     assert_eq!(verifier.verify(&good(), NOW).unwrap().subject(), "alice");
     assert!(verifier.verify(&other, NOW).is_err());
+}
+
+#[test]
+fn each_mac_is_counted_and_nothing_else() {
+    let mut verifier = verifier();
+    let forged = format!("{HEADER}.e30.{}", encode([7; 32]));
+    for (token, macs) in [
+        (good(), 1),
+        (good(), 1),
+        (sign("{", "{"), 1),
+        (forged, 1),
+        ("a.b.c".into(), 0),
+        (".".repeat(TOKEN_BYTES_MAX + 1), 0),
+    ] {
+        let before = verifier.verifications();
+        let _verdict = verifier.verify(&token, NOW).is_ok();
+        assert_eq!(verifier.verifications() - before, macs, "{token}");
+    }
 }

@@ -273,6 +273,7 @@ impl World {
             self.reports.push(report);
         }
         self.summaries.extend(self.server.next_summary(self.now));
+        self.server.audit().expect("the core's counts are right");
     }
 
     fn write(&mut self, id: ConnectionId) {

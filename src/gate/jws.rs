@@ -1,0 +1,138 @@
+//! A compact JWS (RFC 7515 §3.1) under HS256, up to the text that its signer signed.
+//!
+//! What is read of a token's JSON is a [`SignedText`], and none can be had but through
+//! [`Parts::check`]: the fields are private to this leaf, so the order of the checks is a matter
+//! of types.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::json::{self, Value};
+use super::secret::{Keys, TAG_BYTES};
+use super::token::TokenError;
+use crate::limits::TOKEN_BYTES_MAX;
+
+/// `{"alg":"HS256","typ":"JWT"}` in base64url: the header of our tokens, and of those that
+/// most others make. A header of these very characters need not be read to be right.
+pub(super) const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
+/// A tag in base64url: 32 bytes are 42 whole characters and one with two bits unused.
+pub(super) const TAG_CHARACTERS: usize = 43;
+
+/// A token taken apart (RFC 7515 §7.1), nothing but its signature decoded. Whoever sent it
+/// made it up, until [`Parts::check`] says otherwise.
+pub(super) struct Parts<'a> {
+    /// What the MAC is over: header, dot, payload.
+    message: &'a str,
+    header: &'a str,
+    payload: &'a str,
+    tag: [u8; TAG_BYTES],
+}
+
+impl<'a> Parts<'a> {
+    /// Takes `token` apart.
+    ///
+    /// # Errors
+    ///
+    /// When it is too long, not three parts, or its signature is not 32 bytes.
+    pub(super) fn split(token: &'a str) -> Result<Parts<'a>, TokenError> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(TokenError::TooLong);
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Parts)?;
+        let (header, payload) = message.split_once('.').ok_or(TokenError::Parts)?;
+        let empty = header.is_empty() || payload.is_empty() || signature.is_empty();
+        if empty || payload.contains('.') {
+            return Err(TokenError::Parts);
+        }
+        Ok(Parts {
+            message,
+            header,
+            payload,
+            tag: decode_tag(signature)?,
+        })
+    }
+
+    /// RFC 7515 §5.2, step 8, over the characters as received.
+    ///
+    /// # Errors
+    ///
+    /// When none of `keys` made the signature.
+    pub(super) fn check(self, keys: &Keys) -> Result<Signed<'a>, TokenError> {
+        match keys.verify(self.message.as_bytes(), &self.tag) {
+            true => Ok(Signed {
+                header: self.header,
+                payload: self.payload,
+            }),
+            false => Err(TokenError::Signature),
+        }
+    }
+}
+
+fn decode_tag(signature: &str) -> Result<[u8; TAG_BYTES], TokenError> {
+    if signature.len() != TAG_CHARACTERS {
+        return Err(TokenError::SignatureForm);
+    }
+    let mut tag = [0; TAG_BYTES];
+    match URL_SAFE_NO_PAD.decode_slice(signature, &mut tag) {
+        Ok(TAG_BYTES) => Ok(tag),
+        _ => Err(TokenError::SignatureForm),
+    }
+}
+
+/// A token that a holder of a key signed. Only [`Parts::check`] makes one.
+pub(super) struct Signed<'a> {
+    header: &'a str,
+    payload: &'a str,
+}
+
+impl Signed<'_> {
+    /// Whether the header is [`HEADER`], character by character.
+    pub(super) fn has_our_header(&self) -> bool {
+        self.header == HEADER
+    }
+
+    /// The header's text, decoded into `decoded`.
+    ///
+    /// # Errors
+    ///
+    /// When it is not UTF-8 in strict base64url.
+    pub(super) fn header<'d>(&self, decoded: &'d mut [u8]) -> Result<SignedText<'d>, TokenError> {
+        decode(self.header, decoded)
+    }
+
+    /// The payload's text, decoded into `decoded`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Signed::header`].
+    pub(super) fn payload<'d>(&self, decoded: &'d mut [u8]) -> Result<SignedText<'d>, TokenError> {
+        decode(self.payload, decoded)
+    }
+}
+
+/// Decodes a part. RFC 7515 §2 knows no padding and no white space, and RFC 4648 §3.5 lets
+/// us refuse bits that are set where none are used; the engine does all three.
+fn decode<'d>(part: &str, decoded: &'d mut [u8]) -> Result<SignedText<'d>, TokenError> {
+    let bytes = URL_SAFE_NO_PAD
+        .decode_slice(part, decoded)
+        .map_err(|_| TokenError::Encoding)?;
+    let text = std::str::from_utf8(&decoded[..bytes]).map_err(|_| TokenError::Encoding)?;
+    Ok(SignedText(text))
+}
+
+/// A text that a holder of a key signed; whether it is JSON is not known yet.
+pub(super) struct SignedText<'d>(&'d str);
+
+impl<'d> SignedText<'d> {
+    /// Reads the text as a JSON object: [`json::members`].
+    ///
+    /// # Errors
+    ///
+    /// When it is no such object; else the first error of `each`.
+    pub(super) fn members(
+        self,
+        each: impl FnMut(&str, Value<'d>) -> Result<(), TokenError>,
+    ) -> Result<(), TokenError> {
+        json::members(self.0, each)
+    }
+}

@@ -1,0 +1,155 @@
+//! By when things must have come to pass, and what may have come to pass by now.
+
+use std::time::Duration;
+
+use crate::limits::{AUTH_TIMEOUT_CROWDED, LOGIN_TIMEOUT};
+use crate::server::Cause;
+use crate::time::Instant;
+
+use super::follow::outcome_of;
+use super::link::{Link, Stage};
+use super::world::World;
+
+/// How late a deadline may be noticed.
+const SLACK: Duration = Duration::from_millis(20);
+/// How long a silent listener may stay whose token is over, or who may no longer be here.
+const REVIEW: Duration = Duration::from_secs(1);
+
+impl World<'_> {
+    /// Counts a frame against the connection's rate: true when it is within it.
+    pub(super) fn count_frame(&mut self, index: usize) -> bool {
+        let rate = self.config.frame_rate;
+        if rate.count == 0 {
+            return true;
+        }
+        let now = self.now.monotonic.as_micros();
+        let interval = rate.period.as_micros() as u64 / u64::from(rate.count);
+        let meter = &mut self.links[index].meter_micros;
+        let due = now.max(*meter) + interval;
+        let is_within = due - now <= interval * u64::from(self.config.frame_burst);
+        if is_within {
+            *meter = due;
+        }
+        is_within
+    }
+
+    pub(super) fn note_unfinished(&mut self, index: usize) {
+        let now = self.now.monotonic;
+        let link = &mut self.links[index];
+        link.unfinished_since = match link.is_unfinished() {
+            true => link.unfinished_since.or(Some(now)),
+            false => None,
+        };
+    }
+
+    /// Whether the connection may have ended for this by now.
+    pub(super) fn is_due(&self, index: usize, cause: Cause) -> bool {
+        let (link, config) = (&self.links[index], &self.config);
+        let is_past = |since: Option<Instant>, patience: Duration| {
+            since.is_some_and(|since| since + patience <= self.now.monotonic)
+        };
+        let is_stranger = link.stage == Stage::Open && link.member.is_none();
+        match cause {
+            Cause::HandshakeTimeout => {
+                link.stage == Stage::Asking
+                    && is_past(Some(link.accepted_at), config.handshake_timeout)
+            }
+            Cause::AuthTimeout => {
+                let patience = config.auth_timeout.min(AUTH_TIMEOUT_CROWDED);
+                is_stranger && is_past(Some(link.opened_at), patience)
+            }
+            Cause::MessageTimeout => is_past(link.unfinished_since, config.message_timeout),
+            Cause::PongTimeout => {
+                let patience = config.ping_interval + config.pong_timeout;
+                is_past(Some(link.heard_from_at), patience)
+            }
+            Cause::SlowReader => {
+                let is_stuck = is_past(link.stalled_since, config.write_timeout);
+                // A Ping of ours was too much.
+                let is_behind = link.stalled_since.is_some()
+                    && is_past(Some(link.heard_from_at), config.ping_interval);
+                is_stuck || is_behind
+            }
+            Cause::Expired => link
+                .member
+                .is_some_and(|member| member.expires_at <= self.now.unix.0),
+            Cause::Gate(_) => link.member.is_some_and(|member| {
+                let outcomes =
+                    self.people
+                        .standing_outcomes(member.user, member.issued_at, self.now);
+                outcomes.allow(outcome_of(cause))
+            }),
+            _ => false,
+        }
+    }
+
+    /// Nobody is here longer than he may be.
+    pub(super) fn check_duties(&mut self) -> Result<(), String> {
+        let (now, unix) = (self.now.monotonic, self.now.unix.0);
+        for index in 0..self.links.len() {
+            let link = &mut self.links[index];
+            let is_expired = link.member.is_some_and(|member| member.expires_at <= unix);
+            link.expired_since = match is_expired {
+                true => link.expired_since.or(Some(now)),
+                false => None,
+            };
+            let overdue =
+                self.duties(&self.links[index])
+                    .into_iter()
+                    .find(|(_, since, patience)| {
+                        since.is_some_and(|since| since + *patience + SLACK < now)
+                    });
+            if let Some((what, _, _)) = overdue {
+                let id = self.links[index].id;
+                return Err(format!("{id:?} is still here: {what}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What ends the connection, since when it is so, and how long that may last.
+    fn duties(&self, link: &Link) -> [(&'static str, Option<Instant>, Duration); 6] {
+        const NONE: (&str, Option<Instant>, Duration) = ("", None, Duration::ZERO);
+        let config = &self.config;
+        let mut duties = [NONE; 6];
+        match link.stage {
+            Stage::Asking => {
+                let since = Some(link.accepted_at);
+                duties[0] = ("its request is not whole", since, config.handshake_timeout);
+            }
+            Stage::Waiting => {
+                let since = Some(link.accepted_at);
+                duties[0] = (
+                    "its password is not checked",
+                    since,
+                    config.handshake_timeout + LOGIN_TIMEOUT,
+                );
+            }
+            Stage::Over(over) => duties[0] = ("it is over", Some(over.at), config.linger),
+            Stage::Open => {
+                let silence = config.ping_interval + config.pong_timeout + SLACK;
+                duties[0] = ("it is silent", Some(link.heard_from_at), silence);
+                duties[1] = (
+                    "a message is not finished",
+                    link.unfinished_since,
+                    config.message_timeout,
+                );
+                duties[2] = ("it takes nothing", link.stalled_since, config.write_timeout);
+                duties[3] = ("its token is over", link.expired_since, REVIEW);
+                duties[4] = match link.member {
+                    None => (
+                        "nobody is logged in",
+                        Some(link.opened_at),
+                        config.auth_timeout,
+                    ),
+                    Some(member) => {
+                        let since = self.people.barred_since(member.user, member.issued_at);
+                        let since = since.map(|since| since.max(self.disturbed_at));
+                        ("its user may not be here", since, REVIEW)
+                    }
+                };
+            }
+        }
+        duties
+    }
+}

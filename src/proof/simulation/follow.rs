@@ -1,0 +1,348 @@
+//! The model: what must come of whoever comes and goes, of time, and of passwords. Of the server
+//! it believes only who ended, and asks whether that is right.
+
+use crate::app::password::HashJob;
+use crate::gate;
+use crate::server::{Cause, ConnectionId, NoRoom, Report, What as Happening};
+
+use super::link::{Over, Stage, What};
+use super::people::Outcomes;
+use super::world::World;
+
+pub(super) fn cause_of(what: Happening) -> Option<Cause> {
+    match what {
+        Happening::Refused(cause) | Happening::Closed(cause) => Some(cause),
+        _ => None,
+    }
+}
+
+pub(super) fn is_end(what: Happening) -> bool {
+    cause_of(what).is_some()
+}
+
+pub(super) fn outcome_of(cause: Cause) -> Outcomes {
+    match cause {
+        Cause::Gate(_) | Cause::Expired => {
+            Outcomes::of_code(cause.error_code().unwrap_or_default())
+        }
+        _ => Outcomes::default(),
+    }
+}
+
+/// Which user's password this is, and whether it is right.
+pub(super) fn asked(job: &HashJob) -> (usize, bool) {
+    let is_right = !job.password.ends_with(" not");
+    let digit = job.password.bytes().find(u8::is_ascii_digit);
+    (usize::from(digit.unwrap_or(b'0') - b'0'), is_right)
+}
+
+impl World<'_> {
+    // Coming and going.
+
+    pub(super) fn follow_turned_away(&mut self, address: std::net::Ipv4Addr) -> Result<(), String> {
+        let (all, pending) = self.count_of(address);
+        let is_over = |count: usize, max: usize| max > 0 && count >= max;
+        let is_full = self.links.len() >= self.config.connections_max;
+        let hostile = self.hostile.get(&address).copied().unwrap_or_default();
+        let is_banned = self.config.ban_after > 0 && hostile > self.config.ban_after;
+        let has_reason = is_over(all, self.config.connections_per_address_max)
+            || is_over(pending, self.config.pending_per_address_max)
+            || is_full
+            || is_banned
+            || self.config.connect_rate.count > 0;
+        match has_reason && self.server.next_report().is_none() {
+            true => Ok(()),
+            false => Err("somebody was turned away for no reason".to_owned()),
+        }
+    }
+
+    fn count_of(&self, address: std::net::Ipv4Addr) -> (usize, usize) {
+        let here = || self.links.iter().filter(|link| link.address == address);
+        let pending = here().filter(|link| !link.is_over() && link.member.is_none());
+        (here().count(), pending.count())
+    }
+
+    /// The one who has been pending for longest may have gone for a newcomer.
+    pub(super) fn follow_connect(&mut self, id: ConnectionId) -> Result<(), String> {
+        for report in self.reports() {
+            let oldest = self
+                .links
+                .iter()
+                .find(|link| !link.is_over() && link.member.is_none());
+            let is_oldest = oldest.is_some_and(|link| link.id == report.connection);
+            let is_evicted = report.what == Happening::Refused(Cause::Evicted);
+            if !is_evicted || !is_oldest || report.connection == id {
+                return Err(format!("{report:?} on a connect"));
+            }
+            self.end(&report, None)?;
+        }
+        Ok(())
+    }
+
+    /// The peer's FIN, or a reset.
+    pub(super) fn follow_leaving(&mut self, id: ConnectionId, is_cut: bool) -> Result<(), String> {
+        for report in self.reports() {
+            if report.connection != id || report.what != Happening::Closed(Cause::PeerLeft) {
+                return Err(format!("{report:?} when somebody left"));
+            }
+            let over = Over {
+                at: self.now.monotonic,
+                error: None,
+                close: None,
+                is_cut,
+            };
+            self.set_over(id, over);
+        }
+        // An answered request is over without a word in the log.
+        if is_cut && let Some(index) = self.link(id) {
+            self.cut(index);
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self, index: usize) {
+        let now = self.now.monotonic;
+        let link = &mut self.links[index];
+        match &mut link.stage {
+            Stage::Over(over) => over.is_cut = true,
+            _ => {
+                let over = Over {
+                    at: now,
+                    error: None,
+                    close: None,
+                    is_cut: true,
+                };
+                link.stage = Stage::Over(over);
+            }
+        }
+    }
+
+    pub(super) fn follow_shutdown(&mut self) -> Result<(), String> {
+        for report in self.reports() {
+            if report.what != Happening::Closed(Cause::ShuttingDown) {
+                return Err(format!("{report:?} at the end"));
+            }
+            let is_open = self
+                .link(report.connection)
+                .is_some_and(|index| self.links[index].stage == Stage::Open);
+            self.end(&report, is_open.then_some(Some(1_001)))?;
+        }
+        match self.links.iter().find(|link| !link.is_over()) {
+            Some(link) => Err(format!("{:?} is not told to go", link.id)),
+            None => Ok(()),
+        }
+    }
+
+    // Time.
+
+    /// Whoever was ended by a deadline, or since memory was short.
+    pub(super) fn follow_tick(&mut self, held_bytes: usize) -> Result<(), String> {
+        for report in self.reports() {
+            let Some(cause) = cause_of(report.what) else {
+                self.note(&report);
+                continue;
+            };
+            let index = self
+                .link(report.connection)
+                .ok_or("nobody's end is reported")?;
+            let is_due = match cause {
+                Cause::Memory => held_bytes + 4_096 > self.config.memory_bytes_max,
+                cause => self.is_due(index, cause),
+            };
+            if !is_due {
+                return Err(format!("{report:?}, which is not due"));
+            }
+            self.end(&report, None)?;
+        }
+        Ok(())
+    }
+
+    // Passwords.
+
+    pub(super) fn follow_hashed(
+        &mut self,
+        id: ConnectionId,
+        (user, is_right): (usize, bool),
+    ) -> Result<(), String> {
+        let reports = self.reports();
+        let may_pass = is_right && self.people.may_log_in(user, self.now);
+        let may_fail = !is_right || self.people.may_fail_to_log_in(user);
+        let mut is_told = false;
+        for report in &reports {
+            let is_own = report.connection == id;
+            match report.what {
+                Happening::LoggedIn if is_own && may_pass => {
+                    is_told = true;
+                    self.grant(id, user);
+                }
+                Happening::LoginFailed if is_own && may_fail => {
+                    is_told = true;
+                    self.deny(id);
+                }
+                _ => self.follow_end_of_login(report, id)?,
+            }
+        }
+        self.answer_waiting(id, is_told)
+    }
+
+    fn follow_end_of_login(&mut self, report: &Report, id: ConnectionId) -> Result<(), String> {
+        let Some(index) = self.link(report.connection) else {
+            return Err(format!("{report:?} of nobody"));
+        };
+        let is_right = match cause_of(report.what) {
+            None => matches!(report.what, Happening::Banned(_)),
+            Some(Cause::LoginFailed) => report.connection == id,
+            Some(Cause::Gate(gate::Cause::Forbidden(gate::Forbidden::OtherSubject))) => {
+                report.connection == id && self.links[index].member.is_some()
+            }
+            Some(Cause::Gate(gate::Cause::Unavailable)) => self.people.is_store_failing,
+            Some(cause) => self.is_due(index, cause),
+        };
+        match is_right {
+            true => self.end_or_note(report),
+            false => Err(format!("{report:?} on a login")),
+        }
+    }
+
+    fn end_or_note(&mut self, report: &Report) -> Result<(), String> {
+        match is_end(report.what) {
+            true => self.end(report, None),
+            false => {
+                self.note(report);
+                Ok(())
+            }
+        }
+    }
+
+    fn grant(&mut self, id: ConnectionId, user: usize) {
+        let issued_at = self.people.issue_date(user, self.now);
+        let Some(index) = self.link(id) else { return };
+        let link = &mut self.links[index];
+        if link.stage != Stage::Open {
+            return link.owe(What::Answer(vec![200]), true);
+        }
+        link.grants += 1;
+        self.enter(
+            index,
+            user,
+            issued_at,
+            issued_at + super::people::TOKEN_TTL_SECONDS,
+        );
+    }
+
+    fn deny(&mut self, id: ConnectionId) {
+        let Some(index) = self.link(id) else { return };
+        *self.hostile.entry(self.links[index].address).or_default() += 1;
+        let link = &mut self.links[index];
+        if link.stage != Stage::Open {
+            return link.owe(What::Answer(vec![401]), true);
+        }
+        link.denials += 1;
+        link.login_failures += 1;
+    }
+
+    /// A `POST /login` is answered, whatever came of it, and that is its end.
+    fn answer_waiting(&mut self, id: ConnectionId, is_told: bool) -> Result<(), String> {
+        let Some(index) = self.link(id) else {
+            return Ok(());
+        };
+        let now = self.now.monotonic;
+        let link = &mut self.links[index];
+        if !matches!(link.stage, Stage::Waiting) {
+            return Ok(());
+        }
+        if !is_told {
+            link.owe(What::Answer(vec![503]), true);
+        }
+        let over = Over {
+            at: now,
+            error: None,
+            close: None,
+            is_cut: false,
+        };
+        link.stage = Stage::Over(over);
+        Ok(())
+    }
+
+    // Ends.
+
+    /// The connection ended; its last words must be those the contract has for that.
+    pub(super) fn end(
+        &mut self,
+        report: &Report,
+        close: Option<Option<u16>>,
+    ) -> Result<(), String> {
+        let Some(cause) = cause_of(report.what) else {
+            return Ok(());
+        };
+        let index = self.link(report.connection).ok_or("nobody ended")?;
+        let is_open = self.links[index].stage == Stage::Open;
+        let is_abandoned = matches!(
+            cause,
+            Cause::HandshakeTimeout
+                | Cause::PongTimeout
+                | Cause::Evicted
+                | Cause::NoRoom(NoRoom::Full)
+        );
+        let is_told = is_open && !is_abandoned && matches!(report.what, Happening::Refused(_));
+        let error = cause.error_code().filter(|_| is_told);
+        let close = match close {
+            Some(close) => Some(close),
+            None if is_told => cause.close_code().map(|code| Some(code.value())),
+            None => None,
+        };
+        is_as_agreed(error, close)?;
+        self.note(report);
+        let over = Over {
+            at: self.now.monotonic,
+            error,
+            close,
+            is_cut: is_abandoned
+                || matches!(cause, Cause::SlowReader | Cause::Memory)
+                || cause == Cause::ShuttingDown && !is_open,
+        };
+        self.set_over(report.connection, over);
+        Ok(())
+    }
+
+    fn set_over(&mut self, id: ConnectionId, over: Over) {
+        if let Some(index) = self.link(id) {
+            let link = &mut self.links[index];
+            link.stage = Stage::Over(over);
+            link.member = None;
+        }
+    }
+
+    /// Keeps count of what bans, and looks at what the log is told.
+    pub(super) fn note(&mut self, report: &Report) {
+        if let Happening::Refused(cause) = report.what
+            && cause.is_hostile()
+            && let Some(index) = self.link(report.connection)
+        {
+            *self.hostile.entry(self.links[index].address).or_default() += 1;
+        }
+        self.digest(
+            u64::from(report.connection.serial),
+            format!("{:?}", report.what).as_bytes(),
+        );
+    }
+}
+
+/// The contract's table: which Close goes with which error.
+fn is_as_agreed(error: Option<&str>, close: Option<Option<u16>>) -> Result<(), String> {
+    let codes: &[u16] = match error {
+        Some("unauthorized" | "token_expired" | "token_revoked" | "login_failed") => &[3_000],
+        Some("forbidden") => &[3_003],
+        Some("auth_timeout") => &[3_008],
+        Some("bad_frame") => &[1_003, 1_007],
+        Some("too_big") => &[1_009],
+        Some("rate_limited") => &[1_008],
+        Some("unavailable") => &[1_013],
+        Some(_) => &[],
+        None => return Ok(()),
+    };
+    match close {
+        Some(Some(code)) if codes.contains(&code) => Ok(()),
+        close => Err(format!("{error:?} goes with {close:?}")),
+    }
+}

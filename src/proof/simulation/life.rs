@@ -1,0 +1,432 @@
+//! What happens: one thing a step, more of some and less of others in each run.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::choice::Choice;
+use super::link::{Character, Stage};
+use super::people::{PEOPLE, Pass};
+use super::speech::{self, Event, Speech, Utterance};
+use super::world::World;
+
+const ADDRESSES: u32 = 6;
+
+const CHARACTERS: [Character; 7] = [
+    Character::Honest,
+    Character::Silent,
+    Character::Slow,
+    Character::Deaf,
+    Character::Flooding,
+    Character::Forging,
+    Character::Rude,
+];
+
+/// What can happen in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    Connect,
+    Say,
+    Arrive,
+    Read,
+    MomentPasses,
+    NextDeadline,
+    LongTimePasses,
+    SetWallClock,
+    Finish,
+    Reset,
+    Haunt,
+    Hash,
+    ChangeUser,
+    FailStore,
+    Shed,
+    Restart,
+}
+
+/// How often each deed is done in a run, and by whom: a run in which everything happens a little
+/// finds less than many in which a few things happen a lot (swarm testing: Groce and others,
+/// 2012).
+pub(super) struct Swarm {
+    /// Deeds, each as often as its weight.
+    deeds: Vec<Deed>,
+    characters: Vec<Character>,
+}
+
+impl Swarm {
+    pub(super) fn new(choice: &mut Choice<'_>) -> Swarm {
+        const WEIGHTS: [(Deed, usize); 16] = [
+            (Deed::Connect, 4),
+            (Deed::Say, 12),
+            (Deed::Arrive, 20),
+            (Deed::Read, 4),
+            (Deed::MomentPasses, 10),
+            (Deed::NextDeadline, 2),
+            (Deed::LongTimePasses, 1),
+            (Deed::SetWallClock, 1),
+            (Deed::Finish, 1),
+            (Deed::Reset, 1),
+            (Deed::Haunt, 1),
+            (Deed::Hash, 3),
+            (Deed::ChangeUser, 1),
+            (Deed::FailStore, 1),
+            (Deed::Shed, 1),
+            (Deed::Restart, 1),
+        ];
+        let mut deeds = Vec::new();
+        for (deed, weight) in WEIGHTS {
+            let is_needed = matches!(
+                deed,
+                Deed::Connect | Deed::Say | Deed::Arrive | Deed::MomentPasses
+            );
+            // Rare ones are left out of most runs.
+            let times = match choice.below(4) {
+                0 if !is_needed => 0,
+                1 => weight * 3,
+                _ => weight,
+            };
+            let is_rare = matches!(deed, Deed::Restart | Deed::FailStore | Deed::LongTimePasses);
+            if !is_rare || choice.chance(30) {
+                deeds.extend(std::iter::repeat_n(deed, times));
+            }
+        }
+        let mut characters = vec![Character::Honest];
+        characters.extend(CHARACTERS.iter().filter(|_| choice.chance(50)));
+        Swarm { deeds, characters }
+    }
+}
+
+impl World<'_> {
+    /// One step.
+    pub(super) fn live(&mut self, swarm: &Swarm) -> Result<(), String> {
+        match self.choice.pick(&swarm.deeds) {
+            Deed::Connect => self.somebody_connects(swarm),
+            Deed::Say => self.somebody_speaks(),
+            Deed::Arrive => self.something_arrives(),
+            Deed::Read => self.somebody_reads(),
+            Deed::MomentPasses => {
+                let micros = self.choice.below(50_000);
+                self.pass_time(Duration::from_micros(micros.into()))
+            }
+            Deed::NextDeadline => match self.server.next_deadline() {
+                Some(at) => self.pass_time(at.since(self.now.monotonic)),
+                None => Ok(()),
+            },
+            Deed::LongTimePasses => {
+                let millis = self.choice.below(40_000);
+                self.pass_time(Duration::from_millis(millis.into()))
+            }
+            Deed::SetWallClock => self.somebody_sets_the_clock(),
+            Deed::Finish => self.somebody(|world, index| world.finish(index)),
+            Deed::Reset => self.somebody(|world, index| world.reset(index)),
+            Deed::Haunt => self.haunt(),
+            Deed::Hash => self.hash(),
+            Deed::ChangeUser => self.somebody_administers(),
+            Deed::FailStore => {
+                let calls = self.choice.pick(&[0, 0, 1, 3, u64::MAX]);
+                self.fail_store(calls);
+                Ok(())
+            }
+            Deed::Shed => {
+                self.server.count_shed();
+                Ok(())
+            }
+            Deed::Restart => self.restart(),
+        }
+    }
+
+    fn somebody(
+        &mut self,
+        does: impl FnOnce(&mut Self, usize) -> Result<(), String>,
+    ) -> Result<(), String> {
+        match self.links.len() as u32 {
+            0 => Ok(()),
+            count => {
+                let index = self.choice.below(count) as usize;
+                does(self, index)
+            }
+        }
+    }
+
+    fn fail_store(&mut self, calls: u64) {
+        self.disturbed_at = self.now.monotonic;
+        self.people.fail(calls, &mut self.choice);
+    }
+
+    fn somebody_connects(&mut self, swarm: &Swarm) -> Result<(), String> {
+        let address = Ipv4Addr::from(0x0A00_0001 + self.choice.below(ADDRESSES));
+        let character = self.choice.pick(&swarm.characters);
+        if let Some(index) = self.connect(address, character)? {
+            let request = self.request(index);
+            self.links[index].say(request);
+        }
+        Ok(())
+    }
+
+    fn request(&mut self, index: usize) -> Utterance {
+        let character = self.links[index].character;
+        let user = self.somebody_real();
+        match self.choice.below(10) {
+            0 if character != Character::Honest => speech::plain_request(&mut self.choice),
+            1 => {
+                let is_right = self.choice.chance(70);
+                speech::http_login(user, is_right)
+            }
+            2..=4 => speech::upgrade(None, false),
+            _ => {
+                let pass = self.pass_for(index, user);
+                let is_in_subprotocol = self.choice.chance(50);
+                speech::upgrade(Some(pass), is_in_subprotocol)
+            }
+        }
+    }
+
+    fn somebody_real(&mut self) -> usize {
+        self.choice.below(PEOPLE as u32) as usize
+    }
+
+    /// A token as one of this character would show it: he has one of his own, which gets old.
+    fn pass_for(&mut self, index: usize, user: usize) -> Pass {
+        let is_forger = self.links[index].character == Character::Forging;
+        if is_forger && self.choice.chance(60) {
+            return match self.choice.chance(30) {
+                // Somebody else's, heard on the wire.
+                true => self.somebody_elses_pass(index, user),
+                false => self.people.doubtful_pass(user, self.now, &mut self.choice),
+            };
+        }
+        let is_kept = self.choice.chance(85);
+        match self.links[index].pass.clone().filter(|_| is_kept) {
+            Some(pass) => pass,
+            None => {
+                let user = self.links[index]
+                    .pass
+                    .as_ref()
+                    .map_or(user, |pass| pass.user);
+                let pass = self.people.pass(user, self.now);
+                self.links[index].pass = Some(pass.clone());
+                pass
+            }
+        }
+    }
+
+    fn somebody_elses_pass(&mut self, index: usize, user: usize) -> Pass {
+        let other = (index + 1) % self.links.len();
+        match self.links[other].pass.clone() {
+            Some(pass) => pass,
+            None => self.people.pass(user, self.now),
+        }
+    }
+
+    fn somebody_speaks(&mut self) -> Result<(), String> {
+        self.somebody(|world, index| {
+            let times = match world.links[index].character {
+                Character::Flooding => 1 + world.choice.below(12),
+                Character::Silent => u32::from(world.choice.chance(20)),
+                _ => 1,
+            };
+            let is_open = world.links[index].stage == Stage::Open;
+            for _ in 0..if is_open { times } else { 0 } {
+                let utterance = world.utterance(index);
+                world.links[index].say(utterance);
+            }
+            Ok(())
+        })
+    }
+
+    fn utterance(&mut self, index: usize) -> Utterance {
+        let character = self.links[index].character;
+        if character == Character::Rude && self.choice.chance(30) {
+            return speech::broken(&mut self.choice);
+        }
+        if self.choice.chance(10) {
+            return speech::control(&mut self.choice);
+        }
+        let event = self.event(index);
+        let user = self.somebody_real();
+        let is_without = matches!(event, Event::Login { .. } | Event::BadFrame)
+            || character == Character::Forging && self.choice.chance(10);
+        let pass = match is_without {
+            true => None,
+            false => Some(self.pass_for(index, user)),
+        };
+        let is_message = matches!(event, Event::Message { .. });
+        let id = match is_message && self.choice.chance(50) {
+            true => None,
+            false => Some(self.next_number()),
+        };
+        let pad = self.choice.pick(&[0, 10, 100, 600]);
+        speech::text(Speech { id, pass, event }, pad, &mut self.choice)
+    }
+
+    fn next_number(&mut self) -> u32 {
+        self.next_nonce += 1;
+        self.next_nonce
+    }
+
+    fn event(&mut self, index: usize) -> Event {
+        let user = self.somebody_real();
+        match self.choice.below(20) {
+            0..=5 => Event::GetUser(user),
+            6..=12 => {
+                let to = self.choice.chance(30).then_some(user);
+                let nonce = self.next_number();
+                Event::Message { nonce, to }
+            }
+            13..=14 => {
+                let own = self.links[index].pass.as_ref().map(|pass| pass.user);
+                let user = own.filter(|_| self.choice.chance(80)).unwrap_or(user);
+                let is_right = self.choice.chance(60);
+                Event::Login { user, is_right }
+            }
+            15 => Event::Refresh,
+            16 => Event::Logout,
+            17 => Event::Unknown,
+            18 => Event::BadData,
+            _ if self.links[index].character == Character::Rude => Event::BadFrame,
+            _ => Event::GetUser(user),
+        }
+    }
+
+    /// A piece of what somebody has said arrives: of any size, but not beyond a request that has
+    /// yet to be answered.
+    fn something_arrives(&mut self) -> Result<(), String> {
+        self.somebody(|world, index| {
+            world.answer_ping(index);
+            let waiting = world.links[index].outgoing.len();
+            let bytes = match world.choice.below(4) {
+                0 => 1 + world.choice.below(20) as usize,
+                1 => 1 + world.choice.below(300) as usize,
+                _ => waiting,
+            };
+            world.deliver(index, bytes)
+        })
+    }
+
+    fn answer_ping(&mut self, index: usize) {
+        let link = &mut self.links[index];
+        let is_polite = !matches!(link.character, Character::Silent | Character::Deaf);
+        if std::mem::take(&mut link.is_asked) && is_polite && link.stage == Stage::Open {
+            link.say(speech::pong());
+        }
+    }
+
+    fn somebody_reads(&mut self) -> Result<(), String> {
+        self.somebody(|world, index| {
+            let more = world.choice.below(2_000) as usize;
+            let link = &mut world.links[index];
+            if link.character == Character::Slow {
+                link.room += more;
+                let id = link.id;
+                world.server.writable(id);
+            }
+            world.turn()
+        })
+    }
+
+    fn somebody_sets_the_clock(&mut self) -> Result<(), String> {
+        let unix = self.now.unix.0;
+        let step = self.choice.pick(&[1, 2, 59, 60, 61, 864_000]);
+        let set = match self.choice.chance(50) {
+            true => unix + step,
+            false => unix - step,
+        };
+        self.set_wall_clock(set)
+    }
+
+    fn somebody_administers(&mut self) -> Result<(), String> {
+        self.disturbed_at = self.now.monotonic;
+        let user = self.somebody_real();
+        let now = self.now;
+        match self.choice.below(8) {
+            0 => self.people.remove(user, now.monotonic),
+            1 => self.people.disable(user, true, now.monotonic),
+            2..=3 => self.people.disable(user, false, now.monotonic),
+            4..=5 => self.people.add(user, now.monotonic),
+            6 => self.people.revoke(user, now),
+            _ => self.people.touch(),
+        }
+        Ok(())
+    }
+
+    /// Nothing goes wrong any more: what was said arrives, what is owed comes, newcomers are
+    /// served, and in the end nobody and nothing is left.
+    pub(super) fn come_right(&mut self) -> Result<(), String> {
+        self.fail_store(0);
+        self.is_kind = true;
+        for index in 0..self.links.len() {
+            let link = &mut self.links[index];
+            link.room = usize::MAX / 2;
+            let id = link.id;
+            self.server.writable(id);
+        }
+        self.turn()?;
+        self.deliver_all()?;
+        self.pass_time(Duration::from_secs(1))?;
+        self.check_owed()?;
+        self.serve_newcomers()?;
+        while self.jobs.front().is_some() {
+            self.hash()?;
+        }
+        self.pass_time(self.config.ping_interval + self.config.pong_timeout)?;
+        self.pass_time(Duration::from_secs(2))?;
+        match (self.links.len(), self.server.held_bytes()) {
+            (0, 0) => self.server.audit(),
+            (links, bytes) => Err(format!("{links} connections and {bytes} bytes are left")),
+        }
+    }
+
+    fn deliver_all(&mut self) -> Result<(), String> {
+        for id in self.links.iter().map(|link| link.id).collect::<Vec<_>>() {
+            if let Some(index) = self.link(id) {
+                self.deliver(index, usize::MAX)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever is there has heard all he was owed.
+    fn check_owed(&self) -> Result<(), String> {
+        let is_owing = |link: &&super::link::Link| {
+            !link.is_over() && link.owed.iter().any(|owed| owed.is_sure)
+        };
+        match self.links.iter().find(is_owing) {
+            Some(link) => Err(format!("{link:?} was never told all it is owed")),
+            None => Ok(()),
+        }
+    }
+
+    /// Two honest people come from an address nobody has seen, and one hears the other.
+    fn serve_newcomers(&mut self) -> Result<(), String> {
+        let user = 0;
+        // Whatever was revoked while the clock stood elsewhere goes with the user.
+        self.people.remove(user, self.now.monotonic);
+        self.people.add(user, self.now.monotonic);
+        self.pass_time(Duration::from_millis(60))?;
+        let address = Ipv4Addr::new(10, 9, 9, 9);
+        for _ in 0..2 {
+            let Some(index) = self.connect(address, Character::Honest)? else {
+                // There may be members in every place.
+                return Ok(());
+            };
+            let pass = self.people.pass(user, self.now);
+            self.links[index].pass = Some(pass.clone());
+            self.links[index].say(speech::upgrade(Some(pass), false));
+            self.deliver(index, usize::MAX)?;
+        }
+        let index = self.links.len() - 1;
+        if self.links[index].stage != Stage::Open {
+            return Err("a newcomer is not let in".to_owned());
+        }
+        let speech = Speech {
+            id: Some(self.next_number()),
+            pass: self.links[index].pass.clone(),
+            event: Event::Message {
+                nonce: self.next_nonce,
+                to: None,
+            },
+        };
+        let utterance = speech::text(speech, 0, &mut self.choice);
+        self.links[index].say(utterance);
+        self.deliver(index, usize::MAX)?;
+        self.check_owed()
+    }
+}

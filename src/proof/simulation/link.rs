@@ -1,0 +1,491 @@
+//! One connection: what its peer says and hears, and what it is owed.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use serde_json::Value;
+
+use crate::server::ConnectionId;
+use crate::time::Instant;
+
+use super::heard::{Heard, Word};
+use super::people::{MARK, Pass};
+use super::speech::{Mark, Utterance};
+
+/// How a peer behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Character {
+    Honest,
+    /// Says little and listens.
+    Silent,
+    /// Takes a little at a time.
+    Slow,
+    /// Takes nothing after the first kilobytes.
+    Deaf,
+    /// Says as much as it can.
+    Flooding,
+    /// Shows tokens that are bad, or other people's.
+    Forging,
+    /// Breaks rules.
+    Rude,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its request has not wholly come.
+    Asking,
+    /// Its password is being checked.
+    Waiting,
+    Open,
+    /// Nothing more is read of it, from then on.
+    Over(Over),
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Over {
+    pub(super) at: Instant,
+    /// The code of its last error, if it is to hear one.
+    pub(super) error: Option<&'static str>,
+    /// The code of its Close; `Some(None)` is a Close without one.
+    pub(super) close: Option<Option<u16>>,
+    /// True when what it was owed need not have come: it was dropped, or cut off.
+    pub(super) is_cut: bool,
+}
+
+/// Somebody logged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) user: usize,
+    pub(super) issued_at: u64,
+    pub(super) expires_at: u64,
+}
+
+/// A login that was said in a frame and not yet answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Login {
+    pub(super) id: u32,
+    pub(super) is_right: bool,
+}
+
+/// What a peer is to hear, in this order.
+#[derive(Clone, Debug)]
+pub(super) struct Owed {
+    pub(super) what: What,
+    /// False when it may as well not come.
+    pub(super) is_sure: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    /// An HTTP answer with one of these.
+    Answer(Vec<u16>),
+    Reply {
+        id: u32,
+        event: &'static str,
+        /// The mistakes it may be told of instead.
+        errors: &'static [&'static str],
+        /// For `message`: to how many, at the least and at the most.
+        delivered: Option<(u64, u64)>,
+        /// For `getUser`: whether that user is there.
+        is_online: Option<bool>,
+    },
+    Broadcast {
+        nonce: u32,
+        from: usize,
+    },
+    Pong(Vec<u8>),
+}
+
+pub(super) struct Link {
+    pub(super) id: ConnectionId,
+    pub(super) address: Ipv4Addr,
+    pub(super) character: Character,
+    pub(super) stage: Stage,
+    pub(super) member: Option<Member>,
+    pub(super) logins: Vec<Login>,
+    /// Logins that were granted, or denied, and of which it has not heard.
+    pub(super) grants: u32,
+    pub(super) denials: u32,
+    pub(super) login_failures: u8,
+    /// When it would be due again, had it kept exactly to its rate, in microseconds.
+    pub(super) meter_micros: u64,
+
+    // To the server.
+    /// What it has said and the server has not yet been given.
+    pub(super) outgoing: Vec<u8>,
+    /// Bytes the server was given.
+    pub(super) sent: usize,
+    pub(super) marks: VecDeque<Mark>,
+
+    // From the server.
+    /// Bytes its socket takes before it is full.
+    pub(super) room: usize,
+    pub(super) owed: VecDeque<Owed>,
+    heard: Heard,
+    /// True once it has heard its last error.
+    heard_error: bool,
+    /// True once it has heard a Close.
+    pub(super) heard_close: bool,
+    pub(super) has_fin: bool,
+    /// Tokens it was given.
+    pub(super) gifts: Vec<String>,
+    /// True when it was asked for a sign of life.
+    pub(super) is_asked: bool,
+    /// True when its socket will say that it takes bytes again.
+    pub(super) wants_writable: bool,
+    /// The token it shows again and again.
+    pub(super) pass: Option<Pass>,
+
+    // Times.
+    pub(super) accepted_at: Instant,
+    pub(super) opened_at: Instant,
+    pub(super) heard_from_at: Instant,
+    /// Since when something is said in part.
+    pub(super) unfinished_since: Option<Instant>,
+    /// True between the fragments of a message.
+    pub(super) is_in_message: bool,
+    /// Since when bytes wait and its socket took none.
+    pub(super) stalled_since: Option<Instant>,
+    /// Since when the token it lives by is over, as far as we looked.
+    pub(super) expired_since: Option<Instant>,
+}
+
+/// What one wants to see when something did not come.
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("id", &self.id)
+            .field("character", &self.character)
+            .field("stage", &self.stage)
+            .field("member", &self.member)
+            .field("owed", &self.owed)
+            .field("room", &self.room)
+            .field("stalled_since", &self.stalled_since)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    pub(super) fn new(
+        id: ConnectionId,
+        address: Ipv4Addr,
+        character: Character,
+        now: Instant,
+    ) -> Link {
+        Link {
+            id,
+            address,
+            character,
+            stage: Stage::Asking,
+            member: None,
+            logins: Vec::new(),
+            grants: 0,
+            denials: 0,
+            login_failures: 0,
+            meter_micros: 0,
+            outgoing: Vec::new(),
+            sent: 0,
+            marks: VecDeque::new(),
+            room: match character {
+                Character::Deaf => 3_000,
+                Character::Slow => 400,
+                _ => usize::MAX / 2,
+            },
+            owed: VecDeque::new(),
+            heard: Heard::default(),
+            heard_error: false,
+            heard_close: false,
+            has_fin: false,
+            gifts: Vec::new(),
+            is_asked: false,
+            wants_writable: false,
+            pass: None,
+            accepted_at: now,
+            opened_at: now,
+            heard_from_at: now,
+            unfinished_since: None,
+            is_in_message: false,
+            expired_since: None,
+            stalled_since: None,
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over(_))
+    }
+
+    pub(super) fn say(&mut self, utterance: Utterance) {
+        let begin = self.sent + self.outgoing.len();
+        self.outgoing.extend_from_slice(&utterance.bytes);
+        self.marks
+            .extend(utterance.marks.into_iter().map(|mark| Mark {
+                begin: mark.begin + begin,
+                end: mark.end + begin,
+                said: mark.said,
+            }));
+    }
+
+    /// Its socket was offered bytes, and took `count` of them.
+    pub(super) fn note_progress(&mut self, count: usize, offered: usize, now: Instant) {
+        self.wants_writable |= count < offered;
+        if count == offered {
+            self.stalled_since = None;
+        } else if count > 0 || self.stalled_since.is_none() {
+            self.stalled_since = Some(now);
+        }
+    }
+
+    /// The next bytes of what it has said, for the server.
+    pub(super) fn next_piece(&mut self, bytes: usize) -> Vec<u8> {
+        let rest = self.outgoing.split_off(bytes.min(self.outgoing.len()));
+        let piece = std::mem::replace(&mut self.outgoing, rest);
+        self.sent += piece.len();
+        piece
+    }
+
+    /// The next thing it has said to the end, if there is one.
+    pub(super) fn next_mark(&mut self) -> Option<Mark> {
+        match self.marks.front() {
+            Some(mark) if mark.end <= self.sent => self.marks.pop_front(),
+            _ => None,
+        }
+    }
+
+    /// True when something is said in part.
+    pub(super) fn is_unfinished(&self) -> bool {
+        let is_begun = |mark: &Mark| mark.begin < self.sent;
+        self.is_in_message || self.marks.front().is_some_and(is_begun)
+    }
+
+    pub(super) fn owe(&mut self, what: What, is_sure: bool) {
+        self.owed.push_back(Owed { what, is_sure });
+    }
+
+    pub(super) fn owe_reply(
+        &mut self,
+        id: Option<u32>,
+        event: &'static str,
+        errors: &'static [&'static str],
+        is_sure: bool,
+    ) {
+        // Without an id a reply cannot be told from another; the peers here always give one
+        // where they are answered.
+        let Some(id) = id else { return };
+        let what = What::Reply {
+            id,
+            event,
+            errors,
+            delivered: None,
+            is_online: None,
+        };
+        self.owe(what, is_sure);
+    }
+
+    /// Bytes came from the server.
+    ///
+    /// # Errors
+    /// When they are not what the peer is owed.
+    pub(super) fn hear(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.heard.hear(bytes);
+        while let Some(word) = self.heard.next()? {
+            self.judge(word)?;
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, word: Word) -> Result<(), String> {
+        if self.heard_error && !matches!(word, Word::Close(_)) {
+            return Err("something but a Close came behind the last error".to_owned());
+        }
+        match word {
+            Word::Answer { status, body } => {
+                if body.contains(MARK) {
+                    return Err("a secret is told".to_owned());
+                }
+                self.expect(
+                    "an HTTP answer",
+                    |what| matches!(what, What::Answer(statuses) if statuses.contains(&status)),
+                )
+            }
+            Word::Ping => {
+                self.is_asked = true;
+                Ok(())
+            }
+            Word::Pong(payload) => self.expect(
+                "a Pong",
+                |what| matches!(what, What::Pong(ping) if *ping == payload),
+            ),
+            Word::Text(json) => self.judge_text(&json),
+            Word::Close(code) => self.judge_close(code),
+        }
+    }
+
+    fn judge_close(&mut self, code: Option<u16>) -> Result<(), String> {
+        self.heard_close = true;
+        let Stage::Over(over) = self.stage else {
+            return Err("a Close came for no reason".to_owned());
+        };
+        if over.close != Some(code) {
+            return Err(format!(
+                "a Close with {code:?}, where {:?} was due",
+                over.close
+            ));
+        }
+        if over.error.is_some() != self.heard_error {
+            return Err("a Close without its error, or with one too many".to_owned());
+        }
+        self.is_settled(over)
+    }
+
+    /// Nothing it was owed for sure has been left out.
+    fn is_settled(&self, over: Over) -> Result<(), String> {
+        match self.owed.iter().find(|owed| owed.is_sure) {
+            Some(owed) if !over.is_cut => Err(format!("{:?} never came", owed.what)),
+            _ => Ok(()),
+        }
+    }
+
+    fn judge_text(&mut self, json: &Value) -> Result<(), String> {
+        let event = json["event"].as_str().unwrap_or_default();
+        let id = json["id"].as_u64().and_then(|id| u32::try_from(id).ok());
+        if event != "login" && event != "refresh" {
+            let said = json.to_string();
+            if said.contains(MARK) || said.contains("eyJ") {
+                return Err("a secret or a token is told".to_owned());
+            }
+        }
+        let data = &json["data"];
+        match (event, id) {
+            ("message", None) => self.judge_broadcast(json),
+            ("error", _) => self.judge_error(id, data["code"].as_str().unwrap_or_default(), data),
+            ("login", Some(id)) => {
+                let is_granted = self.take_login(id).is_some_and(|login| login.is_right);
+                let grants = self.grants.checked_sub(1).filter(|_| is_granted);
+                self.grants = grants.ok_or("a login is answered that was not granted")?;
+                self.take_gift(data)
+            }
+            (_, Some(id)) => self.judge_reply(event, id, data),
+            (_, None) => Err(format!("{json} is for nobody")),
+        }
+    }
+
+    fn judge_broadcast(&mut self, json: &Value) -> Result<(), String> {
+        let said = (json["data"]["n"].as_u64(), json["from"].as_str());
+        self.expect("a broadcast", |what| match what {
+            What::Broadcast { nonce, from } => {
+                said == (Some(u64::from(*nonce)), Some(&super::people::id_of(*from)))
+            }
+            _ => false,
+        })
+        .map_err(|error| format!("{error}: {json}"))
+    }
+
+    fn judge_reply(&mut self, said: &str, said_id: u32, data: &Value) -> Result<(), String> {
+        self.expect("a reply", |what| match what {
+            What::Reply {
+                id,
+                event,
+                delivered,
+                is_online,
+                ..
+            } => {
+                let count = data["delivered"].as_u64().unwrap_or_default();
+                *id == said_id
+                    && *event == said
+                    && delivered.is_none_or(|(min, max)| (min..=max).contains(&count))
+                    && is_online.is_none_or(|online| data["online"].as_bool() == Some(online))
+            }
+            _ => false,
+        })
+        .map_err(|error| format!("{error}: {said} {said_id} {data}"))?;
+        match said {
+            "refresh" => self.take_gift(data),
+            _ => Ok(()),
+        }
+    }
+
+    fn take_gift(&mut self, data: &Value) -> Result<(), String> {
+        let token = data["token"].as_str().ok_or("no token is given")?;
+        self.gifts.push(token.to_owned());
+        Ok(())
+    }
+
+    fn judge_error(&mut self, id: Option<u32>, code: &str, data: &Value) -> Result<(), String> {
+        if let Stage::Over(Over {
+            error: Some(last), ..
+        }) = self.stage
+            && last == code
+            && data["retryAfter"].is_null()
+            && !self.is_owed_error(code)
+        {
+            self.heard_error = true;
+            return Ok(());
+        }
+        if let Some(login) = id.and_then(|id| self.take_login(id)) {
+            return self.judge_login_error(login, code);
+        }
+        self.expect("an error", |what| match what {
+            What::Reply {
+                id: asked, errors, ..
+            } => Some(*asked) == id && errors.contains(&code),
+            _ => false,
+        })
+        .map_err(|error| format!("{error}: {code} {id:?}"))
+    }
+
+    /// Whether this error keeps the connection: only the last of three wrong passwords does not.
+    fn is_owed_error(&self, code: &str) -> bool {
+        code == "login_failed" && self.denials > 1
+    }
+
+    fn take_login(&mut self, id: u32) -> Option<Login> {
+        let at = self.logins.iter().position(|login| login.id == id)?;
+        Some(self.logins.remove(at))
+    }
+
+    fn judge_login_error(&mut self, login: Login, code: &str) -> Result<(), String> {
+        match code {
+            // Not begun.
+            "busy" | "rate_limited" => Ok(()),
+            "login_failed" if self.denials > 0 => {
+                self.denials -= 1;
+                Ok(())
+            }
+            _ => Err(format!("the login {} ended with {code}", login.id)),
+        }
+    }
+
+    /// Takes what came off what is owed; what need not come may have been left out before it.
+    fn expect(&mut self, came: &str, matches: impl Fn(&What) -> bool) -> Result<(), String> {
+        while let Some(owed) = self.owed.pop_front() {
+            if matches(&owed.what) {
+                return Ok(());
+            }
+            if owed.is_sure {
+                return Err(format!("{came} came where {:?} was due", owed.what));
+            }
+        }
+        Err(format!("{came} came that was not due"))
+    }
+
+    /// The server has sent its FIN: everything before it has been taken.
+    ///
+    /// # Errors
+    /// When something is missing.
+    pub(super) fn hear_fin(&mut self) -> Result<(), String> {
+        self.has_fin = true;
+        let Stage::Over(over) = self.stage else {
+            return Err("a FIN came for no reason".to_owned());
+        };
+        if self.heard.is_unfinished() {
+            return Err("a FIN came in the middle of something".to_owned());
+        }
+        if over.close.is_some() && !self.heard_close {
+            return Err("a FIN came without a Close".to_owned());
+        }
+        self.is_settled(over)
+    }
+}

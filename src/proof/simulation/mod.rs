@@ -1,0 +1,90 @@
+//! The simulator: the whole core in one thread, with a clock that is driven, peers of many
+//! characters, and whatever can go wrong with sockets, clocks, users and their store. After every
+//! step all that the contract promises is looked at. One seed is one run, byte for byte.
+//!
+//! ```text
+//! choice ─► world ─► server ─► world ─► link (what a peer hears, and was owed)
+//!             │                  │
+//!             └─► people         └─► follow, walk (what must be), duties (by when)
+//! ```
+
+mod choice;
+mod duties;
+mod follow;
+mod heard;
+mod life;
+mod link;
+mod people;
+mod speech;
+mod walk;
+mod world;
+
+use choice::Choice;
+use world::World;
+
+/// What a run came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Steps taken, those of the last phase not counted.
+    pub steps: u64,
+    /// All that came out, in one number.
+    pub digest: u64,
+}
+
+/// A promise that was not kept.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// In which step, counted from zero.
+    pub step: u64,
+    /// Which.
+    pub what: String,
+}
+
+/// How a server reads what arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// As it arrives.
+    Whole,
+    /// As it arrives, in a world where memory is never short; to be compared with `Cut`.
+    Roomy,
+    /// Cut further, at places that this number chooses.
+    Cut(u64),
+}
+
+/// Runs `steps` steps by the choices of `seed`: a phase in which anything may go wrong, and then
+/// one in which nothing does and everything must come right.
+///
+/// # Errors
+/// The first promise that was not kept.
+pub fn run(seed: u64, steps: u64, reads: Reads) -> Result<Run, Broken> {
+    drive(Choice::Seed(seed), reads, steps)
+}
+
+/// The body of the fuzz target `server_ops`: every byte is a choice.
+pub fn server_ops(input: &[u8]) {
+    const STEPS_MAX: u64 = 400;
+    if let Err(broken) = drive(Choice::Bytes(input), Reads::Whole, STEPS_MAX) {
+        assert!(
+            broken.what.is_empty(),
+            "step {}: {}",
+            broken.step,
+            broken.what
+        );
+    }
+}
+
+fn drive(choice: Choice<'_>, reads: Reads, steps: u64) -> Result<Run, Broken> {
+    let broken = |step| move |what| Broken { step, what };
+    let mut world = World::new(choice, reads).map_err(broken(0))?;
+    let swarm = life::Swarm::new(&mut world.choice);
+    let mut step = 0;
+    while step < steps && !world.choice.is_spent() {
+        world.live(&swarm).map_err(broken(step))?;
+        step += 1;
+    }
+    world.come_right().map_err(broken(step))?;
+    Ok(Run {
+        steps: step,
+        digest: world.digest,
+    })
+}

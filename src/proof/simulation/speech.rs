@@ -1,0 +1,267 @@
+//! What a peer can say, as bytes, and what each part of them means.
+
+use super::choice::Choice;
+use super::people::{Pass, id_of, password_of};
+
+/// Bytes, and where in them something has been said.
+#[derive(Default)]
+pub(super) struct Utterance {
+    pub(super) bytes: Vec<u8>,
+    pub(super) marks: Vec<Mark>,
+}
+
+/// Something that has been said once its last byte has come.
+pub(super) struct Mark {
+    /// Where it begins and ends, in bytes from the connection's first.
+    pub(super) begin: usize,
+    pub(super) end: usize,
+    pub(super) said: Said,
+}
+
+pub(super) enum Said {
+    /// A whole HTTP request.
+    Request(Request),
+    /// A data frame that ends no message.
+    Fragment,
+    /// A Text message.
+    Text(Speech),
+    Ping(Vec<u8>),
+    Pong,
+    /// A Close, with the code that is to be echoed.
+    Close(Option<u16>),
+    /// Something for which the connection is closed, with one of these codes.
+    Broken(&'static [u16]),
+}
+
+pub(super) enum Request {
+    Upgrade {
+        pass: Option<Pass>,
+        is_in_subprotocol: bool,
+    },
+    Login,
+    /// Answered with one of these.
+    Plain(&'static [u16]),
+}
+
+/// A frame of the contract's §1.
+pub(super) struct Speech {
+    pub(super) id: Option<u32>,
+    pub(super) pass: Option<Pass>,
+    pub(super) event: Event,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    GetUser(usize),
+    Message {
+        nonce: u32,
+        to: Option<usize>,
+    },
+    Login {
+        user: usize,
+        is_right: bool,
+    },
+    Refresh,
+    Logout,
+    /// There is no such event.
+    Unknown,
+    /// A message without data.
+    BadData,
+    /// Not a frame of ours at all.
+    BadFrame,
+}
+
+impl Utterance {
+    /// `first` is the frame's first byte: FIN, reserved bits and opcode.
+    fn frame(&mut self, first: u8, payload: &[u8], said: Said, choice: &mut Choice<'_>) {
+        let begin = self.bytes.len();
+        let mask = [choice.below(256), 1, 2, 3].map(|byte| byte as u8);
+        self.bytes.push(first);
+        match payload.len() {
+            0..=125 => self.bytes.push(0x80 | payload.len() as u8),
+            _ => {
+                self.bytes.push(0x80 | 126);
+                self.bytes.extend((payload.len() as u16).to_be_bytes());
+            }
+        }
+        self.bytes.extend(mask);
+        let masked = payload.iter().zip(mask.iter().cycle());
+        self.bytes.extend(masked.map(|(byte, mask)| byte ^ mask));
+        self.mark(begin, said);
+    }
+
+    fn raw(&mut self, bytes: &[u8], said: Said) {
+        let begin = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        self.mark(begin, said);
+    }
+
+    fn mark(&mut self, begin: usize, said: Said) {
+        let end = self.bytes.len();
+        self.marks.push(Mark { begin, end, said });
+    }
+}
+
+/// A Text message, in one frame or in some, with a Ping between them now and then.
+pub(super) fn text(speech: Speech, pad: usize, choice: &mut Choice<'_>) -> Utterance {
+    let json = json(&speech, pad);
+    let mut utterance = Utterance::default();
+    let mut rest = json.as_bytes();
+    let mut opcode = 0x01;
+    let fragments = if choice.chance(20) {
+        choice.below(4)
+    } else {
+        0
+    };
+    for _ in 0..fragments {
+        let (piece, behind) = rest.split_at(choice.below(rest.len() as u32 + 1) as usize);
+        utterance.frame(opcode, piece, Said::Fragment, choice);
+        (rest, opcode) = (behind, 0x00);
+        if choice.chance(20) {
+            utterance.frame(0x89, b"between", Said::Ping(b"between".to_vec()), choice);
+        }
+    }
+    utterance.frame(0x80 | opcode, rest, Said::Text(speech), choice);
+    utterance
+}
+
+fn json(speech: &Speech, pad: usize) -> String {
+    let event = match speech.event {
+        Event::GetUser(user) => format!(r#""event":"getUser","data":{{"id":"{}"}}"#, id_of(user)),
+        Event::Message { nonce, to } => {
+            let to = to.map_or(String::new(), |to| format!(r#","to":"{}""#, id_of(to)));
+            format!(
+                r#""event":"message"{to},"data":{{"n":{nonce},"pad":"{:pad$}"}}"#,
+                ""
+            )
+        }
+        Event::Login { user, is_right } => format!(
+            r#""event":"login","data":{{"id":"{}","password":"{}{}"}}"#,
+            id_of(user),
+            password_of(user),
+            if is_right { "" } else { " not" }
+        ),
+        Event::Refresh => r#""event":"refresh""#.to_owned(),
+        Event::Logout => r#""event":"logout""#.to_owned(),
+        Event::Unknown => r#""event":"dance""#.to_owned(),
+        Event::BadData => r#""event":"message""#.to_owned(),
+        Event::BadFrame => return r#"{"event":"getUser","event":"getUser"}"#.to_owned(),
+    };
+    let token = match &speech.pass {
+        Some(pass) => format!(r#""token":"{}","#, pass.text),
+        None => String::new(),
+    };
+    let id = speech
+        .id
+        .map_or(String::new(), |id| format!(r#""id":{id},"#));
+    format!("{{{token}{id}{event}}}")
+}
+
+pub(super) fn control(choice: &mut Choice<'_>) -> Utterance {
+    let mut utterance = Utterance::default();
+    match choice.below(8) {
+        0 => utterance.frame(
+            0x88,
+            &1_000_u16.to_be_bytes(),
+            Said::Close(Some(1_000)),
+            choice,
+        ),
+        1 => utterance.frame(0x88, b"", Said::Close(None), choice),
+        2..=4 => utterance.frame(0x8A, b"late", Said::Pong, choice),
+        number => {
+            let payload = vec![b'0' + number as u8; choice.below(126) as usize];
+            utterance.frame(0x89, &payload, Said::Ping(payload.clone()), choice);
+        }
+    }
+    utterance
+}
+
+/// Something RFC 6455 or our bounds do not allow.
+pub(super) fn broken(choice: &mut Choice<'_>) -> Utterance {
+    const PROTOCOL: &[u16] = &[1_002];
+    let mut utterance = Utterance::default();
+    match choice.below(11) {
+        0 => utterance.raw(b"\x81\x02hi", Said::Broken(PROTOCOL)),
+        1 => utterance.raw(b"\xC1\x80", Said::Broken(PROTOCOL)),
+        2 => utterance.raw(b"\x83\x80", Said::Broken(PROTOCOL)),
+        3 => utterance.raw(b"\x09\x80", Said::Broken(PROTOCOL)),
+        4 => utterance.raw(b"\x89\xFE", Said::Broken(PROTOCOL)),
+        5 => utterance.raw(b"\x81\xFE\x00\x05", Said::Broken(PROTOCOL)),
+        6 => utterance.raw(b"\x80\x80", Said::Broken(PROTOCOL)),
+        7 => utterance.raw(
+            b"\x81\xFF\x00\x00\x00\x00\x40\x00\x00\x00",
+            Said::Broken(&[1_009]),
+        ),
+        8 => utterance.raw(b"\x82\x80", Said::Broken(&[1_003])),
+        9 => utterance.frame(0x81, b"\xC3\x28", Said::Broken(&[1_007]), choice),
+        _ => {
+            utterance.frame(0x01, b"", Said::Fragment, choice);
+            for _ in 1..64 {
+                utterance.frame(0x00, b"", Said::Fragment, choice);
+            }
+            utterance.raw(b"\x00\x80", Said::Broken(&[1_008]));
+        }
+    }
+    utterance
+}
+
+pub(super) fn upgrade(pass: Option<Pass>, is_in_subprotocol: bool) -> Utterance {
+    let field = match &pass {
+        None => String::new(),
+        Some(pass) if is_in_subprotocol => {
+            format!(
+                "Sec-WebSocket-Protocol: framegate.v1, framegate.bearer.{}\r\n",
+                pass.text
+            )
+        }
+        Some(pass) => format!("Authorization: Bearer {}\r\n", pass.text),
+    };
+    let head = format!(
+        "GET /ws HTTP/1.1\r\nHost: gate\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{field}\r\n"
+    );
+    let mut utterance = Utterance::default();
+    let request = Request::Upgrade {
+        pass,
+        is_in_subprotocol,
+    };
+    utterance.raw(head.as_bytes(), Said::Request(request));
+    utterance
+}
+
+pub(super) fn http_login(user: usize, is_right: bool) -> Utterance {
+    let wrong = if is_right { "" } else { " not" };
+    let body = format!(
+        r#"{{"id":"{}","password":"{}{wrong}"}}"#,
+        id_of(user),
+        password_of(user)
+    );
+    let request = format!(
+        "POST /login HTTP/1.1\r\nHost: gate\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut utterance = Utterance::default();
+    utterance.raw(request.as_bytes(), Said::Request(Request::Login));
+    utterance
+}
+
+/// A request that is answered and leads nowhere.
+pub(super) fn plain_request(choice: &mut Choice<'_>) -> Utterance {
+    let (request, statuses): (&str, &[u16]) = match choice.below(5) {
+        0 => ("GET /health HTTP/1.1\r\nHost: gate\r\n\r\n", &[200, 503]),
+        1 => ("GET /nowhere HTTP/1.1\r\nHost: gate\r\n\r\n", &[404]),
+        2 => ("GET /login HTTP/1.1\r\nHost: gate\r\n\r\n", &[405]),
+        3 => ("GET /ws HTTP/1.1\r\nHost: gate\r\n\r\n", &[426]),
+        _ => ("GET /ws HTTP/1.1\r\n\r\n", &[400]),
+    };
+    let mut utterance = Utterance::default();
+    utterance.raw(request.as_bytes(), Said::Request(Request::Plain(statuses)));
+    utterance
+}
+
+/// The answer to a Ping of the server's.
+pub(super) fn pong() -> Utterance {
+    let mut utterance = Utterance::default();
+    utterance.frame(0x8A, b"", Said::Pong, &mut Choice::Bytes(&[]));
+    utterance
+}

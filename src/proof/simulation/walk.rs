@@ -1,0 +1,482 @@
+//! The model of what is said. It goes by what the peers meant, never by what the server parsed.
+
+use crate::gate;
+use crate::server::{Cause, ConnectionId, Reading, Report, What as Happening};
+
+use super::follow::{cause_of, is_end, outcome_of};
+use super::link::{Link, Login, Member, Over, Stage, What};
+use super::people::{Outcomes, Pass};
+use super::speech::{Event, Mark, Request, Said, Speech};
+use super::world::World;
+
+/// How a walk over what was said goes on.
+#[derive(PartialEq, Eq)]
+enum Step {
+    On,
+    /// The connection ended here: what was said behind it is not read.
+    Ended,
+}
+
+/// What the server says of a step: who ended, and why.
+struct Told<'r> {
+    reports: &'r [Report],
+    /// How the connection that spoke ended, if it did.
+    own: Option<&'r Report>,
+    /// True once something was said that may or may not have ended it.
+    is_doubtful: bool,
+    /// Signatures that must have been checked.
+    verifications: u64,
+}
+
+impl Told<'_> {
+    fn ends(&self, id: ConnectionId) -> bool {
+        let ends = |report: &&Report| report.connection == id && is_end(report.what);
+        self.reports.iter().any(|report| ends(&report))
+    }
+
+    fn own_cause(&self) -> Option<Cause> {
+        self.own.and_then(|report| cause_of(report.what))
+    }
+
+    /// Whether the connection was refused with one of these.
+    fn is_refused(&self, outcomes: Outcomes) -> bool {
+        self.own_cause()
+            .is_some_and(|cause| outcomes.allow(outcome_of(cause)))
+    }
+}
+
+impl World<'_> {
+    pub(super) fn follow_receive(
+        &mut self,
+        index: usize,
+        reading: Reading,
+        verifications: u64,
+    ) -> Result<(), String> {
+        let reports = self.reports();
+        let id = self.links[index].id;
+        let mut told = Told {
+            reports: &reports,
+            own: reports
+                .iter()
+                .find(|report| report.connection == id && is_end(report.what)),
+            is_doubtful: false,
+            verifications: 0,
+        };
+        self.links[index].heard_from_at = self.now.monotonic;
+        self.walk(index, &mut told)?;
+        self.note_unfinished(index);
+        let verified = self.server.verifications() - verifications;
+        if !told.is_doubtful && verified != told.verifications {
+            return Err(format!(
+                "{verified} signatures were checked, and {} were to be",
+                told.verifications
+            ));
+        }
+        for report in &reports {
+            self.follow_other(report, id)?;
+        }
+        let is_over = self.links[index].is_over();
+        match (reading == Reading::Over) == is_over {
+            true => Ok(()),
+            false => Err(format!("reading is {reading:?}, being over is {is_over}")),
+        }
+    }
+
+    /// Somebody else ended by what was said, or by what the server noticed on that occasion.
+    fn follow_other(&mut self, report: &Report, speaker: ConnectionId) -> Result<(), String> {
+        if report.connection == speaker || !is_end(report.what) {
+            self.note(report);
+            return Ok(());
+        }
+        let index = self.link(report.connection).ok_or("nobody ended")?;
+        let is_due = match cause_of(report.what) {
+            Some(Cause::SlowReader) => true,
+            Some(Cause::Gate(cause)) => self.is_due(index, Cause::Gate(cause)),
+            _ => false,
+        };
+        match is_due {
+            true => self.end(report, None),
+            false => Err(format!("{report:?} when another spoke")),
+        }
+    }
+
+    fn walk(&mut self, index: usize, told: &mut Told<'_>) -> Result<(), String> {
+        if self.is_reviewed(index, told) {
+            return self.end_own(told, None);
+        }
+        // It ended since too much waits for it: after which of its frames, nobody can tell.
+        let is_slow = told.own_cause() == Some(Cause::SlowReader);
+        let may_fail = told.is_refused(Outcomes::of_code("unavailable"));
+        told.is_doubtful = is_slow || may_fail && self.people.is_store_failing;
+        while let Some(mark) = self.links[index].next_mark() {
+            if self.take(index, mark, told)? == Step::Ended {
+                return Ok(());
+            }
+        }
+        match told.own {
+            None => Ok(()),
+            Some(_) if told.is_doubtful => self.end_own(told, None),
+            Some(report) if self.is_begun_breach(index, report) => self.end_own(told, None),
+            Some(report) => Err(format!("{report:?}, for which there was no reason")),
+        }
+    }
+
+    /// Whether the connection ended before its first frame was looked at: its user may no longer
+    /// be here.
+    fn is_reviewed(&self, index: usize, told: &Told<'_>) -> bool {
+        let Some(report) = told.own.filter(|report| report.event.is_none()) else {
+            return false;
+        };
+        let is_standing = matches!(
+            cause_of(report.what),
+            Some(Cause::Gate(
+                gate::Cause::TokenRevoked
+                    | gate::Cause::Unavailable
+                    | gate::Cause::Forbidden(
+                        gate::Forbidden::UnknownUser | gate::Forbidden::DisabledUser
+                    )
+            ))
+        );
+        let is_member =
+            self.links[index].stage == Stage::Open && self.links[index].member.is_some();
+        is_standing
+            && is_member
+            && cause_of(report.what).is_some_and(|cause| self.is_due(index, cause))
+    }
+
+    /// Whether a breach of the rules is under way that ends the connection before its last byte.
+    fn is_begun_breach(&self, index: usize, report: &Report) -> bool {
+        let link = &self.links[index];
+        let close = cause_of(report.what).and_then(|cause| cause.close_code());
+        let Some(Mark {
+            begin,
+            said: Said::Broken(codes),
+            ..
+        }) = link.marks.front()
+        else {
+            return false;
+        };
+        *begin < link.sent && close.is_some_and(|code| codes.contains(&code.value()))
+    }
+
+    fn take(&mut self, index: usize, mark: Mark, told: &mut Told<'_>) -> Result<Step, String> {
+        if self.links[index].stage == Stage::Open && !matches!(mark.said, Said::Broken(_)) {
+            let is_within_rate = self.count_frame(index);
+            let is_limited = told.own_cause() == Some(Cause::RateLimited);
+            if !is_within_rate && is_limited {
+                self.end_own(told, None)?;
+                return Ok(Step::Ended);
+            }
+            if !is_within_rate && !told.is_doubtful {
+                return Err("a frame too many was taken".to_owned());
+            }
+        }
+        let is_fragment = matches!(mark.said, Said::Fragment);
+        let is_text = matches!(mark.said, Said::Text(_));
+        let link = &mut self.links[index];
+        link.is_in_message = is_fragment || link.is_in_message && !is_text;
+        if !link.is_in_message {
+            link.unfinished_since = None;
+        }
+        match mark.said {
+            Said::Request(request) => self.take_request(index, request, told),
+            Said::Fragment | Said::Pong => Ok(Step::On),
+            Said::Ping(payload) => {
+                self.links[index].owe(What::Pong(payload), !told.is_doubtful);
+                Ok(Step::On)
+            }
+            Said::Close(code) => {
+                self.must_be(told, Happening::Closed(Cause::PeerLeft))?;
+                self.end_own(told, Some(code))?;
+                Ok(Step::Ended)
+            }
+            Said::Broken(codes) => self.take_breach(told, codes),
+            Said::Text(speech) => self.take_speech(index, &speech, told),
+        }
+    }
+
+    fn must_be(&self, told: &Told<'_>, what: Happening) -> Result<(), String> {
+        match told.own {
+            Some(report) if report.what == what || told.is_doubtful => Ok(()),
+            own => Err(format!("{own:?}, where {what:?} was due")),
+        }
+    }
+
+    fn take_breach(&mut self, told: &mut Told<'_>, codes: &[u16]) -> Result<Step, String> {
+        let close = told.own_cause().and_then(Cause::close_code);
+        if close.is_some_and(|code| codes.contains(&code.value())) || told.is_doubtful {
+            self.end_own(told, None)?;
+            return Ok(Step::Ended);
+        }
+        Err(format!("a breach was answered with {:?}", told.own))
+    }
+
+    fn take_request(
+        &mut self,
+        index: usize,
+        request: Request,
+        told: &mut Told<'_>,
+    ) -> Result<Step, String> {
+        match request {
+            Request::Upgrade {
+                pass,
+                is_in_subprotocol,
+            } => self.take_upgrade(index, pass, is_in_subprotocol, told),
+            Request::Plain(statuses) => {
+                if told.own.is_none() {
+                    return Err("a plain request is not answered".to_owned());
+                }
+                self.links[index].owe(What::Answer(statuses.to_vec()), true);
+                self.end_own(told, None)?;
+                Ok(Step::Ended)
+            }
+            Request::Login => {
+                self.links[index].stage = Stage::Waiting;
+                let id = self.links[index].id;
+                if !self.jobs.iter().any(|(_, waiting)| *waiting == id) {
+                    self.links[index].owe(What::Answer(vec![429, 503]), true);
+                    self.links[index].stage = Stage::Over(Over {
+                        at: self.now.monotonic,
+                        error: None,
+                        close: None,
+                        is_cut: false,
+                    });
+                }
+                Ok(Step::Ended)
+            }
+        }
+    }
+
+    fn take_upgrade(
+        &mut self,
+        index: usize,
+        pass: Option<Pass>,
+        is_in_subprotocol: bool,
+        told: &mut Told<'_>,
+    ) -> Result<Step, String> {
+        let now = self.now;
+        let outcomes = match &pass {
+            Some(pass) => self.people.outcomes(Some(pass), None, now),
+            None => Outcomes::PASSES,
+        };
+        told.verifications += u64::from(pass.as_ref().is_some_and(Pass::is_whole));
+        if told.own.is_some() {
+            if !told.is_refused(outcomes) {
+                return Err(format!("an upgrade was answered with {:?}", told.own));
+            }
+            let statuses = if is_in_subprotocol {
+                self.links[index].stage = Stage::Open;
+                vec![101]
+            } else {
+                vec![401, 403, 503]
+            };
+            self.links[index].owe(What::Answer(statuses), true);
+            self.end_own(told, None)?;
+            return Ok(Step::Ended);
+        }
+        if !outcomes.allow(Outcomes::PASSES) {
+            return Err("a bad token opened a connection".to_owned());
+        }
+        let link = &mut self.links[index];
+        link.stage = Stage::Open;
+        link.opened_at = now.monotonic;
+        link.owe(What::Answer(vec![101]), true);
+        if let Some(pass) = pass {
+            self.enter(index, pass.user, pass.issued_at, pass.expires_at);
+        }
+        Ok(Step::On)
+    }
+
+    /// A verified token: the first logs the connection in, one that lives longer moves its end.
+    pub(super) fn enter(&mut self, index: usize, user: usize, issued_at: u64, expires_at: u64) {
+        let member = &mut self.links[index].member;
+        if member.is_none_or(|member| expires_at > member.expires_at) {
+            *member = Some(Member {
+                user,
+                issued_at,
+                expires_at,
+            });
+        }
+    }
+
+    fn take_speech(
+        &mut self,
+        index: usize,
+        speech: &Speech,
+        told: &mut Told<'_>,
+    ) -> Result<Step, String> {
+        let bound = self.links[index].member.map(|member| member.user);
+        match speech.event {
+            Event::BadFrame => {
+                let is_bad = |cause: Cause| cause.error_code() == Some("bad_frame");
+                if told.own_cause().is_some_and(is_bad) || told.is_doubtful {
+                    self.end_own(told, None)?;
+                    return Ok(Step::Ended);
+                }
+                return Err("a bad frame was taken".to_owned());
+            }
+            Event::Login { user, is_right } => {
+                return self.take_login(index, speech.id, user, is_right, told);
+            }
+            _ => {}
+        }
+        told.verifications += u64::from(speech.pass.as_ref().is_some_and(Pass::is_whole));
+        let outcomes = self.people.outcomes(speech.pass.as_ref(), bound, self.now);
+        let is_refused = told.is_refused(outcomes);
+        match &speech.pass {
+            Some(pass) if outcomes.allow(Outcomes::PASSES) => {
+                // It may be this frame for which it ended, or a later one.
+                told.is_doubtful |= is_refused && outcomes != Outcomes::PASSES;
+                self.enter(index, pass.user, pass.issued_at, pass.expires_at);
+                self.take_event(index, speech, pass.user, told)
+            }
+            _ if is_refused || told.is_doubtful => {
+                self.end_own(told, None)?;
+                Ok(Step::Ended)
+            }
+            _ => Err(format!("a bad token was answered with {:?}", told.own)),
+        }
+    }
+
+    fn take_login(
+        &mut self,
+        index: usize,
+        id: Option<u32>,
+        user: usize,
+        is_right: bool,
+        told: &mut Told<'_>,
+    ) -> Result<Step, String> {
+        let bound = self.links[index].member.map(|member| member.user);
+        let may_be_refused = match bound {
+            Some(bound) if bound != user => Outcomes::of_code("forbidden"),
+            _ if self.people.is_store_failing => Outcomes::of_code("unavailable"),
+            _ => Outcomes::default(),
+        };
+        if told.is_refused(may_be_refused) {
+            self.end_own(told, None)?;
+            return Ok(Step::Ended);
+        }
+        if bound.is_some_and(|bound| bound != user) && !told.is_doubtful {
+            return Err("a login as somebody else was taken".to_owned());
+        }
+        if let Some(id) = id {
+            self.links[index].logins.push(Login { id, is_right });
+        }
+        Ok(Step::On)
+    }
+
+    fn take_event(
+        &mut self,
+        index: usize,
+        speech: &Speech,
+        user: usize,
+        told: &mut Told<'_>,
+    ) -> Result<Step, String> {
+        let is_sure = !told.is_doubtful;
+        let id = speech.id;
+        let missing = |world: &Self, user: usize| -> &'static [&'static str] {
+            match world.people.may_be_missing(user, world.now) {
+                true => &["not_found"],
+                false => &[],
+            }
+        };
+        match speech.event {
+            Event::GetUser(target) => self.owe_user(index, id, target, told),
+            Event::Message { nonce, to } => self.send(index, id, user, (nonce, to), told),
+            Event::Refresh => {
+                let errors = missing(self, user);
+                self.links[index].owe_reply(id, "refresh", errors, is_sure);
+            }
+            Event::Unknown => self.links[index].owe_reply(id, "", &["unknown_event"], is_sure),
+            Event::BadData => self.links[index].owe_reply(id, "", &["bad_data"], is_sure),
+            Event::Logout => return self.log_out(index, id, user, told),
+            Event::Login { .. } | Event::BadFrame => {}
+        }
+        Ok(Step::On)
+    }
+
+    fn log_out(
+        &mut self,
+        index: usize,
+        id: Option<u32>,
+        user: usize,
+        told: &mut Told<'_>,
+    ) -> Result<Step, String> {
+        self.people.note_logout(user, self.now.monotonic);
+        self.must_be(told, Happening::Closed(Cause::Done))?;
+        self.links[index].owe_reply(id, "logout", &[], !told.is_doubtful);
+        let is_done = told
+            .own
+            .is_some_and(|own| own.what == Happening::Closed(Cause::Done));
+        self.end_own(told, is_done.then_some(Some(1_000)))?;
+        Ok(Step::Ended)
+    }
+
+    fn owe_user(&mut self, index: usize, id: Option<u32>, target: usize, told: &Told<'_>) {
+        let unix = self.now.unix.0;
+        let is_there = |link: &&Link| {
+            let member = link.member.filter(|_| !link.is_over());
+            member.is_some_and(|member| member.user == target && member.expires_at > unix)
+        };
+        let is_online = self.links.iter().any(|link| is_there(&link));
+        let is_changing = told.reports.iter().any(|report| is_end(report.what));
+        let errors: &[&str] = match self.people.may_be_missing(target, self.now) {
+            true => &["not_found"],
+            false => &[],
+        };
+        let Some(id) = id else { return };
+        let what = What::Reply {
+            id,
+            event: "getUser",
+            errors,
+            delivered: None,
+            is_online: (!is_changing).then_some(is_online),
+        };
+        self.links[index].owe(what, !told.is_doubtful);
+    }
+
+    /// A broadcast reaches exactly those who are logged in now.
+    fn send(
+        &mut self,
+        index: usize,
+        id: Option<u32>,
+        from: usize,
+        (nonce, to): (u32, Option<usize>),
+        told: &Told<'_>,
+    ) {
+        let unix = self.now.unix.0;
+        let (mut sure, mut unsure) = (0, 0);
+        for link in &mut self.links {
+            let is_audience = link.member.is_some_and(|member| {
+                member.expires_at > unix && to.is_none_or(|to| to == member.user)
+            });
+            if link.is_over() || !is_audience {
+                continue;
+            }
+            let is_sure = !told.is_doubtful && !told.ends(link.id);
+            if is_sure {
+                sure += 1;
+            } else {
+                unsure += 1;
+            }
+            link.owe(What::Broadcast { nonce, from }, is_sure);
+        }
+        if let Some(id) = id {
+            let what = What::Reply {
+                id,
+                event: "message",
+                errors: &[],
+                delivered: Some((sure, sure + unsure)),
+                is_online: None,
+            };
+            self.links[index].owe(what, !told.is_doubtful);
+        }
+    }
+
+    fn end_own(&mut self, told: &Told<'_>, close: Option<Option<u16>>) -> Result<(), String> {
+        match told.own {
+            Some(report) => self.end(report, close),
+            None => Err("a connection goes on that should have ended".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! A server, its driver, its clocks and its peers, all in one thread and one choice after the
+//! other. What a step must come to is in `follow`, and by when in `duties`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::IoSlice;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use crate::app::Events;
+use crate::app::password::HashJob;
+use crate::config::Config;
+use crate::gate::{ClaimRules, Gate, Signer, TokenError, Verifier};
+use crate::server::{ConnectionId, Ending, Peer, Reading, Report, SLICES_MAX, Server};
+use crate::time::{Instant, Now, UnixSeconds};
+
+use super::Reads;
+use super::choice::Choice;
+use super::link::{Character, Link};
+use super::people::{Made, Pass, People, TOKEN_TTL_SECONDS, keys_of, user_of};
+
+const START: UnixSeconds = UnixSeconds(1_800_000_000);
+
+pub(super) struct World<'a> {
+    pub(super) choice: Choice<'a>,
+    /// How a piece that arrives is cut further, if it is: by choices of its own, so that all else
+    /// stays as it was.
+    pub(super) cuts: Option<Choice<'a>>,
+    pub(super) config: Config,
+    pub(super) server: Server,
+    pub(super) people: People,
+    pub(super) now: Now,
+    /// Connections whose descriptors there are, in the order they were accepted in.
+    pub(super) links: Vec<Link>,
+    /// Connections there were.
+    pub(super) gone: Vec<ConnectionId>,
+    /// Passwords the helper thread has yet to check, and for whom.
+    pub(super) jobs: VecDeque<(HashJob, ConnectionId)>,
+    /// Hostile failures by address, as they were reported.
+    pub(super) hostile: BTreeMap<Ipv4Addr, u32>,
+    pub(super) next_nonce: u32,
+    /// When the users last changed, or the store last failed.
+    pub(super) disturbed_at: Instant,
+    /// True once sockets take all that fits them.
+    pub(super) is_kind: bool,
+    /// All that came out so far, in one number.
+    pub(super) digest: u64,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(mut choice: Choice<'a>, reads: Reads) -> Result<Self, String> {
+        let config = config(&mut choice, reads);
+        let cuts = match reads {
+            Reads::Whole | Reads::Roomy => None,
+            Reads::Cut(seed) => Some(Choice::Seed(seed)),
+        };
+        let people = People::new();
+        Ok(World {
+            server: server(&config, &people)?,
+            choice,
+            cuts,
+            config,
+            people,
+            now: Now {
+                monotonic: Instant::ORIGIN,
+                unix: START,
+                fraction: Duration::ZERO,
+            },
+            links: Vec::new(),
+            gone: Vec::new(),
+            jobs: VecDeque::new(),
+            hostile: BTreeMap::new(),
+            next_nonce: 0,
+            disturbed_at: Instant::ORIGIN,
+            is_kind: false,
+            digest: 0xCBF2_9CE4_8422_2325,
+        })
+    }
+
+    pub(super) fn link(&self, id: ConnectionId) -> Option<usize> {
+        self.links.iter().position(|link| link.id == id)
+    }
+
+    // Inputs.
+
+    /// Somebody connects; he may be sent away.
+    pub(super) fn connect(
+        &mut self,
+        address: Ipv4Addr,
+        character: Character,
+    ) -> Result<Option<usize>, String> {
+        let peer = Peer {
+            address: Some(IpAddr::V4(address)),
+            port: 1,
+        };
+        let Some(id) = self.server.accept(self.now, peer) else {
+            self.follow_turned_away(address)?;
+            return Ok(None);
+        };
+        if self.gone.contains(&id) || self.link(id).is_some() {
+            return Err("a connection has the name of another".to_owned());
+        }
+        self.links
+            .push(Link::new(id, address, character, self.now.monotonic));
+        self.follow_connect(id)?;
+        self.turn()?;
+        Ok(self.link(id))
+    }
+
+    /// The next bytes of what a peer has said arrive.
+    pub(super) fn deliver(&mut self, index: usize, bytes: usize) -> Result<(), String> {
+        let link = &mut self.links[index];
+        let mut piece = link.next_piece(bytes);
+        if piece.is_empty() || link.is_over() {
+            return Ok(());
+        }
+        let id = link.id;
+        let before = self.server.verifications();
+        let reading = self.receive(id, &mut piece);
+        while let Some(job) = self.server.next_job() {
+            self.jobs.push_back((job, id));
+        }
+        self.follow_receive(index, reading, before)?;
+        self.turn()
+    }
+
+    /// The server reads it, in one piece or in several.
+    fn receive(&mut self, id: ConnectionId, bytes: &mut [u8]) -> Reading {
+        let mut rest = bytes;
+        while let Some(cuts) = &mut self.cuts
+            && !rest.is_empty()
+        {
+            let size = 1 + cuts.below(40).min(rest.len() as u32 - 1) as usize;
+            let (piece, behind) = rest.split_at_mut(size);
+            if behind.is_empty() {
+                return self.server.receive(self.now, id, piece);
+            }
+            if self.server.receive(self.now, id, piece) == Reading::Over {
+                return Reading::Over;
+            }
+            rest = behind;
+        }
+        self.server.receive(self.now, id, rest)
+    }
+
+    pub(super) fn finish(&mut self, index: usize) -> Result<(), String> {
+        let id = self.links[index].id;
+        self.server.finished(self.now, id);
+        self.follow_leaving(id, false)?;
+        self.turn()
+    }
+
+    pub(super) fn reset(&mut self, index: usize) -> Result<(), String> {
+        let id = self.links[index].id;
+        self.server.failed(self.now, id);
+        self.follow_leaving(id, true)?;
+        self.turn()
+    }
+
+    /// The helper thread has checked a password.
+    pub(super) fn hash(&mut self) -> Result<(), String> {
+        // What the server may still believe of a user is what he was 50 ms ago; a login must not
+        // fall into that, for its token would be dated one way or the other.
+        let calm = self.disturbed_at + Duration::from_millis(60);
+        self.pass_time(calm.since(self.now.monotonic))?;
+        let Some((job, id)) = self.jobs.pop_front() else {
+            return Ok(());
+        };
+        let asked = super::follow::asked(&job);
+        let outcome = job.run();
+        self.server.hashed(self.now, &outcome);
+        self.follow_hashed(id, asked)?;
+        self.turn()
+    }
+
+    /// Something is said of a connection that is no more: nothing may come of it.
+    pub(super) fn haunt(&mut self) -> Result<(), String> {
+        if self.gone.is_empty() {
+            return Ok(());
+        }
+        let id = self.gone[self.choice.below(self.gone.len() as u32) as usize];
+        let (now, before) = (self.now, self.server.connections());
+        match self.choice.below(5) {
+            0 => self.server.finished(now, id),
+            1 => self.server.failed(now, id),
+            2 => self.server.writable(id),
+            3 => self.server.wrote(now, id, 10, false),
+            _ => {
+                let reading = self.server.receive(now, id, &mut [0x81; 64]);
+                if reading != Reading::Over {
+                    return Err("a connection that is no more is read from".to_owned());
+                }
+            }
+        }
+        let is_quiet = !self.server.has_flushes()
+            && self.server.next_ending().is_none()
+            && self.server.next_report().is_none()
+            && self.server.connections() == before;
+        match is_quiet {
+            true => self.server.audit(),
+            false => Err("an event of a connection that is no more changed something".to_owned()),
+        }
+    }
+
+    /// Somebody sets the wall clock.
+    pub(super) fn set_wall_clock(&mut self, unix: u64) -> Result<(), String> {
+        self.now.unix = UnixSeconds(unix);
+        self.turn()
+    }
+
+    // Time.
+
+    /// Time passes, and the server is called when it asked to be.
+    pub(super) fn pass_time(&mut self, duration: Duration) -> Result<(), String> {
+        let until = self.now.monotonic + duration;
+        let mut is_late = false;
+        while let Some(next) = self.server.next_deadline().filter(|next| *next <= until) {
+            if is_late && next <= self.now.monotonic {
+                return Err("the loop would spin: a deadline stays in the past".to_owned());
+            }
+            is_late = next <= self.now.monotonic;
+            self.move_to(next.max(self.now.monotonic + Duration::from_micros(1)))?;
+        }
+        self.move_to(until.max(self.now.monotonic))
+    }
+
+    pub(super) fn move_to(&mut self, at: Instant) -> Result<(), String> {
+        let passed = at.since(self.now.monotonic) + self.now.fraction;
+        self.now.monotonic = at;
+        self.now.unix = self.now.unix.plus(passed.as_secs());
+        self.now.fraction = Duration::from_nanos(u64::from(passed.subsec_nanos()));
+        for index in 0..self.links.len() {
+            let link = &mut self.links[index];
+            if link.room > 0 && std::mem::take(&mut link.wants_writable) {
+                let id = link.id;
+                self.server.writable(id);
+            }
+        }
+        self.turn()
+    }
+
+    // A turn, as the driver has it, and all that must hold at its end.
+
+    pub(super) fn turn(&mut self) -> Result<(), String> {
+        let held_bytes = self.server.held_bytes();
+        self.server.tick(self.now);
+        self.follow_tick(held_bytes)?;
+        if self.server.next_job().is_some() {
+            return Err("a password is to be checked that nobody said".to_owned());
+        }
+        self.write()?;
+        self.close()?;
+        self.note_log();
+        self.server.audit()?;
+        self.people.check()?;
+        self.check_duties()
+    }
+
+    /// What else the log is told.
+    fn note_log(&mut self) {
+        let summary = self.server.next_summary(self.now);
+        let refused = summary.map_or(0, |summary| summary.refused.len());
+        let is_fault = self.server.next_store_fault().is_some();
+        self.digest(refused as u64, &[u8::from(is_fault)]);
+    }
+
+    fn write(&mut self) -> Result<(), String> {
+        while let Some(id) = self.server.next_flush(self.now, &mut usize::MAX.clone()) {
+            let index = self
+                .link(id)
+                .ok_or("something is to be written to nobody")?;
+            let mut taken = Vec::new();
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let filled = self.server.gather(id, &mut slices);
+            for slice in &slices[..filled] {
+                taken.extend_from_slice(slice);
+            }
+            let offered = taken.len();
+            let is_short = !self.is_kind && self.choice.chance(5);
+            let link = &mut self.links[index];
+            let mut count = offered.min(link.room);
+            if is_short {
+                count = self.choice.below(count as u32 + 1) as usize;
+            }
+            taken.truncate(count);
+            link.room -= count;
+            link.note_progress(count, offered, self.now.monotonic);
+            self.digest(u64::from(id.serial), &taken);
+            self.links[index].hear(&taken)?;
+            self.take_gifts(index)?;
+            self.server.wrote(self.now, id, count, count < offered);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), String> {
+        while let Some((id, ending)) = self.server.next_ending() {
+            let index = self.link(id).ok_or("a connection ends twice")?;
+            self.digest(u64::from(id.serial), &[ending as u8]);
+            match ending {
+                Ending::Fin => self.links[index].hear_fin()?,
+                Ending::Close | Ending::Reset => {
+                    let link = self.links.remove(index);
+                    if !link.is_over() {
+                        return Err("a connection ends for no reason".to_owned());
+                    }
+                    self.gone.push(id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds bytes into the run's digest (FNV-1a).
+    pub(super) fn digest(&mut self, who: u64, bytes: &[u8]) {
+        const PRIME: u64 = 0x0000_0100_0000_01B3;
+        self.digest = (self.digest ^ who).wrapping_mul(PRIME);
+        for byte in bytes {
+            self.digest = (self.digest ^ u64::from(*byte)).wrapping_mul(PRIME);
+        }
+    }
+
+    /// The reports since last asked.
+    pub(super) fn reports(&mut self) -> Vec<Report> {
+        let mut reports = Vec::new();
+        while let Some(report) = self.server.next_report() {
+            reports.push(report);
+        }
+        reports
+    }
+
+    /// The server is told to stop, and another is started with a new secret, which still knows
+    /// the one before.
+    pub(super) fn restart(&mut self) -> Result<(), String> {
+        self.server.shut_down(self.now);
+        self.follow_shutdown()?;
+        self.turn()?;
+        self.pass_time(self.config.linger + Duration::from_millis(20))?;
+        if self.server.connections() != 0 || !self.links.is_empty() {
+            return Err("somebody is still there after the end".to_owned());
+        }
+        self.people.generation += 1;
+        self.jobs.clear();
+        self.gone.clear();
+        self.hostile.clear();
+        self.server = server(&self.config, &self.people)?;
+        Ok(())
+    }
+
+    /// The tokens that peers were given are good, unless their time is over or the clock was set.
+    fn take_gifts(&mut self, index: usize) -> Result<(), String> {
+        for text in std::mem::take(&mut self.links[index].gifts) {
+            let keys = keys_of(self.people.generation).ok_or("no keys")?;
+            let mut verifier = Verifier::new(keys, ClaimRules::default());
+            match verifier.verify(&text, self.now.unix) {
+                Ok(verified) => {
+                    self.links[index].pass = Some(Pass {
+                        user: user_of(verified.subject()),
+                        issued_at: verified.issued_at().0,
+                        expires_at: verified.expires_at().0,
+                        made: Made::Signed(self.people.generation),
+                        text,
+                    });
+                }
+                Err(TokenError::Expired | TokenError::IssuedAhead) => {}
+                Err(error) => return Err(format!("a token was given that is not: {error:?}")),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A server over the users, with the keys of their generation.
+fn server(config: &Config, people: &People) -> Result<Server, String> {
+    let rules = ClaimRules::default();
+    let keys = keys_of(people.generation).ok_or("no keys")?;
+    let signer = Signer::new(&keys, &rules, TOKEN_TTL_SECONDS);
+    Ok(Server::new(
+        config.clone(),
+        Gate::new(keys, rules),
+        signer,
+        people.connect(),
+        Events::builtin(),
+        7,
+    ))
+}
+
+/// Small bounds, so that they are met. How it is read may change what is held in memory, and so
+/// who goes when that is short: where reads are cut, it is not.
+fn config(choice: &mut Choice<'_>, reads: Reads) -> Config {
+    let mut config = Config {
+        password_memory_kib: crate::limits::PASSWORD_MEMORY_KIB_MIN,
+        message_bytes_max: 2_048,
+        message_before_login_bytes_max: 1_024,
+        ..Config::default()
+    };
+    config.connections_max = choice.pick(&[6, 20, 40]);
+    config.pending_max = choice.pick(&[3, 8, 40]).min(config.connections_max);
+    config.connections_per_address_max = choice.pick(&[0, 4, 30]);
+    config.pending_per_address_max = choice.pick(&[0, 3, 30]);
+    config.outbox_bytes_max = choice.pick(&[4_096, 16_384, 262_144]);
+    let memory = choice.pick(&[24 * 1_024, 256 * 1_024, 32 * 1_024 * 1_024]);
+    config.memory_bytes_max = match reads {
+        Reads::Whole => memory,
+        Reads::Roomy | Reads::Cut(_) => usize::MAX / 2,
+    };
+    config.ban_after = choice.pick(&[0, 0, 5, 20]);
+    config.connect_rate.count = choice.pick(&[0, 0, 100]);
+    config.login_rate.count = choice.pick(&[0, 10, 1_000]);
+    config
+}

@@ -1,0 +1,221 @@
+//! The core looks at itself: every count against what it counts, every link against its other
+//! end, every bound against what there is. For the proofs; a server that serves never asks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::limits::{HASHES_PENDING_MAX, LINGERING_MAX, MESSAGE_OVERHEAD_BYTES_MAX};
+use crate::network::AddressKey;
+
+use super::hub::Hub;
+use super::outbox::SharedFrames;
+use super::places::Count;
+use super::session::{Session, State};
+use super::{Ending, Server};
+
+/// What does not hold, in a line.
+type Audit = Result<(), String>;
+
+fn equal<T: PartialEq + std::fmt::Debug>(what: &str, said: &T, found: &T) -> Audit {
+    match said == found {
+        true => Ok(()),
+        false => Err(format!("{what}: {said:?} is said, {found:?} found")),
+    }
+}
+
+fn at_most(what: &str, found: usize, max: usize) -> Audit {
+    match found <= max {
+        true => Ok(()),
+        false => Err(format!("{what}: {found}, and {max} at most")),
+    }
+}
+
+impl Server {
+    /// Counts everything again, between two turns. O(all there is).
+    ///
+    /// # Errors
+    /// The first thing that does not add up.
+    pub fn audit(&self) -> Result<(), String> {
+        self.hub.audit_sessions()?;
+        self.hub.audit_memory()?;
+        self.hub.audit_places()?;
+        self.hub.audit_presence()?;
+        self.hub.audit_queues()
+    }
+}
+
+impl Hub {
+    fn audit_sessions(&self) -> Audit {
+        let mut lingering = 0;
+        for (key, session) in &self.sessions {
+            let key = key as u32;
+            let is_gone = matches!(session.state, State::Gone);
+            equal(
+                "a place in the wheel",
+                &self.deadlines.is_scheduled(key),
+                &!is_gone,
+            )?;
+            lingering += usize::from(matches!(
+                session.state,
+                State::Finishing { fin_sent: true, .. }
+            ));
+            if is_gone || !matches!(session.state, State::Open(_)) {
+                equal("a member", &self.presence.is_member(key), &false)?;
+            }
+        }
+        equal("lingering", &self.lingering, &lingering)?;
+        at_most("lingering", lingering, LINGERING_MAX.max(self.stopped()))?;
+        at_most(
+            "connections",
+            self.sessions.len() - self.gone(),
+            self.config.connections_max,
+        )
+    }
+
+    /// While stopping, everybody lingers.
+    fn stopped(&self) -> usize {
+        if self.stopping {
+            self.sessions.len()
+        } else {
+            0
+        }
+    }
+
+    fn gone(&self) -> usize {
+        let is_gone = |(_, session): &(usize, &Session)| matches!(session.state, State::Gone);
+        self.sessions.iter().filter(is_gone).count()
+    }
+
+    /// The ledger: what each session holds, and each shared frame once.
+    fn audit_memory(&self) -> Audit {
+        let mut shared = SharedFrames::default();
+        let mut held = 0;
+        for (_, session) in &self.sessions {
+            equal("held by a session", &session.held_bytes, &held_by(session))?;
+            held += session.held_bytes;
+            session.outbox.audit(&mut shared)?;
+            at_most(
+                "an outbox",
+                session.outbox.bytes(),
+                self.config.outbox_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX,
+            )?;
+        }
+        let shared: usize = shared.values().sum();
+        equal("the ledger", &self.held_bytes, &(held + shared))
+    }
+
+    /// Places by address, and those not yet logged in.
+    fn audit_places(&self) -> Audit {
+        let mut counts: BTreeMap<AddressKey, Count> = BTreeMap::new();
+        let mut pending = BTreeSet::new();
+        for (key, session) in &self.sessions {
+            let key = key as u32;
+            let is_pending = match session.state {
+                State::Proxy { .. }
+                | State::Head { .. }
+                | State::Body { .. }
+                | State::Answering { .. } => true,
+                State::Open(_) => !self.presence.is_member(key),
+                State::Finishing { .. } => false,
+                State::Gone => continue,
+            };
+            if is_pending {
+                pending.insert(key);
+            }
+            if let Some(address) = self.counted_address(key) {
+                let count = counts.entry(address).or_default();
+                count.connections += 1;
+                count.pending += usize::from(is_pending);
+            }
+        }
+        equal("pending", &self.places.pending(), &pending.len())?;
+        equal(
+            "those pending",
+            &self.places.all_pending().collect(),
+            &pending,
+        )?;
+        at_most("pending", pending.len(), self.config.pending_max)?;
+        equal("places by address", self.places.by_address(), &counts)?;
+        counts
+            .values()
+            .try_for_each(|count| self.audit_address(*count))
+    }
+
+    fn audit_address(&self, count: Count) -> Audit {
+        let max = |setting: usize| if setting == 0 { usize::MAX } else { setting };
+        at_most(
+            "connections of an address",
+            count.connections,
+            max(self.config.connections_per_address_max),
+        )?;
+        at_most(
+            "pending connections of an address",
+            count.pending,
+            max(self.config.pending_per_address_max),
+        )
+    }
+
+    /// Everybody in the list of members is found under his name, and nobody else.
+    fn audit_presence(&self) -> Audit {
+        let members: BTreeSet<u32> = self
+            .presence
+            .members()
+            .iter()
+            .map(|member| member.key)
+            .collect();
+        equal(
+            "members listed once",
+            &self.presence.members().len(),
+            &members.len(),
+        )?;
+        let mut by_name = BTreeSet::new();
+        for person in self.presence.people() {
+            let before = by_name.len();
+            by_name.extend(self.presence.connections_of(&person.id));
+            if by_name.len() == before {
+                return Err("somebody is present on no connection".to_owned());
+            }
+        }
+        equal("members by name", &by_name, &members)?;
+        match members.iter().find(|key| !self.is_open(**key)) {
+            Some(key) => Err(format!("connection {key} is a member and not open")),
+            None => Ok(()),
+        }
+    }
+
+    fn is_open(&self, key: u32) -> bool {
+        let session = self.sessions.get(key as usize);
+        session.is_some_and(|session| matches!(session.state, State::Open(_)))
+    }
+
+    fn audit_queues(&self) -> Audit {
+        at_most("passwords waiting", self.logins.len(), HASHES_PENDING_MAX)?;
+        at_most("jobs", self.jobs.len(), self.logins.len())?;
+        let ended = |(_, ending): &&(_, Ending)| *ending != Ending::Fin;
+        equal(
+            "endings of those who have gone",
+            &self.endings.iter().filter(ended).count(),
+            &self.gone(),
+        )?;
+        for (key, session) in &self.sessions {
+            let id = self.id(key as u32);
+            let is_queued =
+                self.member_flushes.contains(&id) || self.stranger_flushes.contains(&id);
+            if session.flush_queued && !is_queued {
+                return Err(format!("connection {key} waits in no queue of writes"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a session holds, counted anew.
+fn held_by(session: &Session) -> usize {
+    let state = match &session.state {
+        State::Proxy { held, .. } | State::Head { held, .. } | State::Body { held, .. } => {
+            held.capacity()
+        }
+        State::Open(open) => open.endpoint.held_bytes(),
+        State::Answering { .. } | State::Finishing { .. } | State::Gone => 0,
+    };
+    state + session.outbox.held_bytes()
+}
