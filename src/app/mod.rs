@@ -12,7 +12,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::gate::{Admitted, LoginFrame, Minted};
+use crate::gate::{Admitted, LoginFrame, Minted, Pass};
 use users::{StoreError, User};
 
 pub use events::login::{Credentials, write_session};
@@ -41,12 +41,12 @@ pub trait Host {
     /// When the store cannot say who `id` is, or there is no such user any longer.
     fn mint(&mut self, id: &str) -> Result<Minted, Fault>;
 
-    /// Voids every token of `id` issued until now, and closes the connections that live by one,
-    /// but for the one that asked.
+    /// Voids every token of the user whose frame this is that was issued until now, and closes the
+    /// connections that live by one, but for the one that asked.
     ///
     /// # Errors
     /// When the store cannot keep it; then nothing has changed.
-    fn revoke(&mut self, id: &str) -> Result<(), StoreError>;
+    fn revoke(&mut self, pass: &Pass<'_>) -> Result<(), StoreError>;
 
     /// Queues one Text message, written by `write`, to each connection of the audience, and says
     /// to how many.

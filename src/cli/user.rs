@@ -221,8 +221,8 @@ fn enable(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(
 /// Voids all tokens issued until now, those of this very second included.
 fn revoke(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(), CliError> {
     let id = &given.operand;
-    let tokens_valid_from = (context.clock)().plus(1);
-    found(id, open(config)?.revoke(id, tokens_valid_from)?)?;
+    let now = (context.clock)();
+    found(id, open(config)?.revoke(id, now)?)?;
     tell(context, format_args!("revoked the tokens of {id}"))
 }
 

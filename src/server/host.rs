@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::app::users::{StoreError, User};
 use crate::app::{Audience, Credentials, Fault, Host};
-use crate::gate::{self, Minted, Standing, Unavailable};
+use crate::gate::{self, Minted, Pass, Standing, Unavailable};
 use crate::time::{Now, UnixSeconds};
 use crate::wire::frame::{self, Opcode};
 
@@ -37,9 +37,17 @@ impl Host for Caller<'_> {
         self.hub.mint(self.now, &user)
     }
 
-    fn revoke(&mut self, id: &str) -> Result<(), StoreError> {
-        self.hub.users.revoke(id, self.now.unix.plus(1))?;
+    fn revoke(&mut self, pass: &Pass<'_>) -> Result<(), StoreError> {
+        let id = pass.subject();
         let connections: Vec<u32> = self.hub.presence.connections_of(id).collect();
+        // A token was issued before now, though it be dated later: the clock may have been set back.
+        let dates = connections
+            .iter()
+            .filter_map(|key| self.hub.presence.dates(*key));
+        let issued_until = dates
+            .map(|dates| dates.issued_at)
+            .fold(self.now.unix.max(pass.issued_at()), UnixSeconds::max);
+        self.hub.users.revoke(id, issued_until)?;
         for key in connections {
             if key != self.key {
                 let cause = Cause::Gate(gate::Cause::TokenRevoked);

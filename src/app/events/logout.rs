@@ -8,7 +8,7 @@ pub(in crate::app) fn handle(
     frame: &Admitted<'_>,
     answer: &mut Vec<u8>,
 ) -> Result<Outcome, Fault> {
-    host.revoke(frame.subject())?;
+    host.revoke(frame.pass())?;
     answer.extend_from_slice(b"{}");
     Ok(Outcome::Goodbye)
 }

@@ -100,18 +100,17 @@ impl Users {
         self.store.user(id)
     }
 
-    /// Voids the tokens of `id` that were issued before `tokens_valid_from`. False when there
-    /// is no such user.
+    /// As [`UserStore::revoke`].
     ///
     /// # Errors
     ///
     /// When that is not done for good.
-    pub fn revoke(&mut self, id: &str, tokens_valid_from: UnixSeconds) -> Result<bool, StoreError> {
+    pub fn revoke(&mut self, id: &str, issued_until: UnixSeconds) -> Result<bool, StoreError> {
         // Also when it fails: what the store holds then is for the store to say.
         self.young.remove(id);
         self.old.remove(id);
         self.epoch = self.epoch.wrapping_add(1);
-        self.store.revoke(id, tokens_valid_from)
+        self.store.revoke(id, issued_until)
     }
 
     /// Whether the store is fit to serve.

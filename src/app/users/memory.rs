@@ -80,14 +80,12 @@ impl MemoryStore {
         self.update(id, |user| user.disabled = disabled)
     }
 
-    /// Voids the tokens of `id` issued before `tokens_valid_from`. False when there is no such
-    /// user.
-    pub fn void_tokens(&mut self, id: &str, tokens_valid_from: UnixSeconds) -> bool {
-        // None is less than any date.
-        let later = |user: &mut User| {
-            user.tokens_valid_from = user.tokens_valid_from.max(Some(tokens_valid_from));
-        };
-        self.update(id, later)
+    /// As [`UserStore::revoke`], whatever fails.
+    pub fn void_tokens(&mut self, id: &str, issued_until: UnixSeconds) -> bool {
+        self.update(id, |user| {
+            let before = user.tokens_valid_from.unwrap_or_default();
+            user.tokens_valid_from = Some(before.max(issued_until).plus(1));
+        })
     }
 
     /// The user called `id`, whatever fails; no call of the trait's.
@@ -152,9 +150,9 @@ impl UserStore for MemoryStore {
         Ok(self.shared.borrow().users.get(id).cloned())
     }
 
-    fn revoke(&mut self, id: &str, tokens_valid_from: UnixSeconds) -> Result<bool, StoreError> {
+    fn revoke(&mut self, id: &str, issued_until: UnixSeconds) -> Result<bool, StoreError> {
         self.call()?;
-        Ok(self.void_tokens(id, tokens_valid_from))
+        Ok(self.void_tokens(id, issued_until))
     }
 
     fn changed(&mut self) -> Result<bool, StoreError> {

@@ -94,13 +94,14 @@ pub trait UserStore {
     /// When the store cannot tell; then nobody is let in.
     fn user(&mut self, id: &str) -> Result<Option<User>, StoreError>;
 
-    /// Voids the tokens of `id` that were issued before `tokens_valid_from`; those that were
-    /// void already stay so. False when there is no such user.
+    /// Voids the tokens of `id` that are dated `issued_until` or earlier, and those that may be
+    /// dated later, since a token is never dated before the last revocation: valid are tokens from
+    /// the second on that follows both. False when there is no such user.
     ///
     /// # Errors
     ///
     /// When that is not done for good.
-    fn revoke(&mut self, id: &str, tokens_valid_from: UnixSeconds) -> Result<bool, StoreError>;
+    fn revoke(&mut self, id: &str, issued_until: UnixSeconds) -> Result<bool, StoreError>;
 
     /// Whether anyone else – another process, another connection – has committed a change
     /// since this was asked last, or since the store was opened. Cheap.

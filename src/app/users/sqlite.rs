@@ -300,11 +300,11 @@ impl UserStore for SqliteStore {
             .map_err(|error| self.failure(error))
     }
 
-    fn revoke(&mut self, id: &str, tokens_valid_from: UnixSeconds) -> Result<bool, StoreError> {
+    fn revoke(&mut self, id: &str, issued_until: UnixSeconds) -> Result<bool, StoreError> {
         self.change(
-            "UPDATE users SET tokens_valid_from = max(ifnull(tokens_valid_from, 0), ?2)
+            "UPDATE users SET tokens_valid_from = max(ifnull(tokens_valid_from, 0), ?2) + 1
              WHERE id = ?1",
-            (id, integer(tokens_valid_from)),
+            (id, integer(issued_until)),
         )
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::gate;
 use crate::limits::{AUTH_TIMEOUT_CROWDED, LOGIN_TIMEOUT};
 use crate::server::Cause;
 use crate::time::Instant;
@@ -77,7 +78,10 @@ impl World<'_> {
                 let outcomes =
                     self.people
                         .standing_outcomes(member.user, member.issued_at, self.now);
-                outcomes.allow(outcome_of(cause))
+                // A logout closes the others, though the user was removed a moment ago.
+                let is_missing = self.people.may_be_missing(member.user, self.now);
+                let is_logout = cause == Cause::Gate(gate::Cause::TokenRevoked);
+                outcomes.allow(outcome_of(cause)) || is_logout && is_missing
             }),
             _ => false,
         }
@@ -117,13 +121,8 @@ impl World<'_> {
                 let since = Some(link.accepted_at);
                 duties[0] = ("its request is not whole", since, config.handshake_timeout);
             }
-            Stage::Waiting => {
-                let since = Some(link.accepted_at);
-                duties[0] = (
-                    "its password is not checked",
-                    since,
-                    config.handshake_timeout + LOGIN_TIMEOUT,
-                );
+            Stage::Waiting { since } => {
+                duties[0] = ("its password is not checked", Some(since), LOGIN_TIMEOUT);
             }
             Stage::Over(over) => duties[0] = ("it is over", Some(over.at), config.linger),
             Stage::Open => {

@@ -3,7 +3,9 @@
 
 use crate::app::password::HashJob;
 use crate::gate;
+use crate::limits::LOGIN_TIMEOUT;
 use crate::server::{Cause, ConnectionId, NoRoom, Report, What as Happening};
+use crate::wire::Rejection;
 
 use super::link::{Over, Stage, What};
 use super::people::Outcomes;
@@ -25,6 +27,8 @@ pub(super) fn outcome_of(cause: Cause) -> Outcomes {
         Cause::Gate(_) | Cause::Expired => {
             Outcomes::of_code(cause.error_code().unwrap_or_default())
         }
+        // An `Authorization` that holds no token at all.
+        Cause::Upgrade(Rejection::Token) => Outcomes::of_code("unauthorized"),
         _ => Outcomes::default(),
     }
 }
@@ -137,6 +141,7 @@ impl World<'_> {
 
     /// Whoever was ended by a deadline, or since memory was short.
     pub(super) fn follow_tick(&mut self, held_bytes: usize) -> Result<(), String> {
+        self.give_up_logins();
         for report in self.reports() {
             let Some(cause) = cause_of(report.what) else {
                 self.note(&report);
@@ -155,6 +160,25 @@ impl World<'_> {
             self.end(&report, None)?;
         }
         Ok(())
+    }
+
+    /// A `POST /login` whose password is not checked in time is answered without.
+    fn give_up_logins(&mut self) {
+        let now = self.now.monotonic;
+        for link in &mut self.links {
+            if let Stage::Waiting { since } = link.stage
+                && since + LOGIN_TIMEOUT <= now
+            {
+                // It may be checked at the last moment.
+                link.owe(What::Answer(vec![503, 401, 200]), false);
+                link.stage = Stage::Over(Over {
+                    at: now,
+                    error: None,
+                    close: None,
+                    is_cut: false,
+                });
+            }
+        }
     }
 
     // Passwords.
@@ -186,11 +210,15 @@ impl World<'_> {
     }
 
     fn follow_end_of_login(&mut self, report: &Report, id: ConnectionId) -> Result<(), String> {
+        // A wrong password counts, though whoever sent it has not waited for the answer.
+        if matches!(report.what, Happening::Banned(_)) {
+            return Ok(());
+        }
         let Some(index) = self.link(report.connection) else {
             return Err(format!("{report:?} of nobody"));
         };
         let is_right = match cause_of(report.what) {
-            None => matches!(report.what, Happening::Banned(_)),
+            None => false,
             Some(Cause::LoginFailed) => report.connection == id,
             Some(Cause::Gate(gate::Cause::Forbidden(gate::Forbidden::OtherSubject))) => {
                 report.connection == id && self.links[index].member.is_some()
@@ -199,18 +227,8 @@ impl World<'_> {
             Some(cause) => self.is_due(index, cause),
         };
         match is_right {
-            true => self.end_or_note(report),
-            false => Err(format!("{report:?} on a login")),
-        }
-    }
-
-    fn end_or_note(&mut self, report: &Report) -> Result<(), String> {
-        match is_end(report.what) {
             true => self.end(report, None),
-            false => {
-                self.note(report);
-                Ok(())
-            }
+            false => Err(format!("{report:?} on a login")),
         }
     }
 
@@ -218,10 +236,12 @@ impl World<'_> {
         let issued_at = self.people.issue_date(user, self.now);
         let Some(index) = self.link(id) else { return };
         let link = &mut self.links[index];
-        if link.stage != Stage::Open {
-            return link.owe(What::Answer(vec![200]), true);
+        match link.stage {
+            Stage::Waiting { .. } => return link.owe(What::Answer(vec![200]), true),
+            Stage::Open => link.grants += 1,
+            // It has left meanwhile.
+            Stage::Asking | Stage::Over(_) => return,
         }
-        link.grants += 1;
         self.enter(
             index,
             user,
@@ -234,11 +254,14 @@ impl World<'_> {
         let Some(index) = self.link(id) else { return };
         *self.hostile.entry(self.links[index].address).or_default() += 1;
         let link = &mut self.links[index];
-        if link.stage != Stage::Open {
-            return link.owe(What::Answer(vec![401]), true);
+        match link.stage {
+            Stage::Waiting { .. } => link.owe(What::Answer(vec![401]), true),
+            Stage::Open => {
+                link.denials += 1;
+                link.login_failures += 1;
+            }
+            Stage::Asking | Stage::Over(_) => {}
         }
-        link.denials += 1;
-        link.login_failures += 1;
     }
 
     /// A `POST /login` is answered, whatever came of it, and that is its end.
@@ -248,7 +271,7 @@ impl World<'_> {
         };
         let now = self.now.monotonic;
         let link = &mut self.links[index];
-        if !matches!(link.stage, Stage::Waiting) {
+        if !matches!(link.stage, Stage::Waiting { .. }) {
             return Ok(());
         }
         if !is_told {
@@ -310,6 +333,14 @@ impl World<'_> {
             let link = &mut self.links[index];
             link.stage = Stage::Over(over);
             link.member = None;
+        }
+    }
+
+    /// A login may be one too many for its address, which counts towards a ban and is told to
+    /// its peer alone.
+    pub(super) fn note_login(&mut self, index: usize) {
+        if self.config.login_rate.count > 0 {
+            *self.hostile.entry(self.links[index].address).or_default() += 1;
         }
     }
 

@@ -37,7 +37,9 @@ pub(super) enum Stage {
     /// Its request has not wholly come.
     Asking,
     /// Its password is being checked.
-    Waiting,
+    Waiting {
+        since: Instant,
+    },
     Open,
     /// Nothing more is read of it, from then on.
     Over(Over),

@@ -42,7 +42,7 @@ pub struct Broken {
 
 /// How a server reads what arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reads {
+enum Reads {
     /// As it arrives.
     Whole,
     /// As it arrives, in a world where memory is never short; to be compared with `Cut`.
@@ -56,14 +56,37 @@ pub enum Reads {
 ///
 /// # Errors
 /// The first promise that was not kept.
-pub fn run(seed: u64, steps: u64, reads: Reads) -> Result<Run, Broken> {
-    drive(Choice::Seed(seed), reads, steps)
+pub fn run(seed: u64, steps: u64) -> Result<Run, Broken> {
+    drive(Choice::Seed(seed), steps)
+}
+
+/// Runs two worlds side by side that differ in one thing: in the second, what arrives is read in
+/// pieces. Nothing else may come out of it.
+///
+/// # Errors
+/// The first step after which something else has come out, or the first promise that was not
+/// kept.
+pub fn run_cut(seed: u64, steps: u64) -> Result<(), Broken> {
+    let broken = |step| move |what| Broken { step, what };
+    let world = |reads| World::new(Choice::Seed(seed), reads).map_err(broken(0));
+    let (mut whole, mut cut) = (world(Reads::Roomy)?, world(Reads::Cut(seed))?);
+    let swarm = life::Swarm::new(&mut whole.choice);
+    life::Swarm::new(&mut cut.choice);
+    for step in 0..steps {
+        whole.live(&swarm).map_err(broken(step))?;
+        cut.live(&swarm).map_err(broken(step))?;
+        if whole.digest != cut.digest {
+            let what = "the same bytes, read in pieces, come to something else".to_owned();
+            return Err(Broken { step, what });
+        }
+    }
+    Ok(())
 }
 
 /// The body of the fuzz target `server_ops`: every byte is a choice.
 pub fn server_ops(input: &[u8]) {
     const STEPS_MAX: u64 = 400;
-    if let Err(broken) = drive(Choice::Bytes(input), Reads::Whole, STEPS_MAX) {
+    if let Err(broken) = drive(Choice::Bytes(input), STEPS_MAX) {
         assert!(
             broken.what.is_empty(),
             "step {}: {}",
@@ -73,9 +96,9 @@ pub fn server_ops(input: &[u8]) {
     }
 }
 
-fn drive(choice: Choice<'_>, reads: Reads, steps: u64) -> Result<Run, Broken> {
+fn drive(choice: Choice<'_>, steps: u64) -> Result<Run, Broken> {
     let broken = |step| move |what| Broken { step, what };
-    let mut world = World::new(choice, reads).map_err(broken(0))?;
+    let mut world = World::new(choice, Reads::Whole).map_err(broken(0))?;
     let swarm = life::Swarm::new(&mut world.choice);
     let mut step = 0;
     while step < steps && !world.choice.is_spent() {

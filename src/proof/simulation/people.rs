@@ -183,7 +183,7 @@ impl People {
 
     /// As `framegate user revoke`: tokens issued until now are void.
     pub(super) fn revoke(&mut self, user: usize, now: Now) {
-        if self.store.void_tokens(&id_of(user), now.unix.plus(1)) {
+        if self.store.void_tokens(&id_of(user), now.unix) {
             self.note(user, now.monotonic);
         }
     }

@@ -96,7 +96,10 @@ impl World<'_> {
         };
         match is_due {
             true => self.end(report, None),
-            false => Err(format!("{report:?} when another spoke")),
+            false => Err(format!(
+                "{report:?} when another spoke; {:?}",
+                self.links[index]
+            )),
         }
     }
 
@@ -186,8 +189,10 @@ impl World<'_> {
                 Ok(Step::On)
             }
             Said::Close(code) => {
-                self.must_be(told, Happening::Closed(Cause::PeerLeft))?;
-                self.end_own(told, Some(code))?;
+                let left = Happening::Closed(Cause::PeerLeft);
+                self.must_be(told, left)?;
+                let has_left = told.own.is_some_and(|own| own.what == left);
+                self.end_own(told, has_left.then_some(code))?;
                 Ok(Step::Ended)
             }
             Said::Broken(codes) => self.take_breach(told, codes),
@@ -231,7 +236,9 @@ impl World<'_> {
                 Ok(Step::Ended)
             }
             Request::Login => {
-                self.links[index].stage = Stage::Waiting;
+                self.note_login(index);
+                let since = self.now.monotonic;
+                self.links[index].stage = Stage::Waiting { since };
                 let id = self.links[index].id;
                 if !self.jobs.iter().any(|(_, waiting)| *waiting == id) {
                     self.links[index].owe(What::Answer(vec![429, 503]), true);
@@ -347,18 +354,14 @@ impl World<'_> {
         told: &mut Told<'_>,
     ) -> Result<Step, String> {
         let bound = self.links[index].member.map(|member| member.user);
-        let may_be_refused = match bound {
-            Some(bound) if bound != user => Outcomes::of_code("forbidden"),
-            _ if self.people.is_store_failing => Outcomes::of_code("unavailable"),
-            _ => Outcomes::default(),
-        };
-        if told.is_refused(may_be_refused) {
-            self.end_own(told, None)?;
-            return Ok(Step::Ended);
-        }
-        if bound.is_some_and(|bound| bound != user) && !told.is_doubtful {
+        if bound.is_some_and(|bound| bound != user) {
+            if told.is_refused(Outcomes::of_code("forbidden")) || told.is_doubtful {
+                self.end_own(told, None)?;
+                return Ok(Step::Ended);
+            }
             return Err("a login as somebody else was taken".to_owned());
         }
+        self.note_login(index);
         if let Some(id) = id {
             self.links[index].logins.push(Login { id, is_right });
         }

@@ -40,6 +40,8 @@ pub(super) struct World<'a> {
     pub(super) next_nonce: u32,
     /// When the users last changed, or the store last failed.
     pub(super) disturbed_at: Instant,
+    /// True when another world must come to the same.
+    pub(super) is_compared: bool,
     /// True once sockets take all that fits them.
     pub(super) is_kind: bool,
     /// All that came out so far, in one number.
@@ -71,6 +73,7 @@ impl<'a> World<'a> {
             hostile: BTreeMap::new(),
             next_nonce: 0,
             disturbed_at: Instant::ORIGIN,
+            is_compared: reads != Reads::Whole,
             is_kind: false,
             digest: 0xCBF2_9CE4_8422_2325,
         })

@@ -310,6 +310,43 @@ fn a_login_in_the_second_of_a_logout_is_good_at_once() {
     );
 }
 
+/// A login in the second of a logout gives a token dated one ahead, which the next logout voids.
+#[test]
+fn a_logout_voids_a_token_of_the_same_second_that_is_dated_ahead() {
+    let mut world = World::new();
+    let id = world.member("alice");
+    world.say_as(id, "alice", r#""event":"logout""#);
+    let ahead = world.token_dated("alice", UnixSeconds(START.0 + 1));
+    let id = world.member_with(&ahead);
+    world.say(id, &format!(r#"{{"token":"{ahead}","event":"logout"}}"#));
+    assert_void(&mut world, &ahead);
+}
+
+#[test]
+fn a_logout_voids_the_tokens_that_were_issued_before_the_clock_was_set_back() {
+    let mut world = World::new();
+    world.wait(Duration::from_secs(3));
+    let (token, other) = (
+        world.token("alice"),
+        world.token_dated("alice", world.now.unix.plus(1)),
+    );
+    let id = world.member_with(&token);
+    let listener = world.member_with(&other);
+    world.set_wall_clock(UnixSeconds(START.0 + 2));
+    world.say(id, &format!(r#"{{"token":"{token}","event":"logout"}}"#));
+    assert!(world.hear(listener)[0].contains("token_revoked"));
+    world.wait(Duration::from_secs(5));
+    assert_void(&mut world, &token);
+    assert_void(&mut world, &other);
+}
+
+fn assert_void(world: &mut World, token: &str) {
+    let id = world.stranger();
+    world.say(id, &format!(r#"{{"token":"{token}","event":"dance"}}"#));
+    let heard = world.hear(id);
+    assert!(heard[0].contains("token_revoked"), "{heard:?}");
+}
+
 #[test]
 fn whoever_guesses_and_does_not_wait_for_the_answer_is_banned_as_well() {
     let mut world = World::with(|config| config.login_rate.count = 0);

@@ -93,7 +93,7 @@ fn a_revocation_of_ours_is_seen_at_once() {
     assert_eq!(users.revoke("alice", UnixSeconds(100)), Ok(true));
     let fresh = users.user("alice").unwrap().unwrap();
     assert_eq!(stale.tokens_valid_from, None);
-    assert_eq!(fresh.tokens_valid_from, Some(UnixSeconds(100)));
+    assert_eq!(fresh.tokens_valid_from, Some(UnixSeconds(101)));
     assert_ne!(users.epoch(), epoch);
     assert_eq!(users.revoke("bob", UnixSeconds(100)), Ok(false));
     let written = theirs.connect().user("alice").unwrap().unwrap();
