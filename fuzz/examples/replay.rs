@@ -11,7 +11,9 @@ use framegate::proof::TARGETS;
 
 fn main() -> io::Result<()> {
     for directory in env::args_os().skip(1).map(PathBuf::from) {
-        let target = TARGETS.iter().find(|target| directory.ends_with(target.name));
+        let target = TARGETS
+            .iter()
+            .find(|target| directory.ends_with(target.name));
         let target = target.ok_or_else(|| io::Error::other("no target of that name"))?;
         let mut files = 0;
         for entry in fs::read_dir(&directory)? {
