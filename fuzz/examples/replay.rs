@@ -9,6 +9,10 @@ use std::{env, fs, io};
 
 use framegate::proof::TARGETS;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a program of its own, with arguments of its own"
+)]
 fn main() -> io::Result<()> {
     for directory in env::args_os().skip(1).map(PathBuf::from) {
         let target = TARGETS
