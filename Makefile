@@ -1,9 +1,12 @@
 # The targets that a person types. `make` lists them.
 CARGO ?= cargo
 CARGO_FLAGS ?=
+# The crates apart share what is compiled.
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy autobahn interop hostile constant-time
+.PHONY: help run test check tidy autobahn interop hostile sim sim-faults constant-time fuzz \
+	fuzz-smoke fuzz-cov fuzz-min verify
 
 ## help: list the targets
 help:
@@ -21,10 +24,11 @@ test:
 check: tidy
 	$(CARGO) fmt --check
 	$(CARGO) clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
+	$(CARGO) clippy $(CARGO_FLAGS) --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --no-deps --quiet
 	$(CARGO) fmt --check --manifest-path tests/constant_time/Cargo.toml
-	$(CARGO) clippy $(CARGO_FLAGS) --manifest-path tests/constant_time/Cargo.toml \
-		--target-dir $${CARGO_TARGET_DIR:-target} -- -D warnings
+	$(CARGO) clippy $(CARGO_FLAGS) --manifest-path tests/constant_time/Cargo.toml --target-dir $(TARGET_DIR) -- -D warnings
 
 ## tidy: the walls of the house alone
 tidy:
@@ -42,6 +46,31 @@ interop:
 hostile:
 	$(CARGO) bench $(CARGO_FLAGS) --bench hostile_table
 
+## sim: the whole core by seeds: make sim SEED=0 SEEDS=2000 OPS=5000
+sim:
+	SEED=$(SEED) SEEDS=$(SEEDS) OPS=$(OPS) \
+		$(CARGO) bench $(CARGO_FLAGS) --profile simulation --bench simulation
+
+## sim-faults: faults planted in a copy, one at a time: the simulator finds each
+sim-faults:
+	tests/planted/run
+
 ## constant-time: whether a MAC's check tells nothing by its time; prints what was seen
 constant-time:
 	tests/constant_time/run
+
+## fuzz: one target for a time: make fuzz T=envelope SECS=600
+fuzz:
+	fuzz/run $(or $(SECS),60) $(or $(T),$(error T=target, one of: $(notdir $(wildcard fuzz/seeds/*))))
+
+## fuzz-smoke: every fuzz target for 20 seconds; prints what each did
+fuzz-smoke:
+	fuzz/run 20
+
+## fuzz-cov: regions of the core that seeds and corpora reach; LINES=1 lists what they do not
+fuzz-cov:
+	fuzz/coverage $(if $(LINES),--lines)
+
+## fuzz-min: the shortest of the corpora (of T) that reach new code, into fuzz/seeds
+fuzz-min:
+	fuzz/minimise $(T)

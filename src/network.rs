@@ -213,6 +213,9 @@ impl fmt::Display for NetworkError {
 
 impl std::error::Error for NetworkError {}
 
+/// How much of a refused entry is shown: more than any network takes.
+const ENTRY_SHOWN_BYTES_MAX: usize = 64;
+
 /// Why a text is no list of networks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NetworksError {
@@ -230,7 +233,10 @@ pub enum NetworksError {
 impl fmt::Display for NetworksError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NetworksError::Entry { entry, error } => write!(formatter, "{entry:?}: {error}"),
+            NetworksError::Entry { entry, error } => {
+                let end = entry.floor_char_boundary(ENTRY_SHOWN_BYTES_MAX);
+                write!(formatter, "{:?}: {error}", &entry[..end])
+            }
             NetworksError::TooMany => {
                 write!(formatter, "more than {NETWORKS_MAX} networks in one list")
             }

@@ -70,7 +70,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rustix", &["src/driver", "src/cli"]),
     ("sha2", &["src/gate", "src/record"]),
     ("signal_hook", &["src/driver"]),
-    ("tungstenite", &["src/wire"]),
+    ("tungstenite", &["src/wire", "src/proof/wire"]),
 ];
 
 /// What of the standard library is a clock, the system or chance, and the only places that

@@ -61,11 +61,11 @@ pub(super) fn run(
 }
 
 /// A line, read: a user, whose password may still have to be hashed. It has no `Debug`.
-struct Entry {
+pub(crate) struct Entry {
     /// Counted from one.
-    line: u64,
-    user: User,
-    password: Option<Zeroizing<String>>,
+    pub(crate) line: u64,
+    pub(crate) user: User,
+    pub(crate) password: Option<Zeroizing<String>>,
 }
 
 impl Entry {
@@ -77,14 +77,20 @@ impl Entry {
     }
 }
 
-fn read(input: &mut dyn BufRead, now: UnixSeconds) -> Result<Vec<Entry>, CliError> {
+/// Reads every line of `input`.
+///
+/// # Errors
+///
+/// The first line that makes no user, or what the input says.
+pub(crate) fn read(input: &mut dyn BufRead, now: UnixSeconds) -> Result<Vec<Entry>, CliError> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut lines_of_ids = BTreeMap::new();
     let mut line = 0;
     while let Some(bytes) = read_line(input, IMPORT_LINE_BYTES_MAX)? {
         line += 1;
-        // An editor leaves an empty line at the end now and then.
-        if bytes.trim_ascii().is_empty() {
+        // An editor leaves an empty line at the end now and then. Of a line that is too long
+        // not all was kept: it may hold a user behind its spaces.
+        if bytes.len() <= IMPORT_LINE_BYTES_MAX && bytes.trim_ascii().is_empty() {
             continue;
         }
         let entry = parse(&bytes, now).and_then(|(user, password)| {

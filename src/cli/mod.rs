@@ -7,7 +7,7 @@ mod check;
 mod env_file;
 mod error;
 mod help;
-mod import;
+pub(crate) mod import;
 mod init;
 mod lines;
 mod replay;

@@ -148,7 +148,7 @@ fn listener(text: &str) -> Result<Listen, Expected> {
 /// Networks in CIDR form; the empty text is none.
 pub(super) fn networks(text: &str) -> Result<Networks, Expected> {
     text.parse()
-        .map_err(|error: NetworksError| error.to_string().into())
+        .map_err(|error: NetworksError| format!("a list of networks; {error}").into())
 }
 
 /// Origins (RFC 6454 §6.1), as a browser sends them; the empty text is none.

@@ -219,6 +219,8 @@ fn a_list_with_a_bad_entry_is_refused_by_its_name() {
             .to_string(),
         "\"10.1.2.3/8\": bits are set behind the prefix; the network would be 10.0.0.0/8"
     );
+    let long = "é\u{202e}".repeat(1_000).parse::<Networks>();
+    assert!(long.unwrap_err().to_string().len() < 512);
 }
 
 #[test]

@@ -9,6 +9,9 @@
 //! A body takes bytes and panics, by an `assert`, when a claim does not hold.
 
 pub mod simulation;
+pub mod text;
+mod told;
+pub mod wire;
 
 /// A fuzz target's body.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +22,17 @@ pub struct Target {
     pub run: fn(&[u8]),
 }
 
-/// Every target that needs nothing but bytes.
-pub const TARGETS: &[Target] = &[Target {
-    name: "server_ops",
-    run: simulation::server_ops,
-}];
+/// Every target: a body, and in `fuzz` a binary, seeds, and perhaps a dictionary of its name.
+pub const TARGETS: &[Target] = &[
+    target("http_head", wire::http_head),
+    target("frames", wire::frames),
+    target("endpoint", wire::endpoint),
+    target("envelope", text::envelope),
+    target("config", text::config),
+    target("user_import", text::user_import),
+    target("server_ops", simulation::server_ops),
+];
+
+const fn target(name: &'static str, run: fn(&[u8])) -> Target {
+    Target { name, run }
+}

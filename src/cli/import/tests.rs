@@ -190,6 +190,20 @@ fn a_line_of_the_longest_length_is_taken_and_one_byte_more_refused() {
 }
 
 #[test]
+fn a_user_behind_many_spaces_is_not_passed_over() {
+    let mut desk = Desk::new();
+    let spaces = " ".repeat(IMPORT_LINE_BYTES_MAX + 3);
+    let outcome = import(
+        &mut desk,
+        &format!("{spaces}{{\"id\":\"alice\",\"name\":\"Alice\"}}\n"),
+    );
+    assert_eq!(
+        outcome,
+        "line 1: it is longer than 8192 bytes; nothing was imported"
+    );
+}
+
+#[test]
 fn the_longest_password_fits_a_line() {
     let mut desk = Desk::new();
     let password = "\"".repeat(PASSWORD_BYTES_MAX);

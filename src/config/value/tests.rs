@@ -283,3 +283,14 @@ fn origins_are_bounded() {
         "at most 64 origins, each once"
     );
 }
+
+#[test]
+fn a_list_of_networks_is_refused_by_its_bad_entry_however_long() {
+    assert_eq!(
+        networks("::1, 10.1.2.3/8").unwrap_err(),
+        "a list of networks; \"10.1.2.3/8\": bits are set behind the prefix; \
+         the network would be 10.0.0.0/8"
+    );
+    let long = networks(&"x".repeat(10_000)).unwrap_err();
+    assert!(long.len() < 256, "{long}");
+}

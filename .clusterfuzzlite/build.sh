@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Builds every target with its seeds and its dictionary, as OSS-Fuzz and ClusterFuzzLite want
+# them: both set OUT, and the compiler's flags.
+set -euo pipefail
+
+cargo fuzz build -O --debug-assertions --no-cfg-fuzzing
+for target in $(cargo fuzz list); do
+    cp "fuzz/target/x86_64-unknown-linux-gnu/release/$target" "$OUT/"
+    zip --quiet --junk-paths --recurse-paths "$OUT/${target}_seed_corpus.zip" "fuzz/seeds/$target"
+    if [ -e "fuzz/dictionaries/$target.dict" ]; then
+        cp "fuzz/dictionaries/$target.dict" "$OUT/"
+    fi
+    printf '[libfuzzer]\nmax_len = 10000\n' >"$OUT/$target.options"
+done

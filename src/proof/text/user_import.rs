@@ -1,0 +1,167 @@
+//! A file of users to import, against a model that reads each line by serde_json.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::json::members;
+use crate::app::password::{PasswordHash, check_password};
+use crate::cli::CliError;
+use crate::cli::import::{self, Entry};
+use crate::limits::{
+    IMPORT_LINE_BYTES_MAX, PASSWORD_BYTES_MAX, SUBJECT_BYTES_MAX, USER_NAME_BYTES_MAX,
+};
+use crate::time::UnixSeconds;
+
+const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
+
+/// Every line makes the user that the model finds in it, or the error names the first line
+/// that makes none, and its text would be the same with another password.
+pub fn user_import(input: &[u8]) {
+    let lines = lines(input);
+    match (import::read(&mut &*input, NOW), model(&lines)) {
+        (Ok(entries), Ok(users)) => assert_same(&entries, &users),
+        (Err(error), Err(bad_line)) => assert_told(&error, bad_line, &lines),
+        (ours, model) => assert_eq!(told(ours), model.err().map(|line| line.to_string())),
+    }
+}
+
+/// The lines without their ends: a line feed, or a carriage return and one.
+fn lines(input: &[u8]) -> Vec<&[u8]> {
+    let lines = input.split_inclusive(|byte| *byte == b'\n');
+    lines
+        .map(|line| match line.strip_suffix(b"\n") {
+            Some(content) => content.strip_suffix(b"\r").unwrap_or(content),
+            None => line,
+        })
+        .collect()
+}
+
+/// A user as a line has it.
+struct ModelUser {
+    line: u64,
+    id: String,
+    name: String,
+    password: Option<String>,
+    hash: Option<String>,
+}
+
+/// The users, or the number of the first line that makes none.
+fn model(lines: &[&[u8]]) -> Result<Vec<ModelUser>, u64> {
+    let (mut users, mut ids) = (Vec::new(), BTreeSet::new());
+    for (line, content) in (1..).zip(lines) {
+        let is_short = content.len() <= IMPORT_LINE_BYTES_MAX;
+        if is_short && content.trim_ascii().is_empty() {
+            continue;
+        }
+        let user = model_user(line, content).filter(|_| is_short).ok_or(line)?;
+        if !ids.insert(user.id.clone()) {
+            return Err(line);
+        }
+        users.push(user);
+    }
+    Ok(users)
+}
+
+/// `{"id","name","password"?,"passwordHash"?}`, each once, each a string that can be one.
+fn model_user(line: u64, content: &[u8]) -> Option<ModelUser> {
+    let text = str::from_utf8(content).ok()?;
+    serde_json::from_str::<Value>(text).ok()?;
+    let members = members(text)?;
+    let take = |name: &str| {
+        let mut values = members.iter().filter(|member| member.name == name);
+        let value = values.next().map(|member| member.value.as_str());
+        match (value, values.next()) {
+            (None, _) => Ok(None),
+            (Some(Some(text)), None) => Ok(Some(text.to_owned())),
+            _ => Err(()),
+        }
+    };
+    let user = ModelUser {
+        line,
+        id: take("id").ok()??,
+        name: take("name").ok()??,
+        password: take("password").ok()?,
+        hash: take("passwordHash").ok()?,
+    };
+    let given = 2 + usize::from(user.password.is_some()) + usize::from(user.hash.is_some());
+    (members.len() == given && user.is_sound()).then_some(user)
+}
+
+impl ModelUser {
+    fn is_sound(&self) -> bool {
+        let is_visible = |c: char| !c.is_control() && !"\u{2028}\u{2029}".contains(c);
+        // Unicode Standard Annex 9 §2: embeddings, overrides, isolates and their ends.
+        let turns = ['\u{202A}'..='\u{202E}', '\u{2066}'..='\u{2069}'];
+        let turns = |c: char| turns.iter().any(|range| range.contains(&c));
+        (1..=SUBJECT_BYTES_MAX).contains(&self.id.len())
+            && self.id.bytes().all(|byte| byte.is_ascii_graphic())
+            && (1..=USER_NAME_BYTES_MAX).contains(&self.name.len())
+            && self.name.chars().all(|c| is_visible(c) && !turns(c))
+            && self.password.as_ref().is_none_or(|password| {
+                (1..=PASSWORD_BYTES_MAX).contains(&password.len()) && !password.contains('\0')
+            })
+            && (self.password.is_none() || self.hash.is_none())
+            // What a hash may be is argon2's to say: here the model takes our word.
+            && self.hash.as_ref().is_none_or(|hash| PasswordHash::parse(hash).is_ok())
+    }
+}
+
+fn assert_same(entries: &[Entry], users: &[ModelUser]) {
+    assert_eq!(entries.len(), users.len());
+    for (entry, user) in entries.iter().zip(users) {
+        assert_eq!(entry.line, user.line);
+        assert_eq!(
+            (&*entry.user.id, &*entry.user.name),
+            (&*user.id, &*user.name)
+        );
+        let password = entry.password.as_ref().map(|password| &***password);
+        assert_eq!(password, user.password.as_deref());
+        let hash = entry.user.password_hash.as_ref().map(PasswordHash::as_str);
+        assert_eq!(hash, user.hash.as_deref());
+    }
+}
+
+/// A line of text that names the line that is bad.
+fn assert_told(error: &CliError, bad_line: u64, lines: &[&[u8]]) {
+    let told = error.to_string();
+    assert!(
+        told.starts_with(&format!("line {bad_line}: ")),
+        "{told}, not line {bad_line}"
+    );
+    assert!(!told.contains(char::is_control), "{told:?}");
+    let content = lines
+        .get(bad_line as usize - 1)
+        .copied()
+        .unwrap_or_default();
+    if let Some((one, other)) = with_other_passwords(content) {
+        let read = |line: &str| import::read(&mut line.as_bytes(), NOW);
+        assert_eq!(self::told(read(&one)), self::told(read(&other)));
+    }
+}
+
+fn told(outcome: Result<Vec<Entry>, CliError>) -> Option<String> {
+    outcome.err().map(|error| error.to_string())
+}
+
+/// The line, written anew, and the same line with passwords that are as good or as bad.
+fn with_other_passwords(content: &[u8]) -> Option<(String, String)> {
+    let text = str::from_utf8(content).ok()?;
+    serde_json::from_str::<Value>(text).ok()?;
+    let members = members(text)?;
+    let write = |password: fn(&str) -> String| {
+        let members = members.iter().map(|member| {
+            let value = match (&*member.name, &member.value) {
+                ("password", Value::String(text)) => Value::String(password(text)),
+                (_, value) => value.clone(),
+            };
+            format!("{}:{value}", Value::String(member.name.clone()))
+        });
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    };
+    let other = |text: &str| match check_password(text) {
+        Ok(()) => "x".repeat(text.len()),
+        Err(_) => text.to_owned(),
+    };
+    Some((write(str::to_owned), write(other)))
+}

@@ -1,0 +1,30 @@
+//! What may be said: to a person, in a metric, in a log.
+
+use std::fmt::{Debug, Display};
+
+/// What is told of an error is a word for a metric and a line for a person.
+pub(super) fn assert_told(word: &str, line: &dyn Display) {
+    assert!(
+        word.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'),
+        "{word}"
+    );
+    let line = line.to_string();
+    assert!(
+        !line.is_empty() && !line.contains(char::is_control),
+        "{line}"
+    );
+}
+
+/// What can be printed of a value does not show the token it holds.
+pub(super) fn assert_hidden(value: &dyn Debug, token: &str) {
+    // A shorter one may stand there by chance.
+    if token.len() >= 16 {
+        assert!(!format!("{value:?}").contains(token));
+    }
+}
+
+/// What can be printed of a value is what it is and how long, not what it holds.
+pub(super) fn assert_brief(value: &dyn Debug) {
+    assert!(format!("{value:?}").len() <= 32, "{value:?}");
+}
