@@ -8,6 +8,7 @@
 //!
 //! A body takes bytes and panics, by an `assert`, when a claim does not hold.
 
+pub mod reference;
 pub mod simulation;
 
 /// A fuzz target's body.
