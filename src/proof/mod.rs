@@ -10,6 +10,7 @@
 
 pub mod reference;
 pub mod simulation;
+pub mod token;
 
 /// A fuzz target's body.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +22,25 @@ pub struct Target {
 }
 
 /// Every target that needs nothing but bytes.
-pub const TARGETS: &[Target] = &[Target {
-    name: "server_ops",
-    run: simulation::server_ops,
-}];
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "claims_time",
+        run: token::claims_time,
+    },
+    Target {
+        name: "server_ops",
+        run: simulation::server_ops,
+    },
+    Target {
+        name: "token_bytes",
+        run: token::token_bytes,
+    },
+    Target {
+        name: "token_mutate",
+        run: token::token_mutate,
+    },
+    Target {
+        name: "token_signed",
+        run: token::token_signed,
+    },
+];

@@ -83,7 +83,7 @@ fn text_object(part: &str) -> Option<Vec<(String, Json)>> {
 fn is_header(header: &Members) -> bool {
     let typ = match member(header, "typ") {
         None => true,
-        Some(Json::Text(typ)) => typ.to_ascii_uppercase() == "JWT",
+        Some(Json::Text(typ)) => typ.eq_ignore_ascii_case("JWT"),
         Some(_) => false,
     };
     let extensions = ["crit", "b64", "zip", "enc", "cty"];

@@ -21,7 +21,7 @@ pub fn encode(bytes: &[u8]) -> String {
         bits.extend((0..8).rev().map(|bit| usize::from(byte >> bit & 1)));
     }
     bits.resize(bits.len().div_ceil(6) * 6, 0);
-    let letters = bits.chunks(6).map(|bits| number(bits));
+    let letters = bits.chunks(6).map(number);
     letters.map(|at| &ALPHABET[at..=at]).collect()
 }
 
