@@ -3,7 +3,7 @@ CARGO ?= cargo
 CARGO_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy autobahn interop hostile
+.PHONY: help run test check tidy autobahn interop verify hostile
 
 ## help: list the targets
 help:
@@ -34,6 +34,10 @@ autobahn:
 ## interop: clients and token libraries of other people against the real server
 interop:
 	tests/interop/run
+
+## verify: the token check beside that of five other libraries; prints where they differ
+verify:
+	tests/verify/run
 
 ## hostile: every attack of docs/security.md on a real server; prints what was seen
 hostile:
