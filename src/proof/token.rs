@@ -5,7 +5,7 @@ mod case;
 mod door;
 
 use self::case::{Case, Words, sign};
-use self::door::{Door, current, reference_verdict};
+use self::door::{CURRENT, Door, reference_verdict};
 use super::reference::{Json, Verdict, decode, object};
 use crate::gate::{ClaimRules, TokenError, json};
 use crate::limits::{CLAIM_SECONDS_MAX, TOKEN_BYTES_MAX};
@@ -78,7 +78,7 @@ fn good_token(rest: &[u8]) -> String {
     let mut claims = br#"{"sub":"alice","exp":1700000001,"rest":"#.to_vec();
     json::push_string(&mut claims, &rest);
     claims.push(b'}');
-    sign(&current(), HEADER.as_bytes(), &claims)
+    sign(&CURRENT, HEADER.as_bytes(), &claims)
 }
 
 /// Dates at any distance from any clock: the gate says what the arithmetic says.
@@ -94,7 +94,7 @@ pub fn claims_time(input: &[u8]) {
         leeway_seconds,
         ..ClaimRules::default()
     };
-    let token = sign(&current(), HEADER.as_bytes(), claims.as_bytes());
+    let token = sign(&CURRENT, HEADER.as_bytes(), claims.as_bytes());
     let verdict = Door::new(&rules).verdict(&token, now);
     assert_eq!(verdict, model(dates, now.0.into(), leeway_seconds.into()));
 }

@@ -1,7 +1,7 @@
 //! The language of the inputs: text, so that a person can write a seed and a dictionary helps.
 
 use super::super::reference::{encode, hmac_sha256};
-use super::door::{FOREIGN, PREVIOUS, current};
+use super::door::{CURRENT, FOREIGN, PREVIOUS};
 use super::{HEADER, NOW};
 use crate::gate::ClaimRules;
 use crate::limits::LEEWAY_MS_MAX;
@@ -39,7 +39,7 @@ impl Case {
         let (secret, is_ours) = match words.value("key") {
             Some("previous") => (PREVIOUS.to_vec(), true),
             Some("foreign") => (FOREIGN.to_vec(), false),
-            _ => (current(), true),
+            _ => (CURRENT.to_vec(), true),
         };
         let token = match words.has("raw") {
             true => sign_raw(&secret, str(header)?, str(claims)?),

@@ -19,6 +19,16 @@ fn accepted(subject: &str, issued_at: u64, expires_at: u64) -> Verdict {
 }
 
 #[test]
+fn the_current_key_is_that_of_the_rfc() {
+    let token = sign(
+        &CURRENT,
+        b"{\"typ\":\"JWT\",\r\n \"alg\":\"HS256\"}",
+        b"{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}",
+    );
+    assert!(token.ends_with(".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"));
+}
+
+#[test]
 fn one_part_is_claims_and_two_are_header_and_claims() {
     let claims = r#"{"sub":"alice","exp":1700000001}"#;
     assert_eq!(verdict(claims), accepted("alice", 0, 1_700_000_001));
