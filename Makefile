@@ -42,6 +42,10 @@ autobahn:
 interop:
 	tests/interop/run
 
+## verify: the token check beside that of five other libraries; prints where they differ
+verify:
+	tests/verify/run
+
 ## hostile: every attack of docs/security.md on a real server; prints what was seen
 hostile:
 	$(CARGO) bench $(CARGO_FLAGS) --bench hostile_table
