@@ -1,15 +1,16 @@
 # The targets that a person types. `make` lists them.
 CARGO ?= cargo
 CARGO_FLAGS ?=
-# The fuzz crate shares what is compiled.
+# The crates apart share what is compiled.
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy autobahn interop hostile fuzz fuzz-smoke fuzz-cov fuzz-min
+.PHONY: help run test check tidy autobahn interop hostile sim sim-faults constant-time fuzz \
+	fuzz-smoke fuzz-cov fuzz-min verify
 
 ## help: list the targets
 help:
-	@sed -n 's/^## \([a-z-]*\): /  \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^## \([a-z-]*\): /  \1\t/p' Makefile | expand -t 18
 
 ## run: build, make what is missing, and serve on 127.0.0.1:7420
 run:
@@ -26,6 +27,8 @@ check: tidy
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy $(CARGO_FLAGS) --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --no-deps --quiet
+	$(CARGO) fmt --check --manifest-path tests/constant_time/Cargo.toml
+	$(CARGO) clippy $(CARGO_FLAGS) --manifest-path tests/constant_time/Cargo.toml --target-dir $(TARGET_DIR) -- -D warnings
 
 ## tidy: the walls of the house alone
 tidy:
@@ -39,9 +42,26 @@ autobahn:
 interop:
 	tests/interop/run
 
+## verify: the token check beside that of five other libraries; prints where they differ
+verify:
+	tests/verify/run
+
 ## hostile: every attack of docs/security.md on a real server; prints what was seen
 hostile:
 	$(CARGO) bench $(CARGO_FLAGS) --bench hostile_table
+
+## sim: the whole core by seeds: make sim SEED=0 SEEDS=2000 OPS=5000
+sim:
+	SEED=$(SEED) SEEDS=$(SEEDS) OPS=$(OPS) \
+		$(CARGO) bench $(CARGO_FLAGS) --profile simulation --bench simulation
+
+## sim-faults: faults planted in a copy, one at a time: the simulator finds each
+sim-faults:
+	tests/planted/run
+
+## constant-time: whether a MAC's check tells nothing by its time; prints what was seen
+constant-time:
+	tests/constant_time/run
 
 ## fuzz: one target for a time: make fuzz T=envelope SECS=600
 fuzz:

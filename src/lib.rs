@@ -18,7 +18,8 @@
 //! * [`app`] is what events mean, the users, and their passwords. It refuses to know frames,
 //!   tokens' insides and sockets.
 //!
-//! Beside them lie [`config`] (what a person may set), [`limits`] (what nobody may), [`network`]
+//! Between driver and server stands [`record`], through which a core can be watched and its every
+//! input run again. Beside them lie [`config`] (what a person may set), [`limits`] (what nobody may), [`network`]
 //! (addresses), [`time`] (two clocks, as values) and [`cli`] (the commands). And `proof`, which
 //! tries to prove all of this wrong, and which nobody else names.
 //!
@@ -36,6 +37,7 @@ pub mod limits;
 pub mod network;
 #[doc(hidden)]
 pub mod proof;
+pub mod record;
 pub mod server;
 pub mod time;
 pub mod wire;

@@ -104,6 +104,11 @@ pub const LOG_LINE_BYTES_MAX: usize = 512;
 /// A value in a line of the log, in bytes, before it is quoted and escaped.
 pub const LOG_VALUE_BYTES_MAX: usize = 128;
 
+/// A recording, in bytes: what a file of it may grow to, and what is read of one.
+pub const RECORDING_BYTES_MAX: u64 = 256 * 1_024 * 1_024;
+/// What of a recording may wait for its disk, in bytes; past it the recording stops.
+pub const RECORDING_PENDING_BYTES_MAX: usize = 32 * 1_024 * 1_024;
+
 /// What stands around a message's data when it is passed on: the frame's header, `event`,
 /// and `from`, `to` and `id` with every character escaped. In bytes.
 pub const MESSAGE_OVERHEAD_BYTES_MAX: usize = 1_024;

@@ -118,6 +118,17 @@ impl Networks {
     }
 }
 
+/// Networks with commas between them.
+impl fmt::Display for Networks {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, network) in self.0.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            write!(formatter, "{comma}{network}")?;
+        }
+        Ok(())
+    }
+}
+
 /// Networks with commas between them, and white space around the commas where one likes.
 /// The empty text is none.
 impl FromStr for Networks {

@@ -1,10 +1,16 @@
-//! The path of a frame through the gate takes no memory from the heap.
+//! The path of a frame through the gate takes no memory from the heap; only a holder of a key can
+//! make it take some, and not much.
+
+use std::fs;
 
 use framegate::gate::{
     ClaimRules, Directory, Gate, Keys, Passage, Secret, Signer, Standing, Unavailable,
 };
+use framegate::limits::TOKEN_BYTES_MAX;
+use framegate::proof::reference::{encode, hmac_sha256};
 use framegate::time::UnixSeconds;
 
+const KEY: [u8; 32] = [b'k'; 32];
 const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
 
 struct Everybody;
@@ -27,7 +33,7 @@ fn allocations_of(work: impl FnOnce()) -> u64 {
 
 #[test]
 fn a_verified_frame_is_admitted_without_an_allocation() {
-    let (mut gate, signer) = gate_of(&Secret::from_bytes(&[b'k'; 32]).unwrap());
+    let (mut gate, signer) = gate_of(&Secret::from_bytes(&KEY).unwrap());
     let token = signer.mint("alice", NOW).unwrap().token;
     let data = r#"{"id":"alice","tags":["a",{"b":[[]]}],"text":"\n\u00e9"}"#;
     let text =
@@ -43,7 +49,7 @@ fn a_verified_frame_is_admitted_without_an_allocation() {
 
 #[test]
 fn a_forged_token_and_bulk_are_refused_without_an_allocation() {
-    let (mut gate, signer) = gate_of(&Secret::from_bytes(&[b'k'; 32]).unwrap());
+    let (mut gate, signer) = gate_of(&Secret::from_bytes(&KEY).unwrap());
     let token = signer.mint("alice", NOW).unwrap().token;
     let forged = token.replace("eyJzdWIi", "eyJzdWIj");
     let tokens = [
@@ -62,4 +68,51 @@ fn a_forged_token_and_bulk_are_refused_without_an_allocation() {
         assert!(refused);
         assert_eq!(allocations, 0, "{} bytes", text.len());
     }
+}
+
+#[test]
+fn raw_bytes_are_refused_as_a_token_without_an_allocation() {
+    let (mut gate, _) = gate_of(&Secret::from_bytes(&KEY).unwrap());
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/token_bytes");
+    let seeds: Vec<_> = fs::read_dir(seeds).unwrap().collect();
+    assert!(seeds.len() > 20);
+    for seed in seeds {
+        let seed = seed.unwrap().path();
+        // What is not UTF-8 never comes to the gate.
+        let Ok(token) = fs::read_to_string(&seed) else {
+            continue;
+        };
+        let mut refused = false;
+        let allocations = allocations_of(|| {
+            refused = gate.admit_token(&token, None, &mut Everybody, NOW).is_err();
+        });
+        assert!(refused);
+        assert_eq!(allocations, 0, "{}", seed.display());
+    }
+}
+
+/// More members than are compared in place, and names that must be decoded.
+#[test]
+fn the_holder_of_a_key_can_make_the_gate_take_little() {
+    let (mut gate, _) = gate_of(&Secret::from_bytes(&KEY).unwrap());
+    let plain: String = (0..380).map(|n| format!(r#","{n:x}":0"#)).collect();
+    let escaped: String = (0..290).map(|n| format!(r#","\n{n:x}":0"#)).collect();
+    for members in [plain, escaped] {
+        let token = signed(&format!(r#"{{"sub":"alice","exp":1700000001{members}}}"#));
+        assert!((TOKEN_BYTES_MAX * 3 / 4..=TOKEN_BYTES_MAX).contains(&token.len()));
+        let mut admitted = false;
+        let taken = allocation_counter::measure(|| {
+            admitted = gate.admit_token(&token, None, &mut Everybody, NOW).is_ok();
+        });
+        assert!(admitted);
+        assert!(taken.bytes_max <= 32 * 1_024, "{} bytes", taken.bytes_max);
+        assert_eq!(taken.bytes_current, 0);
+    }
+}
+
+fn signed(claims: &str) -> String {
+    let header = encode(br#"{"alg":"HS256"}"#);
+    let message = format!("{header}.{}", encode(claims.as_bytes()));
+    let tag = hmac_sha256(&KEY, message.as_bytes());
+    format!("{message}.{}", encode(&tag))
 }

@@ -2,7 +2,7 @@
 //! stays in which room, and what is written down for people agrees with what is compiled.
 #![cfg(test)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,29 +13,39 @@ const WALLS: &[(&str, &[&str])] = &[
     (
         "limits",
         &[
-            "config", "wire", "gate", "server", "app", "driver", "cli", "proof",
+            "config", "wire", "gate", "server", "app", "record", "driver", "cli", "proof",
         ],
     ),
     (
         "time",
         &[
-            "config", "wire", "gate", "server", "app", "driver", "cli", "proof",
+            "config", "wire", "gate", "server", "app", "record", "driver", "cli", "proof",
         ],
     ),
     (
         "config",
-        &["wire", "gate", "server", "app", "driver", "cli", "proof"],
+        &[
+            "wire", "gate", "server", "app", "record", "driver", "cli", "proof",
+        ],
     ),
     (
         "wire",
-        &["config", "gate", "server", "app", "driver", "cli", "proof"],
+        &[
+            "config", "gate", "server", "app", "record", "driver", "cli", "proof",
+        ],
     ),
     (
         "gate",
-        &["config", "wire", "server", "app", "driver", "cli", "proof"],
+        &[
+            "config", "wire", "server", "app", "record", "driver", "cli", "proof",
+        ],
     ),
-    ("app", &["wire", "server", "driver", "cli", "proof"]),
-    ("server", &["driver", "cli", "proof"]),
+    (
+        "app",
+        &["wire", "server", "record", "driver", "cli", "proof"],
+    ),
+    ("server", &["record", "driver", "cli", "proof"]),
+    ("record", &["driver", "cli", "proof"]),
     ("driver", &["cli", "proof"]),
     ("cli", &["proof"]),
 ];
@@ -46,14 +56,19 @@ const CRATES: &[(&str, &[&str])] = &[
     // Who decodes a token is the leaf that has seen its MAC; the others write or make text.
     (
         "base64",
-        &["src/gate/jws", "src/gate/sign", "src/gate/secret"],
+        &[
+            "src/gate/jws",
+            "src/gate/sign",
+            "src/gate/secret",
+            "src/gate/stand_in",
+        ],
     ),
     ("hmac", &["src/gate"]),
     ("lexopt", &["src/cli"]),
     ("mio", &["src/driver"]),
     ("rusqlite", &["src/app/users/sqlite"]),
     ("rustix", &["src/driver", "src/cli"]),
-    ("sha2", &["src/gate"]),
+    ("sha2", &["src/gate", "src/record"]),
     ("signal_hook", &["src/driver"]),
     ("tungstenite", &["src/wire", "src/proof/wire"]),
 ];
@@ -131,6 +146,9 @@ const MACHINES: &[&str] = &[
     concat!("/ro", "ot/"),
     concat!("/tmp/", "wt-"),
 ];
+
+/// The locks of what is built apart from framegate and looks at it.
+const LOCKS_APART: &[&str] = &["tests/constant_time/Cargo.lock"];
 
 /// Where the tests of a file begin, when they stand in it.
 const TESTS: &str = "#[cfg(test)]\nmod tests {";
@@ -323,7 +341,13 @@ fn clocks_sockets_threads_and_files_stay_with_those_who_drive() {
 #[test]
 fn the_core_has_no_map_of_random_order() {
     for source in sources() {
-        if source.is_in(&["src/wire", "src/gate", "src/server", "src/app"]) {
+        if source.is_in(&[
+            "src/wire",
+            "src/gate",
+            "src/server",
+            "src/app",
+            "src/record",
+        ]) {
             let code = source.code();
             for way in UNSEEDED {
                 assert!(!code.contains(way), "{}: {way}) has no seed", source.path);
@@ -436,6 +460,36 @@ fn each_dependency_is_documented_with_its_reason() {
         count += 1;
     }
     assert!(count > 0);
+}
+
+/// What a workspace apart finds out of framegate's dependencies is to hold for those shipped.
+#[test]
+fn workspaces_apart_lock_the_versions_that_are_shipped() {
+    let shipped = locked("Cargo.lock");
+    for lock in LOCKS_APART {
+        let apart = locked(lock);
+        let shared = apart.keys().filter(|name| shipped.contains_key(*name));
+        assert!(shared.clone().count() > 0);
+        for name in shared {
+            let missing: Vec<_> = shipped[name].difference(&apart[name]).collect();
+            assert!(missing.is_empty(), "{lock}: {name} {missing:?} is shipped");
+        }
+    }
+}
+
+/// The packages of a lock file, and their versions.
+fn locked(path: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let text = document(path);
+    let mut packages = BTreeMap::<_, BTreeSet<_>>::new();
+    for package in text.split("[[package]]").skip(1) {
+        let value = |name| {
+            let line = package.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap().trim_matches('"').to_owned()
+        };
+        let versions = packages.entry(value("name = ")).or_default();
+        versions.insert(value("version = "));
+    }
+    packages
 }
 
 fn document(path: &str) -> String {

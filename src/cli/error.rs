@@ -9,6 +9,7 @@ use crate::app::password::PasswordError;
 use crate::app::users::{StoreError, UserError};
 use crate::config::{self, ConfigError, nearest};
 use crate::gate::{SecretError, SignError};
+use crate::record::ReplayError;
 
 /// Why a command did not do what it was asked. Each prints as one line.
 #[derive(Debug)]
@@ -142,6 +143,22 @@ pub enum CliError {
     Streams(io::Error),
     /// The server cannot go on.
     Serve(Box<str>),
+    /// The file of a recording cannot be made.
+    RecordingNotMade {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The file of a recording cannot be read.
+    RecordingUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A recording is not replayed to the same outputs.
+    Replay(ReplayError),
 }
 
 impl CliError {
@@ -180,7 +197,10 @@ impl CliError {
             | CliError::PasswordNotShown(_)
             | CliError::Random(_)
             | CliError::Streams(_)
-            | CliError::Serve(_) => 1,
+            | CliError::Serve(_)
+            | CliError::RecordingNotMade { .. }
+            | CliError::RecordingUnreadable { .. }
+            | CliError::Replay(_) => 1,
         }
     }
 
@@ -274,7 +294,8 @@ impl fmt::Display for CliError {
             CliError::ArgumentNotUtf8 => f.write_str("an argument is not UTF-8"),
             CliError::Arguments(error) => error.fmt(f),
             CliError::Config(error) => error.fmt(f),
-            CliError::EnvFileUnreadable { path, error } => {
+            CliError::EnvFileUnreadable { path, error }
+            | CliError::RecordingUnreadable { path, error } => {
                 write!(f, "cannot read {}: {error}", path.display())
             }
             CliError::SecretMissing {
@@ -314,7 +335,7 @@ impl fmt::Display for CliError {
             CliError::User(error) => error.fmt(f),
             CliError::Password(error) => error.fmt(f),
             CliError::Store(error) => error.fmt(f),
-            CliError::EnvFileNotMade { path, error } => {
+            CliError::EnvFileNotMade { path, error } | CliError::RecordingNotMade { path, error } => {
                 write!(f, "cannot make {}: {error}", path.display())
             }
             CliError::PasswordNotShown(error) => write!(
@@ -325,6 +346,7 @@ impl fmt::Display for CliError {
             CliError::Random(error) => write!(f, "the system gives no random bytes: {error}"),
             CliError::Streams(error) => write!(f, "standard input or output: {error}"),
             CliError::Serve(reason) => f.write_str(reason),
+            CliError::Replay(error) => error.fmt(f),
         }
     }
 }

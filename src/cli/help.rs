@@ -7,7 +7,9 @@ use super::{Argument, Arguments};
 use crate::config::{Arity, GROUPS, Setting};
 
 /// The commands, as they are typed.
-pub(super) const COMMANDS: &[&str] = &["serve", "user", "token", "secret", "check", "help"];
+pub(super) const COMMANDS: &[&str] = &[
+    "serve", "user", "token", "secret", "check", "replay", "help",
+];
 
 const PROGRAM: &str = "\
 A WebSocket server in which every data frame carries a token and every token is verified.
@@ -21,6 +23,7 @@ Commands:
   token check       judge tokens from standard input
   secret            print a fresh secret for .env
   check             say whether the configuration is valid
+  replay FILE       run a recording of `serve --record` again, and compare
   help [COMMAND]    print this, or the help of a command
 
 Options:
@@ -33,11 +36,13 @@ A first try: `framegate serve --init` in an empty directory.
 const SERVE: &str = "\
 Runs the server until SIGTERM or SIGINT.
 
-Usage: framegate serve [--init] [SETTINGS]
+Usage: framegate serve [--init] [--record FILE] [SETTINGS]
 
 Options:
   --init            make what is missing: .env with a random secret, the database, a user
                     `admin` whose random password is printed once; else start as ever
+  --record FILE     write what happens to FILE, for `framegate replay`. Messages stand in it
+                    as they were sent; tokens and passwords do not
   --env-file FILE   read FILE instead of .env in the working directory
   -h, --help        print this
 ";
@@ -110,6 +115,13 @@ Usage: framegate check [SETTINGS]
 It takes the settings of `framegate serve --help`, and --env-file FILE.
 ";
 
+const REPLAY: &str = "\
+Runs a recording of `framegate serve --record FILE` through the server again, without sockets,
+and says whether it did the same: 0 when it did, else 1 and where it first did otherwise.
+
+Usage: framegate replay FILE
+";
+
 /// `framegate help [COMMAND]`.
 pub(super) fn run(mut arguments: Arguments, output: &mut dyn Write) -> Result<(), CliError> {
     match arguments.next()? {
@@ -120,6 +132,7 @@ pub(super) fn run(mut arguments: Arguments, output: &mut dyn Write) -> Result<()
             "token" => token(output),
             "secret" => secret(output),
             "check" => check(output),
+            "replay" => replay(output),
             "help" => program(output),
             _ => Err(CliError::unknown_command(command, COMMANDS)),
         },
@@ -145,6 +158,10 @@ pub(super) fn secret(output: &mut dyn Write) -> Result<(), CliError> {
 
 pub(super) fn check(output: &mut dyn Write) -> Result<(), CliError> {
     print(output, CHECK)
+}
+
+pub(super) fn replay(output: &mut dyn Write) -> Result<(), CliError> {
+    print(output, REPLAY)
 }
 
 pub(super) fn serve(output: &mut dyn Write) -> Result<(), CliError> {

@@ -10,6 +10,7 @@ mod help;
 pub(crate) mod import;
 mod init;
 mod lines;
+mod replay;
 mod secret;
 mod serve;
 mod terminal;
@@ -88,6 +89,7 @@ pub fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result<(), Cl
         "token" => token::run(arguments, context),
         "secret" => secret::run(arguments, context),
         "check" => check::run(arguments, context),
+        "replay" => replay::run(arguments, context),
         "help" => help::run(arguments, context.output),
         _ => Err(CliError::unknown_command(command, help::COMMANDS)),
     }

@@ -1,28 +1,39 @@
 //! `framegate serve`: look at everything, make what `--init` asks for, hand over to the driver.
 
+use std::path::{Path, PathBuf};
+
 use super::error::CliError;
 use super::init::Missing;
 use super::{Argument, Arguments, Context, check, env_file, help, secret};
 use crate::app::Events;
-use crate::app::users::{SqliteStore, Users};
+use crate::app::users::{SqliteStore, UserStore, Users};
 use crate::config::Config;
-use crate::driver::{self, Listener, logger};
+use crate::driver::{self, Listener, RecordingFile, logger};
 use crate::gate::{ClaimRules, Gate, Keys, Signer};
+use crate::record::{Recorded, Tape, record};
 use crate::server::Server;
 
 pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result<(), CliError> {
-    let mut init = false;
+    let (mut init, mut recording) = (false, None);
     while let Some(argument) = arguments.next()? {
         match argument {
             Argument::Help => return help::serve(context.output),
             Argument::Option(option) if option == "init" => init = true,
-            argument => return Err(arguments.unexpected(argument, &["init"])),
+            Argument::Option(option) if option == "record" => {
+                recording = Some(PathBuf::from(arguments.value()?));
+            }
+            argument => return Err(arguments.unexpected(argument, &["init", "record"])),
         }
     }
-    start(init, &arguments, context)
+    start(init, recording.as_deref(), &arguments, context)
 }
 
-fn start(init: bool, arguments: &Arguments, context: &mut Context<'_>) -> Result<(), CliError> {
+fn start(
+    init: bool,
+    recording: Option<&Path>,
+    arguments: &Arguments,
+    context: &mut Context<'_>,
+) -> Result<(), CliError> {
     let (config, secrets) = arguments.load(context)?;
     let env_file = arguments.env_file();
     // What is there is judged before an address is taken, and that before anything is made.
@@ -38,7 +49,7 @@ fn start(init: bool, arguments: &Arguments, context: &mut Context<'_>) -> Result
     // One is installed already only where a test runs commands in its own process.
     let _ = logger::install(config.log_level, config.log_rate);
     env_file::warn_of_readers(&secrets);
-    let server = server(within_descriptors(config), keys, store)?;
+    let server = recorded(recording, within_descriptors(config), keys, store)?;
     driver::run(server, listeners).map_err(|error| CliError::Serve(error.to_string().into()))
 }
 
@@ -62,20 +73,44 @@ fn within_descriptors(mut config: Config) -> Config {
     config
 }
 
-fn server(config: Config, keys: Keys, store: SqliteStore) -> Result<Server, CliError> {
+/// The server, and with a path its recording.
+fn recorded(
+    path: Option<&Path>,
+    config: Config,
+    keys: Keys,
+    store: SqliteStore,
+) -> Result<Recorded, CliError> {
+    let seed = u64::from_ne_bytes(*secret::random()?);
+    let Some(path) = path else {
+        return Ok(server(config, keys, Box::new(store), seed).into());
+    };
+    let tape = begin_recording(path, &config, &keys, seed)?;
+    let store = tape.watch(Box::new(store));
+    Ok(Recorded::new(server(config, keys, store, seed), tape))
+}
+
+fn begin_recording(path: &Path, config: &Config, keys: &Keys, seed: u64) -> Result<Tape, CliError> {
+    let file = RecordingFile::create(path).map_err(|error| CliError::RecordingNotMade {
+        path: path.to_owned(),
+        error,
+    })?;
+    log::info!("recording to {}", logger::escape(&path.to_string_lossy()));
+    Ok(record(Box::new(file), config, keys.clone(), seed))
+}
+
+fn server(config: Config, keys: Keys, store: Box<dyn UserStore>, seed: u64) -> Server {
     let rules = ClaimRules {
         leeway_seconds: config.leeway.as_secs(),
         issuer: config.issuer.clone(),
         audience: config.audience.clone(),
     };
     let signer = Signer::new(&keys, &rules, config.token_ttl.as_secs());
-    let seed = u64::from_ne_bytes(*secret::random()?);
-    Ok(Server::new(
+    Server::new(
         config,
         Gate::new(keys, rules),
         signer,
-        Users::new(Box::new(store)),
+        Users::new(store),
         Events::builtin(),
         seed,
-    ))
+    )
 }

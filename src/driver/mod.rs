@@ -12,6 +12,7 @@ mod hasher;
 mod lines;
 mod listener;
 pub mod logger;
+mod recording;
 mod signals;
 mod socket;
 
@@ -24,7 +25,8 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::server::{ConnectionId, Ending, Reading, SLICES_MAX, Server};
+use crate::record::Recorded;
+use crate::server::{ConnectionId, Ending, Reading, SLICES_MAX};
 use crate::time::{Instant, Now};
 
 use clock::Clock;
@@ -35,6 +37,7 @@ use socket::Socket;
 
 pub use descriptors::connections_possible;
 pub use listener::{ListenError, Listener};
+pub use recording::RecordingFile;
 
 /// Bytes that are read from one connection in one turn, and the size of the one read buffer.
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -58,9 +61,11 @@ const LISTENERS: usize = usize::MAX - 2;
 ///
 /// # Errors
 /// When the kernel refuses what the loop cannot do without.
-pub fn run(server: Server, listeners: Vec<Listener>) -> Result<(), DriverError> {
+pub fn run(server: Recorded, listeners: Vec<Listener>) -> Result<(), DriverError> {
     let mut driver = Driver::new(server, listeners)?;
-    driver.run()
+    driver.run()?;
+    driver.server.end();
+    Ok(())
 }
 
 /// The loop cannot go on.
@@ -83,7 +88,7 @@ fn failed(doing: &'static str) -> impl FnOnce(io::Error) -> DriverError {
 }
 
 struct Driver {
-    server: Server,
+    server: Recorded,
     poll: Poll,
     clock: Clock,
     signals: Signals,
@@ -118,7 +123,7 @@ struct Connection {
 }
 
 impl Driver {
-    fn new(server: Server, mut listeners: Vec<Listener>) -> Result<Driver, DriverError> {
+    fn new(server: Recorded, mut listeners: Vec<Listener>) -> Result<Driver, DriverError> {
         let poll = Poll::new().map_err(failed("create the event queue"))?;
         let registry = poll.registry();
         let waker = Waker::new(registry, WAKER).map_err(failed("create the waker"))?;

@@ -17,6 +17,7 @@ pub mod json;
 mod jws;
 mod secret;
 mod sign;
+mod stand_in;
 mod token;
 
 pub use admit::{
@@ -26,4 +27,5 @@ pub use admit::{
 pub use envelope::{Envelope, FrameError};
 pub use secret::{Keys, Secret, SecretError};
 pub use sign::{Minted, SignError, Signer};
+pub use stand_in::StandIns;
 pub use token::{ClaimRules, TokenError, Verified, Verifier, is_subject};

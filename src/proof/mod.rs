@@ -8,8 +8,10 @@
 //!
 //! A body takes bytes and panics, by an `assert`, when a claim does not hold.
 
+pub mod reference;
 pub mod simulation;
 pub mod text;
+pub mod token;
 mod told;
 pub mod wire;
 
@@ -24,6 +26,10 @@ pub struct Target {
 
 /// Every target: a body, and in `fuzz` a binary, seeds, and perhaps a dictionary of its name.
 pub const TARGETS: &[Target] = &[
+    target("token_bytes", token::token_bytes),
+    target("token_signed", token::token_signed),
+    target("token_mutate", token::token_mutate),
+    target("claims_time", token::claims_time),
     target("http_head", wire::http_head),
     target("frames", wire::frames),
     target("endpoint", wire::endpoint),

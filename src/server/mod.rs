@@ -275,6 +275,12 @@ impl Server {
             .is_some_and(|key| self.hub.presence.is_member(key))
     }
 
+    /// True while the connection is to begin with a PROXY header.
+    pub fn awaits_proxy_header(&self, id: ConnectionId) -> bool {
+        let session = self.hub.key(id).map(|key| &self.hub.sessions[key as usize]);
+        session.is_some_and(|session| matches!(session.state, State::Proxy { .. }))
+    }
+
     /// Lends the bytes to be written next; returns how many of the slices are filled.
     pub fn gather<'a>(&'a self, id: ConnectionId, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
         self.hub.key(id).map_or(0, |key| {

@@ -146,8 +146,8 @@ const fn is_value_byte(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }
 
-/// RFC 9110 §5.6.2: tchar.
-pub(super) const fn is_token_byte(byte: u8) -> bool {
+/// Whether a token, in the sense of HTTP, may hold the byte. RFC 9110 §5.6.2: tchar.
+pub const fn is_token_byte(byte: u8) -> bool {
     matches!(byte,
         b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`'
         | b'|' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')

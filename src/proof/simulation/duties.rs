@@ -122,7 +122,8 @@ impl World<'_> {
                 duties[0] = ("its request is not whole", since, config.handshake_timeout);
             }
             Stage::Waiting { since } => {
-                duties[0] = ("its password is not checked", Some(since), LOGIN_TIMEOUT);
+                let patience = LOGIN_TIMEOUT + config.linger;
+                duties[0] = ("its password is not checked", Some(since), patience);
             }
             Stage::Over(over) => duties[0] = ("it is over", Some(over.at), config.linger),
             Stage::Open => {

@@ -168,15 +168,10 @@ impl World<'_> {
         for link in &mut self.links {
             if let Stage::Waiting { since } = link.stage
                 && since + LOGIN_TIMEOUT <= now
+                && link.owed.is_empty()
             {
-                // It may be checked at the last moment.
+                // It may be checked at the last moment. It is over once that is heard.
                 link.owe(What::Answer(vec![503, 401, 200]), false);
-                link.stage = Stage::Over(Over {
-                    at: now,
-                    error: None,
-                    close: None,
-                    is_cut: false,
-                });
             }
         }
     }
@@ -219,7 +214,7 @@ impl World<'_> {
         };
         let is_right = match cause_of(report.what) {
             None => false,
-            Some(Cause::LoginFailed) => report.connection == id,
+            Some(Cause::LoginFailed | Cause::SlowReader) => report.connection == id,
             Some(Cause::Gate(gate::Cause::Forbidden(gate::Forbidden::OtherSubject))) => {
                 report.connection == id && self.links[index].member.is_some()
             }
@@ -237,7 +232,7 @@ impl World<'_> {
         let Some(index) = self.link(id) else { return };
         let link = &mut self.links[index];
         match link.stage {
-            Stage::Waiting { .. } => return link.owe(What::Answer(vec![200]), true),
+            Stage::Waiting { .. } => return link.owe_answer(200),
             Stage::Open => link.grants += 1,
             // It has left meanwhile.
             Stage::Asking | Stage::Over(_) => return,
@@ -252,10 +247,9 @@ impl World<'_> {
 
     fn deny(&mut self, id: ConnectionId) {
         let Some(index) = self.link(id) else { return };
-        *self.hostile.entry(self.links[index].address).or_default() += 1;
         let link = &mut self.links[index];
         match link.stage {
-            Stage::Waiting { .. } => link.owe(What::Answer(vec![401]), true),
+            Stage::Waiting { .. } => link.owe_answer(401),
             Stage::Open => {
                 link.denials += 1;
                 link.login_failures += 1;
@@ -275,7 +269,7 @@ impl World<'_> {
             return Ok(());
         }
         if !is_told {
-            link.owe(What::Answer(vec![503]), true);
+            link.owe_answer(503);
         }
         let over = Over {
             at: now,

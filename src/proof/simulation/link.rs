@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
+use crate::limits::LOGIN_TIMEOUT;
 use crate::server::ConnectionId;
 use crate::time::Instant;
 
@@ -219,6 +220,11 @@ impl Link {
         matches!(self.stage, Stage::Over(_))
     }
 
+    /// True once its `POST /login` may have been answered without its password being checked.
+    pub(super) fn is_given_up(&self) -> bool {
+        matches!(self.stage, Stage::Waiting { .. }) && !self.owed.is_empty()
+    }
+
     pub(super) fn say(&mut self, utterance: Utterance) {
         let begin = self.sent + self.outgoing.len();
         self.outgoing.extend_from_slice(&utterance.bytes);
@@ -266,6 +272,13 @@ impl Link {
         self.owed.push_back(Owed { what, is_sure });
     }
 
+    /// The answer to a `POST /login`, unless it was given up and that may have been answered.
+    pub(super) fn owe_answer(&mut self, status: u16) {
+        if self.owed.is_empty() {
+            self.owe(What::Answer(vec![status]), true);
+        }
+    }
+
     pub(super) fn owe_reply(
         &mut self,
         id: Option<u32>,
@@ -306,6 +319,14 @@ impl Link {
             Word::Answer { status, body } => {
                 if body.contains(MARK) {
                     return Err("a secret is told".to_owned());
+                }
+                if let Stage::Waiting { since } = self.stage {
+                    self.stage = Stage::Over(Over {
+                        at: since + LOGIN_TIMEOUT,
+                        error: None,
+                        close: None,
+                        is_cut: false,
+                    });
                 }
                 self.expect(
                     "an HTTP answer",

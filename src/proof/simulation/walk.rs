@@ -240,7 +240,7 @@ impl World<'_> {
                 let since = self.now.monotonic;
                 self.links[index].stage = Stage::Waiting { since };
                 let id = self.links[index].id;
-                if !self.jobs.iter().any(|(_, waiting)| *waiting == id) {
+                if !self.jobs.iter().any(|(_, waiting, _)| *waiting == id) {
                     self.links[index].owe(What::Answer(vec![429, 503]), true);
                     self.links[index].stage = Stage::Over(Over {
                         at: self.now.monotonic,

@@ -34,7 +34,7 @@ pub(super) struct World<'a> {
     /// Connections there were.
     pub(super) gone: Vec<ConnectionId>,
     /// Passwords the helper thread has yet to check, and for whom.
-    pub(super) jobs: VecDeque<(HashJob, ConnectionId)>,
+    pub(super) jobs: VecDeque<(HashJob, ConnectionId, Ipv4Addr)>,
     /// Hostile failures by address, as they were reported.
     pub(super) hostile: BTreeMap<Ipv4Addr, u32>,
     pub(super) next_nonce: u32,
@@ -116,11 +116,11 @@ impl<'a> World<'a> {
         if piece.is_empty() || link.is_over() {
             return Ok(());
         }
-        let id = link.id;
+        let (id, address) = (link.id, link.address);
         let before = self.server.verifications();
         let reading = self.receive(id, &mut piece);
         while let Some(job) = self.server.next_job() {
-            self.jobs.push_back((job, id));
+            self.jobs.push_back((job, id, address));
         }
         self.follow_receive(index, reading, before)?;
         self.turn()
@@ -165,9 +165,11 @@ impl<'a> World<'a> {
         // fall into that, for its token would be dated one way or the other.
         let calm = self.disturbed_at + Duration::from_millis(60);
         self.pass_time(calm.since(self.now.monotonic))?;
-        let Some((job, id)) = self.jobs.pop_front() else {
+        let Some((job, id, address)) = self.jobs.pop_front() else {
             return Ok(());
         };
+        // Should it be wrong, it counts, whether or not somebody waits for the answer.
+        *self.hostile.entry(address).or_default() += 1;
         let asked = super::follow::asked(&job);
         let outcome = job.run();
         self.server.hashed(self.now, &outcome);
@@ -260,10 +262,11 @@ impl<'a> World<'a> {
 
     /// What else the log is told.
     fn note_log(&mut self) {
-        let summary = self.server.next_summary(self.now);
-        let refused = summary.map_or(0, |summary| summary.refused.len());
-        let is_fault = self.server.next_store_fault().is_some();
-        self.digest(refused as u64, &[u8::from(is_fault)]);
+        // When a minute's summary is due depends on when it was asked for last.
+        let _ = self.server.next_summary(self.now);
+        if self.server.next_store_fault().is_some() {
+            self.digest(0, b"store");
+        }
     }
 
     fn write(&mut self) -> Result<(), String> {
@@ -303,7 +306,7 @@ impl<'a> World<'a> {
                 Ending::Fin => self.links[index].hear_fin()?,
                 Ending::Close | Ending::Reset => {
                     let link = self.links.remove(index);
-                    if !link.is_over() {
+                    if !link.is_over() && !link.is_given_up() {
                         return Err("a connection ends for no reason".to_owned());
                     }
                     self.gone.push(id);

@@ -1,0 +1,155 @@
+//! The file of a recording, written by a thread of its own, so that the loop never waits for a
+//! disk.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use crate::limits::RECORDING_PENDING_BYTES_MAX;
+
+/// A file that only its owner can read. Dropped, it waits until all is written.
+pub struct RecordingFile {
+    /// `None` only while it is dropped.
+    pieces: Option<Sender<Vec<u8>>>,
+    /// Bytes that the thread has yet to write.
+    pending_bytes: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl RecordingFile {
+    /// Makes the file, where there is none.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    pub fn create(path: &Path) -> io::Result<RecordingFile> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        RecordingFile::over(options.open(path)?)
+    }
+
+    fn over(file: File) -> io::Result<RecordingFile> {
+        let (pieces, waiting) = channel();
+        let pending_bytes = Arc::new(AtomicUsize::new(0));
+        let written = Arc::clone(&pending_bytes);
+        let thread = thread::Builder::new()
+            .name("recorder".into())
+            .spawn(move || write_all(file, &waiting, &written))?;
+        Ok(RecordingFile {
+            pieces: Some(pieces),
+            pending_bytes,
+            thread: Some(thread),
+        })
+    }
+
+    /// Why the thread writes no more.
+    fn failure(&mut self) -> io::Error {
+        let result = self.thread.take().map(JoinHandle::join);
+        match result {
+            Some(Ok(Err(error))) => error,
+            _ => ErrorKind::BrokenPipe.into(),
+        }
+    }
+}
+
+fn write_all(
+    mut file: File,
+    waiting: &Receiver<Vec<u8>>,
+    pending_bytes: &AtomicUsize,
+) -> io::Result<()> {
+    for piece in waiting {
+        file.write_all(&piece)?;
+        pending_bytes.fetch_sub(piece.len(), Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+impl Write for RecordingFile {
+    /// Takes all of it or nothing.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let pending = self.pending_bytes.load(Ordering::Relaxed);
+        if pending > RECORDING_PENDING_BYTES_MAX {
+            return Err(io::Error::other("the disk does not keep up"));
+        }
+        self.pending_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
+        let sent = self
+            .pieces
+            .as_ref()
+            .is_some_and(|pieces| pieces.send(bytes.to_vec()).is_ok());
+        match sent {
+            true => Ok(bytes.len()),
+            false => Err(self.failure()),
+        }
+    }
+
+    /// The thread writes as it goes.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for RecordingFile {
+    fn drop(&mut self) {
+        self.pieces = None;
+        if let Some(Ok(Err(error))) = self.thread.take().map(JoinHandle::join) {
+            log::warn!("the recording is cut off: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str) -> std::path::PathBuf {
+        let name = format!("framegate-recording-{}-{name}", std::process::id());
+        std::env::temp_dir().join(name)
+    }
+
+    #[test]
+    fn all_that_was_taken_is_in_the_file_once_it_is_dropped() {
+        let path = file("whole");
+        let mut recording = RecordingFile::create(&path).unwrap();
+        for _ in 0..1_000 {
+            recording.write_all(&[b'x'; 1_000]).unwrap();
+        }
+        drop(recording);
+        let written = std::fs::read(&path).unwrap();
+        assert!(
+            RecordingFile::create(&path).is_err(),
+            "it takes no other's place"
+        );
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(written, [b'x'; 1_000].repeat(1_000));
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_told_and_one_that_hangs_is_not_waited_for() {
+        let path = file("failing");
+        std::fs::write(&path, "").unwrap();
+        let mut recording = RecordingFile::over(File::open(&path).unwrap()).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        // It is open for reading only: the thread fails at its first write, and ends.
+        let error = loop {
+            if let Err(error) = recording.write_all(b"x") {
+                break error;
+            }
+        };
+        assert_eq!(error.raw_os_error(), Some(9), "{error}");
+
+        let (pieces, _waiting) = channel();
+        let pending_bytes = Arc::new(AtomicUsize::new(0));
+        let mut hanging = RecordingFile {
+            pieces: Some(pieces),
+            pending_bytes,
+            thread: None,
+        };
+        let piece = vec![b'x'; RECORDING_PENDING_BYTES_MAX / 2];
+        let taken = std::iter::from_fn(|| hanging.write_all(&piece).ok()).count();
+        assert_eq!(taken, 3);
+    }
+}

@@ -1,0 +1,249 @@
+//! Record and replay: a core whose every input is written to a file, so that whoever has the file
+//! can run it again. Stands between the driver and the server; refuses to know sockets, clocks,
+//! and the secrets that pass.
+//!
+//! ```text
+//! driver ─► Recorded ─┬─► Server            a call, and what it returns
+//!                     └─► Tape ─► a file    without tokens, passwords, hashes
+//!
+//! a file ─► replay ─► Recorded ─┬─► Server  no socket
+//!                               └─► Tape ─► compared with the file, line by line
+//! ```
+//!
+//! A replay is a recording of its own: where it writes another line than the file has, the
+//! server behaves differently. Since what peers send was scrubbed, what leaves may differ in the
+//! signatures of tokens; those are masked on both sides.
+
+mod filler;
+mod mask;
+mod paper;
+mod replay;
+mod scrub;
+mod settings;
+mod source;
+mod store;
+mod stream;
+mod tape;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{IoSlice, Write};
+use std::ops::Deref;
+
+use crate::app::password::{HashJob, HashOutcome};
+use crate::app::users::StoreError;
+use crate::config::Config;
+use crate::gate::Keys;
+use crate::limits::RECORDING_BYTES_MAX;
+use crate::server::{ConnectionId, Ending, Peer, Reading, Report, SLICES_MAX, Server, Summary};
+use crate::time::Now;
+
+use paper::Written;
+use tape::{Id, show};
+
+pub use replay::{ReplayError, Replayed, replay};
+pub use tape::Tape;
+
+/// Why a recording ends that was not cut short.
+const STOPPED: &str = "stopped";
+
+/// Begins a recording of a server with these settings, keys and seed. Its store is to be
+/// [watched](Tape::watch), and the server given to [`Recorded::new`].
+pub fn record(file: Box<dyn Write>, config: &Config, keys: Keys, seed: u64) -> Tape {
+    let paper = Box::new(Written::new(file, RECORDING_BYTES_MAX));
+    let tape = Tape::new(paper, config, keys);
+    tape.begin_file(env!("CARGO_PKG_VERSION"), config, seed);
+    tape
+}
+
+/// A server, and the tape that every call of it is written to, where there is one. What only
+/// looks at the server goes straight to it.
+pub struct Recorded {
+    server: Server,
+    tape: Option<Tape>,
+}
+
+impl From<Server> for Recorded {
+    fn from(server: Server) -> Recorded {
+        Recorded { server, tape: None }
+    }
+}
+
+impl Deref for Recorded {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl Recorded {
+    /// A server whose store `tape` watches.
+    pub fn new(server: Server, tape: Tape) -> Recorded {
+        let tape = Some(tape);
+        Recorded { server, tape }
+    }
+
+    /// Says on the tape that the server has come to its end, and was not killed.
+    pub fn end(&mut self) {
+        self.end_for(STOPPED);
+    }
+
+    fn end_for(&mut self, why: &str) {
+        if let Some(tape) = &mut self.tape {
+            tape.end(why);
+        }
+    }
+
+    /// As [`Server::accept`].
+    pub fn accept(&mut self, now: Now, peer: Peer) -> Option<ConnectionId> {
+        let Some(tape) = &mut self.tape else {
+            return self.server.accept(now, peer);
+        };
+        tape.call(now, format_args!("accept {peer}"));
+        let id = self.server.accept(now, peer);
+        tape.line(format_args!("> {}", show(id)));
+        if let Some(id) = id {
+            tape.begin(id, self.server.awaits_proxy_header(id));
+        }
+        id
+    }
+
+    /// As [`Server::count_shed`].
+    pub fn count_shed(&mut self) {
+        if let Some(tape) = &self.tape {
+            tape.line(format_args!("shed"));
+        }
+        self.server.count_shed();
+    }
+
+    /// As [`Server::receive`].
+    pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> Reading {
+        let Some(tape) = &mut self.tape else {
+            return self.server.receive(now, id, bytes);
+        };
+        tape.receive(now, id, bytes);
+        let reading = self.server.receive(now, id, bytes);
+        if reading == Reading::Over {
+            tape.over(id);
+            tape.line(format_args!("> over"));
+        }
+        reading
+    }
+
+    /// As [`Server::finished`].
+    pub fn finished(&mut self, now: Now, id: ConnectionId) {
+        self.call(now, format_args!("finished {}", Id(id)));
+        self.server.finished(now, id);
+    }
+
+    /// As [`Server::failed`].
+    pub fn failed(&mut self, now: Now, id: ConnectionId) {
+        self.call(now, format_args!("failed {}", Id(id)));
+        self.server.failed(now, id);
+    }
+
+    /// As [`Server::wrote`].
+    pub fn wrote(&mut self, now: Now, id: ConnectionId, count: usize, full: bool) {
+        if let Some(tape) = &mut self.tape {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let filled = self.server.gather(id, &mut slices);
+            tape.wrote(now, id, count, full, &slices[..filled]);
+        }
+        self.server.wrote(now, id, count, full);
+    }
+
+    /// As [`Server::writable`].
+    pub fn writable(&mut self, id: ConnectionId) {
+        if let Some(tape) = &self.tape {
+            tape.line(format_args!("writable {}", Id(id)));
+        }
+        self.server.writable(id);
+    }
+
+    /// As [`Server::hashed`].
+    pub fn hashed(&mut self, now: Now, outcome: &HashOutcome) {
+        let HashOutcome { ticket, matches } = outcome;
+        self.call(now, format_args!("hashed {ticket} {matches}"));
+        self.server.hashed(now, outcome);
+    }
+
+    /// As [`Server::tick`].
+    pub fn tick(&mut self, now: Now) {
+        self.call(now, format_args!("tick"));
+        self.server.tick(now);
+    }
+
+    /// As [`Server::shut_down`].
+    pub fn shut_down(&mut self, now: Now) {
+        self.call(now, format_args!("stop"));
+        self.server.shut_down(now);
+    }
+
+    /// As [`Server::next_flush`].
+    pub fn next_flush(&mut self, now: Now, strangers_left: &mut usize) -> Option<ConnectionId> {
+        let left = *strangers_left;
+        let id = self.server.next_flush(now, strangers_left);
+        self.call(now, format_args!("flush {left} {}", show(id)));
+        id
+    }
+
+    /// As [`Server::next_ending`].
+    pub fn next_ending(&mut self) -> Option<(ConnectionId, Ending)> {
+        let ended = self.server.next_ending();
+        if let (Some(tape), Some((id, ending))) = (&mut self.tape, ended) {
+            tape.line(format_args!("ending {} {ending:?}", Id(id)));
+            if ending != Ending::Fin {
+                tape.forget(id);
+            }
+        }
+        ended
+    }
+
+    /// As [`Server::next_job`].
+    pub fn next_job(&mut self) -> Option<HashJob> {
+        let job = self.server.next_job();
+        if let (Some(tape), Some(job)) = (&self.tape, &job) {
+            let handle = tape.handle(job.expected.as_ref());
+            tape.line(format_args!("job {} {handle}", job.ticket));
+        }
+        job
+    }
+
+    /// As [`Server::next_summary`].
+    pub fn next_summary(&mut self, now: Now) -> Option<Summary> {
+        let summary = self.server.next_summary(now);
+        match &summary {
+            Some(summary) => self.call(now, format_args!("summary {summary:?}")),
+            None => self.call(now, format_args!("summary -")),
+        }
+        summary
+    }
+
+    /// As [`Server::next_store_fault`].
+    pub fn next_store_fault(&mut self) -> Option<StoreError> {
+        let fault = self.server.next_store_fault();
+        if let (Some(tape), Some(_)) = (&self.tape, &fault) {
+            tape.line(format_args!("fault"));
+        }
+        fault
+    }
+
+    /// As [`Server::next_report`]. With the last of them a turn is over.
+    pub fn next_report(&mut self) -> Option<Report> {
+        let report = self.server.next_report();
+        match (&self.tape, &report) {
+            (Some(tape), Some(report)) => tape.report(report),
+            (Some(tape), None) if !tape.flush() => self.tape = None,
+            _ => {}
+        }
+        report
+    }
+
+    fn call(&mut self, now: Now, call: std::fmt::Arguments<'_>) {
+        if let Some(tape) = &mut self.tape {
+            tape.call(now, call);
+        }
+    }
+}

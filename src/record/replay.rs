@@ -1,0 +1,404 @@
+//! A recording, run again: every call is made anew, and what is written of it compared with the
+//! file, line by line.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::paper::{Lines, Paper, text_bytes};
+use super::source::Source;
+use super::store::Recalled;
+use super::tape::{FIRST_LINE, Tape};
+use super::{Recorded, STOPPED, settings};
+use crate::app::Events;
+use crate::app::password::HashOutcome;
+use crate::app::users::Users;
+use crate::config::{Config, ConfigError};
+use crate::gate::{ClaimRules, Gate, Signer, StandIns};
+use crate::limits::MESSAGE_BYTES_MAX;
+use crate::server::{ConnectionId, Peer, Server};
+use crate::time::{Instant, Now, UnixSeconds};
+
+/// What is shown of a line that differs, in characters.
+const SHOWN_CHARACTERS_MAX: usize = 160;
+
+/// Runs a recording through the core.
+///
+/// # Errors
+/// When the file is no recording or was edited, and when the core does otherwise than it did.
+pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
+    let Lines { mut lines, is_cut } =
+        Lines::read(file).map_err(|line| ReplayError::Changed { line })?;
+    let header = Header::read(&lines)?;
+    let is_ended = lines.last().is_some_and(|line| line.starts_with("end "));
+    if !is_ended {
+        drop_last_call(&mut lines, header.lines);
+    }
+    let recorded_by = header.version.clone();
+    let mut replay = Replay::new(lines, header)?;
+    replay.run()?;
+    Ok(Replayed {
+        inputs: replay.inputs,
+        lasted: replay
+            .now
+            .monotonic
+            .since(replay.began_at.unwrap_or_default()),
+        is_cut: is_cut || !is_ended,
+        recorded_by,
+    })
+}
+
+/// A replay in which everything was as it had been.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// Inputs of the core: what peers, clocks and the helper thread brought.
+    pub inputs: u64,
+    /// From the first call to the last, on the clock of the recording.
+    pub lasted: Duration,
+    /// True when the recording has no end: its server was killed. It was replayed up to there.
+    pub is_cut: bool,
+    /// The version of the program that made the recording.
+    pub recorded_by: String,
+}
+
+/// Why a recording is not replayed to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplayError {
+    /// The file does not begin as a recording that we read.
+    NotARecording,
+    /// A line is not as it was written; lines count from one.
+    Changed {
+        /// Which.
+        line: usize,
+    },
+    /// A line says what we do not understand.
+    Unreadable {
+        /// Which.
+        line: usize,
+    },
+    /// The settings in it are none.
+    Config(ConfigError),
+    /// The core does otherwise than it did.
+    Differs {
+        /// Where first.
+        line: usize,
+        /// What it did, as the recording has it; `None` for nothing more.
+        recorded: Option<String>,
+        /// What it does now; `None` for nothing more.
+        replayed: Option<String>,
+    },
+}
+
+impl fmt::Display for ReplayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |line: &Option<String>| match line {
+            Some(line) => format!("`{line}`"),
+            None => "nothing".to_owned(),
+        };
+        match self {
+            ReplayError::NotARecording => {
+                write!(
+                    f,
+                    "the file is no recording: it does not begin with `{FIRST_LINE}`"
+                )
+            }
+            ReplayError::Changed { line: 1 } => {
+                f.write_str("line 1 was changed, or the file is no recording")
+            }
+            ReplayError::Changed { line } => write!(f, "line {line} was changed"),
+            ReplayError::Unreadable { line } => write!(f, "line {line} cannot be read"),
+            ReplayError::Config(error) => error.fmt(f),
+            ReplayError::Differs {
+                line,
+                recorded,
+                replayed,
+            } => write!(
+                f,
+                "the outputs differ from line {line} on: recorded {}, replayed {}",
+                shown(recorded),
+                shown(replayed)
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ReplayError {}
+
+/// What stands at the front of a recording.
+struct Header {
+    version: String,
+    seed: u64,
+    config: Config,
+    /// How many lines it has.
+    lines: usize,
+}
+
+impl Header {
+    fn read(lines: &[Box<str>]) -> Result<Header, ReplayError> {
+        if lines.first().is_none_or(|line| **line != *FIRST_LINE) {
+            return Err(ReplayError::NotARecording);
+        }
+        let behind = |index: usize, word: &str| {
+            let line = lines.get(index).and_then(|line| line.strip_prefix(word));
+            line.ok_or(ReplayError::Unreadable { line: index + 1 })
+        };
+        let version = behind(1, "program ")?.to_owned();
+        let seed = behind(2, "seed ")?.parse();
+        let seed = seed.map_err(|_| ReplayError::Unreadable { line: 3 })?;
+        let mut texts = Vec::new();
+        while let Ok(text) = behind(3 + texts.len(), "set ") {
+            let setting = read_setting(text);
+            let line = 4 + texts.len();
+            texts.push(setting.ok_or(ReplayError::Unreadable { line })?);
+        }
+        Ok(Header {
+            version,
+            seed,
+            config: settings::read(&texts).map_err(ReplayError::Config)?,
+            lines: 3 + texts.len(),
+        })
+    }
+}
+
+fn read_setting(text: &str) -> Option<(String, String)> {
+    let (name, value) = text.split_once(' ')?;
+    let value = String::from_utf8(text_bytes(value)?).ok()?;
+    Some((name.to_owned(), value))
+}
+
+/// What came of the last call may not have been written in full.
+fn drop_last_call(lines: &mut Vec<Box<str>>, header_lines: usize) {
+    let last_call = lines.iter().rposition(|line| is_call(line));
+    lines.truncate(last_call.unwrap_or(0).max(header_lines));
+    // The clocks were moved for it alone.
+    lines.pop_if(|line| line.starts_with('@'));
+}
+
+/// Everything but what came of a call, and what else belongs to one.
+fn is_call(line: &str) -> bool {
+    line.starts_with(|first: char| first.is_ascii_lowercase())
+}
+
+/// The lines of a recording, as what is written now is held to them.
+pub(super) struct Checked {
+    lines: Rc<[Box<str>]>,
+    /// The line that must come next.
+    at: usize,
+    difference: Option<ReplayError>,
+}
+
+impl Checked {
+    /// The line that must come next; `None` once something differed.
+    pub(super) fn next(&self) -> Option<&str> {
+        let line = self.lines.get(self.at);
+        line.filter(|_| self.difference.is_none())
+            .map(|line| &**line)
+    }
+
+    fn differ(&mut self, line: usize, replayed: Option<&str>) {
+        let cut = |line: &str| line.chars().take(SHOWN_CHARACTERS_MAX).collect();
+        let recorded = self.lines.get(line).map(|line| cut(line));
+        self.difference.get_or_insert(ReplayError::Differs {
+            line: line + 1,
+            recorded,
+            replayed: replayed.map(cut),
+        });
+    }
+}
+
+/// The paper of a replay.
+struct Comparing(Rc<RefCell<Checked>>);
+
+impl Paper for Comparing {
+    fn take(&mut self, line: &str) {
+        let mut script = self.0.borrow_mut();
+        match script.next() == Some(line) {
+            true => script.at += 1,
+            false => {
+                let at = script.at;
+                script.differ(at, Some(line));
+            }
+        }
+    }
+}
+
+struct Replay {
+    recorded: Recorded,
+    script: Rc<RefCell<Checked>>,
+    lines: Rc<[Box<str>]>,
+    /// By the connection's serial.
+    sources: BTreeMap<u32, Source>,
+    now: Now,
+    began_at: Option<Instant>,
+    inputs: u64,
+}
+
+impl Replay {
+    fn new(lines: Vec<Box<str>>, header: Header) -> Result<Replay, ReplayError> {
+        let lines: Rc<[Box<str>]> = lines.into();
+        let script = Rc::new(RefCell::new(Checked {
+            lines: Rc::clone(&lines),
+            at: header.lines,
+            difference: None,
+        }));
+        Ok(Replay {
+            recorded: recorded(&header, &script),
+            sources: Source::all(&lines)?,
+            script,
+            lines,
+            now: Now::default(),
+            began_at: None,
+            inputs: 0,
+        })
+    }
+
+    fn run(&mut self) -> Result<(), ReplayError> {
+        let lines = Rc::clone(&self.lines);
+        let begin = self.script.borrow().at;
+        for (index, line) in lines.iter().enumerate().skip(begin) {
+            let line_number = index + 1;
+            let done = match line.as_bytes().first() {
+                Some(b'@') => self.move_clocks(line),
+                Some(b'+' | b'=' | b'>') => Some(()),
+                _ => self.call(line),
+            };
+            done.ok_or(ReplayError::Unreadable { line: line_number })?;
+            let mut script = self.script.borrow_mut();
+            if is_call(line) && script.at <= index {
+                let at = script.at;
+                script.differ(at, None);
+            }
+            if let Some(difference) = script.difference.take() {
+                return Err(difference);
+            }
+        }
+        let mut script = self.script.borrow_mut();
+        let at = script.at;
+        if at < lines.len() {
+            script.differ(at, None);
+        }
+        script.difference.take().map_or(Ok(()), Err)
+    }
+
+    fn move_clocks(&mut self, line: &str) -> Option<()> {
+        let mut numbers = line.split(' ').skip(1).map(str::parse::<u64>);
+        let mut next = || numbers.next()?.ok();
+        let (monotonic, unix, nanos) = (next()?, next()?, next()?);
+        let nanos = u32::try_from(nanos).ok().filter(|n| *n < 1_000_000_000)?;
+        self.now = Now {
+            monotonic: Instant::from_micros(monotonic),
+            unix: UnixSeconds(unix),
+            fraction: Duration::from_nanos(u64::from(nanos)),
+        };
+        self.began_at.get_or_insert(self.now.monotonic);
+        Some(())
+    }
+
+    /// Makes the call of a line; what is written of it is compared on the way.
+    fn call(&mut self, line: &str) -> Option<()> {
+        let mut words = line.split(' ');
+        let word = words.next()?;
+        let (now, recorded) = (self.now, &mut self.recorded);
+        match word {
+            "flush" => _ = recorded.next_flush(now, &mut words.next()?.parse().ok()?),
+            "ending" => _ = recorded.next_ending(),
+            "job" => _ = recorded.next_job(),
+            "summary" => _ = recorded.next_summary(now),
+            "fault" => _ = recorded.next_store_fault(),
+            "report" => _ = recorded.next_report(),
+            "end" => {
+                let why = words.next()?;
+                // A server that came to its end had nothing left to tell.
+                if why == STOPPED {
+                    recorded.next_ending();
+                    recorded.next_job();
+                    recorded.next_store_fault();
+                    recorded.next_report();
+                }
+                recorded.end_for(why);
+            }
+            _ => {
+                self.inputs += 1;
+                return self.input(word, words);
+            }
+        }
+        Some(())
+    }
+
+    fn input<'a>(&mut self, word: &str, mut words: impl Iterator<Item = &'a str>) -> Option<()> {
+        let (now, recorded) = (self.now, &mut self.recorded);
+        match word {
+            "accept" => _ = recorded.accept(now, read_peer(words.next()?)?),
+            "shed" => recorded.count_shed(),
+            "receive" => {
+                let id = read_id(words.next()?)?;
+                let count = words.next()?.parse().ok()?;
+                let count = Some(count).filter(|count| *count as u64 <= MESSAGE_BYTES_MAX)?;
+                let mut bytes = self.sources.entry(id.serial).or_default().read(count);
+                recorded.receive(now, id, &mut bytes);
+            }
+            "finished" => recorded.finished(now, read_id(words.next()?)?),
+            "failed" => recorded.failed(now, read_id(words.next()?)?),
+            "wrote" => {
+                let id = read_id(words.next()?)?;
+                let count = words.next()?.parse().ok()?;
+                recorded.wrote(now, id, count, words.next()? == "full");
+            }
+            "writable" => recorded.writable(read_id(words.next()?)?),
+            "hashed" => {
+                let outcome = HashOutcome {
+                    ticket: words.next()?.parse().ok()?,
+                    matches: words.next()?.parse().ok()?,
+                };
+                recorded.hashed(now, &outcome);
+            }
+            "tick" => recorded.tick(now),
+            "stop" => recorded.shut_down(now),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// The server that was recorded, but with the keys of a replay and a store that recalls.
+fn recorded(header: &Header, script: &Rc<RefCell<Checked>>) -> Recorded {
+    let config = &header.config;
+    let rules = ClaimRules {
+        leeway_seconds: config.leeway.as_secs(),
+        issuer: config.issuer.clone(),
+        audience: config.audience.clone(),
+    };
+    let keys = StandIns::replay_keys();
+    let signer = Signer::new(&keys, &rules, config.token_ttl.as_secs());
+    let paper = Box::new(Comparing(Rc::clone(script)));
+    let tape = Tape::new(paper, config, keys.clone());
+    let script = Rc::clone(script);
+    let users = Users::new(tape.watch(Box::new(Recalled { script })));
+    let gate = Gate::new(keys, rules);
+    let events = Events::builtin();
+    let server = Server::new(config.clone(), gate, signer, users, events, header.seed);
+    Recorded::new(server, tape)
+}
+
+/// `3.17`: slot and serial.
+pub(super) fn read_id(text: &str) -> Option<ConnectionId> {
+    let (slot, serial) = text.split_once('.')?;
+    Some(ConnectionId {
+        slot: slot.parse().ok()?,
+        serial: serial.parse().ok()?,
+    })
+}
+
+fn read_peer(text: &str) -> Option<Peer> {
+    let nobody = Peer {
+        address: None,
+        port: 0,
+    };
+    match text {
+        "unix" => Some(nobody),
+        _ => text.parse::<SocketAddr>().ok().map(Peer::from),
+    }
+}

@@ -1,0 +1,158 @@
+//! The settings of a recorded server, as texts that set them.
+
+use std::time::Duration;
+
+use crate::config::{self, Config, ConfigError, Flags, Rate};
+
+/// Settings that mean nothing to the core: where it listens, its files, its log.
+#[cfg(test)]
+const OTHERS: &[&str] = &["LISTEN", "ALLOW_PLAINTEXT", "DB", "LOG", "LOG_RATE"];
+
+/// Every setting that the core knows, by name.
+pub(super) fn show(config: &Config) -> Vec<(&'static str, String)> {
+    let millis = |duration: Duration| format!("{}ms", duration.as_millis());
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    vec![
+        ("ORIGINS", config.origins.join(",")),
+        (
+            "REQUIRE_HANDSHAKE_TOKEN",
+            config.require_handshake_token.to_string(),
+        ),
+        (
+            "PASSWORD_MEMORY",
+            format!("{}KiB", config.password_memory_kib),
+        ),
+        ("TOKEN_TTL", millis(config.token_ttl)),
+        ("ISSUER", text(&config.issuer)),
+        ("AUDIENCE", text(&config.audience)),
+        ("LEEWAY", millis(config.leeway)),
+        ("MAX_CONNECTIONS", config.connections_max.to_string()),
+        (
+            "MAX_CONNECTIONS_PER_IP",
+            config.connections_per_address_max.to_string(),
+        ),
+        ("MAX_PENDING", config.pending_max.to_string()),
+        (
+            "MAX_PENDING_PER_IP",
+            config.pending_per_address_max.to_string(),
+        ),
+        ("MEMORY", config.memory_bytes_max.to_string()),
+        ("MAX_MESSAGE", config.message_bytes_max.to_string()),
+        (
+            "MAX_MESSAGE_BEFORE_LOGIN",
+            config.message_before_login_bytes_max.to_string(),
+        ),
+        ("MAX_OUTBOX", config.outbox_bytes_max.to_string()),
+        ("HANDSHAKE_TIMEOUT", millis(config.handshake_timeout)),
+        ("AUTH_TIMEOUT", millis(config.auth_timeout)),
+        ("MESSAGE_TIMEOUT", millis(config.message_timeout)),
+        ("WRITE_TIMEOUT", millis(config.write_timeout)),
+        ("PING_INTERVAL", millis(config.ping_interval)),
+        ("PONG_TIMEOUT", millis(config.pong_timeout)),
+        ("LINGER", millis(config.linger)),
+        ("RATE", rate(config.frame_rate)),
+        ("BURST", config.frame_burst.to_string()),
+        ("CONNECT_RATE", rate(config.connect_rate)),
+        ("LOGIN_RATE", rate(config.login_rate)),
+        ("BAN_AFTER", config.ban_after.to_string()),
+        ("BAN_FOR", millis(config.ban_for)),
+        ("NO_BAN", config.no_ban.to_string()),
+        ("TRUSTED_PROXIES", config.trusted_proxies.to_string()),
+        ("PROXY_PROTOCOL", config.proxy_protocol.to_string()),
+    ]
+}
+
+fn rate(rate: Rate) -> String {
+    let unit = match rate.period.as_secs() {
+        60 => "min",
+        _ => "s",
+    };
+    format!("{}/{unit}", rate.count)
+}
+
+/// The settings that the texts set; every other is at its default.
+///
+/// # Errors
+/// When a text does not set its setting. A name that is none is passed over.
+pub(super) fn read(texts: &[(String, String)]) -> Result<Config, ConfigError> {
+    let mut flags = Flags::default();
+    for (name, text) in texts {
+        if let Some(setting) = config::settings().find(|setting| setting.name == name) {
+            flags.set(&setting.flag(), setting, text)?;
+        }
+    }
+    config::load(&flags, [], None).map(|(config, _)| config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(texts: &[(&str, &str)]) -> Config {
+        let texts: Vec<_> = texts
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
+        read(&texts).expect("good settings")
+    }
+
+    fn shown(config: &Config) -> Vec<(&'static str, String)> {
+        show(config)
+    }
+
+    #[test]
+    fn every_setting_of_the_core_is_shown() {
+        let shown = shown(&Config::default());
+        for setting in config::settings() {
+            let is_shown = shown.iter().any(|(name, _)| *name == setting.name);
+            assert_ne!(is_shown, OTHERS.contains(&setting.name), "{setting:?}");
+        }
+        assert_eq!(shown.len() + OTHERS.len(), config::settings().count());
+    }
+
+    /// Each with a value other than its default.
+    const CHANGED: &[(&str, &str)] = &[
+        ("ORIGINS", "https://a.example,http://b.example:8080"),
+        ("REQUIRE_HANDSHAKE_TOKEN", "true"),
+        ("PASSWORD_MEMORY", "64KiB"),
+        ("TOKEN_TTL", "90s"),
+        ("ISSUER", "https://issuer.example/"),
+        ("AUDIENCE", "b, c"),
+        ("LEEWAY", "7s"),
+        ("MAX_CONNECTIONS", "77"),
+        ("MAX_CONNECTIONS_PER_IP", "6"),
+        ("MAX_PENDING", "33"),
+        ("MAX_PENDING_PER_IP", "5"),
+        ("MEMORY", "1000000"),
+        ("MAX_MESSAGE", "5000"),
+        ("MAX_MESSAGE_BEFORE_LOGIN", "4000"),
+        ("MAX_OUTBOX", "70000"),
+        ("HANDSHAKE_TIMEOUT", "11ms"),
+        ("AUTH_TIMEOUT", "12ms"),
+        ("MESSAGE_TIMEOUT", "13ms"),
+        ("WRITE_TIMEOUT", "14ms"),
+        ("PING_INTERVAL", "15ms"),
+        ("PONG_TIMEOUT", "16ms"),
+        ("LINGER", "17ms"),
+        ("RATE", "0"),
+        ("BURST", "9"),
+        ("CONNECT_RATE", "8/min"),
+        ("LOGIN_RATE", "7/s"),
+        ("BAN_AFTER", "3"),
+        ("BAN_FOR", "2s"),
+        ("NO_BAN", "192.0.2.0/24, 2001:db8::/32"),
+        ("TRUSTED_PROXIES", "10.0.0.1"),
+        ("PROXY_PROTOCOL", "true"),
+    ];
+
+    #[test]
+    fn what_is_shown_sets_the_same_again() {
+        let config = set(CHANGED);
+        let (before, defaults) = (shown(&config), shown(&Config::default()));
+        let texts: Vec<(&str, &str)> = before.iter().map(|(n, text)| (*n, &**text)).collect();
+        assert_eq!(shown(&set(&texts)), before);
+        for ((name, value), (_, default)) in before.iter().zip(&defaults) {
+            assert_ne!(value, default, "{name}");
+        }
+    }
+}

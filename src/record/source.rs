@@ -1,0 +1,107 @@
+//! What a peer sent, put together from the pieces in a recording, to be read in its cuts.
+
+use std::collections::BTreeMap;
+
+use super::paper::text_bytes;
+use super::replay::{ReplayError, read_id};
+use super::stream::Kind;
+
+/// What stands for a byte that was never written: nobody looked into it.
+const FILLER: u8 = b'x';
+
+/// One connection's stream.
+#[derive(Default)]
+pub(super) struct Source {
+    /// In the order of the stream.
+    pieces: Vec<Piece>,
+    /// The first piece that is not used up.
+    next: usize,
+    /// Where in the stream the next byte stands.
+    at: u64,
+    /// Where the payload of the last header begins; `None` behind what is no frame.
+    payload_at: Option<u64>,
+    /// The last four bytes of that header: the mask.
+    mask: [u8; 4],
+}
+
+struct Piece {
+    kind: Kind,
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Source {
+    /// Those of every connection in a recording, by serial.
+    ///
+    /// # Errors
+    /// When a line that should say what a peer sent does not.
+    pub(super) fn all(lines: &[Box<str>]) -> Result<BTreeMap<u32, Source>, ReplayError> {
+        let mut sources = BTreeMap::<u32, Source>::new();
+        for (index, line) in lines.iter().enumerate() {
+            if let Some(text) = line.strip_prefix("+ ") {
+                let line = index + 1;
+                let (serial, piece) = read_piece(text).ok_or(ReplayError::Unreadable { line })?;
+                sources.entry(serial).or_default().pieces.push(piece);
+            }
+        }
+        for source in sources.values_mut() {
+            // A fragment is written after the control frames that came behind it.
+            source.pieces.sort_by_key(|piece| piece.at);
+        }
+        Ok(sources)
+    }
+
+    /// The next `count` bytes, as they came over the wire.
+    pub(super) fn read(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.read_byte()).collect()
+    }
+
+    fn read_byte(&mut self) -> u8 {
+        let (kind, byte) = self.peek();
+        let at = self.at;
+        self.at += 1;
+        match (kind, self.payload_at) {
+            (Kind::Plain, _) => {
+                self.payload_at = None;
+                byte
+            }
+            (Kind::Header, _) => {
+                self.mask.rotate_left(1);
+                self.mask[3] = byte;
+                self.payload_at = Some(self.at);
+                byte
+            }
+            // RFC 6455 §5.3: byte i of a payload is masked with byte i modulo 4 of the mask.
+            (Kind::Payload, Some(begin)) => byte ^ self.mask[(at - begin) as usize % 4],
+            (Kind::Payload, None) => byte,
+        }
+    }
+
+    /// The next byte, unmasked.
+    fn peek(&mut self) -> (Kind, u8) {
+        while let Some(piece) = self.pieces.get(self.next) {
+            let Some(into) = self.at.checked_sub(piece.at) else {
+                break;
+            };
+            if let Some(byte) = piece.bytes.get(into as usize) {
+                return (piece.kind, *byte);
+            }
+            self.next += 1;
+        }
+        (Kind::Payload, FILLER)
+    }
+}
+
+fn read_piece(text: &str) -> Option<(u32, Piece)> {
+    let mut words = text.splitn(4, ' ');
+    let kind = match words.next()? {
+        "plain" => Kind::Plain,
+        "header" => Kind::Header,
+        "payload" => Kind::Payload,
+        _ => return None,
+    };
+    let id = read_id(words.next()?)?;
+    let at = words.next()?.parse().ok()?;
+    let bytes = text_bytes(words.next()?)?;
+    Some((id.serial, Piece { kind, at, bytes }))
+}

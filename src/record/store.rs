@@ -1,0 +1,158 @@
+//! The user store's part in a recording: what it was asked and what it answered.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::rc::Rc;
+
+use super::mask::mask;
+use super::paper::{push_text, text_bytes};
+use super::replay::Checked;
+use super::tape::Sheet;
+use crate::app::password::PasswordHash;
+use crate::app::users::{StoreError, User, UserStore};
+use crate::time::UnixSeconds;
+
+/// A store whose answers are recorded.
+pub(super) struct Watched {
+    pub(super) store: Box<dyn UserStore>,
+    pub(super) sheet: Rc<RefCell<Sheet>>,
+}
+
+impl Watched {
+    fn note<T>(&mut self, result: &Result<T, StoreError>, question: &str, answer: String) {
+        let answer = match result {
+            Ok(_) => answer,
+            Err(_) => "fails".to_owned(),
+        };
+        self.sheet
+            .borrow_mut()
+            .take(&format!("= {question} {answer}"));
+    }
+}
+
+impl UserStore for Watched {
+    fn user(&mut self, id: &str) -> Result<Option<User>, StoreError> {
+        let user = self.store.user(id);
+        let answer = match &user {
+            Ok(Some(user)) => show_user(user, &mut self.sheet.borrow_mut()),
+            _ => "none".to_owned(),
+        };
+        self.note(&user, &format!("user {}", quoted(id)), answer);
+        user
+    }
+
+    fn revoke(&mut self, id: &str, tokens_valid_from: UnixSeconds) -> Result<bool, StoreError> {
+        let revoked = self.store.revoke(id, tokens_valid_from);
+        let question = format!("revoke {} {}", quoted(id), tokens_valid_from.0);
+        self.note(&revoked, &question, show(&revoked));
+        revoked
+    }
+
+    fn changed(&mut self) -> Result<bool, StoreError> {
+        let changed = self.store.changed();
+        self.note(&changed, "changed", show(&changed));
+        changed
+    }
+
+    fn check(&mut self) -> Result<(), StoreError> {
+        let checked = self.store.check();
+        self.note(&checked, "check", "true".to_owned());
+        checked
+    }
+}
+
+fn show(answer: &Result<bool, StoreError>) -> String {
+    (*answer == Ok(true)).to_string()
+}
+
+/// An id as the core asked for it, which may be anything: in quotation marks, without blanks.
+fn quoted(id: &str) -> String {
+    let mut bytes = id.as_bytes().to_vec();
+    mask(&mut bytes);
+    let mut text = String::from("\"");
+    push_text(&mut text, &bytes);
+    text.replace(' ', "\\x20") + "\""
+}
+
+/// `since enabled|disabled from|- hash|- name`.
+fn show_user(user: &User, sheet: &mut Sheet) -> String {
+    let standing = if user.disabled { "disabled" } else { "enabled" };
+    let mut text = format!("{} {standing} ", user.created_at.0);
+    // A String takes every character.
+    let _ = match user.tokens_valid_from {
+        Some(from) => write!(text, "{} ", from.0),
+        None => write!(text, "- "),
+    };
+    text.push_str(&sheet.handle(user.password_hash.as_ref()));
+    text.push(' ');
+    push_text(&mut text, user.name.as_bytes());
+    text
+}
+
+/// The user that [`show_user`] showed.
+fn read_user(id: &str, text: &str) -> Option<User> {
+    let mut words = text.splitn(5, ' ');
+    let created_at = UnixSeconds(words.next()?.parse().ok()?);
+    let disabled = words.next()? == "disabled";
+    let tokens_valid_from = match words.next()? {
+        "-" => None,
+        from => Some(UnixSeconds(from.parse().ok()?)),
+    };
+    let password_hash = match words.next()? {
+        "-" => None,
+        // All that the core does with a hash is to compare it with others.
+        handle => Some(PasswordHash::from_store(handle.into())),
+    };
+    Some(User {
+        id: id.into(),
+        name: String::from_utf8(text_bytes(words.next()?)?).ok()?.into(),
+        password_hash,
+        created_at,
+        disabled,
+        tokens_valid_from,
+    })
+}
+
+/// A store that answers as it was recorded. Of a question that was not recorded it knows
+/// nothing; that it was asked is found by whoever compares the lines.
+pub(super) struct Recalled {
+    pub(super) script: Rc<RefCell<Checked>>,
+}
+
+impl Recalled {
+    fn answer<T>(
+        &mut self,
+        question: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, StoreError> {
+        let script = self.script.borrow();
+        let answer = script
+            .next()
+            .and_then(|line| line.strip_prefix("= ")?.strip_prefix(question))
+            .and_then(|rest| rest.strip_prefix(' '));
+        // What failed is the same to the core, whatever it was.
+        answer.and_then(read).ok_or(StoreError::Io)
+    }
+}
+
+impl UserStore for Recalled {
+    fn user(&mut self, id: &str) -> Result<Option<User>, StoreError> {
+        self.answer(&format!("user {}", quoted(id)), |text| match text {
+            "none" => Some(None),
+            text => read_user(id, text).map(Some),
+        })
+    }
+
+    fn revoke(&mut self, id: &str, tokens_valid_from: UnixSeconds) -> Result<bool, StoreError> {
+        let question = format!("revoke {} {}", quoted(id), tokens_valid_from.0);
+        self.answer(&question, |text| text.parse().ok())
+    }
+
+    fn changed(&mut self) -> Result<bool, StoreError> {
+        self.answer("changed", |text| text.parse().ok())
+    }
+
+    fn check(&mut self) -> Result<(), StoreError> {
+        self.answer("check", |text| (text == "true").then_some(()))
+    }
+}

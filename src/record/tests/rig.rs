@@ -1,0 +1,329 @@
+//! A recorded server and its peers, in memory.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::app::Events;
+use crate::app::password::{HashJob, hash};
+use crate::app::users::{MemoryStore, User, Users};
+use crate::config::Config;
+use crate::gate::{ClaimRules, Gate, Keys, Secret, Signer};
+use crate::limits::RECORDING_BYTES_MAX;
+use crate::record::paper::Written;
+use crate::record::tape::Tape;
+use crate::record::{Recorded, replay};
+use crate::server::{ConnectionId, Ending, Peer, Reading, SLICES_MAX, Server};
+use crate::time::{Instant, Now, UnixSeconds};
+
+pub(super) const START: UnixSeconds = UnixSeconds(1_800_000_000);
+pub(super) const SECRET: &str = "a secret of the tests, and long enough for it";
+pub(super) const PREVIOUS: &str = "the secret before it, which only verifies";
+
+#[derive(Clone, Default)]
+pub(super) struct File(pub(super) Rc<RefCell<Vec<u8>>>);
+
+impl Write for File {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A recorded server and its peers, driven as the driver does.
+pub(super) struct Rig {
+    pub(super) recorded: Recorded,
+    pub(super) users: MemoryStore,
+    pub(super) now: Now,
+    file: File,
+    heard: BTreeMap<u32, Vec<u8>>,
+    pub(super) jobs: Vec<HashJob>,
+    pub(super) signer: Signer,
+    pub(super) previous: Signer,
+    pub(super) foreign: Signer,
+    /// Everything that must not stand in the file.
+    pub(super) secrets: Vec<String>,
+    /// Bytes that a peer takes at once.
+    pub(super) room: usize,
+    next_address: u8,
+}
+
+pub(super) fn secret(text: &str) -> Secret {
+    Secret::parse(text).expect("a good secret")
+}
+
+pub(super) fn user(id: &str) -> User {
+    let hash = hash(&password(id), [7; 16], 8).expect("a good password");
+    let name = format!("{id} of the tests");
+    User::new(id, &name, Some(hash), UnixSeconds(1_700_000_000)).expect("a good user")
+}
+
+pub(super) fn password(id: &str) -> String {
+    format!("{id}'s \"pässword\" 🎉")
+}
+
+impl Rig {
+    pub(super) fn new(set: impl FnOnce(&mut Config)) -> Rig {
+        Rig::with_room(set, RECORDING_BYTES_MAX)
+    }
+
+    pub(super) fn with_room(set: impl FnOnce(&mut Config), bytes_max: u64) -> Rig {
+        let mut config = Config {
+            password_memory_kib: 8,
+            ..Config::default()
+        };
+        set(&mut config);
+        let rules = ClaimRules::default();
+        let keys = Keys::new(&secret(SECRET), Some(&secret(PREVIOUS)));
+        let file = File::default();
+        let paper = Box::new(Written::new(Box::new(file.clone()), bytes_max));
+        let tape = Tape::new(paper, &config, keys.clone());
+        tape.begin_file("0.0.0", &config, 7);
+        let mut users = MemoryStore::new();
+        let mut secrets = vec![SECRET.to_owned(), PREVIOUS.to_owned()];
+        for id in ["alice", "bob", "carol"] {
+            let user = user(id);
+            secrets.push(
+                user.password_hash
+                    .clone()
+                    .expect("a hash")
+                    .as_str()
+                    .to_owned(),
+            );
+            secrets.push(password(id));
+            secrets.push(password(id).replace('"', "\\\""));
+            users.add(&user);
+        }
+        let store = tape.watch(Box::new(users.connect()));
+        let ttl_seconds = config.token_ttl.as_secs();
+        let signer = Signer::new(&keys, &rules, ttl_seconds);
+        let server = Server::new(
+            config,
+            Gate::new(keys.clone(), rules.clone()),
+            Signer::new(&keys, &rules, ttl_seconds),
+            Users::new(store),
+            Events::builtin(),
+            7,
+        );
+        let other = |text: &str| Signer::new(&Keys::new(&secret(text), None), &rules, ttl_seconds);
+        Rig {
+            recorded: Recorded::new(server, tape),
+            users,
+            now: Now {
+                monotonic: Instant::from_micros(1_000),
+                unix: START,
+                fraction: Duration::ZERO,
+            },
+            file,
+            heard: BTreeMap::new(),
+            jobs: Vec::new(),
+            signer,
+            previous: other(PREVIOUS),
+            foreign: other("the secret of somebody else, and of no use"),
+            secrets,
+            room: usize::MAX,
+            next_address: 0,
+        }
+    }
+
+    // Peers.
+
+    pub(super) fn connect(&mut self) -> ConnectionId {
+        self.next_address += 1;
+        let address = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, self.next_address)));
+        let port = 40_000;
+        let id = self.recorded.accept(self.now, Peer { address, port });
+        self.turn();
+        id.expect("there is room")
+    }
+
+    /// An open WebSocket.
+    pub(super) fn open(&mut self, fields: &str) -> ConnectionId {
+        let id = self.connect();
+        self.send(id, upgrade(fields).as_bytes());
+        id
+    }
+
+    pub(super) fn member(&mut self, user: &str) -> ConnectionId {
+        let token = self.token(user);
+        self.open(&format!("Authorization: Bearer {token}\r\n"))
+    }
+
+    pub(super) fn send(&mut self, id: ConnectionId, bytes: &[u8]) {
+        self.send_cut(id, bytes, usize::MAX);
+    }
+
+    /// Sends in pieces of so many bytes, a turn each, for as long as the server reads.
+    pub(super) fn send_cut(&mut self, id: ConnectionId, bytes: &[u8], piece_bytes: usize) {
+        for piece in bytes.chunks(piece_bytes.min(bytes.len()).max(1)) {
+            let mut scratch = piece.to_vec();
+            let reading = self.recorded.receive(self.now, id, &mut scratch);
+            self.turn();
+            if reading == Reading::Over {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn say(&mut self, id: ConnectionId, text: &str) {
+        self.send(id, &masked(0x81, text.as_bytes()));
+    }
+
+    pub(super) fn say_as(&mut self, id: ConnectionId, user: &str, members: &str) {
+        let token = self.token(user);
+        self.say(id, &format!(r#"{{"token":"{token}",{members}}}"#));
+    }
+
+    pub(super) fn finish(&mut self, id: ConnectionId) {
+        self.recorded.finished(self.now, id);
+        self.turn();
+    }
+
+    /// What was told to the peer since last asked.
+    pub(super) fn heard(&mut self, id: ConnectionId) -> String {
+        let bytes = self.heard.remove(&id.serial).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    // The world.
+
+    pub(super) fn token(&mut self, user: &str) -> String {
+        let minted = self.signer.mint(user, self.now.unix).expect("a subject");
+        self.keep_secret(&minted.token);
+        minted.token
+    }
+
+    pub(super) fn keep_secret(&mut self, token: &str) {
+        let (_, signature) = token.rsplit_once('.').expect("a token");
+        self.secrets.push(signature.to_owned());
+    }
+
+    pub(super) fn wait(&mut self, duration: Duration) {
+        let until = self.now.monotonic + duration;
+        while self.now.monotonic < until {
+            let step = Duration::from_millis(100);
+            let passed = step + self.now.fraction;
+            self.now.monotonic = self.now.monotonic + step;
+            self.now.unix = self.now.unix.plus(passed.as_secs());
+            self.now.fraction = Duration::from_nanos(u64::from(passed.subsec_nanos()));
+            self.turn();
+        }
+    }
+
+    pub(super) fn hash(&mut self) {
+        for job in std::mem::take(&mut self.jobs) {
+            self.recorded.hashed(self.now, &job.run());
+        }
+        self.turn();
+    }
+
+    /// A driver's turn, from the tick on.
+    pub(super) fn turn(&mut self) {
+        self.now.monotonic = self.now.monotonic + Duration::from_micros(50);
+        self.recorded.tick(self.now);
+        while let Some(job) = self.recorded.next_job() {
+            self.jobs.push(job);
+        }
+        let mut strangers_left = 8;
+        while let Some(id) = self.recorded.next_flush(self.now, &mut strangers_left) {
+            self.write(id);
+        }
+        while let Some((id, ending)) = self.recorded.next_ending() {
+            let told: &[u8] = match ending {
+                Ending::Fin => b"FIN",
+                Ending::Close => b"CLOSED",
+                Ending::Reset => b"RESET",
+            };
+            self.heard.entry(id.serial).or_default().extend(told);
+        }
+        self.recorded.next_summary(self.now);
+        self.recorded.next_store_fault();
+        while self.recorded.next_report().is_some() {}
+    }
+
+    pub(super) fn write(&mut self, id: ConnectionId) {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let filled = self.recorded.gather(id, &mut slices);
+        let bytes: Vec<u8> = slices[..filled].iter().flat_map(|s| s.to_vec()).collect();
+        let taken = bytes.len().min(self.room);
+        let heard = self.heard.entry(id.serial).or_default();
+        heard.extend_from_slice(&bytes[..taken]);
+        self.recorded.wrote(self.now, id, taken, self.room == 0);
+    }
+
+    // What came of it.
+
+    /// The file of a server that has come to its end.
+    pub(super) fn end(mut self) -> Vec<u8> {
+        self.recorded.shut_down(self.now);
+        self.turn();
+        self.wait(Duration::from_secs(1));
+        self.recorded.end();
+        let text = String::from_utf8(self.file.0.take()).expect("it is text");
+        for secret in &self.secrets {
+            assert!(
+                !text.contains(secret.as_str()),
+                "{secret} stands in:\n{text}"
+            );
+        }
+        text.into_bytes()
+    }
+
+    /// As `end`, and replayed.
+    pub(super) fn replayed(self) -> Vec<u8> {
+        let file = self.end();
+        let text = || String::from_utf8_lossy(&file).into_owned();
+        match replay(&file) {
+            Ok(replayed) => assert!(!replayed.is_cut && replayed.inputs > 0),
+            Err(error) => panic!("{error}\n{}", text()),
+        }
+        file
+    }
+}
+
+pub(super) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [0x37, 0xFA, 0x21, 0x3D];
+    let mut frame = vec![first];
+    match payload.len() {
+        0..=125 => frame.push(0x80 | payload.len() as u8),
+        126..=0xFFFF => {
+            frame.push(0x80 | 126);
+            frame.extend((payload.len() as u16).to_be_bytes());
+        }
+        _ => {
+            frame.push(0x80 | 127);
+            frame.extend((payload.len() as u64).to_be_bytes());
+        }
+    }
+    frame.extend(mask);
+    let mask = mask.iter().cycle();
+    frame.extend(payload.iter().zip(mask).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+pub(super) fn upgrade(fields: &str) -> String {
+    format!(
+        "GET /ws?session=a-query-secret HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{fields}\r\n"
+    )
+}
+
+pub(super) fn login(id: &str, password: &str) -> String {
+    let password = password.replace('"', "\\\"");
+    format!(r#"{{"event":"login","id":1,"data":{{"id":"{id}","password":"{password}"}}}}"#)
+}
+
+pub(super) fn post(path: &str, body: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}

@@ -1,0 +1,186 @@
+//! A server that is recorded, and its recording replayed, as people do it.
+
+#![cfg(test)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test waits for a process, with a clock"
+)]
+
+mod support;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+
+use support::{Home, PATIENCE, Server, password_of, text};
+use tungstenite::client::IntoClientRequest;
+use tungstenite::http::HeaderValue;
+use tungstenite::stream::MaybeTlsStream;
+use tungstenite::{Message, WebSocket, connect};
+
+type Client = WebSocket<MaybeTlsStream<TcpStream>>;
+
+fn open(server: &Server, token: Option<&str>) -> Client {
+    let mut request = server.url().into_client_request().expect("a URL");
+    if let Some(token) = token {
+        let bearer = HeaderValue::from_str(&format!("Bearer {token}")).expect("a header");
+        request.headers_mut().insert("Authorization", bearer);
+    }
+    let (client, _) = connect(request).expect("an upgrade");
+    if let MaybeTlsStream::Plain(stream) = client.get_ref() {
+        let set = stream.set_read_timeout(Some(PATIENCE));
+        set.expect("a time-out can be set");
+    }
+    client
+}
+
+fn ask(client: &mut Client, frame: &str) -> String {
+    client.send(Message::text(frame)).expect("the server reads");
+    hear(client)
+}
+
+fn hear(client: &mut Client) -> String {
+    loop {
+        match client.read() {
+            Ok(Message::Text(text)) => return text.to_string(),
+            // The machine was paused while we waited.
+            Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A session with logins on both ways in, messages, a refusal, and changes of a user. Returns
+/// what must not stand in its recording.
+fn session(home: &Home, server: &Server) -> Vec<String> {
+    let mut alice = open(server, None);
+    let (password, token) = (password_of("alice"), home.token("bob"));
+    let login = format!(r#""data":{{"id":"alice","password":"{password}"}}"#);
+    let answer = ask(&mut alice, &format!(r#"{{"event":"login",{login}}}"#));
+    let (_, rest) = answer.split_once(r#""token":""#).expect("a token");
+    let own = rest.split('"').next().expect("a token").to_owned();
+    let mut bob = open(server, Some(&token));
+    let say = |members: &str| format!(r#"{{"token":"{own}",{members}}}"#);
+    assert!(ask(&mut alice, &say(r#""event":"message","data":"hello, all""#)).contains("hello"));
+    assert!(hear(&mut bob).contains("hello"));
+    assert!(ask(&mut alice, &say(r#""event":"refresh""#)).contains("expiresIn"));
+    assert!(home.run(&["user", "disable", "bob"]).status.success());
+    assert!(hear(&mut bob).contains("forbidden"));
+    let body = format!(r#"{{"id":"alice","password":"{password}"}}"#);
+    let request = format!(
+        "POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    assert!(server.request(&request).starts_with("HTTP/1.1 200 "));
+    assert!(
+        server
+            .request("GET /health HTTP/1.1\r\nHost: h\r\n\r\n")
+            .ends_with("ok\n")
+    );
+    assert!(ask(&mut alice, &say(r#""event":"logout""#)).contains("logout"));
+    let signatures = [own, token].map(|token| token.rsplit('.').next().expect("three").to_owned());
+    let secret = fs::read_to_string(home.path().join(".env")).expect("a secret");
+    let secret = secret.trim().rsplit('=').next().expect("a line").to_owned();
+    signatures
+        .into_iter()
+        .chain([password, secret, "$argon2id".to_owned()])
+        .collect()
+}
+
+#[test]
+fn a_recorded_session_is_replayed_to_the_same_outputs_and_an_edit_is_told() {
+    let home = Home::with_users(&["alice", "bob"]);
+    let path = home.path().join("session.rec");
+    let mut server = home.serve(&["--record", "session.rec"]);
+    let secrets = session(&home, &server);
+    server.signal("-TERM");
+    assert_eq!(server.wait().code(), Some(0));
+
+    let file = fs::read(&path).expect("it is there");
+    let mode = fs::metadata(&path)
+        .expect("it is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    for secret in &secrets {
+        assert!(!text(&file).contains(secret), "{secret}");
+    }
+    let replayed = home.run(&["replay", "session.rec"]);
+    let told = text(&replayed.stdout);
+    assert!(replayed.status.success(), "{}", text(&replayed.stderr));
+    assert!(
+        told.starts_with("replayed ") && told.ends_with(": the outputs are the same\n"),
+        "{told}"
+    );
+
+    for at in [0, file.len() / 3, file.len() / 2, file.len() - 1] {
+        let mut edited = file.clone();
+        edited[at] ^= 1;
+        fs::write(home.path().join("edited.rec"), &edited).expect("it can be written");
+        let line = 1 + file[..at].iter().filter(|byte| **byte == b'\n').count();
+        let replayed = home.run(&["replay", "edited.rec"]);
+        assert_eq!(replayed.status.code(), Some(1));
+        let told = text(&replayed.stderr);
+        assert!(replayed.stdout.is_empty());
+        assert!(
+            told.starts_with(&format!("framegate: line {line} was changed")),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn what_was_recorded_until_the_server_was_killed_is_replayed() {
+    let home = Home::with_users(&["alice"]);
+    let mut server = home.serve(&["--record", "killed.rec"]);
+    let mut alice = open(&server, Some(&home.token("alice")));
+    let frame = format!(
+        r#"{{"token":"{}","event":"message","data":1}}"#,
+        home.token("alice")
+    );
+    assert!(ask(&mut alice, &frame).contains("alice"));
+    server.signal("-KILL");
+    server.wait();
+    let replayed = home.run(&["replay", "killed.rec"]);
+    assert!(replayed.status.success(), "{}", text(&replayed.stderr));
+    assert!(text(&replayed.stdout).starts_with("the recording is cut off: "));
+}
+
+#[test]
+fn a_recording_takes_no_files_place_and_a_replay_needs_one() {
+    let home = Home::with_users(&["alice"]);
+    fs::write(home.path().join("there"), "mine").expect("it can be written");
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--record", "there"];
+    let refused = home.run(&arguments);
+    assert_eq!(refused.status.code(), Some(1));
+    let told = text(&refused.stderr);
+    assert!(told.contains("cannot make there: "), "{told}");
+    assert_eq!(
+        fs::read(home.path().join("there")).expect("it is there"),
+        b"mine"
+    );
+
+    for (arguments, code, told) in [
+        (
+            &["replay"][..],
+            2,
+            "replay needs the file of a recording: replay FILE",
+        ),
+        (&["replay", "nowhere"], 1, "cannot read nowhere: "),
+        (&["replay", "there"], 1, "the file is no recording: "),
+        (&["replay", "a", "b"], 2, "\"b\" is an argument too many"),
+        (
+            &["replay", "--ttl", "b"],
+            2,
+            "there is no option --ttl here",
+        ),
+    ] {
+        let refused = home.run(arguments);
+        assert_eq!(refused.status.code(), Some(code), "{arguments:?}");
+        let error = text(&refused.stderr);
+        assert!(error.starts_with(&format!("framegate: {told}")), "{error}");
+    }
+    let help = home.run(&["replay", "--help"]);
+    assert!(help.status.success() && text(&help.stdout).contains("Usage: framegate replay FILE"));
+}
