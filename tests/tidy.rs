@@ -148,7 +148,7 @@ const MACHINES: &[&str] = &[
 ];
 
 /// The locks of what is built apart from framegate and looks at it.
-const LOCKS_APART: &[&str] = &["tests/constant_time/Cargo.lock"];
+const LOCKS_APART: &[&str] = &["fuzz/Cargo.lock", "tests/constant_time/Cargo.lock"];
 
 /// Where the tests of a file begin, when they stand in it.
 const TESTS: &str = "#[cfg(test)]\nmod tests {";
@@ -444,30 +444,34 @@ fn the_documented_settings_are_those_of_the_table() {
 fn each_dependency_is_documented_with_its_reason() {
     let architecture = document("docs/architecture.md");
     let reasons = architecture.split_once("## Dependencies").unwrap().1;
+    for name in dependencies() {
+        assert!(
+            reasons.contains(&format!("`{name}`")),
+            "docs/architecture.md: why {name}?"
+        );
+    }
+}
+
+/// The names under `[dependencies]`.
+fn dependencies() -> Vec<String> {
     let manifest = document("Cargo.toml");
     let dependencies = manifest.split_once("\n[dependencies]\n").unwrap().1;
     let names = dependencies
         .lines()
         .take_while(|line| !line.starts_with('['))
         .filter_map(|line| line.split_once(" = "))
-        .map(|(name, _)| name);
-    let mut count = 0;
-    for name in names {
-        assert!(
-            reasons.contains(&format!("`{name}`")),
-            "docs/architecture.md: why {name}?"
-        );
-        count += 1;
-    }
-    assert!(count > 0);
+        .map(|(name, _)| name.to_owned());
+    let names: Vec<_> = names.collect();
+    assert!(!names.is_empty());
+    names
 }
 
 /// What a workspace apart finds out of framegate's dependencies is to hold for those shipped.
 #[test]
 fn workspaces_apart_lock_the_versions_that_are_shipped() {
-    let shipped = locked("Cargo.lock");
+    let shipped = versions(&shipped());
     for lock in LOCKS_APART {
-        let apart = locked(lock);
+        let apart = versions(&locked(lock));
         let shared = apart.keys().filter(|name| shipped.contains_key(*name));
         assert!(shared.clone().count() > 0);
         for name in shared {
@@ -477,19 +481,78 @@ fn workspaces_apart_lock_the_versions_that_are_shipped() {
     }
 }
 
-/// The packages of a lock file, and their versions.
-fn locked(path: &str) -> BTreeMap<String, BTreeSet<String>> {
+/// A package of a lock file.
+#[derive(Clone)]
+struct Package {
+    name: String,
+    version: String,
+    /// Each a name, with a version behind it where the file has several.
+    dependencies: Vec<String>,
+}
+
+/// What the dependencies lead to; what only tests are made of is not shipped.
+fn shipped() -> Vec<Package> {
+    let all = locked("Cargo.lock");
+    let framegate = all.iter().find(|package| package.name == "framegate");
+    let mut wanted = framegate.unwrap().dependencies.clone();
+    let direct = dependencies();
+    wanted.retain(|wanted| {
+        direct
+            .iter()
+            .any(|name| wanted.split(' ').next() == Some(name))
+    });
+    let mut at = 0;
+    while at < wanted.len() {
+        let package = all.iter().find(|package| package.is(&wanted[at])).unwrap();
+        for more in &package.dependencies {
+            if !wanted.contains(more) {
+                wanted.push(more.clone());
+            }
+        }
+        at += 1;
+    }
+    let is_wanted = |package: &&Package| wanted.iter().any(|wanted| package.is(wanted));
+    all.iter().filter(is_wanted).cloned().collect()
+}
+
+impl Package {
+    fn is(&self, wanted: &str) -> bool {
+        match wanted.split_once(' ') {
+            Some((name, version)) => self.name == name && self.version == version,
+            None => self.name == wanted,
+        }
+    }
+}
+
+/// The versions that each name has.
+fn versions(packages: &[Package]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut versions = BTreeMap::<_, BTreeSet<_>>::new();
+    for package in packages {
+        let of_name = versions.entry(package.name.clone()).or_default();
+        of_name.insert(package.version.clone());
+    }
+    versions
+}
+
+/// The packages of a lock file.
+fn locked(path: &str) -> Vec<Package> {
     let text = document(path);
-    let mut packages = BTreeMap::<_, BTreeSet<_>>::new();
-    for package in text.split("[[package]]").skip(1) {
+    let packages = text.split("[[package]]").skip(1).map(|package| {
+        let mut lines = package.lines();
         let value = |name| {
             let line = package.lines().find_map(|line| line.strip_prefix(name));
             line.unwrap().trim_matches('"').to_owned()
         };
-        let versions = packages.entry(value("name = ")).or_default();
-        versions.insert(value("version = "));
-    }
-    packages
+        lines.find(|line| *line == "dependencies = [");
+        let dependencies = lines.map_while(|line| line.strip_prefix(' '));
+        let dependencies = dependencies.map(|name| name.trim_matches([' ', '"', ',']).to_owned());
+        Package {
+            name: value("name = "),
+            version: value("version = "),
+            dependencies: dependencies.collect(),
+        }
+    });
+    packages.collect()
 }
 
 fn document(path: &str) -> String {

@@ -4,6 +4,9 @@
 //! cargo run --manifest-path fuzz/Cargo.toml --example replay fuzz/corpus/frames ...
 //! ```
 
+#[path = "../peer.rs"]
+mod peer;
+
 use std::path::PathBuf;
 use std::{env, fs, io};
 
@@ -14,8 +17,9 @@ use framegate::proof::TARGETS;
     reason = "a program of its own, with arguments of its own"
 )]
 fn main() -> io::Result<()> {
+    let targets = [TARGETS, &[peer::TARGET]].concat();
     for directory in env::args_os().skip(1).map(PathBuf::from) {
-        let target = TARGETS
+        let target = targets
             .iter()
             .find(|target| directory.ends_with(target.name));
         let target = target.ok_or_else(|| io::Error::other("no target of that name"))?;
