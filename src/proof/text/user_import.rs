@@ -144,7 +144,8 @@ fn told(outcome: Result<Vec<Entry>, CliError>) -> Option<String> {
     outcome.err().map(|error| error.to_string())
 }
 
-/// The line, written anew, and the same line with passwords that are as good or as bad.
+/// The line, written anew, and the same line with passwords that are as good or as bad; `None`
+/// where there is no such line.
 fn with_other_passwords(content: &[u8]) -> Option<(String, String)> {
     let text = str::from_utf8(content).ok()?;
     serde_json::from_str::<Value>(text).ok()?;
@@ -163,5 +164,6 @@ fn with_other_passwords(content: &[u8]) -> Option<(String, String)> {
         Ok(()) => "x".repeat(text.len()),
         Err(_) => text.to_owned(),
     };
-    Some((write(str::to_owned), write(other)))
+    let (one, other) = (write(str::to_owned), write(other));
+    (one.len().max(other.len()) <= IMPORT_LINE_BYTES_MAX).then_some((one, other))
 }

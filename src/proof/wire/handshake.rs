@@ -73,9 +73,10 @@ fn is_broken(
         Rejection::Subprotocol => {
             let mut tokens = 0;
             fields.list("sec-websocket-protocol").iter().any(|name| {
-                tokens += usize::from(name.starts_with(BEARER));
                 // Behind a second token nothing is read.
-                tokens < 2 && !is_token(name.as_bytes())
+                let is_broken = tokens < 2 && !is_token(name.as_bytes());
+                tokens += usize::from(name.starts_with(BEARER));
+                is_broken
             })
         }
         Rejection::TwoTokens => tokens(fields).len() > 1,
