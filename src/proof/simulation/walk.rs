@@ -3,6 +3,8 @@
 use crate::gate;
 use crate::server::{Cause, ConnectionId, Reading, Report, What as Happening};
 
+use crate::wire::Rejection;
+
 use super::follow::{cause_of, is_end, outcome_of};
 use super::link::{Link, Login, Member, Over, Stage, What};
 use super::people::{Outcomes, Pass};
@@ -116,10 +118,15 @@ impl World<'_> {
                 return Ok(());
             }
         }
+        // What is wrong shows before its last byte.
+        if told.own.is_some()
+            && let Some(mark) = self.links[index].begun_mark()
+        {
+            return self.take(index, mark, told).map(|_| ());
+        }
         match told.own {
             None => Ok(()),
             Some(_) if told.is_doubtful => self.end_own(told, None),
-            Some(report) if self.is_begun_breach(index, report) => self.end_own(told, None),
             Some(report) => Err(format!("{report:?}, for which there was no reason")),
         }
     }
@@ -147,21 +154,6 @@ impl World<'_> {
             && cause_of(report.what).is_some_and(|cause| self.is_due(index, cause))
     }
 
-    /// Whether a breach of the rules is under way that ends the connection before its last byte.
-    fn is_begun_breach(&self, index: usize, report: &Report) -> bool {
-        let link = &self.links[index];
-        let close = cause_of(report.what).and_then(|cause| cause.close_code());
-        let Some(Mark {
-            begin,
-            said: Said::Broken(codes),
-            ..
-        }) = link.marks.front()
-        else {
-            return false;
-        };
-        *begin < link.sent && close.is_some_and(|code| codes.contains(&code.value()))
-    }
-
     fn take(&mut self, index: usize, mark: Mark, told: &mut Told<'_>) -> Result<Step, String> {
         if self.links[index].stage == Stage::Open && !matches!(mark.said, Said::Broken(_)) {
             let is_within_rate = self.count_frame(index);
@@ -182,6 +174,14 @@ impl World<'_> {
             link.unfinished_since = None;
         }
         match mark.said {
+            Said::Client => self.take_client(index, told),
+            Said::NoClient => {
+                if !matches!(told.own_cause(), Some(Cause::Proxy(_))) {
+                    return Err(format!("no PROXY header was answered with {:?}", told.own));
+                }
+                self.end_own(told, None)?;
+                Ok(Step::Ended)
+            }
             Said::Request(request) => self.take_request(index, request, told),
             Said::Fragment | Said::Pong => Ok(Step::On),
             Said::Ping(payload) => {
@@ -214,6 +214,29 @@ impl World<'_> {
             return Ok(Step::Ended);
         }
         Err(format!("a breach was answered with {:?}", told.own))
+    }
+
+    /// For whom a proxy's connection comes is known: there may be no room for him, which he is
+    /// told where his proxy speaks HTTP.
+    fn take_client(&mut self, index: usize, told: &Told<'_>) -> Result<Step, String> {
+        let Some(client) = self.links[index].client.take() else {
+            return Ok(Step::On);
+        };
+        let may_be_turned_away = self.may_turn_away(client);
+        let link = &mut self.links[index];
+        link.address = client;
+        if !matches!(told.own_cause(), Some(Cause::NoRoom(_))) {
+            link.is_counted = true;
+            return Ok(Step::On);
+        }
+        if !may_be_turned_away {
+            return Err("a client was turned away for no reason".to_owned());
+        }
+        if !self.config.proxy_protocol {
+            link.owe(What::Answer(vec![503]), true);
+        }
+        self.end_own(told, None)?;
+        Ok(Step::Ended)
     }
 
     fn take_request(
@@ -267,6 +290,12 @@ impl World<'_> {
             None => Outcomes::PASSES,
         };
         told.verifications += u64::from(pass.as_ref().is_some_and(Pass::is_whole));
+        if pass.is_none() && self.config.require_handshake_token {
+            self.must_be(told, Happening::Refused(Cause::Upgrade(Rejection::NoToken)))?;
+            self.links[index].owe(What::Answer(vec![401]), true);
+            self.end_own(told, None)?;
+            return Ok(Step::Ended);
+        }
         if told.own.is_some() {
             if !told.is_refused(outcomes) {
                 return Err(format!("an upgrade was answered with {:?}", told.own));
