@@ -201,7 +201,9 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> SecretError {
-        Secret::parse(text).unwrap_err()
+        let error = Secret::parse(text).unwrap_err();
+        assert!(error.to_string().starts_with("the secret "));
+        error
     }
 
     #[test]

@@ -718,3 +718,37 @@ fn each_mac_is_counted_and_nothing_else() {
         assert_eq!(verifier.verifications() - before, macs, "{token}");
     }
 }
+
+/// The errors, and whether they count towards a ban.
+const ERRORS: &[(TokenError, bool)] = &[
+    (TokenError::TooLong, true),
+    (TokenError::Parts, true),
+    (TokenError::SignatureForm, true),
+    (TokenError::Signature, true),
+    (TokenError::Encoding, true),
+    (TokenError::Json(JsonError::Syntax), true),
+    (TokenError::Algorithm, true),
+    (TokenError::Type, false),
+    (TokenError::Extension, false),
+    (TokenError::Subject, false),
+    (TokenError::ExpiresAt, false),
+    (TokenError::NotBefore, false),
+    (TokenError::IssuedAt, false),
+    (TokenError::Issuer, false),
+    (TokenError::Audience, false),
+    (TokenError::NotYetValid, false),
+    (TokenError::IssuedAhead, false),
+    (TokenError::Expired, false),
+];
+
+#[test]
+fn every_error_is_told_in_one_line_and_one_word_and_is_hostile_or_not() {
+    for (error, is_hostile) in ERRORS {
+        let line = error.to_string();
+        assert!(!line.is_empty() && !line.contains('\n'), "{error:?}");
+        assert_eq!(error.is_hostile(), *is_hostile, "{error:?}");
+    }
+    let words: std::collections::BTreeSet<_> =
+        ERRORS.iter().map(|(error, _)| error.word()).collect();
+    assert_eq!(words.len(), ERRORS.len());
+}

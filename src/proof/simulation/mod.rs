@@ -12,6 +12,7 @@ mod choice;
 mod duties;
 mod follow;
 mod heard;
+mod judge;
 mod life;
 mod link;
 mod people;

@@ -335,7 +335,7 @@ impl World<'_> {
                 // It may be this frame for which it ended, or a later one.
                 told.is_doubtful |= is_refused && outcomes != Outcomes::PASSES;
                 self.enter(index, pass.user, pass.issued_at, pass.expires_at);
-                self.take_event(index, speech, pass.user, told)
+                self.take_event(index, speech, pass, told)
             }
             _ if is_refused || told.is_doubtful => {
                 self.end_own(told, None)?;
@@ -372,9 +372,10 @@ impl World<'_> {
         &mut self,
         index: usize,
         speech: &Speech,
-        user: usize,
+        pass: &Pass,
         told: &mut Told<'_>,
     ) -> Result<Step, String> {
+        let user = pass.user;
         let is_sure = !told.is_doubtful;
         let id = speech.id;
         let missing = |world: &Self, user: usize| -> &'static [&'static str] {
@@ -392,7 +393,7 @@ impl World<'_> {
             }
             Event::Unknown => self.links[index].owe_reply(id, "", &["unknown_event"], is_sure),
             Event::BadData => self.links[index].owe_reply(id, "", &["bad_data"], is_sure),
-            Event::Logout => return self.log_out(index, id, user, told),
+            Event::Logout => return self.log_out(index, id, pass, told),
             Event::Login { .. } | Event::BadFrame => {}
         }
         Ok(Step::On)
@@ -402,10 +403,18 @@ impl World<'_> {
         &mut self,
         index: usize,
         id: Option<u32>,
-        user: usize,
+        pass: &Pass,
         told: &mut Told<'_>,
     ) -> Result<Step, String> {
-        self.people.note_logout(user, self.now.monotonic);
+        self.people.note_logout(pass.user, self.now.monotonic);
+        if !told.is_doubtful
+            && self
+                .people
+                .barred_since(pass.user, pass.issued_at)
+                .is_none()
+        {
+            return Err("a token is still good after its logout".to_owned());
+        }
         self.must_be(told, Happening::Closed(Cause::Done))?;
         self.links[index].owe_reply(id, "logout", &[], !told.is_doubtful);
         let is_done = told

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// The verdict on `bytes` and how many of them it took, which no cutting may change.
@@ -156,5 +158,27 @@ fn every_error_is_told_in_one_line_of_its_status() {
             out.starts_with(status) && out.ends_with(&format!("\r\n\r\n{error}\n")),
             "{out}"
         );
+        assert!(!error.to_string().is_empty());
     }
+}
+
+#[test]
+fn every_error_has_a_word_of_its_own_for_the_log() {
+    let words: BTreeSet<_> = [
+        HeadError::RequestLine,
+        HeadError::Version,
+        HeadError::LineEnd,
+        HeadError::Folded,
+        HeadError::FieldName,
+        HeadError::FieldValue,
+        HeadError::TooLong,
+        HeadError::TooManyFields,
+        HeadError::Host,
+        HeadError::ContentLength,
+        HeadError::Repeated(Field::Host),
+    ]
+    .map(HeadError::word)
+    .into();
+    assert_eq!(words.len(), 11);
+    assert!(words.contains("line_end") && !words.contains(""));
 }

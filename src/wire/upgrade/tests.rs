@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::super::head::HeadScanner;
 use super::*;
 
@@ -239,7 +241,30 @@ fn a_rejection_says_what_would_be_right() {
         let out = String::from_utf8(out).unwrap();
         assert!(out.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{out}");
         assert!(out.contains(&format!("\r\n{field}\r\n")), "{out}");
+        assert!(!rejection.to_string().is_empty());
     }
+}
+
+#[test]
+fn every_rejection_has_a_word_of_its_own_for_the_log() {
+    let words: BTreeSet<_> = [
+        Rejection::Method,
+        Rejection::NoUpgrade,
+        Rejection::Connection,
+        Rejection::Body,
+        Rejection::Pipelined,
+        Rejection::Key,
+        Rejection::Version,
+        Rejection::Origin,
+        Rejection::Subprotocol,
+        Rejection::TwoTokens,
+        Rejection::Token,
+        Rejection::NoToken,
+    ]
+    .map(Rejection::word)
+    .into();
+    assert_eq!(words.len(), 12);
+    assert!(words.contains("pipelined") && !words.contains(""));
 }
 
 #[test]
