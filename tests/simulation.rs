@@ -1,7 +1,7 @@
 //! The simulator, in small: some seeds, and those that once found something. `make sim` runs more.
 #![cfg(test)]
 
-use framegate::proof::simulation::{run, run_cut};
+use framegate::proof::simulation::{run, run_cut, server_ops, transcript};
 
 /// Seeds whose runs broke a promise before it was mended, and the steps that took.
 const FOUND: &[(u64, u64)] = &[
@@ -42,5 +42,14 @@ fn how_it_is_read_changes_nothing() {
         if let Err(broken) = run_cut(seed, 500) {
             panic!("seed {seed}, step {}: {}", broken.step, broken.what);
         }
+    }
+}
+
+#[test]
+fn a_run_can_be_written_down_for_the_fuzzer() {
+    for seed in 0..10 {
+        let bytes = transcript(seed, 200);
+        assert!(bytes.len() > 200, "{} bytes", bytes.len());
+        server_ops(&bytes);
     }
 }

@@ -6,17 +6,28 @@ pub(super) enum Choice<'a> {
     Seed(u64),
     /// What is left of an input; behind its end every choice is the first.
     Bytes(&'a [u8]),
+    /// As a seed, with what is chosen written down as the bytes that choose the same.
+    Noted { seed: u64, bytes: Vec<u8> },
 }
 
 impl Choice<'_> {
-    /// A number below `bound`, which is at least 1.
+    /// A number below `bound`, which is at least 1 and at most 2²⁴.
     pub(super) fn below(&mut self, bound: u32) -> u32 {
-        let drawn = match self {
-            Choice::Seed(state) => next(state),
-            Choice::Bytes(bytes) if bound <= 256 => take(bytes),
-            Choice::Bytes(bytes) => take(bytes) << 16 | take(bytes) << 8 | take(bytes),
-        };
-        (drawn % u64::from(bound)) as u32
+        let is_short = bound <= 256;
+        match self {
+            Choice::Seed(state) => reduce(next(state), bound),
+            Choice::Bytes(bytes) if is_short => reduce(take(bytes), bound),
+            Choice::Bytes(bytes) => {
+                let drawn = take(bytes) << 16 | take(bytes) << 8 | take(bytes);
+                reduce(drawn, bound)
+            }
+            Choice::Noted { seed, bytes } => {
+                let chosen = reduce(next(seed), bound);
+                let behind = if is_short { 3 } else { 1 };
+                bytes.extend_from_slice(&chosen.to_be_bytes()[behind..]);
+                chosen
+            }
+        }
     }
 
     /// True so many times in a hundred.
@@ -33,6 +44,10 @@ impl Choice<'_> {
     pub(super) fn is_spent(&self) -> bool {
         matches!(self, Choice::Bytes([]))
     }
+}
+
+fn reduce(drawn: u64, bound: u32) -> u32 {
+    (drawn % u64::from(bound)) as u32
 }
 
 fn take(bytes: &mut &[u8]) -> u64 {

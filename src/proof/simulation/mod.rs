@@ -97,6 +97,25 @@ pub fn server_ops(input: &[u8]) {
     }
 }
 
+/// The first steps of a run, as an input of `server_ops` that takes the same ones: what a seed has
+/// found can be made small by a fuzzer, and is a seed of its corpus.
+pub fn transcript(seed: u64, steps: u64) -> Vec<u8> {
+    let bytes = Vec::new();
+    let Ok(mut world) = World::new(Choice::Noted { seed, bytes }, Reads::Whole) else {
+        return Vec::new();
+    };
+    let swarm = life::Swarm::new(&mut world.choice);
+    for _ in 0..steps {
+        if world.live(&swarm).is_err() {
+            break;
+        }
+    }
+    match world.choice {
+        Choice::Noted { bytes, .. } => bytes,
+        Choice::Seed(_) | Choice::Bytes(_) => Vec::new(),
+    }
+}
+
 fn drive(choice: Choice<'_>, steps: u64) -> Result<Run, Broken> {
     let broken = |step| move |what| Broken { step, what };
     let mut world = World::new(choice, Reads::Whole).map_err(broken(0))?;
