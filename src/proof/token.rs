@@ -7,7 +7,7 @@ mod door;
 use self::case::{Case, Words, sign};
 use self::door::{CURRENT, Door, keys, reference_verdict};
 use super::reference::{Json, Verdict, decode, object};
-use super::told::{assert_hidden, assert_told};
+use super::told::{assert_brief, assert_hidden, assert_told};
 use crate::gate::{ClaimRules, Signer, StandIns, TokenError, json};
 use crate::limits::{CLAIM_SECONDS_MAX, SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::time::UnixSeconds;
@@ -123,7 +123,9 @@ fn assert_minted(words: &Words) {
     let subject = words.value("sub").unwrap_or("alice");
     let ttl_seconds = words.number("ttl").unwrap_or(60);
     let expires_at = u128::from(now.0) + u128::from(ttl_seconds);
-    match Signer::new(&keys(), &rules, ttl_seconds).mint(subject, now) {
+    let signer = Signer::new(&keys(), &rules, ttl_seconds);
+    assert_brief(&signer);
+    match signer.mint(subject, now) {
         Ok(minted) => {
             assert_hidden(&minted, &minted.token);
             let accepted = Verdict::Accepted {
