@@ -5,10 +5,11 @@ mod case;
 mod door;
 
 use self::case::{Case, Words, sign};
-use self::door::{CURRENT, Door, reference_verdict};
+use self::door::{CURRENT, Door, keys, reference_verdict};
 use super::reference::{Json, Verdict, decode, object};
-use crate::gate::{ClaimRules, TokenError, json};
-use crate::limits::{CLAIM_SECONDS_MAX, TOKEN_BYTES_MAX};
+use super::told::{assert_brief, assert_hidden, assert_told};
+use crate::gate::{ClaimRules, Signer, StandIns, TokenError, json};
+use crate::limits::{CLAIM_SECONDS_MAX, SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::time::UnixSeconds;
 
 /// The header that most signers write, and the gate knows by sight.
@@ -28,6 +29,7 @@ pub fn token_bytes(input: &[u8]) {
     assert_eq!(reference_verdict(token, &rules, NOW), Verdict::Refused);
     let is_short = token.len() <= TOKEN_BYTES_MAX;
     assert!(door.verifications() <= u64::from(is_short));
+    assert_stood_in_for(token, &rules, NOW);
 }
 
 /// A signed token of any header, claims and settings (`token/case.rs` says how): the gate says what
@@ -40,6 +42,19 @@ pub fn token_signed(input: &[u8]) {
     let reference = reference_verdict(&case.token, &case.rules, case.now);
     assert_eq!(verdict, reference);
     assert!(case.is_ours || verdict == Verdict::Refused);
+    assert_stood_in_for(&case.token, &case.rules, case.now);
+}
+
+/// What a recording holds for a token is judged in a replay as the token is here, and is worth
+/// nothing here.
+fn assert_stood_in_for(token: &str, rules: &ClaimRules, now: UnixSeconds) {
+    let stand_in = StandIns::new(keys()).stand_in(token);
+    assert_eq!(stand_in.len(), token.len());
+    let mut replay = Door::of(StandIns::replay_keys(), rules);
+    let mut door = Door::new(rules);
+    assert_eq!(replay.verdict(&stand_in, now), door.verdict(token, now));
+    assert_eq!(replay.rejection(&stand_in, now), door.rejection(token, now));
+    assert_eq!(door.verdict(&stand_in, now), Verdict::Refused);
 }
 
 /// A good token with one change: refused, and for its form or its MAC, since no change of what
@@ -83,7 +98,8 @@ fn good_token(rest: &[u8]) -> String {
 
 /// Dates at any distance from any clock: the gate says what the arithmetic says.
 ///
-/// Words such as `now=1700000000 leeway=10 exp=+1 nbf=-0 iat=5`; a sign counts from `now`.
+/// Words such as `now=1700000000 leeway=10 exp=+1 nbf=-0 iat=5`; a sign counts from `now`. With
+/// `sub=alice ttl=60 iss=joe aud=us` for a token that is minted.
 pub fn claims_time(input: &[u8]) {
     let words = Words::new(input);
     let now = words.now();
@@ -97,6 +113,39 @@ pub fn claims_time(input: &[u8]) {
     let token = sign(&CURRENT, HEADER.as_bytes(), claims.as_bytes());
     let verdict = Door::new(&rules).verdict(&token, now);
     assert_eq!(verdict, model(dates, now.0.into(), leeway_seconds.into()));
+    assert_minted(&words);
+}
+
+/// A token that we mint we take, for as long as it was to live; and where none can be minted,
+/// the subject or the dates are what no token may have.
+fn assert_minted(words: &Words) {
+    let (rules, now) = (words.rules(), words.now());
+    let subject = words.value("sub").unwrap_or("alice");
+    let ttl_seconds = words.number("ttl").unwrap_or(60);
+    let expires_at = u128::from(now.0) + u128::from(ttl_seconds);
+    let signer = Signer::new(&keys(), &rules, ttl_seconds);
+    assert_brief(&signer);
+    match signer.mint(subject, now) {
+        Ok(minted) => {
+            assert_hidden(&minted, &minted.token);
+            let accepted = Verdict::Accepted {
+                subject: subject.into(),
+                issued_at: now.0,
+                expires_at: expires_at as u64,
+            };
+            let is_short = minted.token.len() <= TOKEN_BYTES_MAX;
+            let verdict = Door::new(&rules).verdict(&minted.token, now);
+            assert_eq!(verdict, if is_short { accepted } else { Verdict::Refused });
+        }
+        Err(error) => {
+            assert_told("sign", &error);
+            let is_subject = (1..=SUBJECT_BYTES_MAX).contains(&subject.len())
+                && subject.bytes().all(|byte| byte.is_ascii_graphic());
+            let are_dates =
+                now.0 >= 1 && ttl_seconds >= 1 && expires_at <= CLAIM_SECONDS_MAX.into();
+            assert!(!is_subject || !are_dates);
+        }
+    }
 }
 
 fn claims_of([exp, nbf, iat]: [Option<i128>; 3]) -> String {

@@ -93,7 +93,7 @@ impl Words {
     }
 
     /// The value of the first word `name=value`.
-    fn value(&self, name: &str) -> Option<&str> {
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
         let mut pairs = self
             .0
             .split_whitespace()
@@ -101,7 +101,7 @@ impl Words {
         pairs.find(|(own, _)| *own == name).map(|(_, value)| value)
     }
 
-    fn number(&self, name: &str) -> Option<u64> {
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
         self.value(name)?.parse().ok()
     }
 

@@ -1,6 +1,7 @@
 //! The gate as the bodies ask it, and the keys it holds.
 
 use super::super::reference::{self, Verdict};
+use super::super::told::assert_told;
 use crate::gate::{
     Cause, ClaimRules, Directory, Gate, Keys, Secret, Standing, TokenError, Unavailable,
 };
@@ -31,8 +32,12 @@ pub(super) struct Door {
 
 impl Door {
     pub(super) fn new(rules: &ClaimRules) -> Door {
+        Door::of(keys(), rules)
+    }
+
+    pub(super) fn of(keys: Keys, rules: &ClaimRules) -> Door {
         Door {
-            gate: Gate::new(keys(), rules.clone()),
+            gate: Gate::new(keys, rules.clone()),
             everybody: Everybody { asked: 0 },
         }
     }
@@ -48,6 +53,7 @@ impl Door {
             },
             Err(Cause::TokenExpired) => Verdict::Expired,
             Err(cause) => {
+                assert_told(cause.word(), &cause);
                 assert!(matches!(cause, Cause::TokenRejected(_)), "{cause:?}");
                 Verdict::Refused
             }
@@ -60,7 +66,10 @@ impl Door {
     /// Why the gate rejects `token`, if it does.
     pub(super) fn rejection(&mut self, token: &str, now: UnixSeconds) -> Option<TokenError> {
         match self.gate.admit_token(token, None, &mut self.everybody, now) {
-            Err(Cause::TokenRejected(error)) => Some(error),
+            Err(Cause::TokenRejected(error)) => {
+                assert_told(error.word(), &error);
+                Some(error)
+            }
             _ => None,
         }
     }
@@ -71,7 +80,7 @@ impl Door {
 }
 
 #[expect(clippy::expect_used, reason = "a harness may panic, and these are fit")]
-fn keys() -> Keys {
+pub(super) fn keys() -> Keys {
     let secret = |bytes: &[u8]| Secret::from_bytes(bytes).expect("a secret");
     Keys::new(&secret(&CURRENT), Some(&secret(&PREVIOUS)))
 }
