@@ -74,10 +74,12 @@ impl World<'_> {
     /// The one who has been pending for longest may have gone for a newcomer.
     pub(super) fn follow_connect(&mut self, id: ConnectionId) -> Result<(), String> {
         for report in self.reports() {
-            let oldest = self
-                .links
-                .iter()
-                .find(|link| !link.is_over() && link.member.is_none());
+            // One whose login was given up may be pending no longer.
+            let is_pending = |link: &&Link| {
+                let may_be_over = link.is_given_up() && link.id != report.connection;
+                !link.is_over() && !may_be_over && link.member.is_none()
+            };
+            let oldest = self.links.iter().find(is_pending);
             let is_oldest = oldest.is_some_and(|link| link.id == report.connection);
             let is_evicted = report.what == Happening::Refused(Cause::Evicted);
             if !is_evicted || !is_oldest || report.connection == id {
