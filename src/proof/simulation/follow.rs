@@ -4,11 +4,11 @@
 use crate::app::password::HashJob;
 use crate::gate;
 use crate::limits::LOGIN_TIMEOUT;
-use crate::server::{Cause, ConnectionId, NoRoom, Report, What as Happening};
+use crate::server::{Cause, ConnectionId, Report, What as Happening};
 use crate::wire::Rejection;
 
-use super::link::{Over, Stage, What};
-use super::people::Outcomes;
+use super::link::{Link, Over, Stage, What};
+use super::people::{MARK, Outcomes};
 use super::world::World;
 
 pub(super) fn cause_of(what: Happening) -> Option<Cause> {
@@ -44,24 +44,29 @@ impl World<'_> {
     // Coming and going.
 
     pub(super) fn follow_turned_away(&mut self, address: std::net::Ipv4Addr) -> Result<(), String> {
-        let (all, pending) = self.count_of(address);
-        let is_over = |count: usize, max: usize| max > 0 && count >= max;
         let is_full = self.links.len() >= self.config.connections_max;
-        let hostile = self.hostile.get(&address).copied().unwrap_or_default();
-        let is_banned = self.config.ban_after > 0 && hostile > self.config.ban_after;
-        let has_reason = is_over(all, self.config.connections_per_address_max)
-            || is_over(pending, self.config.pending_per_address_max)
-            || is_full
-            || is_banned
-            || self.config.connect_rate.count > 0;
+        let has_reason = is_full || !self.is_proxy(address) && self.may_turn_away(address);
         match has_reason && self.server.next_report().is_none() {
             true => Ok(()),
             false => Err("somebody was turned away for no reason".to_owned()),
         }
     }
 
+    /// Whether the address may have had its share.
+    pub(super) fn may_turn_away(&self, address: std::net::Ipv4Addr) -> bool {
+        let (all, pending) = self.count_of(address);
+        let is_over = |count: usize, max: usize| max > 0 && count >= max;
+        let hostile = self.hostile.get(&address).copied().unwrap_or_default();
+        let is_banned = self.config.ban_after > 0 && hostile > self.config.ban_after;
+        is_over(all, self.config.connections_per_address_max)
+            || is_over(pending, self.config.pending_per_address_max)
+            || is_banned
+            || self.config.connect_rate.count > 0
+    }
+
     fn count_of(&self, address: std::net::Ipv4Addr) -> (usize, usize) {
-        let here = || self.links.iter().filter(|link| link.address == address);
+        let is_here = |link: &&Link| link.is_counted && link.address == address;
+        let here = || self.links.iter().filter(is_here);
         let pending = here().filter(|link| !link.is_over() && link.member.is_none());
         (here().count(), pending.count())
     }
@@ -151,7 +156,8 @@ impl World<'_> {
                 .link(report.connection)
                 .ok_or("nobody's end is reported")?;
             let is_due = match cause {
-                Cause::Memory => held_bytes + 4_096 > self.config.memory_bytes_max,
+                // The tick itself may have sent each of them a Ping.
+                Cause::Memory => held_bytes + 512 * self.links.len() > self.config.memory_bytes_max,
                 cause => self.is_due(index, cause),
             };
             if !is_due {
@@ -296,11 +302,9 @@ impl World<'_> {
         let is_open = self.links[index].stage == Stage::Open;
         let is_abandoned = matches!(
             cause,
-            Cause::HandshakeTimeout
-                | Cause::PongTimeout
-                | Cause::Evicted
-                | Cause::NoRoom(NoRoom::Full)
-        );
+            Cause::HandshakeTimeout | Cause::PongTimeout | Cause::Evicted | Cause::Proxy(_)
+        ) || matches!(cause, Cause::NoRoom(_))
+            && self.links[index].owed.is_empty();
         let is_told = is_open && !is_abandoned && matches!(report.what, Happening::Refused(_));
         let error = cause.error_code().filter(|_| is_told);
         let close = match close {
@@ -309,6 +313,7 @@ impl World<'_> {
             None => None,
         };
         is_as_agreed(error, close)?;
+        is_presentable(report)?;
         self.note(report);
         let over = Over {
             at: self.now.monotonic,
@@ -350,6 +355,24 @@ impl World<'_> {
             u64::from(report.connection.serial),
             format!("{:?}", report.what).as_bytes(),
         );
+    }
+}
+
+/// What the log is told is one line, and no secret.
+fn is_presentable(report: &Report) -> Result<(), String> {
+    let Some(cause) = cause_of(report.what) else {
+        return Ok(());
+    };
+    let line = format!(
+        "{} {} {} {}",
+        report.what,
+        report.peer,
+        cause.word(),
+        cause.reason()
+    );
+    match line.contains(char::is_control) || line.contains(MARK) || cause.word().is_empty() {
+        true => Err(format!("{line:?} is told")),
+        false => Ok(()),
     }
 }
 

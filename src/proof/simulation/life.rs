@@ -6,10 +6,12 @@ use std::time::Duration;
 use super::choice::Choice;
 use super::link::{Character, Stage};
 use super::people::{PEOPLE, Pass};
-use super::speech::{self, Event, Speech, Utterance};
+use super::speech::{self, Event, Said, Speech, Utterance};
 use super::world::World;
 
 const ADDRESSES: u32 = 6;
+/// The proxy that is trusted where any is.
+const PROXY: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
 const MOMENT: Duration = Duration::from_millis(16);
 
 const CHARACTERS: [Character; 7] = [
@@ -158,11 +160,38 @@ impl World<'_> {
     fn somebody_connects(&mut self, swarm: &Swarm) -> Result<(), String> {
         let address = Ipv4Addr::from(0x0A00_0001 + self.choice.below(ADDRESSES));
         let character = self.choice.pick(&swarm.characters);
-        if let Some(index) = self.connect(address, character)? {
+        let is_proxied = !self.config.trusted_proxies.is_empty() && self.choice.chance(50);
+        let from = if is_proxied { PROXY } else { address };
+        if let Some(index) = self.connect(from, character)? {
             let request = self.request(index);
+            let request = match is_proxied {
+                true => self.passed_on(index, address, request),
+                false => request,
+            };
             self.links[index].say(request);
         }
         Ok(())
+    }
+
+    /// A request as a proxy passes it on for a client.
+    fn passed_on(&mut self, index: usize, client: Ipv4Addr, request: Utterance) -> Utterance {
+        self.links[index].client = Some(client);
+        if !self.config.proxy_protocol {
+            return match self.choice.below(10) {
+                // It is none of a proxy's requests: the connection counts for nobody.
+                0 => {
+                    self.links[index].client = None;
+                    request
+                }
+                1..=4 => request.with_field(&format!("Forwarded: for={client}\r\n")),
+                _ => request.with_field(&format!("X-Forwarded-For: {client}\r\n")),
+            };
+        }
+        if self.choice.chance(10) {
+            return request.behind(b"PROXY?\r\n", Said::NoClient);
+        }
+        let line = format!("PROXY TCP4 {client} 10.1.0.1 5 6\r\n");
+        request.behind(line.as_bytes(), Said::Client)
     }
 
     fn request(&mut self, index: usize) -> Utterance {

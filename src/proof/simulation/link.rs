@@ -9,7 +9,7 @@ use crate::time::Instant;
 
 use super::heard::Heard;
 use super::people::Pass;
-use super::speech::{Mark, Utterance};
+use super::speech::{Mark, Request, Said, Utterance};
 
 /// How a peer behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,11 @@ pub(super) enum What {
 
 pub(super) struct Link {
     pub(super) id: ConnectionId,
+    /// What it counts by, once `is_counted`; before that, its proxy's.
     pub(super) address: Ipv4Addr,
+    pub(super) is_counted: bool,
+    /// For whom it comes, when it is a proxy's.
+    pub(super) client: Option<Ipv4Addr>,
     pub(super) character: Character,
     pub(super) stage: Stage,
     pub(super) member: Option<Member>,
@@ -178,6 +182,8 @@ impl Link {
         Link {
             id,
             address,
+            is_counted: true,
+            client: None,
             character,
             stage: Stage::Asking,
             member: None,
@@ -256,6 +262,21 @@ impl Link {
         match self.marks.front() {
             Some(mark) if mark.end <= self.sent => self.marks.pop_front(),
             _ => None,
+        }
+    }
+
+    /// What it has begun to say, where that is wrong already.
+    pub(super) fn begun_mark(&mut self) -> Option<Mark> {
+        let is_wrong = |said: &Said| {
+            matches!(
+                said,
+                Said::Broken(_) | Said::NoClient | Said::Request(Request::Plain(_))
+            )
+        };
+        let mark = self.marks.front()?;
+        match mark.begin < self.sent && is_wrong(&mark.said) {
+            true => self.marks.pop_front(),
+            false => None,
         }
     }
 

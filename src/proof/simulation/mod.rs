@@ -8,6 +8,7 @@
 //!             └─► people         └─► follow, walk (what must be), duties (by when)
 //! ```
 
+mod ask;
 mod choice;
 mod duties;
 mod follow;

@@ -19,6 +19,10 @@ pub(super) struct Mark {
 }
 
 pub(super) enum Said {
+    /// A PROXY protocol header, or a head, that names a client.
+    Client,
+    /// What should be one and is not.
+    NoClient,
     /// A whole HTTP request.
     Request(Request),
     /// A data frame that ends no message.
@@ -88,6 +92,42 @@ impl Utterance {
         let masked = payload.iter().zip(mask.iter().cycle());
         self.bytes.extend(masked.map(|(byte, mask)| byte ^ mask));
         self.mark(begin, said);
+    }
+
+    /// The same, in a request that a proxy passes on for somebody.
+    pub(super) fn with_field(mut self, field: &str) -> Utterance {
+        const HOST: &[u8] = b"Host: gate\r\n";
+        let host = self.bytes.windows(HOST.len()).position(|at| at == HOST);
+        let Some(at) = host.map(|at| at + HOST.len()) else {
+            return self;
+        };
+        self.bytes.splice(at..at, field.bytes());
+        for mark in &mut self.marks {
+            mark.end += field.len();
+        }
+        let is_end = |four: &[u8]| four == b"\r\n\r\n";
+        let end = self.bytes.windows(4).position(is_end);
+        let client = Mark {
+            begin: 0,
+            end: end.map_or(self.bytes.len(), |end| end + 4),
+            said: Said::Client,
+        };
+        self.marks.insert(0, client);
+        self
+    }
+
+    /// The same, behind something else.
+    pub(super) fn behind(self, bytes: &[u8], said: Said) -> Utterance {
+        let mut both = Utterance::default();
+        both.raw(bytes, said);
+        let begin = both.bytes.len();
+        both.bytes.extend(self.bytes);
+        both.marks.extend(self.marks.into_iter().map(|mark| Mark {
+            begin: mark.begin + begin,
+            end: mark.end + begin,
+            said: mark.said,
+        }));
+        both
     }
 
     fn raw(&mut self, bytes: &[u8], said: Said) {
@@ -247,15 +287,55 @@ pub(super) fn http_login(user: usize, is_right: bool) -> Utterance {
 
 /// A request that is answered and leads nowhere.
 pub(super) fn plain_request(choice: &mut Choice<'_>) -> Utterance {
-    let (request, statuses): (&str, &[u16]) = match choice.below(5) {
-        0 => ("GET /health HTTP/1.1\r\nHost: gate\r\n\r\n", &[200, 503]),
-        1 => ("GET /nowhere HTTP/1.1\r\nHost: gate\r\n\r\n", &[404]),
-        2 => ("GET /login HTTP/1.1\r\nHost: gate\r\n\r\n", &[405]),
-        3 => ("GET /ws HTTP/1.1\r\nHost: gate\r\n\r\n", &[426]),
-        _ => ("GET /ws HTTP/1.1\r\n\r\n", &[400]),
-    };
+    const REQUESTS: [(&str, &[u16]); 17] = [
+        ("GET /health HTTP/1.1\r\nHost: gate\r\n\r\n", &[200, 503]),
+        ("GET /nowhere HTTP/1.1\r\nHost: gate\r\n\r\n", &[404]),
+        ("GET /login HTTP/1.1\r\nHost: gate\r\n\r\n", &[405]),
+        ("POST /health HTTP/1.1\r\nHost: gate\r\n\r\n", &[405]),
+        ("GET /ws HTTP/1.1\r\nHost: gate\r\n\r\n", &[426]),
+        ("GET /health HTTP/1.0\r\n", &[505]),
+        ("\r\n", &[400]),
+        ("POST /login HTTP/1.1\r\nHost: gate\r\n\r\n", &[400]),
+        (
+            "POST /login HTTP/1.1\r\nHost: gate\r\nContent-Length: 99999\r\n\r\n",
+            &[413],
+        ),
+        (
+            "POST /login HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n\r\n",
+            &[400],
+        ),
+        (
+            "POST /login HTTP/1.1\r\nHost: gate\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+            &[417],
+        ),
+        (
+            "POST /login HTTP/1.1\r\nHost: gate\r\nOrigin: http://other\r\nContent-Length: 2\r\n\r\n",
+            &[403],
+        ),
+        (
+            "POST /login HTTP/1.1\r\nHost: gate\r\nContent-Length: 2\r\n\r\n{}",
+            &[400],
+        ),
+        (
+            "POST /login HTTP/1.1\r\nHost: gate\r\nContent-Length: 4\r\n\r\n\"\u{FFFD}",
+            &[400],
+        ),
+        (
+            "GET /ws HTTP/1.1\r\nHost: gate\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
+             Origin: http://other\r\n\r\n",
+            &[403],
+        ),
+        (
+            "GET /health HTTP/1.1\r\nHost: gate\r\nHost: gate\r\n\r\n",
+            &[400],
+        ),
+        ("GET /health HTTP/1.1\r\n\r\n", &[400]),
+    ];
+    let (request, statuses) = choice.pick(&REQUESTS);
     let mut utterance = Utterance::default();
-    utterance.raw(request.as_bytes(), Said::Request(Request::Plain(statuses)));
+    let said = Said::Request(Request::Plain(statuses));
+    utterance.raw(request.as_bytes(), said);
     utterance
 }
 

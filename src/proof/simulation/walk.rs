@@ -4,42 +4,42 @@ use crate::gate;
 use crate::server::{Cause, ConnectionId, Reading, Report, What as Happening};
 
 use super::follow::{cause_of, is_end, outcome_of};
-use super::link::{Link, Login, Member, Over, Stage, What};
+use super::link::{Link, Login, Member, Stage, What};
 use super::people::{Outcomes, Pass};
-use super::speech::{Event, Mark, Request, Said, Speech};
+use super::speech::{Event, Mark, Said, Speech};
 use super::world::World;
 
 /// How a walk over what was said goes on.
 #[derive(PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     On,
     /// The connection ended here: what was said behind it is not read.
     Ended,
 }
 
 /// What the server says of a step: who ended, and why.
-struct Told<'r> {
-    reports: &'r [Report],
+pub(super) struct Told<'r> {
+    pub(super) reports: &'r [Report],
     /// How the connection that spoke ended, if it did.
-    own: Option<&'r Report>,
+    pub(super) own: Option<&'r Report>,
     /// True once something was said that may or may not have ended it.
-    is_doubtful: bool,
+    pub(super) is_doubtful: bool,
     /// Signatures that must have been checked.
-    verifications: u64,
+    pub(super) verifications: u64,
 }
 
 impl Told<'_> {
-    fn ends(&self, id: ConnectionId) -> bool {
+    pub(super) fn ends(&self, id: ConnectionId) -> bool {
         let ends = |report: &&Report| report.connection == id && is_end(report.what);
         self.reports.iter().any(|report| ends(&report))
     }
 
-    fn own_cause(&self) -> Option<Cause> {
+    pub(super) fn own_cause(&self) -> Option<Cause> {
         self.own.and_then(|report| cause_of(report.what))
     }
 
     /// Whether the connection was refused with one of these.
-    fn is_refused(&self, outcomes: Outcomes) -> bool {
+    pub(super) fn is_refused(&self, outcomes: Outcomes) -> bool {
         self.own_cause()
             .is_some_and(|cause| outcomes.allow(outcome_of(cause)))
     }
@@ -116,10 +116,15 @@ impl World<'_> {
                 return Ok(());
             }
         }
+        // What is wrong shows before its last byte.
+        if told.own.is_some()
+            && let Some(mark) = self.links[index].begun_mark()
+        {
+            return self.take(index, mark, told).map(|_| ());
+        }
         match told.own {
             None => Ok(()),
             Some(_) if told.is_doubtful => self.end_own(told, None),
-            Some(report) if self.is_begun_breach(index, report) => self.end_own(told, None),
             Some(report) => Err(format!("{report:?}, for which there was no reason")),
         }
     }
@@ -147,21 +152,6 @@ impl World<'_> {
             && cause_of(report.what).is_some_and(|cause| self.is_due(index, cause))
     }
 
-    /// Whether a breach of the rules is under way that ends the connection before its last byte.
-    fn is_begun_breach(&self, index: usize, report: &Report) -> bool {
-        let link = &self.links[index];
-        let close = cause_of(report.what).and_then(|cause| cause.close_code());
-        let Some(Mark {
-            begin,
-            said: Said::Broken(codes),
-            ..
-        }) = link.marks.front()
-        else {
-            return false;
-        };
-        *begin < link.sent && close.is_some_and(|code| codes.contains(&code.value()))
-    }
-
     fn take(&mut self, index: usize, mark: Mark, told: &mut Told<'_>) -> Result<Step, String> {
         if self.links[index].stage == Stage::Open && !matches!(mark.said, Said::Broken(_)) {
             let is_within_rate = self.count_frame(index);
@@ -182,6 +172,14 @@ impl World<'_> {
             link.unfinished_since = None;
         }
         match mark.said {
+            Said::Client => self.take_client(index, told),
+            Said::NoClient => {
+                if !matches!(told.own_cause(), Some(Cause::Proxy(_))) {
+                    return Err(format!("no PROXY header was answered with {:?}", told.own));
+                }
+                self.end_own(told, None)?;
+                Ok(Step::Ended)
+            }
             Said::Request(request) => self.take_request(index, request, told),
             Said::Fragment | Said::Pong => Ok(Step::On),
             Said::Ping(payload) => {
@@ -200,7 +198,7 @@ impl World<'_> {
         }
     }
 
-    fn must_be(&self, told: &Told<'_>, what: Happening) -> Result<(), String> {
+    pub(super) fn must_be(&self, told: &Told<'_>, what: Happening) -> Result<(), String> {
         match told.own {
             Some(report) if report.what == what || told.is_doubtful => Ok(()),
             own => Err(format!("{own:?}, where {what:?} was due")),
@@ -214,84 +212,6 @@ impl World<'_> {
             return Ok(Step::Ended);
         }
         Err(format!("a breach was answered with {:?}", told.own))
-    }
-
-    fn take_request(
-        &mut self,
-        index: usize,
-        request: Request,
-        told: &mut Told<'_>,
-    ) -> Result<Step, String> {
-        match request {
-            Request::Upgrade {
-                pass,
-                is_in_subprotocol,
-            } => self.take_upgrade(index, pass, is_in_subprotocol, told),
-            Request::Plain(statuses) => {
-                if told.own.is_none() {
-                    return Err("a plain request is not answered".to_owned());
-                }
-                self.links[index].owe(What::Answer(statuses.to_vec()), true);
-                self.end_own(told, None)?;
-                Ok(Step::Ended)
-            }
-            Request::Login => {
-                self.note_login(index);
-                let since = self.now.monotonic;
-                self.links[index].stage = Stage::Waiting { since };
-                let id = self.links[index].id;
-                if !self.jobs.iter().any(|(_, waiting, _)| *waiting == id) {
-                    self.links[index].owe(What::Answer(vec![429, 503]), true);
-                    self.links[index].stage = Stage::Over(Over {
-                        at: self.now.monotonic,
-                        error: None,
-                        close: None,
-                        is_cut: false,
-                    });
-                }
-                Ok(Step::Ended)
-            }
-        }
-    }
-
-    fn take_upgrade(
-        &mut self,
-        index: usize,
-        pass: Option<Pass>,
-        is_in_subprotocol: bool,
-        told: &mut Told<'_>,
-    ) -> Result<Step, String> {
-        let now = self.now;
-        let outcomes = match &pass {
-            Some(pass) => self.people.outcomes(Some(pass), None, now),
-            None => Outcomes::PASSES,
-        };
-        told.verifications += u64::from(pass.as_ref().is_some_and(Pass::is_whole));
-        if told.own.is_some() {
-            if !told.is_refused(outcomes) {
-                return Err(format!("an upgrade was answered with {:?}", told.own));
-            }
-            let statuses = if is_in_subprotocol {
-                self.links[index].stage = Stage::Open;
-                vec![101]
-            } else {
-                vec![401, 403, 503]
-            };
-            self.links[index].owe(What::Answer(statuses), true);
-            self.end_own(told, None)?;
-            return Ok(Step::Ended);
-        }
-        if !outcomes.allow(Outcomes::PASSES) {
-            return Err("a bad token opened a connection".to_owned());
-        }
-        let link = &mut self.links[index];
-        link.stage = Stage::Open;
-        link.opened_at = now.monotonic;
-        link.owe(What::Answer(vec![101]), true);
-        if let Some(pass) = pass {
-            self.enter(index, pass.user, pass.issued_at, pass.expires_at);
-        }
-        Ok(Step::On)
     }
 
     /// A verified token: the first logs the connection in, one that lives longer moves its end.
@@ -485,7 +405,11 @@ impl World<'_> {
         }
     }
 
-    fn end_own(&mut self, told: &Told<'_>, close: Option<Option<u16>>) -> Result<(), String> {
+    pub(super) fn end_own(
+        &mut self,
+        told: &Told<'_>,
+        close: Option<Option<u16>>,
+    ) -> Result<(), String> {
         match told.own {
             Some(report) => self.end(report, close),
             None => Err("a connection goes on that should have ended".to_owned()),

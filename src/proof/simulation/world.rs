@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::app::Events;
@@ -40,6 +40,8 @@ pub(super) struct World<'a> {
     pub(super) next_nonce: u32,
     /// When the users last changed, or the store last failed.
     pub(super) disturbed_at: Instant,
+    /// How many strangers are written to in a turn.
+    strangers_max: usize,
     /// True when another world must come to the same.
     pub(super) is_compared: bool,
     /// True once sockets take all that fits them.
@@ -51,6 +53,7 @@ pub(super) struct World<'a> {
 impl<'a> World<'a> {
     pub(super) fn new(mut choice: Choice<'a>, reads: Reads) -> Result<Self, String> {
         let config = config(&mut choice, reads);
+        let strangers_max = choice.pick(&[1, 4, 1_000]);
         let cuts = match reads {
             Reads::Whole | Reads::Roomy => None,
             Reads::Cut(seed) => Some(Choice::Seed(seed)),
@@ -73,6 +76,7 @@ impl<'a> World<'a> {
             hostile: BTreeMap::new(),
             next_nonce: 0,
             disturbed_at: Instant::ORIGIN,
+            strangers_max,
             is_compared: reads != Reads::Whole,
             is_kind: false,
             digest: 0xCBF2_9CE4_8422_2325,
@@ -83,6 +87,10 @@ impl<'a> World<'a> {
         self.links.iter().position(|link| link.id == id)
     }
 
+    pub(super) fn is_proxy(&self, address: Ipv4Addr) -> bool {
+        self.config.trusted_proxies.contains(IpAddr::V4(address))
+    }
+
     // Inputs.
 
     /// Somebody connects; he may be sent away.
@@ -91,10 +99,7 @@ impl<'a> World<'a> {
         address: Ipv4Addr,
         character: Character,
     ) -> Result<Option<usize>, String> {
-        let peer = Peer {
-            address: Some(IpAddr::V4(address)),
-            port: 1,
-        };
+        let peer = Peer::from(SocketAddr::from((address, 1)));
         let Some(id) = self.server.accept(self.now, peer) else {
             self.follow_turned_away(address)?;
             return Ok(None);
@@ -102,8 +107,9 @@ impl<'a> World<'a> {
         if self.gone.contains(&id) || self.link(id).is_some() {
             return Err("a connection has the name of another".to_owned());
         }
-        self.links
-            .push(Link::new(id, address, character, self.now.monotonic));
+        let mut link = Link::new(id, address, character, self.now.monotonic);
+        link.is_counted = !self.is_proxy(address);
+        self.links.push(link);
         self.follow_connect(id)?;
         self.turn()?;
         Ok(self.link(id))
@@ -116,7 +122,7 @@ impl<'a> World<'a> {
         if piece.is_empty() || link.is_over() {
             return Ok(());
         }
-        let (id, address) = (link.id, link.address);
+        let (id, address) = (link.id, link.client.unwrap_or(link.address));
         let before = self.server.verifications();
         let reading = self.receive(id, &mut piece);
         while let Some(job) = self.server.next_job() {
@@ -270,7 +276,16 @@ impl<'a> World<'a> {
     }
 
     fn write(&mut self) -> Result<(), String> {
-        while let Some(id) = self.server.next_flush(self.now, &mut usize::MAX.clone()) {
+        // A few strangers a turn, and as many turns as it takes.
+        let mut strangers = self.strangers_max;
+        loop {
+            let Some(id) = self.server.next_flush(self.now, &mut strangers) else {
+                if !self.server.has_flushes() {
+                    return Ok(());
+                }
+                strangers = self.strangers_max;
+                continue;
+            };
             let index = self
                 .link(id)
                 .ok_or("something is to be written to nobody")?;
@@ -295,7 +310,6 @@ impl<'a> World<'a> {
             self.take_gifts(index)?;
             self.server.wrote(self.now, id, count, count < offered);
         }
-        Ok(())
     }
 
     fn close(&mut self) -> Result<(), String> {
@@ -339,6 +353,10 @@ impl<'a> World<'a> {
     pub(super) fn restart(&mut self) -> Result<(), String> {
         self.server.shut_down(self.now);
         self.follow_shutdown()?;
+        let peer = Peer::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+        if self.server.accept(self.now, peer).is_some() {
+            return Err("somebody is let in at the end".to_owned());
+        }
         self.turn()?;
         self.pass_time(self.config.linger + Duration::from_millis(20))?;
         if self.server.connections() != 0 || !self.links.is_empty() {
@@ -404,13 +422,18 @@ fn config(choice: &mut Choice<'_>, reads: Reads) -> Config {
     config.connections_per_address_max = choice.pick(&[0, 4, 30]);
     config.pending_per_address_max = choice.pick(&[0, 3, 30]);
     config.outbox_bytes_max = choice.pick(&[4_096, 16_384, 262_144]);
-    let memory = choice.pick(&[24 * 1_024, 256 * 1_024, 32 * 1_024 * 1_024]);
+    let memory = choice.pick(&[10 * 1_024, 24 * 1_024, 256 * 1_024, 32 * 1_024 * 1_024]);
     config.memory_bytes_max = match reads {
         Reads::Whole => memory,
         Reads::Roomy | Reads::Cut(_) => usize::MAX / 2,
     };
-    config.ban_after = choice.pick(&[0, 0, 5, 20]);
+    config.ban_after = choice.pick(&[0, 0, 1, 5, 20]);
     config.connect_rate.count = choice.pick(&[0, 0, 100]);
+    config.require_handshake_token = choice.chance(10);
+    if choice.chance(30) {
+        config.trusted_proxies = "10.1.0.0/16".parse().unwrap_or_default();
+        config.proxy_protocol = choice.chance(50);
+    }
     config.login_rate.count = choice.pick(&[0, 10, 1_000]);
     config
 }

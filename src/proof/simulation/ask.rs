@@ -1,0 +1,119 @@
+//! The model of what is asked by HTTP: for whom a proxy comes, requests, and the upgrade.
+
+use crate::server::{Cause, What as Happening};
+use crate::wire::Rejection;
+
+use super::link::{Over, Stage, What};
+use super::people::{Outcomes, Pass};
+use super::speech::Request;
+use super::walk::{Step, Told};
+use super::world::World;
+
+impl World<'_> {
+    /// For whom a proxy's connection comes is known: there may be no room for him, which he is
+    /// told where his proxy speaks HTTP.
+    pub(super) fn take_client(&mut self, index: usize, told: &Told<'_>) -> Result<Step, String> {
+        let Some(client) = self.links[index].client.take() else {
+            return Ok(Step::On);
+        };
+        let may_be_turned_away = self.may_turn_away(client);
+        let link = &mut self.links[index];
+        link.address = client;
+        if !matches!(told.own_cause(), Some(Cause::NoRoom(_))) {
+            link.is_counted = true;
+            return Ok(Step::On);
+        }
+        if !may_be_turned_away {
+            return Err("a client was turned away for no reason".to_owned());
+        }
+        if !self.config.proxy_protocol {
+            link.owe(What::Answer(vec![503]), true);
+        }
+        self.end_own(told, None)?;
+        Ok(Step::Ended)
+    }
+
+    pub(super) fn take_request(
+        &mut self,
+        index: usize,
+        request: Request,
+        told: &mut Told<'_>,
+    ) -> Result<Step, String> {
+        match request {
+            Request::Upgrade {
+                pass,
+                is_in_subprotocol,
+            } => self.take_upgrade(index, pass, is_in_subprotocol, told),
+            Request::Plain(statuses) => {
+                if told.own.is_none() {
+                    return Err("a plain request is not answered".to_owned());
+                }
+                self.links[index].owe(What::Answer(statuses.to_vec()), true);
+                self.end_own(told, None)?;
+                Ok(Step::Ended)
+            }
+            Request::Login => {
+                self.note_login(index);
+                let since = self.now.monotonic;
+                self.links[index].stage = Stage::Waiting { since };
+                let id = self.links[index].id;
+                if !self.jobs.iter().any(|(_, waiting, _)| *waiting == id) {
+                    self.links[index].owe(What::Answer(vec![429, 503]), true);
+                    self.links[index].stage = Stage::Over(Over {
+                        at: self.now.monotonic,
+                        error: None,
+                        close: None,
+                        is_cut: false,
+                    });
+                }
+                Ok(Step::Ended)
+            }
+        }
+    }
+
+    fn take_upgrade(
+        &mut self,
+        index: usize,
+        pass: Option<Pass>,
+        is_in_subprotocol: bool,
+        told: &mut Told<'_>,
+    ) -> Result<Step, String> {
+        let now = self.now;
+        let outcomes = match &pass {
+            Some(pass) => self.people.outcomes(Some(pass), None, now),
+            None => Outcomes::PASSES,
+        };
+        told.verifications += u64::from(pass.as_ref().is_some_and(Pass::is_whole));
+        if pass.is_none() && self.config.require_handshake_token {
+            self.must_be(told, Happening::Refused(Cause::Upgrade(Rejection::NoToken)))?;
+            self.links[index].owe(What::Answer(vec![401]), true);
+            self.end_own(told, None)?;
+            return Ok(Step::Ended);
+        }
+        if told.own.is_some() {
+            if !told.is_refused(outcomes) {
+                return Err(format!("an upgrade was answered with {:?}", told.own));
+            }
+            let statuses = if is_in_subprotocol {
+                self.links[index].stage = Stage::Open;
+                vec![101]
+            } else {
+                vec![401, 403, 503]
+            };
+            self.links[index].owe(What::Answer(statuses), true);
+            self.end_own(told, None)?;
+            return Ok(Step::Ended);
+        }
+        if !outcomes.allow(Outcomes::PASSES) {
+            return Err("a bad token opened a connection".to_owned());
+        }
+        let link = &mut self.links[index];
+        link.stage = Stage::Open;
+        link.opened_at = now.monotonic;
+        link.owe(What::Answer(vec![101]), true);
+        if let Some(pass) = pass {
+            self.enter(index, pass.user, pass.issued_at, pass.expires_at);
+        }
+        Ok(Step::On)
+    }
+}
