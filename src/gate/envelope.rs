@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::json::{self, JsonError, Kind, Value};
+use super::json::{self, JsonError, Value};
 use crate::limits::{FRAME_ID_BYTES_MAX, SUBJECT_BYTES_MAX};
 
 /// A client's frame, taken apart; everything in it is still the peer's word. It has no
@@ -54,9 +54,9 @@ impl<'f> Envelope<'f> {
 
 /// An `id` we can echo: a number or a string, of bounded size either way.
 fn echo(value: Value<'_>) -> Option<&str> {
-    let bytes = match value.kind() {
-        Kind::Number => value.raw().len(),
-        _ => value.string()?.len(),
+    let bytes = match value.is_number() {
+        true => value.raw().len(),
+        false => value.string()?.len(),
     };
     (bytes <= FRAME_ID_BYTES_MAX).then_some(value.raw())
 }

@@ -113,23 +113,6 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-/// What a JSON value is (RFC 8259 §3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `null`
-    Null,
-    /// `true` or `false`
-    Boolean,
-    /// A number of any size and form.
-    Number,
-    /// A string.
-    String,
-    /// An array.
-    Array,
-    /// An object.
-    Object,
-}
-
 /// A value of a member, as it stands in the text: well-formed, and not yet interpreted.
 #[derive(Clone, Copy)]
 pub struct Value<'a>(&'a str);
@@ -140,16 +123,9 @@ impl<'a> Value<'a> {
         self.0
     }
 
-    /// What the value is, told by its first byte.
-    pub fn kind(self) -> Kind {
-        match self.0.as_bytes().first() {
-            Some(b'{') => Kind::Object,
-            Some(b'[') => Kind::Array,
-            Some(b'"') => Kind::String,
-            Some(b't' | b'f') => Kind::Boolean,
-            Some(b'-' | b'0'..=b'9') => Kind::Number,
-            _ => Kind::Null,
-        }
+    /// Whether the value is a number, of any size and form. RFC 8259 §3: its first byte says so.
+    pub fn is_number(self) -> bool {
+        matches!(self.0.as_bytes().first(), Some(b'-' | b'0'..=b'9'))
     }
 
     /// The string the value is; lent when it holds no escape.
@@ -165,11 +141,6 @@ impl<'a> Value<'a> {
     /// fraction, no exponent, and nothing past `u64`.
     pub fn integer(self) -> Option<u64> {
         // `parse` would take a leading `+` or zero too, but JSON has neither.
-        self.0.parse().ok()
-    }
-
-    /// The truth value the value is.
-    pub fn boolean(self) -> Option<bool> {
         self.0.parse().ok()
     }
 

@@ -4,11 +4,8 @@ use std::fmt::{Debug, Display};
 
 /// What is told of an error is a word for a metric and a line for a person.
 pub(super) fn assert_told(word: &str, line: &dyn Display) {
-    assert!(
-        word.bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'),
-        "{word}"
-    );
+    let is_sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    assert!(!word.is_empty() && word.bytes().all(is_sound), "{word:?}");
     let line = line.to_string();
     assert!(
         !line.is_empty() && !line.contains(char::is_control),

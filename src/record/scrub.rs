@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::filler::{blank, blank_value, fill, write_string};
 use super::mask::mask;
 use crate::gate::StandIns;
-use crate::gate::json::{self, JsonError, Kind, Value};
+use crate::gate::json::{self, JsonError, Value};
 use crate::wire::head::is_token_byte;
 
 /// The fields of a request that the core reads and that are no secret.
@@ -184,7 +184,7 @@ impl Parts {
     /// An object `{"id","password"}` at `place` in `text`.
     fn take_login(&mut self, text: &str, place: Range<usize>) -> Result<(), JsonError> {
         json::members(&text[place], |name, value| {
-            if name != "id" || value.kind() != Kind::String {
+            if name != "id" || value.string().is_none() {
                 self.unread.push(place_in(text, value));
             }
             Ok(())

@@ -7,7 +7,7 @@ use tungstenite::protocol::frame::coding;
 use super::violation::Violation;
 
 /// A code that may stand in a Close frame.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CloseCode(u16);
 
 impl CloseCode {
@@ -51,12 +51,6 @@ impl CloseCode {
 }
 
 impl fmt::Display for CloseCode {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-impl fmt::Debug for CloseCode {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
     }

@@ -25,7 +25,7 @@ pub mod proxy;
 pub mod request;
 pub mod response;
 pub mod upgrade;
-pub mod utf8;
+mod utf8;
 pub mod violation;
 
 pub use close::CloseCode;

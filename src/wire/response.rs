@@ -30,8 +30,6 @@ pub enum Status {
     TooManyRequests,
     /// 431
     RequestHeaderFieldsTooLarge,
-    /// 500
-    InternalServerError,
     /// 503
     ServiceUnavailable,
     /// 505
@@ -63,7 +61,6 @@ impl Status {
             Status::UpgradeRequired => (426, "Upgrade Required"),
             Status::TooManyRequests => (429, "Too Many Requests"),
             Status::RequestHeaderFieldsTooLarge => (431, "Request Header Fields Too Large"),
-            Status::InternalServerError => (500, "Internal Server Error"),
             Status::ServiceUnavailable => (503, "Service Unavailable"),
             Status::HttpVersionNotSupported => (505, "HTTP Version Not Supported"),
         }

@@ -2,12 +2,12 @@
 
 /// Bytes that are no UTF-8, or that end in the middle of a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotUtf8;
+pub(super) struct NotUtf8;
 
 /// A text under way. Where a piece ends inside a character, that character's first bytes are
 /// kept apart until the rest comes. It has no `Debug`, for a text may hold a token.
 #[derive(Default)]
-pub struct PartialText {
+pub(super) struct PartialText {
     text: String,
     /// The first bytes of a character that may still become valid; the rest is zero.
     tail: [u8; 4],
@@ -21,7 +21,7 @@ impl PartialText {
     /// # Errors
     /// At the first byte that no text can have there, without waiting for the rest of its
     /// character.
-    pub fn push(&mut self, piece: &[u8]) -> Result<(), NotUtf8> {
+    pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), NotUtf8> {
         let rest = self.complete_tail(piece)?;
         let (whole, tail) = split_tail(rest)?;
         self.text.push_str(whole);
@@ -35,7 +35,7 @@ impl PartialText {
     ///
     /// # Errors
     /// When one is.
-    pub fn finish(self) -> Result<String, NotUtf8> {
+    pub(super) fn finish(self) -> Result<String, NotUtf8> {
         if self.tail_bytes == 0 {
             Ok(self.text)
         } else {
@@ -44,22 +44,17 @@ impl PartialText {
     }
 
     /// Bytes taken so far.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.text.len() + usize::from(self.tail_bytes)
     }
 
-    /// True when nothing has come yet.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Bytes allocated.
-    pub fn capacity(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         self.text.capacity()
     }
 
     /// Makes room for exactly `additional` bytes more.
-    pub fn reserve_exact(&mut self, additional: usize) {
+    pub(super) fn reserve_exact(&mut self, additional: usize) {
         self.text
             .reserve_exact(additional + usize::from(self.tail_bytes));
     }

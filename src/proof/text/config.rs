@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::secret::assert_secret;
 use crate::config::{
     self, CURRENT_SECRET, Config, ConfigError, EnvFile, EnvFileFault, Flags, Listen,
     PREVIOUS_SECRET, Rate, Secrets, Setting, by_flag,
 };
-use crate::gate::{Keys, Secret};
 use crate::limits;
-use crate::proof::told;
 
 /// What was given is refused in one line that names what is wrong and shows no secret, or it
 /// makes a configuration in which every bound and every relation holds; and that is the one
@@ -143,7 +142,7 @@ fn assert_env_file_error(given: &Given<'_>, outcome: &Result<(Config, Secrets), 
     }
 }
 
-/// The environment's last decides, and nothing of it is shown.
+/// The environment's last decides, nothing of it is shown, and it is judged as it should be.
 fn assert_secrets(given: &Given<'_>, secrets: &Secrets) {
     assert_eq!(format!("{secrets:?}"), "Secrets(..)");
     for (name, secret) in [
@@ -159,28 +158,7 @@ fn assert_secrets(given: &Given<'_>, secrets: &Secrets) {
         }
         assert!(assigned.is_none() || secret.is_some());
         if let Some(secret) = secret {
-            assert_judged(&secret.text);
-        }
-    }
-}
-
-/// A secret is taken exactly when it is long enough, is no key of another algorithm, and has
-/// no white space at an end; and never shown.
-fn assert_judged(text: &str) {
-    let is_jwk = text.trim_start().starts_with('{') && text.contains("\"kty\"");
-    let is_fit = text.len() >= limits::SECRET_BYTES_MIN
-        && !text.contains("-----BEGIN")
-        && !is_jwk
-        && text.trim() == text;
-    match Secret::parse(text) {
-        Ok(secret) => {
-            assert!(is_fit);
-            let keys = Keys::new(&secret, Some(&secret));
-            assert_eq!(format!("{secret:?} {keys:?}"), "Secret(..) Keys(..)");
-        }
-        Err(error) => {
-            assert!(!is_fit);
-            told::assert_told("secret", &error);
+            assert_secret(&secret.text);
         }
     }
 }

@@ -7,13 +7,19 @@ use serde_json::Value;
 
 use super::json::{Member, members};
 use crate::gate::json::{JsonError, push_string};
-use crate::gate::{Envelope, FrameError};
+use crate::gate::{
+    Cause, ClaimRules, Directory, Envelope, FrameError, Gate, Passage, StandIns, Standing,
+    Unavailable,
+};
 use crate::limits::{FRAME_ID_BYTES_MAX, JSON_DEPTH_MAX, SUBJECT_BYTES_MAX};
+use crate::proof::one_of_eight;
 use crate::proof::told::assert_told;
+use crate::time::UnixSeconds;
 
 /// The gate takes a text exactly when serde_json and the contract's words about the members
 /// do, and refuses it for the same reason; every value is what serde_json reads, and is lent
-/// from the text. Serde_json reads back every string as we write it.
+/// from the text. Serde_json reads back every string as we write it. The door does with the
+/// frame as its envelope says.
 pub fn envelope(input: &[u8]) {
     let text = &*String::from_utf8_lossy(input);
     let ours = Envelope::parse(text);
@@ -21,6 +27,9 @@ pub fn envelope(input: &[u8]) {
         Some(FrameError::Json(error)) => assert_told(error.word(), &FrameError::Json(*error)),
         Some(error) => assert_told("bad_frame", error),
         None => {}
+    }
+    if one_of_eight(input) == 0 {
+        assert_denied(text, ours.as_ref());
     }
     match serde_json::from_str(text) {
         Ok(value) => match (ours, model(text, &value)) {
@@ -31,6 +40,43 @@ pub fn envelope(input: &[u8]) {
         // no bound, and we pass numbers on as they were written.
         Err(error) if error.to_string().starts_with("number out of range") => {}
         Err(_) => assert!(is_malformed(ours.err()), "{text}"),
+    }
+}
+
+/// No frame is acted on, for nobody has signed a token in it: it is a login, or it is told why
+/// not, under the name and number it came with.
+fn assert_denied(text: &str, envelope: Result<&Envelope<'_>, &FrameError>) {
+    let mut gate = Gate::new(StandIns::replay_keys(), ClaimRules::default());
+    let outcome = gate.admit(text, None, &mut Nobody, UnixSeconds(1));
+    match (outcome, envelope) {
+        (Ok(Passage::Login(login)), Ok(envelope)) => {
+            assert_eq!(envelope.event, "login");
+            assert_eq!((login.id(), login.data()), (envelope.id, envelope.data));
+        }
+        (Err(denial), Ok(envelope)) => {
+            assert_told(denial.cause.word(), &denial.cause);
+            match envelope.token {
+                None => assert_eq!(denial.cause, Cause::TokenMissing),
+                Some(_) => assert!(matches!(denial.cause, Cause::TokenRejected(_))),
+            }
+            assert_eq!(denial.event, Some(envelope.event.clone()));
+            assert_eq!(denial.id, envelope.id);
+        }
+        (Err(denial), Err(error)) => {
+            assert_told(denial.cause.word(), &denial.cause);
+            assert_eq!(denial.cause, Cause::BadFrame(*error));
+            assert_eq!((denial.event, denial.id), (None, None));
+        }
+        (outcome, _) => assert!(outcome.is_err(), "{text} is acted on"),
+    }
+}
+
+/// A directory that is not asked.
+struct Nobody;
+
+impl Directory for Nobody {
+    fn standing(&mut self, _: &str) -> Result<Option<Standing>, Unavailable> {
+        Err(Unavailable)
     }
 }
 

@@ -5,6 +5,7 @@
 mod config;
 mod envelope;
 mod json;
+mod secret;
 mod user_import;
 
 pub use config::config;

@@ -4,7 +4,7 @@ use super::super::reference::{encode, hmac_sha256};
 use super::door::{CURRENT, FOREIGN, PREVIOUS};
 use super::{HEADER, NOW};
 use crate::gate::ClaimRules;
-use crate::limits::LEEWAY_MS_MAX;
+use crate::limits::{ISSUER_BYTES_MAX, LEEWAY_MS_MAX};
 use crate::time::UnixSeconds;
 
 /// What stands between the parts of an input: a line that is a dot, as one stands in the token.
@@ -115,9 +115,17 @@ impl Words {
         let leeway_seconds = self.number("leeway").unwrap_or_default();
         ClaimRules {
             leeway_seconds: leeway_seconds.min(LEEWAY_MS_MAX / 1_000),
-            issuer: self.value("iss").map(str::to_owned),
-            audience: self.value("aud").map(str::to_owned),
+            issuer: self.name("iss"),
+            audience: self.name("aud"),
         }
+    }
+
+    fn name(&self, setting: &str) -> Option<String> {
+        let is_name = |name: &&str| {
+            let fits = (1..=ISSUER_BYTES_MAX).contains(&name.len());
+            fits && !name.contains(char::is_control)
+        };
+        self.value(setting).filter(is_name).map(str::to_owned)
     }
 
     /// A date; with a sign, that far from `now`.

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::request::{Fields, assert_answer};
+use super::answer::assert_answer;
+use super::request::Fields;
 use crate::limits::FORWARDED_HOPS_MAX;
 use crate::proof::told::assert_told;
 use crate::wire::{ForwardedError, Request, forwarded};

@@ -3,6 +3,7 @@
 
 use super::receiver::{Seen, receive};
 use super::{ends, split_line};
+use crate::proof::told::assert_told;
 use crate::wire::{Event, MessageRules, Violation, close};
 
 /// Payloads longer than an input should be: what the last lengths a byte can say stand for.
@@ -28,6 +29,21 @@ pub fn endpoint(input: &[u8]) {
     }
     let (seen, _) = receive(&stream, ends(stream.len(), lengths), rules);
     assert_eq!(seen, model(&frames, rules));
+    if let Err(violation) = seen.verdict {
+        assert_told(violation.word(), &violation);
+        assert_eq!(violation.close_code().value(), close_code(violation));
+    }
+}
+
+/// The contract's table of how a connection ends.
+fn close_code(violation: Violation) -> u16 {
+    match violation {
+        Violation::Binary => 1003,
+        Violation::Text | Violation::CloseReason => 1007,
+        Violation::TooManyFragments => 1008,
+        Violation::TooBig => 1009,
+        _ => 1002,
+    }
 }
 
 fn rules_of(byte: u8) -> MessageRules {

@@ -8,7 +8,7 @@ use super::receiver::{Seen, close_message, messages, receive, tungstenite};
 use super::{ends, split_line};
 use crate::limits::FRAME_HEADER_BYTES_MAX;
 use crate::proof::told::{assert_brief, assert_told};
-use crate::wire::frame::{self, Opcode};
+use crate::wire::frame::{self, Header, Opcode};
 use crate::wire::{Event, MessageRules, Violation};
 
 /// Small, so that small inputs pass the bounds.
@@ -30,10 +30,21 @@ pub fn frames(input: &[u8]) {
     assert_eq!(cut, seen, "cut");
     let expected = ends(stream.len(), lengths).find(|end| *end >= over_at);
     assert_eq!(cut_over_at, expected.unwrap_or_default());
+    assert_header(stream);
     assert_agreed(stream, &seen);
     assert_written(&seen);
     for event in &seen.events {
         assert_brief(event);
+    }
+}
+
+/// A header is judged at the byte that decides it, whatever comes behind.
+fn assert_header(stream: &[u8]) {
+    let decode = |bytes: &[u8]| Header::decode(bytes, |_| Ok(RULES.bytes_max));
+    let whole = decode(stream);
+    for end in 0..=stream.len().min(FRAME_HEADER_BYTES_MAX) {
+        let verdict = decode(&stream[..end]);
+        assert!(verdict == Ok(None) || verdict == whole, "at {end}");
     }
 }
 
@@ -92,9 +103,14 @@ fn assert_written(seen: &Seen) {
     for event in &seen.events {
         match event {
             Event::Text(text) => frame::write(&mut out, Opcode::Text, text.as_bytes()),
-            Event::Binary(bytes) => frame::write_with(&mut out, Opcode::Binary, |out| {
-                out.extend_from_slice(bytes);
-            }),
+            Event::Binary(bytes) => {
+                frame::write_with(&mut out, Opcode::Binary, |out| {
+                    out.extend_from_slice(bytes);
+                });
+                if bytes.len() == RULES.bytes_max {
+                    assert_written_long(bytes);
+                }
+            }
             Event::Fragment => {}
             Event::Ping(payload) => frame::write_ping(&mut out, payload),
             Event::Pong(payload) => frame::write_pong(&mut out, payload),
@@ -112,4 +128,17 @@ fn assert_written(seen: &Seen) {
     }
     let (theirs, _) = tungstenite(&out, Role::Client, RULES.bytes_max);
     assert_eq!(theirs, expected);
+}
+
+/// A message that two bytes cannot say the length of: this one, over and over.
+fn assert_written_long(bytes: &[u8]) {
+    let long = bytes.repeat(1 + usize::from(u16::MAX) / bytes.len());
+    let (mut out, mut filled) = (Vec::new(), Vec::new());
+    frame::write(&mut out, Opcode::Binary, &long);
+    frame::write_with(&mut filled, Opcode::Binary, |out| {
+        out.extend_from_slice(&long);
+    });
+    assert!(filled == out);
+    let (theirs, _) = tungstenite(&out, Role::Client, long.len());
+    assert!(theirs == [Message::binary(long)]);
 }

@@ -1,7 +1,8 @@
 //! The opening handshake, clause by clause, over the list of a request's fields.
 
+use super::answer::assert_answer;
 use super::head::is_token;
-use super::request::{Fields, assert_answer};
+use super::request::Fields;
 use crate::proof::told::{assert_hidden, assert_told};
 use crate::wire::{Origins, Rejection, Request, TokenSource, Upgrade};
 
@@ -30,15 +31,36 @@ pub(super) fn assert_handshake(request: &Request<'_>, fields: &Fields<'_>) {
                 CLAUSES.iter().find(|clause| broken(clause)),
                 Some(&rejection)
             );
-            assert_told(rejection.word(), &rejection);
-            assert_answer(|out| rejection.write(out), rejection.status().code());
+            assert_refusal(rejection);
         }
         Ok(upgrade) => {
             assert_eq!(CLAUSES.iter().find(|clause| broken(clause)), None);
             // Who is let in by a list is let in by none.
             assert!(Upgrade::check(request, Origins::Any).is_ok());
             assert_accepted(request, &upgrade, fields);
+            // What is left to say of it is for those who know tokens.
+            assert_refusal(match upgrade.token {
+                Some(_) => Rejection::Token,
+                None => Rejection::NoToken,
+            });
         }
+    }
+}
+
+/// RFC 9110 §15.5.2: a 401 says how to do better; RFC 6750 §3.1: and, where there was a token,
+/// that it was none.
+fn assert_refusal(rejection: Rejection) {
+    assert_told(rejection.word(), &rejection);
+    let code = rejection.status().code();
+    let head = assert_answer(|out| rejection.write(out), code);
+    let challenges = head
+        .split("\r\n")
+        .filter_map(|line| line.strip_prefix("WWW-Authenticate: "));
+    let challenges: Vec<_> = challenges.collect();
+    match rejection {
+        Rejection::Token => assert_eq!(challenges, [r#"Bearer error="invalid_token""#]),
+        Rejection::NoToken => assert_eq!(challenges, ["Bearer"]),
+        _ => assert!(challenges.is_empty() && code != 401),
     }
 }
 

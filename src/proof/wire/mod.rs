@@ -2,6 +2,7 @@
 //! is the length of a piece, and the line is gone through over and over to cut what stands
 //! behind it. No cutting may change what the program sees.
 
+mod answer;
 mod client;
 mod endpoint;
 mod frames;

@@ -1,8 +1,9 @@
 //! A request's fields, read by the program and as a list of lines.
 
+use super::answer::{assert_answer, assert_framed};
 use super::client::assert_client;
 use super::handshake::assert_handshake;
-use crate::proof::told::assert_told;
+use crate::proof::told::{assert_brief, assert_told};
 use crate::wire::{Head, Request};
 
 pub(super) fn request(head: Head<'_>) {
@@ -11,6 +12,10 @@ pub(super) fn request(head: Head<'_>) {
         Ok(request) => {
             assert!(fields.fault().is_none());
             assert!(request.path.starts_with('/') && !request.path.contains('?'));
+            assert_brief(&request.authorization);
+            if !request.behind_head.is_empty() {
+                assert_framed(request.behind_head);
+            }
             assert_client(&request, &fields);
             assert_handshake(&request, &fields);
         }
@@ -102,19 +107,4 @@ fn is_host(value: &[u8]) -> bool {
 fn is_length(value: &[u8]) -> bool {
     let digits = str::from_utf8(value).unwrap_or_default();
     digits.chars().all(|digit| digit.is_ascii_digit()) && digits.parse::<u64>().is_ok()
-}
-
-/// An answer that refuses is one whole response of a line of text, and the last.
-pub(super) fn assert_answer(write: impl FnOnce(&mut Vec<u8>), code: u16) {
-    let mut out = Vec::new();
-    write(&mut out);
-    let out = String::from_utf8(out).unwrap_or_default();
-    let (head, body) = out.split_once("\r\n\r\n").unwrap_or_default();
-    assert!(head.starts_with(&format!("HTTP/1.1 {code} ")), "{out}");
-    assert!(
-        head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())),
-        "{out}"
-    );
-    assert!(head.contains("\r\nConnection: close"), "{out}");
-    assert_eq!(body.find('\n'), Some(body.len() - 1));
 }
