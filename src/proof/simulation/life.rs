@@ -304,16 +304,15 @@ impl World<'_> {
                 let nonce = self.next_number();
                 Event::Message { nonce, to }
             }
-            13..=14 => {
+            13..=15 => {
                 let own = self.links[index].pass.as_ref().map(|pass| pass.user);
                 let user = own.filter(|_| self.choice.chance(80)).unwrap_or(user);
-                let is_right = self.choice.chance(60);
+                let is_right = self.choice.chance(40);
                 Event::Login { user, is_right }
             }
-            15 => Event::Refresh,
-            16 => Event::Logout,
-            17 => Event::Unknown,
-            18 => Event::BadData,
+            16 => Event::Refresh,
+            17 => Event::Logout,
+            18 => self.choice.pick(&[Event::Unknown, Event::BadData]),
             _ if self.links[index].character == Character::Rude => Event::BadFrame,
             _ => Event::GetUser(user),
         }

@@ -220,7 +220,7 @@ pub(super) fn control(choice: &mut Choice<'_>) -> Utterance {
 pub(super) fn broken(choice: &mut Choice<'_>) -> Utterance {
     const PROTOCOL: &[u16] = &[1_002];
     let mut utterance = Utterance::default();
-    match choice.below(11) {
+    match choice.below(12) {
         0 => utterance.raw(b"\x81\x02hi", Said::Broken(PROTOCOL)),
         1 => utterance.raw(b"\xC1\x80", Said::Broken(PROTOCOL)),
         2 => utterance.raw(b"\x83\x80", Said::Broken(PROTOCOL)),
@@ -233,7 +233,11 @@ pub(super) fn broken(choice: &mut Choice<'_>) -> Utterance {
             Said::Broken(&[1_009]),
         ),
         8 => utterance.raw(b"\x82\x80", Said::Broken(&[1_003])),
-        9 => utterance.frame(0x81, b"\xC3\x28", Said::Broken(&[1_007]), choice),
+        9 => {
+            utterance.frame(0x01, b"", Said::Fragment, choice);
+            utterance.raw(b"\x81\x80", Said::Broken(PROTOCOL));
+        }
+        10 => utterance.frame(0x81, b"\xC3\x28", Said::Broken(&[1_007]), choice),
         _ => {
             utterance.frame(0x01, b"", Said::Fragment, choice);
             for _ in 1..64 {

@@ -427,6 +427,7 @@ fn config(choice: &mut Choice<'_>, reads: Reads) -> Config {
         Reads::Whole => memory,
         Reads::Roomy | Reads::Cut(_) => usize::MAX / 2,
     };
+    config.frame_burst = choice.pick(&[6, 200, 200]);
     config.ban_after = choice.pick(&[0, 0, 1, 5, 20]);
     config.connect_rate.count = choice.pick(&[0, 0, 100]);
     config.require_handshake_token = choice.chance(10);
