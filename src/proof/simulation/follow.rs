@@ -96,6 +96,12 @@ impl World<'_> {
             if report.connection != id || report.what != Happening::Closed(Cause::PeerLeft) {
                 return Err(format!("{report:?} when somebody left"));
             }
+            if self
+                .link(id)
+                .is_some_and(|index| self.links[index].is_over())
+            {
+                return Err(format!("{report:?}, who was over already"));
+            }
             let over = Over {
                 at: self.now.monotonic,
                 error: None,

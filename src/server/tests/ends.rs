@@ -418,3 +418,17 @@ fn a_server_without_connections_holds_nothing() {
     assert_eq!(world.server.held_bytes(), 0);
     assert_eq!(world.server.next_deadline(), None);
 }
+
+/// A connection lives for as long as its token would be admitted.
+#[test]
+fn a_listener_stays_for_the_leeway_behind_its_tokens_end() {
+    let mut world = World::with(|config| {
+        config.token_ttl = Duration::from_secs(10);
+        config.leeway = Duration::from_secs(10);
+    });
+    let id = world.member("alice");
+    world.wait(Duration::from_secs(19));
+    assert!(world.hear(id).is_empty());
+    world.wait(Duration::from_secs(2));
+    assert!(world.hear(id)[0].contains("token_expired"));
+}
