@@ -366,6 +366,18 @@ mod tests {
     }
 
     #[test]
+    fn a_stall_begins_anew_with_each_byte_taken_and_only_then() {
+        let at = Instant::from_micros;
+        let mut spare = Spare::default();
+        let mut outbox = mixed(&mut spare);
+        assert_eq!(outbox.stalled_since(), Some(NOW));
+        outbox.take(&mut spare, at(10), 0);
+        assert_eq!(outbox.stalled_since(), Some(NOW));
+        outbox.take(&mut spare, at(20), 1);
+        assert_eq!(outbox.stalled_since(), Some(at(20)));
+    }
+
+    #[test]
     fn a_cut_keeps_only_the_frame_under_way() {
         let mut spare = Spare::default();
         let mut outbox = mixed(&mut spare);
