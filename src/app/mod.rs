@@ -19,9 +19,8 @@ pub use events::login::{Credentials, write_session};
 
 /// Appends a whole number, as JSON writes it.
 pub(crate) fn push_integer(json: &mut Vec<u8>, number: u64) {
-    use std::io::Write as _;
     // A Vec takes every byte: this cannot fail.
-    let _ = write!(json, "{number}");
+    let _ = serde_json::to_writer(json, &number);
 }
 
 /// What an event may ask of the server.

@@ -42,8 +42,8 @@ pub fn members<'a, E: From<JsonError>>(
     let mut outcome = Ok(());
     let mut is_more = !scanner.take(b'}');
     while is_more {
-        let name = Value(scanner.name()?).string().ok_or(JsonError::Syntax)?;
-        let value = Value(scanner.value()?);
+        let name = scanner.name()?.string().ok_or(JsonError::Syntax)?;
+        let value = scanner.value()?;
         if outcome.is_ok() {
             outcome = each(&name, value);
         }
@@ -115,25 +115,29 @@ impl std::error::Error for JsonError {}
 
 /// A value of a member, as it stands in the text: well-formed, and not yet interpreted.
 #[derive(Clone, Copy)]
-pub struct Value<'a>(&'a str);
+pub struct Value<'a> {
+    text: &'a str,
+    /// True exactly when it is a string with an escape in it.
+    has_escape: bool,
+}
 
 impl<'a> Value<'a> {
     /// The value's text.
     pub const fn raw(self) -> &'a str {
-        self.0
+        self.text
     }
 
     /// Whether the value is a number, of any size and form. RFC 8259 §3: its first byte says so.
     pub fn is_number(self) -> bool {
-        matches!(self.0.as_bytes().first(), Some(b'-' | b'0'..=b'9'))
+        matches!(self.text.as_bytes().first(), Some(b'-' | b'0'..=b'9'))
     }
 
     /// The string the value is; lent when it holds no escape.
     pub fn string(self) -> Option<Cow<'a, str>> {
-        let inside = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        match inside.as_bytes().contains(&b'\\') {
+        let inside = self.text.strip_prefix('"')?.strip_suffix('"')?;
+        match self.has_escape {
             false => Some(Cow::Borrowed(inside)),
-            true => serde_json::from_str(self.0).ok().map(Cow::Owned),
+            true => serde_json::from_str(self.text).ok().map(Cow::Owned),
         }
     }
 
@@ -141,12 +145,12 @@ impl<'a> Value<'a> {
     /// fraction, no exponent, and nothing past `u64`.
     pub fn integer(self) -> Option<u64> {
         // `parse` would take a leading `+` or zero too, but JSON has neither.
-        self.0.parse().ok()
+        self.text.parse().ok()
     }
 
     /// Hands each element of the array the value is to `each`; false when it is none.
     pub fn elements(self, mut each: impl FnMut(Value<'a>)) -> bool {
-        let mut scanner = Scanner::new(self.0);
+        let mut scanner = Scanner::new(self.text);
         if !scanner.take(b'[') {
             return false;
         }
@@ -157,7 +161,7 @@ impl<'a> Value<'a> {
             let Ok(element) = scanner.value() else {
                 return false;
             };
-            each(Value(element));
+            each(element);
             is_more = scanner.comma_or(b']').unwrap_or_default();
         }
         true
@@ -172,18 +176,33 @@ struct Names<'a> {
     /// The first `few_count` are set.
     few: [&'a str; NAMES_WITHOUT_HEAP],
     few_count: usize,
+    /// The bits of `few` ([`bit`]).
+    bits: u64,
     /// From the first name on that is escaped or finds `few` full.
     more: Vec<Cow<'a, str>>,
     /// True exactly when a name came that `few` had.
     repeated: bool,
 }
 
+/// A bit of the name's: names with other bits are other names, and need not be compared.
+fn bit(name: &str) -> u64 {
+    let first = name
+        .as_bytes()
+        .first()
+        .map_or(0, |first| usize::from(*first));
+    1 << ((first ^ name.len()) % u64::BITS as usize)
+}
+
 impl<'a> Names<'a> {
     fn push(&mut self, name: Cow<'a, str>) {
-        let few = &self.few[..self.few_count];
-        self.repeated |= few.iter().any(|earlier| *earlier == name);
+        let bit = bit(&name);
+        if self.bits & bit != 0 {
+            let few = &self.few[..self.few_count];
+            self.repeated |= few.iter().any(|earlier| *earlier == name);
+        }
         match name {
             Cow::Borrowed(name) if self.more.is_empty() && self.few_count < self.few.len() => {
+                self.bits |= bit;
                 self.few[self.few_count] = name;
                 self.few_count += 1;
             }

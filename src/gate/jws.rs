@@ -38,18 +38,23 @@ impl<'a> Parts<'a> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::TooLong);
         }
-        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Parts)?;
-        let (header, payload) = message.split_once('.').ok_or(TokenError::Parts)?;
-        let empty = header.is_empty() || payload.is_empty() || signature.is_empty();
-        if empty || payload.contains('.') {
+        let (header, rest) = token.split_once('.').ok_or(TokenError::Parts)?;
+        let (payload, signature) = rest.split_once('.').ok_or(TokenError::Parts)?;
+        if header.is_empty() || payload.is_empty() || signature.is_empty() {
             return Err(TokenError::Parts);
         }
-        Ok(Parts {
-            message,
-            header,
-            payload,
-            tag: decode_tag(signature)?,
-        })
+        let message = &token[..header.len() + 1 + payload.len()];
+        match decode_tag(signature) {
+            Some(tag) => Ok(Parts {
+                message,
+                header,
+                payload,
+                tag,
+            }),
+            // A third dot is no base64url, so that it need not be looked for before.
+            None if signature.contains('.') => Err(TokenError::Parts),
+            None => Err(TokenError::SignatureForm),
+        }
     }
 
     /// RFC 7515 §5.2, step 8, over the characters as received.
@@ -68,14 +73,12 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn decode_tag(signature: &str) -> Result<[u8; TAG_BYTES], TokenError> {
-    if signature.len() != TAG_CHARACTERS {
-        return Err(TokenError::SignatureForm);
-    }
+fn decode_tag(signature: &str) -> Option<[u8; TAG_BYTES]> {
+    let signature: &[u8; TAG_CHARACTERS] = signature.as_bytes().try_into().ok()?;
     let mut tag = [0; TAG_BYTES];
     match URL_SAFE_NO_PAD.decode_slice(signature, &mut tag) {
-        Ok(TAG_BYTES) => Ok(tag),
-        _ => Err(TokenError::SignatureForm),
+        Ok(TAG_BYTES) => Some(tag),
+        _ => None,
     }
 }
 

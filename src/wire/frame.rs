@@ -173,11 +173,15 @@ pub fn write_with<T>(out: &mut Vec<u8>, opcode: Opcode, fill: impl FnOnce(&mut V
     let result = fill(out);
     let payload_bytes = out.len().saturating_sub(start + ROOM);
     let (header, header_bytes) = encode_header(opcode, payload_bytes);
-    let end_of_room = (start + ROOM).min(out.len());
-    out.splice(
-        start.min(end_of_room)..end_of_room,
-        header[..header_bytes].iter().copied(),
-    );
+    let header = &header[..header_bytes];
+    match out.get_mut(start..start + ROOM) {
+        Some(room) if header_bytes == ROOM => room.copy_from_slice(header),
+        _ => {
+            let end_of_room = (start + ROOM).min(out.len());
+            let room = start.min(end_of_room)..end_of_room;
+            out.splice(room, header.iter().copied());
+        }
+    }
     result
 }
 

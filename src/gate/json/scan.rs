@@ -1,7 +1,7 @@
 //! The grammar of JSON (RFC 8259), walked over once from left to right: no recursion, nothing
 //! decoded, nothing kept on the heap.
 
-use super::JsonError;
+use super::{JsonError, Value};
 use crate::limits::JSON_DEPTH_MAX;
 
 /// A place in a text. Each method moves behind what it names, or says why that is not there.
@@ -49,11 +49,11 @@ impl<'a> Scanner<'a> {
         self.expect(closing).map(|()| false)
     }
 
-    /// RFC 8259 §4: a member up to its value. Returns the name in its quotation marks.
-    pub(super) fn name(&mut self) -> Result<&'a str, JsonError> {
+    /// RFC 8259 §4: a member up to its value. Returns the name, a string.
+    pub(super) fn name(&mut self) -> Result<Value<'a>, JsonError> {
         let start = self.at;
-        self.string()?;
-        let name = &self.text[start..self.at];
+        let has_escape = self.string()?;
+        let name = self.since(start, has_escape);
         self.space();
         self.expect(b':')?;
         self.space();
@@ -61,8 +61,16 @@ impl<'a> Scanner<'a> {
     }
 
     /// RFC 8259 §3: a value of any kind, inside of the one container the caller is in.
-    pub(super) fn value(&mut self) -> Result<&'a str, JsonError> {
+    pub(super) fn value(&mut self) -> Result<Value<'a>, JsonError> {
         let start = self.at;
+        let has_escape = match self.peek() {
+            Some(b'{' | b'[') => self.container().map(|()| false)?,
+            _ => self.scalar()?,
+        };
+        Ok(self.since(start, has_escape))
+    }
+
+    fn container(&mut self) -> Result<(), JsonError> {
         let mut open = Open::default();
         loop {
             let mut is_more = match self.peek() {
@@ -72,11 +80,11 @@ impl<'a> Scanner<'a> {
                     open.push(bracket)?;
                     self.peek() != open.closing()
                 }
-                _ => self.scalar().map(|()| false)?,
+                _ => self.scalar().map(|_| false)?,
             };
             while !is_more {
                 let Some(closing) = open.closing() else {
-                    return Ok(&self.text[start..self.at]);
+                    return Ok(());
                 };
                 is_more = self.comma_or(closing)?;
                 if !is_more {
@@ -89,11 +97,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn scalar(&mut self) -> Result<(), JsonError> {
+    /// Returns whether it is a string with an escape in it.
+    fn scalar(&mut self) -> Result<bool, JsonError> {
         match self.peek() {
             Some(b'"') => self.string(),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            _ => self.literal(),
+            Some(b'-' | b'0'..=b'9') => self.number().map(|()| false),
+            _ => self.literal().map(|()| false),
         }
     }
 
@@ -134,16 +143,18 @@ impl<'a> Scanner<'a> {
     }
 
     /// RFC 8259 §7: all of a string that is not an escape, a quotation mark or a control
-    /// character stands for itself.
-    fn string(&mut self) -> Result<(), JsonError> {
+    /// character stands for itself. Returns whether there is an escape in it.
+    fn string(&mut self) -> Result<bool, JsonError> {
         self.expect(b'"')?;
+        let mut has_escape = false;
         loop {
             self.at += plain_bytes(&self.text.as_bytes()[self.at..]);
             match self.next() {
-                Some(b'"') => return Ok(()),
+                Some(b'"') => return Ok(has_escape),
                 Some(b'\\') => self.escape()?,
                 _ => return Err(JsonError::Syntax),
             }
+            has_escape = true;
         }
     }
 
@@ -183,6 +194,11 @@ impl<'a> Scanner<'a> {
             true => Ok(()),
             false => Err(JsonError::Syntax),
         }
+    }
+
+    fn since(&self, start: usize, has_escape: bool) -> Value<'a> {
+        let text = &self.text[start..self.at];
+        Value { text, has_escape }
     }
 
     fn next(&mut self) -> Option<u8> {
@@ -230,18 +246,43 @@ impl Open {
     }
 }
 
-/// How many bytes at the start of `bytes` stand for themselves in a string; all eight of a
-/// word are looked at together.
+/// How many bytes at the start of `bytes` stand for themselves in a string. Most strings end
+/// within a word; behind it, blocks are passed over whole.
 fn plain_bytes(bytes: &[u8]) -> usize {
-    let (words, rest) = bytes.as_chunks();
+    let mut at = 0;
+    if let Some(word) = bytes.first_chunk() {
+        match special_bytes(u64::from_le_bytes(*word)) {
+            0 => at = word.len(),
+            special => return special.trailing_zeros() as usize / 8,
+        }
+    }
+    let (blocks, _) = bytes[at..].as_chunks();
+    let plain_blocks = blocks.iter().take_while(|block| !has_special(block));
+    at += BLOCK_BYTES * plain_blocks.count();
+
+    let (words, rest) = bytes[at..].as_chunks();
     for (index, word) in words.iter().enumerate() {
         let special = special_bytes(u64::from_le_bytes(*word));
         if special != 0 {
-            return 8 * index + special.trailing_zeros() as usize / 8;
+            return at + 8 * index + special.trailing_zeros() as usize / 8;
         }
     }
-    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | ..0x20);
-    8 * words.len() + rest.iter().take_while(is_plain).count()
+    let is_plain = |byte: &&u8| !is_special(**byte);
+    at + 8 * words.len() + rest.iter().take_while(is_plain).count()
+}
+
+/// As many bytes as are looked at together where the processor can.
+const BLOCK_BYTES: usize = 32;
+
+fn has_special(block: &[u8; BLOCK_BYTES]) -> bool {
+    // Without a way out in between, so that the compiler makes vectors of it.
+    block
+        .iter()
+        .fold(false, |any, byte| any | is_special(*byte))
+}
+
+const fn is_special(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
 }
 
 /// The top bit of each byte of `word` that is a quotation mark, a backslash or a control

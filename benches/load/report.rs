@@ -1,0 +1,214 @@
+//! What was measured: printed, and written as JSON and as pictures.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+
+use crate::Plan;
+use crate::chart;
+use crate::figures::Figure;
+
+/// A figure of one contender, round by round.
+pub(crate) struct Row {
+    pub(crate) contender: &'static str,
+    /// Where the figure is one by connections.
+    pub(crate) connections: Option<usize>,
+    /// In the figure's unit.
+    pub(crate) all: Vec<f64>,
+    /// Of that, in user space; empty where the figure is no CPU time.
+    pub(crate) user: Vec<f64>,
+    /// What the server used of its core, in percent.
+    shares: Vec<f64>,
+    pub(crate) note: String,
+}
+
+impl Row {
+    pub(crate) fn new(contender: &'static str) -> Row {
+        Row {
+            contender,
+            connections: None,
+            all: Vec::new(),
+            user: Vec::new(),
+            shares: Vec::new(),
+            note: String::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, value: f64) {
+        self.all.push(value);
+    }
+
+    pub(crate) fn add_cpu(&mut self, (user, all): (f64, f64), share: f64) {
+        self.user.push(user);
+        self.all.push(all);
+        self.shares.push(share);
+    }
+
+    pub(crate) fn latencies(&mut self, latencies: &Histogram<u64>) {
+        let micros = |quantile| latencies.value_at_quantile(quantile) as f64 / 1_000.0;
+        self.note = format!("p50 {:.0} µs, p99 {:.0} µs", micros(0.5), micros(0.99));
+    }
+
+    fn name(&self) -> String {
+        match self.connections {
+            Some(connections) => format!("{connections} connections"),
+            None => self.contender.to_owned(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "contender": self.contender,
+            "connections": self.connections,
+            "all": self.all,
+            "user": self.user,
+            "core_percent": self.shares,
+            "note": self.note,
+        })
+    }
+}
+
+/// A figure of everybody. The first row is framegate's.
+pub(crate) struct Measured {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) rows: Vec<Row>,
+}
+
+impl Measured {
+    pub(crate) fn new(figure: &Figure, rows: Vec<Row>) -> Measured {
+        Measured {
+            name: figure.name,
+            title: figure.title,
+            unit: figure.unit,
+            rows,
+        }
+    }
+
+    fn table(&self) -> String {
+        let mut table = format!("### {} (`{}`)\n\n", self.title, self.name);
+        let _ = writeln!(
+            table,
+            "| server | {} | of it user | framegate's, to this | the server's core | |\n\
+             | --- | --- | --- | --- | --- | --- |",
+            self.unit
+        );
+        for row in &self.rows {
+            let _ = writeln!(
+                table,
+                "| {} | {} | {} | {} | {} | {} |",
+                row.name(),
+                spread(&row.all, ""),
+                spread(&row.user, ""),
+                spread(&self.ratios(row), ""),
+                spread(&row.shares, " %"),
+                row.note,
+            );
+        }
+        table
+    }
+
+    /// What framegate took in each round, to what the row's contender took in the same.
+    fn ratios(&self, row: &Row) -> Vec<f64> {
+        let ours = &self.rows[0];
+        let pairs = ours.all.iter().zip(&row.all);
+        pairs.map(|(ours, theirs)| ours / theirs).collect()
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "title": self.title,
+            "unit": self.unit,
+            "rows": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
+/// The median, and the lowest and the highest behind it.
+fn spread(values: &[f64], unit: &str) -> String {
+    let fold = |start, choose: fn(f64, f64) -> f64| values.iter().copied().fold(start, choose);
+    match values {
+        [] => String::new(),
+        [value] => format!("{}{unit}", short(*value)),
+        _ => format!(
+            "{}{unit} ({}–{})",
+            short(median(values)),
+            short(fold(f64::INFINITY, f64::min)),
+            short(fold(0.0, f64::max)),
+        ),
+    }
+}
+
+/// Three digits that mean something.
+pub(crate) fn short(value: f64) -> String {
+    match value {
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        1.0.. => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+/// All figures of a run.
+pub(crate) struct Report {
+    machine: Value,
+    measured: Vec<Measured>,
+}
+
+impl Report {
+    pub(crate) fn begin(plan: &Plan) -> Report {
+        let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let field = |name: &str| {
+            let line = cpu.lines().find(|line| line.starts_with(name));
+            let value = line.and_then(|line| line.split_once(": "));
+            value.map_or("?", |(_, value)| value).to_owned()
+        };
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let cores = std::thread::available_parallelism().map_or(0, |cores| cores.get());
+        let machine = json!({
+            "processor": field("model name"),
+            "sha_instructions": field("flags").split(' ').any(|flag| flag == "sha_ni"),
+            "cores": cores,
+            "kernel": kernel.trim(),
+            "rounds": plan.rounds,
+            "window_ms": plan.window.as_millis() as u64,
+        });
+        println!("{machine}\n");
+        Report {
+            machine,
+            measured: Vec::new(),
+        }
+    }
+
+    /// Prints it, and keeps it.
+    pub(crate) fn add(&mut self, measured: Measured) {
+        println!("{}", measured.table());
+        self.measured.push(measured);
+    }
+
+    pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        let figures: Vec<Value> = self.measured.iter().map(Measured::json).collect();
+        let all = json!({ "machine": self.machine, "figures": figures });
+        fs::write(folder.join("results.json"), format!("{all:#}\n"))?;
+        let tables: String = self.measured.iter().map(|m| m.table() + "\n").collect();
+        fs::write(folder.join("results.md"), tables)?;
+        for measured in &self.measured {
+            let picture = chart::draw(measured);
+            fs::write(folder.join(format!("{}.svg", measured.name)), picture)?;
+        }
+        Ok(())
+    }
+}
