@@ -12,8 +12,12 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::StatusCode;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+/// By default it is 128 KiB, filled with zeros before each read; the library's documentation
+/// advises a small one where connections are many.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -33,7 +37,9 @@ async fn converse(
     stream: TcpStream,
     service: Arc<Service<Utf8Bytes>>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let mut socket = tokio_tungstenite::accept_hdr_async(stream, check).await?;
+    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
+    let mut socket =
+        tokio_tungstenite::accept_hdr_async_with_config(stream, check, Some(config)).await?;
     let (sender, mut broadcasts) = mpsc::unbounded_channel();
     let mut connection = Connection::new(service, sender);
     loop {
