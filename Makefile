@@ -29,6 +29,8 @@ check: tidy
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --no-deps --quiet
 	$(CARGO) fmt --check --manifest-path tests/constant_time/Cargo.toml
 	$(CARGO) clippy $(CARGO_FLAGS) --manifest-path tests/constant_time/Cargo.toml --target-dir $(TARGET_DIR) -- -D warnings
+	$(CARGO) fmt --check --manifest-path benches/peers/rust/Cargo.toml
+	$(CARGO) clippy $(CARGO_FLAGS) --manifest-path benches/peers/rust/Cargo.toml --target-dir $(TARGET_DIR) --all-targets -- -D warnings
 
 ## tidy: the walls of the house alone
 tidy:
