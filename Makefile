@@ -5,7 +5,7 @@ CARGO_FLAGS ?=
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy autobahn interop hostile sim sim-faults constant-time fuzz \
+.PHONY: help run test check tidy autobahn interop hostile bench sim sim-faults constant-time fuzz \
 	fuzz-smoke fuzz-cov fuzz-min verify
 
 ## help: list the targets
@@ -51,6 +51,11 @@ verify:
 ## hostile: every attack of docs/security.md on a real server; prints what was seen
 hostile:
 	$(CARGO) bench $(CARGO_FLAGS) --bench hostile_table
+
+## bench: what everything costs, beside servers of other people; results to docs/benchmarks
+bench:
+	benches/peers/build
+	$(CARGO) bench $(CARGO_FLAGS) --bench load -- --peers --out docs/benchmarks $(ONLY)
 
 ## sim: the whole core by seeds: make sim SEED=0 SEEDS=2000 OPS=5000
 sim:

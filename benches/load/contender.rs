@@ -63,21 +63,19 @@ impl Kind {
         }
     }
 
-    fn command(self, home: &Path, peers: Option<&Path>) -> Option<Command> {
+    fn command(self, home: &Path, with_peers: bool) -> Option<Command> {
         if self == Kind::Framegate {
             return Some(framegate(home));
         }
-        let peers = peers?;
-        let node = |script: &str| {
-            let mut command = Command::new("node");
-            command.arg(peers.join("node").join(script));
-            command
-        };
+        if !with_peers {
+            return None;
+        }
         let mut command = match self {
-            Kind::TokioTungstenite => Command::new(peers.join("bin/tokio_tungstenite")),
             Kind::Ws => node("ws.js"),
             Kind::SocketIo => node("socket_io.js"),
-            _ => Command::new(peers.join("bin/fastwebsockets")),
+            // They are built to where framegate is.
+            Kind::TokioTungstenite => Command::new(beside("tokio_tungstenite")),
+            _ => Command::new(beside("fastwebsockets")),
         };
         if self == Kind::Echo {
             command.arg("--echo");
@@ -87,6 +85,17 @@ impl Kind {
             .env("USERS", USERS.to_string());
         Some(command)
     }
+}
+
+fn node(script: &str) -> Command {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/node");
+    let mut command = Command::new("node");
+    command.arg(folder.join(script));
+    command
+}
+
+fn beside(program: &str) -> PathBuf {
+    Path::new(PROGRAM).with_file_name(program)
 }
 
 /// Rates and caps are off, since one address does everything; nothing else is.
@@ -127,7 +136,7 @@ impl Contender {
     /// As `start`, with settings of framegate's that the figure needs.
     pub(crate) fn start_with(kind: Kind, plan: &Plan, more: &[&str]) -> Option<Contender> {
         let home = Home::new().expect("a directory can be made");
-        let mut command = kind.command(&home.0, plan.peers.as_deref())?;
+        let mut command = kind.command(&home.0, plan.with_peers)?;
         let child = command
             .args(more)
             .stdin(Stdio::null())

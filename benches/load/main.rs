@@ -50,8 +50,8 @@ pub(crate) struct Plan {
     pub(crate) window: Duration,
     /// Names of figures; every one when empty.
     only: Vec<String>,
-    /// Where `benches/peers/build` put the others; without it framegate is measured alone.
-    pub(crate) peers: Option<PathBuf>,
+    /// Whether the others, which `benches/peers/build` built, are measured too.
+    pub(crate) with_peers: bool,
     /// Where results and pictures go.
     out: Option<PathBuf>,
 }
@@ -82,7 +82,7 @@ fn plan() -> Result<Plan, lexopt::Error> {
         rounds: 7,
         window: Duration::from_millis(1_500),
         only: Vec::new(),
-        peers: None,
+        with_peers: false,
         out: None,
     };
     let mut parser = lexopt::Parser::from_env();
@@ -92,7 +92,7 @@ fn plan() -> Result<Plan, lexopt::Error> {
             Long("window-ms") => {
                 plan.window = Duration::from_millis(parser.value()?.parse()?);
             }
-            Long("peers") => plan.peers = Some(parser.value()?.into()),
+            Long("peers") => plan.with_peers = true,
             Long("out") => plan.out = Some(parser.value()?.into()),
             // What `cargo bench` says to every benchmark.
             Long("bench") => {}

@@ -19,10 +19,12 @@ const { values: options } = parseArgs({
 const secret = setting("LOCAL_JWT_SECRET");
 const key = options["text-secret"] ? secret : createSecretKey(secret, "utf8");
 
+// `aa`, `ab` and so on to `zz`: users are few, and their tokens short.
+const letter = (number) => String.fromCharCode(97 + (number % 26));
 const users = new Map();
 for (let number = 0; number < Number(setting("USERS")); number += 1) {
-  const id = `user${number}`;
-  users.set(id, { id, name: `User ${number}`, createdAt: CREATED_AT });
+  const id = letter(Math.floor(number / 26)) + letter(number);
+  users.set(id, { id, name: `User ${id}`, createdAt: CREATED_AT });
 }
 
 // How many logged-in connections each user has; none is no entry.

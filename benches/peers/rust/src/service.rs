@@ -80,12 +80,15 @@ impl<M> Service<M> {
     }
 }
 
+/// `aa`, `ab` and so on to `zz`: users are few, and their tokens short.
 fn user(number: usize) -> (String, User) {
+    let letter = |number: usize| char::from(b'a' + (number % 26) as u8);
+    let id: String = [letter(number / 26), letter(number)].iter().collect();
     let user = User {
-        name: format!("User {number}"),
+        name: format!("User {id}"),
         created_at: CREATED_AT,
     };
-    (format!("user{number}"), user)
+    (id, user)
 }
 
 /// What must stand in a token beside `exp`, which the library looks at.
