@@ -6,11 +6,11 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check tidy autobahn interop hostile bench sim sim-faults constant-time fuzz \
-	fuzz-smoke fuzz-cov fuzz-min verify
+	fuzz-smoke fuzz-cov fuzz-min verify micro instructions instructions-baseline
 
 ## help: list the targets
 help:
-	@sed -n 's/^## \([a-z-]*\): /  \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^## \([a-z-]*\): /  \1\t/p' Makefile | expand -t 26
 
 ## run: build, make what is missing, and serve on 127.0.0.1:7420
 run:
@@ -31,6 +31,8 @@ check: tidy
 	$(CARGO) clippy $(CARGO_FLAGS) --manifest-path tests/constant_time/Cargo.toml --target-dir $(TARGET_DIR) -- -D warnings
 	$(CARGO) fmt --check --manifest-path benches/peers/rust/Cargo.toml
 	$(CARGO) clippy $(CARGO_FLAGS) --manifest-path benches/peers/rust/Cargo.toml --target-dir $(TARGET_DIR) --all-targets -- -D warnings
+	$(CARGO) fmt --check --manifest-path benches/micro/Cargo.toml
+	$(CARGO) clippy $(CARGO_FLAGS) --manifest-path benches/micro/Cargo.toml --target-dir $(TARGET_DIR) -- -D warnings
 
 ## tidy: the walls of the house alone
 tidy:
@@ -85,3 +87,15 @@ fuzz-cov:
 ## fuzz-min: the shortest of the corpora (of T) that reach new code, into fuzz/seeds
 fuzz-min:
 	fuzz/minimise $(T)
+
+## micro: what the parts of a round trip cost by the clock, beside the jsonwebtoken crate
+micro:
+	benches/micro/run time
+
+## instructions: the same by instructions, held to benches/micro/instructions.txt
+instructions:
+	benches/micro/run compare
+
+## instructions-baseline: writes benches/micro/instructions.txt anew
+instructions-baseline:
+	benches/micro/run baseline

@@ -148,7 +148,11 @@ const MACHINES: &[&str] = &[
 ];
 
 /// The locks of what is built apart from framegate and looks at it.
-const LOCKS_APART: &[&str] = &["fuzz/Cargo.lock", "tests/constant_time/Cargo.lock"];
+const LOCKS_APART: &[&str] = &[
+    "benches/micro/Cargo.lock",
+    "fuzz/Cargo.lock",
+    "tests/constant_time/Cargo.lock",
+];
 
 /// Where the tests of a file begin, when they stand in it.
 const TESTS: &str = "#[cfg(test)]\nmod tests {";
