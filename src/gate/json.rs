@@ -133,12 +133,19 @@ impl<'a> Value<'a> {
     }
 
     /// The string the value is; lent when it holds no escape.
+    #[inline]
     pub fn string(self) -> Option<Cow<'a, str>> {
-        let inside = self.text.strip_prefix('"')?.strip_suffix('"')?;
-        match self.has_escape {
-            false => Some(Cow::Borrowed(inside)),
-            true => serde_json::from_str(self.text).ok().map(Cow::Owned),
+        if self.has_escape {
+            return self.decoded().map(Cow::Owned);
         }
+        let inside = self.text.strip_prefix('"')?.strip_suffix('"')?;
+        Some(Cow::Borrowed(inside))
+    }
+
+    /// The string with an escape in it that the value is, without.
+    #[cold]
+    fn decoded(self) -> Option<String> {
+        serde_json::from_str(self.text).ok()
     }
 
     /// The number the value is, when decimal digits are all it is written with: no sign, no

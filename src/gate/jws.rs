@@ -38,7 +38,13 @@ impl<'a> Parts<'a> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::TooLong);
         }
-        let (header, rest) = token.split_once('.').ok_or(TokenError::Parts)?;
+        let behind_ours = token
+            .strip_prefix(HEADER)
+            .and_then(|rest| rest.strip_prefix('.'));
+        let (header, rest) = match behind_ours {
+            Some(rest) => (HEADER, rest),
+            None => token.split_once('.').ok_or(TokenError::Parts)?,
+        };
         let (payload, signature) = rest.split_once('.').ok_or(TokenError::Parts)?;
         if header.is_empty() || payload.is_empty() || signature.is_empty() {
             return Err(TokenError::Parts);

@@ -60,7 +60,8 @@ impl Verifier {
         if !signed.has_our_header() {
             check_header(signed.header(&mut self.decoded)?)?;
         }
-        let claims = Claims::read(signed.payload(&mut self.decoded)?)?;
+        let mut claims = Claims::default();
+        claims.read(signed.payload(&mut self.decoded)?)?;
         claims.judge(&self.rules, now)
     }
 }
@@ -280,21 +281,19 @@ struct Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    fn read(text: SignedText<'a>) -> Result<Claims<'a>, TokenError> {
-        let mut claims = Claims::default();
+    fn read(&mut self, text: SignedText<'a>) -> Result<(), TokenError> {
         text.members(|name, value| {
             match name {
-                "sub" => claims.subject = Some(value.string().ok_or(TokenError::Subject)?),
-                "exp" => claims.expires_at = Some(date(value).ok_or(TokenError::ExpiresAt)?),
-                "nbf" => claims.not_before = Some(date(value).ok_or(TokenError::NotBefore)?),
-                "iat" => claims.issued_at = Some(date(value).ok_or(TokenError::IssuedAt)?),
-                "iss" => claims.issuer = Some(value.string().ok_or(TokenError::Issuer)?),
-                "aud" => claims.audience = Some(value),
+                "sub" => self.subject = Some(value.string().ok_or(TokenError::Subject)?),
+                "exp" => self.expires_at = Some(date(value).ok_or(TokenError::ExpiresAt)?),
+                "nbf" => self.not_before = Some(date(value).ok_or(TokenError::NotBefore)?),
+                "iat" => self.issued_at = Some(date(value).ok_or(TokenError::IssuedAt)?),
+                "iss" => self.issuer = Some(value.string().ok_or(TokenError::Issuer)?),
+                "aud" => self.audience = Some(value),
                 _ => {}
             }
             Ok(())
-        })?;
-        Ok(claims)
+        })
     }
 
     fn judge(self, rules: &ClaimRules, now: UnixSeconds) -> Result<Verified<'a>, TokenError> {
