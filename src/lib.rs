@@ -33,6 +33,7 @@ pub mod cli;
 pub mod config;
 pub mod driver;
 pub mod gate;
+mod ids;
 pub mod limits;
 pub mod network;
 #[doc(hidden)]

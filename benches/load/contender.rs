@@ -98,22 +98,20 @@ fn beside(program: &str) -> PathBuf {
     Path::new(PROGRAM).with_file_name(program)
 }
 
-/// Rates and caps are off, since one address does everything; nothing else is.
+/// Rates and caps are off, since one address does everything; nothing else is. They come from the
+/// environment, which a flag overrides.
 fn framegate(home: &Path) -> Command {
     let mut command = Command::new(PROGRAM);
     command.current_dir(home).env_clear().args(["serve"]);
-    let settings = [
-        ("listen", "127.0.0.1:0"),
-        ("rate", "0/s"),
-        ("connect-rate", "0/s"),
-        ("ban-after", "0"),
-        ("max-connections-per-ip", "0"),
-        ("max-pending-per-ip", "0"),
-        ("max-connections", "16000"),
-    ];
-    for (name, value) in settings {
-        command.arg(format!("--{name}")).arg(value);
-    }
+    command.envs([
+        ("FRAMEGATE_LISTEN", "127.0.0.1:0"),
+        ("FRAMEGATE_RATE", "0/s"),
+        ("FRAMEGATE_CONNECT_RATE", "0/s"),
+        ("FRAMEGATE_BAN_AFTER", "0"),
+        ("FRAMEGATE_MAX_CONNECTIONS_PER_IP", "0"),
+        ("FRAMEGATE_MAX_PENDING_PER_IP", "0"),
+        ("FRAMEGATE_MAX_CONNECTIONS", "16000"),
+    ]);
     command
 }
 

@@ -48,7 +48,7 @@ const STRANGER_WRITES_MAX: usize = 8;
 /// Writes in one turn.
 const WRITES_MAX: usize = 1_024;
 /// Events taken from the kernel in one turn.
-const EVENTS_MAX: usize = 1_024;
+const EVENTS_MAX: usize = 64;
 /// How long the last connections may take once the server is to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 

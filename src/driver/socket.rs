@@ -1,32 +1,40 @@
 //! A connection's socket, of either kind.
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
+use rustix::io::retry_on_intr;
+use rustix::net::{RecvFlags, SendFlags};
 
 pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
+// The calls go past the C library: where there is a second thread, it looks at each whether it is
+// to be cancelled, which took a tenth of a round trip's time in user space. mio needs no word of
+// them, for it is edge-triggered.
 impl Socket {
-    /// As `read(2)`, but that a signal does not interrupt it.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        uninterrupted(|| match self {
-            Socket::Tcp(stream) => stream.read(buffer),
-            Socket::Unix(stream) => stream.read(buffer),
-        })
+    /// As `recv(2)`, but that a signal does not interrupt it.
+    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (count, _) =
+            retry_on_intr(|| rustix::net::recv(self, &mut *buffer, RecvFlags::empty()))?;
+        Ok(count)
     }
 
     /// As `writev(2)`, but that a signal does not interrupt it.
-    pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        uninterrupted(|| match self {
-            Socket::Tcp(stream) => stream.write_vectored(slices),
-            Socket::Unix(stream) => stream.write_vectored(slices),
-        })
+    pub(super) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let count = retry_on_intr(|| match slices {
+            // The kernel's way is shorter for one: 2 % of a round trip.
+            [slice] => rustix::net::send(self, slice, SendFlags::NOSIGNAL),
+            // SIGPIPE is ignored (std does that before `main`).
+            _ => rustix::io::writev(self, slices),
+        })?;
+        Ok(count)
     }
 
     /// What the loop watches.
@@ -53,11 +61,11 @@ impl Socket {
     }
 }
 
-fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => return result,
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Socket::Tcp(stream) => stream.as_fd(),
+            Socket::Unix(stream) => stream.as_fd(),
         }
     }
 }

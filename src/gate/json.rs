@@ -51,7 +51,7 @@ pub fn members<'a, E: From<JsonError>>(
         is_more = scanner.comma_or(b'}')?;
     }
     scanner.end()?;
-    match names.repeat() {
+    match names.have_repeat() {
         true => Err(JsonError::RepeatedMember.into()),
         false => outcome,
     }
@@ -67,8 +67,14 @@ fn not_an_object(mut scanner: Scanner<'_>) -> JsonError {
 
 /// Appends `text` as a JSON string, with its quotation marks.
 pub fn push_string(json: &mut Vec<u8>, text: &str) {
-    // A Vec takes every byte, and every str is a JSON string: this cannot fail.
-    let _ = serde_json::to_writer(json, text);
+    if scan::is_plain(text) {
+        json.push(b'"');
+        json.extend_from_slice(text.as_bytes());
+        json.push(b'"');
+    } else {
+        // A Vec takes every byte, and every str is a JSON string: this cannot fail.
+        let _ = serde_json::to_writer(json, text);
+    }
 }
 
 /// Why a text is not an object the program reads.
@@ -201,26 +207,43 @@ fn bit(name: &str) -> u64 {
 }
 
 impl<'a> Names<'a> {
+    #[inline(always)]
     fn push(&mut self, name: Cow<'a, str>) {
         let bit = bit(&name);
-        if self.bits & bit != 0 {
-            let few = &self.few[..self.few_count];
-            self.repeated |= few.iter().any(|earlier| *earlier == name);
-        }
         match name {
-            Cow::Borrowed(name) if self.more.is_empty() && self.few_count < self.few.len() => {
-                self.bits |= bit;
-                self.few[self.few_count] = name;
-                self.few_count += 1;
-            }
+            Cow::Borrowed(name) if self.bits & bit == 0 && self.has_room() => self.keep(bit, name),
+            name => self.compare(bit, name),
+        }
+    }
+
+    /// A name that may have come before.
+    fn compare(&mut self, bit: u64, name: Cow<'a, str>) {
+        let few = &self.few[..self.few_count];
+        self.repeated |= few.iter().any(|earlier| *earlier == name);
+        match name {
+            Cow::Borrowed(name) if self.has_room() => self.keep(bit, name),
             name => self.more.push(name),
         }
     }
 
+    fn has_room(&self) -> bool {
+        self.more.is_empty() && self.few_count < self.few.len()
+    }
+
+    fn keep(&mut self, bit: u64, name: &'a str) {
+        self.bits |= bit;
+        self.few[self.few_count] = name;
+        self.few_count += 1;
+    }
+
     /// Whether two of the names are the same.
-    fn repeat(mut self) -> bool {
+    fn have_repeat(&mut self) -> bool {
+        self.repeated || !self.more.is_empty() && self.more_have_repeat()
+    }
+
+    fn more_have_repeat(&mut self) -> bool {
         self.more.sort_unstable();
-        self.repeated || self.more.windows(2).any(|pair| pair[0] == pair[1])
+        self.more.windows(2).any(|pair| pair[0] == pair[1])
     }
 }
 

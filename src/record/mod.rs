@@ -185,7 +185,9 @@ impl Recorded {
     pub fn next_flush(&mut self, now: Now, strangers_left: &mut usize) -> Option<ConnectionId> {
         let left = *strangers_left;
         let id = self.server.next_flush(now, strangers_left);
-        self.call(now, format_args!("flush {left} {}", show(id)));
+        if let Some(tape) = &mut self.tape {
+            tape.call(now, format_args!("flush {left} {}", show(id)));
+        }
         id
     }
 

@@ -86,7 +86,7 @@ impl Hub {
             signer,
             users,
             sessions: Slab::new(),
-            presence: Presence::default(),
+            presence: Presence::new(seed.rotate_left(8)),
             deadlines: Deadlines::new(),
             spare: Spare::default(),
             member_flushes: VecDeque::new(),

@@ -101,10 +101,11 @@ impl Server {
         config: Config,
         gate: Gate,
         signer: Signer,
-        users: Users,
+        mut users: Users,
         events: Events,
         seed: u64,
     ) -> Server {
+        users.seed(seed.rotate_left(24));
         Server {
             gate,
             events,

@@ -2,24 +2,27 @@
 //! connections; a connection has one person for as long as it is logged in (a connection is bound
 //! to its first token's subject).
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use hashbrown::HashTable;
 use slab::Slab;
 
 use crate::gate::Standing;
+use crate::ids::IdHasher;
 use crate::time::UnixSeconds;
 
 const NONE: u32 = u32::MAX;
 
 /// Everyone who is logged in. Keys are the connections' slots in their slab.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Presence {
     members: Vec<Member>,
     /// A place per key; its person is `NONE` exactly when that connection is not logged in.
     places: Vec<Place>,
     people: Slab<Person>,
-    by_id: BTreeMap<Rc<str>, u32>,
+    /// Every person's place in `people`, by the hash of the id.
+    by_id: HashTable<u32>,
+    hasher: IdHasher,
 }
 
 /// A logged-in connection.
@@ -67,7 +70,18 @@ pub(super) struct Dates {
 }
 
 impl Presence {
-    /// Logs the connection in as `id`. O(log people).
+    /// Nobody. `seed` keeps peers from choosing ids that collide.
+    pub(super) fn new(seed: u64) -> Presence {
+        Presence {
+            members: Vec::new(),
+            places: Vec::new(),
+            people: Slab::new(),
+            by_id: HashTable::new(),
+            hasher: IdHasher::new(seed),
+        }
+    }
+
+    /// Logs the connection in as `id`. O(1).
     pub(super) fn enter(&mut self, key: u32, id: &str, dates: Dates, standing: Standing) {
         debug_assert!(self.person(key).is_none(), "a connection logs in once");
         let number = self.person_number(id, standing);
@@ -108,7 +122,7 @@ impl Presence {
         }
     }
 
-    /// Logs the connection out, if it was in. O(log people) when it was the person's last.
+    /// Logs the connection out, if it was in. O(1).
     pub(super) fn leave(&mut self, key: u32) {
         let Some(slot) = self.places.get_mut(key as usize) else {
             return;
@@ -131,7 +145,11 @@ impl Presence {
         self.people[place.person as usize].first = place.after;
         if place.after == NONE {
             let person = self.people.remove(place.person as usize);
-            self.by_id.remove(&person.id);
+            let hash = self.hasher.hash(&person.id);
+            let entry = self
+                .by_id
+                .find_entry(hash, |number| *number == place.person);
+            entry.map(|entry| entry.remove()).ok();
         }
     }
 
@@ -180,8 +198,8 @@ impl Presence {
     /// The connections of the person called `id`.
     pub(super) fn connections_of(&self, id: &str) -> impl Iterator<Item = u32> + '_ {
         let some = |key: u32| (key != NONE).then_some(key);
-        let number = self.by_id.get(id);
-        let first = number.and_then(|&number| some(self.people[number as usize].first));
+        let number = self.number(id);
+        let first = number.and_then(|number| some(self.people[number as usize].first));
         std::iter::successors(first, move |&key| some(self.places[key as usize].after))
     }
 
@@ -190,17 +208,24 @@ impl Presence {
         self.people.iter().map(|(_, person)| person)
     }
 
+    fn number(&self, id: &str) -> Option<u32> {
+        let is = |number: &u32| *self.people[*number as usize].id == *id;
+        self.by_id.find(self.hasher.hash(id), is).copied()
+    }
+
     fn person_number(&mut self, id: &str, standing: Standing) -> u32 {
-        if let Some(&number) = self.by_id.get(id) {
+        if let Some(number) = self.number(id) {
             return number;
         }
-        let id: Rc<str> = Rc::from(id);
         let number = self.people.insert(Person {
-            id: Rc::clone(&id),
+            id: Rc::from(id),
             standing,
             first: NONE,
         });
-        self.by_id.insert(id, number as u32);
+        let (hasher, people) = (self.hasher, &self.people);
+        let hash_of = |number: &u32| hasher.hash(&people[*number as usize].id);
+        self.by_id
+            .insert_unique(hasher.hash(id), number as u32, hash_of);
         number as u32
     }
 }

@@ -1,6 +1,8 @@
 //! Frames: the header of a client's, checked byte by byte, and a server's, written whole
 //! (RFC 6455 §5).
 
+use std::iter::repeat_n;
+
 use super::close::CloseCode;
 use super::violation::Violation;
 use crate::limits::{CLOSE_REASON_BYTES_MAX, CONTROL_PAYLOAD_BYTES_MAX};
@@ -173,15 +175,12 @@ pub fn write_with<T>(out: &mut Vec<u8>, opcode: Opcode, fill: impl FnOnce(&mut V
     let result = fill(out);
     let payload_bytes = out.len().saturating_sub(start + ROOM);
     let (header, header_bytes) = encode_header(opcode, payload_bytes);
-    let header = &header[..header_bytes];
-    match out.get_mut(start..start + ROOM) {
-        Some(room) if header_bytes == ROOM => room.copy_from_slice(header),
-        _ => {
-            let end_of_room = (start + ROOM).min(out.len());
-            let room = start.min(end_of_room)..end_of_room;
-            out.splice(room, header.iter().copied());
-        }
+    if let Some(missing) = header_bytes.checked_sub(ROOM) {
+        out.splice(start..start, repeat_n(0, missing));
+    } else {
+        out.drain(start..start + (ROOM - header_bytes));
     }
+    out[start..start + header_bytes].copy_from_slice(&header[..header_bytes]);
     result
 }
 

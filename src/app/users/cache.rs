@@ -1,30 +1,29 @@
 //! The users as the hot path sees them: a bounded cache in front of the store, never older
 //! than [`USER_CACHE_CHECK_INTERVAL`].
 
-use std::borrow::Borrow;
-use std::cmp::Ordering;
-use std::collections::BTreeSet;
 use std::mem;
 use std::rc::Rc;
 
+use hashbrown::HashTable;
+
 use super::{StoreError, User, UserStore};
+use crate::ids::IdHasher;
 use crate::limits::{USER_CACHE_CHECK_INTERVAL, USER_CACHE_ENTRIES_MAX};
 use crate::time::{Instant, UnixSeconds};
 
 /// A user store with a cache in front.
 ///
 /// Users are kept in two generations. One who is asked for moves to the young; when that is
-/// full it becomes the old, and what the old held is dropped. So a look-up is O(log n), the
-/// cache is bounded, and who was asked for lately stays. The sets are sorted rather than
-/// hashed: a hash would need a random seed to be safe, and the core has no randomness.
+/// full it becomes the old, and what the old held is dropped. So a look-up is O(1), the
+/// cache is bounded, and who was asked for lately stays.
 ///
 /// Ids that are unknown are not kept: peers could push out the known ones with them.
 pub struct Users {
     store: Box<dyn UserStore>,
     /// At most [`GENERATION_ENTRIES_MAX`].
-    young: BTreeSet<ById>,
+    young: Generation,
     /// At most [`GENERATION_ENTRIES_MAX`], and none that is in `young`.
-    old: BTreeSet<ById>,
+    old: Generation,
     /// When the store was asked last whether it changed.
     checked_at: Option<Instant>,
     epoch: u32,
@@ -37,11 +36,17 @@ impl Users {
     pub fn new(store: Box<dyn UserStore>) -> Users {
         Users {
             store,
-            young: BTreeSet::new(),
-            old: BTreeSet::new(),
+            young: Generation::new(0),
+            old: Generation::new(0),
             checked_at: None,
             epoch: 0,
         }
+    }
+
+    /// Keeps peers from choosing ids that collide in the cache. Nothing may be in it yet.
+    pub fn seed(&mut self, seed: u64) {
+        self.young = Generation::new(seed);
+        self.old = Generation::new(seed);
     }
 
     /// Drops everything cached if the store was changed by anyone else, asking it once in
@@ -76,11 +81,11 @@ impl Users {
     ///
     /// When the store cannot tell; then nobody is let in.
     pub fn user(&mut self, id: &str) -> Result<Option<Rc<User>>, StoreError> {
-        if let Some(ById(user)) = self.young.get(id) {
+        if let Some(user) = self.young.get(id) {
             return Ok(Some(Rc::clone(user)));
         }
         let user = match self.old.take(id) {
-            Some(ById(user)) => user,
+            Some(user) => user,
             None => match self.store.user(id)? {
                 Some(user) => Rc::new(user),
                 None => return Ok(None),
@@ -107,8 +112,8 @@ impl Users {
     /// When that is not done for good.
     pub fn revoke(&mut self, id: &str, issued_until: UnixSeconds) -> Result<bool, StoreError> {
         // Also when it fails: what the store holds then is for the store to say.
-        self.young.remove(id);
-        self.old.remove(id);
+        self.young.take(id);
+        self.old.take(id);
         self.epoch = self.epoch.wrapping_add(1);
         self.store.revoke(id, issued_until)
     }
@@ -124,9 +129,10 @@ impl Users {
 
     fn keep(&mut self, user: Rc<User>) {
         if self.young.len() == GENERATION_ENTRIES_MAX {
-            self.old = mem::take(&mut self.young);
+            mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
         }
-        self.young.insert(ById(user));
+        self.young.insert(user);
     }
 
     fn drop_all(&mut self) {
@@ -136,34 +142,47 @@ impl Users {
     }
 }
 
-/// A user, found by id without a copy of it.
-struct ById(Rc<User>);
-
-impl Borrow<str> for ById {
-    fn borrow(&self) -> &str {
-        &self.0.id
-    }
+/// Users by id.
+struct Generation {
+    users: HashTable<Rc<User>>,
+    hasher: IdHasher,
 }
 
-impl Ord for ById {
-    fn cmp(&self, other: &ById) -> Ordering {
-        self.0.id.cmp(&other.0.id)
+impl Generation {
+    fn new(seed: u64) -> Generation {
+        Generation {
+            users: HashTable::new(),
+            hasher: IdHasher::new(seed),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    fn get(&self, id: &str) -> Option<&Rc<User>> {
+        let hash = self.hasher.hash(id);
+        self.users.find(hash, |user| *user.id == *id)
+    }
+
+    fn take(&mut self, id: &str) -> Option<Rc<User>> {
+        let hash = self.hasher.hash(id);
+        let entry = self.users.find_entry(hash, |user| *user.id == *id).ok()?;
+        Some(entry.remove().0)
+    }
+
+    /// A user who is not in it.
+    fn insert(&mut self, user: Rc<User>) {
+        let hasher = self.hasher;
+        let hash = hasher.hash(&user.id);
+        self.users
+            .insert_unique(hash, user, |user| hasher.hash(&user.id));
+    }
+
+    fn clear(&mut self) {
+        self.users.clear();
     }
 }
-
-impl PartialOrd for ById {
-    fn partial_cmp(&self, other: &ById) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for ById {
-    fn eq(&self, other: &ById) -> bool {
-        self.0.id == other.0.id
-    }
-}
-
-impl Eq for ById {}
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ fn read(text: &str) -> Result<Vec<String>, JsonError> {
 }
 
 fn value(raw: &str) -> Value<'_> {
-    Value(raw)
+    Scanner::new(raw).value().unwrap()
 }
 
 #[test]
