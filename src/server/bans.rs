@@ -117,6 +117,7 @@ mod tests {
         }
         assert!(!bans.is_banned(mallory(), at(1)));
         assert_eq!(bans.count(mallory(), at(1)), Some(Duration::from_secs(60)));
+        assert_eq!(bans.left(mallory(), at(31)), Duration::from_secs(30));
         assert!(bans.is_banned(mallory(), at(60)));
         assert!(!bans.is_banned(mallory(), at(61)));
         assert!(!bans.is_banned(IpAddr::V4(Ipv4Addr::LOCALHOST).into(), at(1)));
@@ -147,6 +148,17 @@ mod tests {
                 assert_eq!(bans.count(mallory(), at(minute * 60)), None);
             }
         }
+    }
+
+    #[test]
+    fn a_crowd_of_others_does_not_wash_out_a_ban() {
+        let mut bans = Bans::new(&Config::default(), 1);
+        while bans.count(mallory(), at(1)).is_none() {}
+        for other in 0..20_000 {
+            let other = IpAddr::V4(Ipv4Addr::from(0x0A00_0000 + other));
+            bans.count(other.into(), at(2));
+        }
+        assert!(bans.is_banned(mallory(), at(2)));
     }
 
     #[test]
