@@ -84,7 +84,7 @@ impl Bans {
             return None;
         }
         // Whoever kept away for as long as the last ban begins anew.
-        let begins_anew = record.last.is_zero() || record.until + record.last < now;
+        let begins_anew = record.last.is_zero() || record.until + record.last <= now;
         record.last = if begins_anew {
             self.first
         } else {
@@ -138,6 +138,17 @@ mod tests {
             now += expected + 1;
         }
         assert_eq!(ban(now + 3_700), 60);
+    }
+
+    #[test]
+    fn a_ban_is_the_first_again_for_whoever_kept_away_for_as_long_as_the_last() {
+        for (away, expected) in [(59, 120), (60, 60)] {
+            let mut bans = Bans::new(&Config::default(), 1);
+            let mut ban = |now| (0..100).find_map(|_| bans.count(mallory(), at(now)));
+            let first = ban(1).expect("a ban").as_secs();
+            let second = ban(1 + first + away).expect("a ban").as_secs();
+            assert_eq!((first, second), (60, expected));
+        }
     }
 
     #[test]
