@@ -84,7 +84,7 @@ impl Bans {
             return None;
         }
         // Whoever kept away for as long as the last ban begins anew.
-        let begins_anew = record.last.is_zero() || record.until + record.last < now;
+        let begins_anew = record.last.is_zero() || record.until + record.last <= now;
         record.last = if begins_anew {
             self.first
         } else {
@@ -117,6 +117,7 @@ mod tests {
         }
         assert!(!bans.is_banned(mallory(), at(1)));
         assert_eq!(bans.count(mallory(), at(1)), Some(Duration::from_secs(60)));
+        assert_eq!(bans.left(mallory(), at(31)), Duration::from_secs(30));
         assert!(bans.is_banned(mallory(), at(60)));
         assert!(!bans.is_banned(mallory(), at(61)));
         assert!(!bans.is_banned(IpAddr::V4(Ipv4Addr::LOCALHOST).into(), at(1)));
@@ -140,6 +141,17 @@ mod tests {
     }
 
     #[test]
+    fn a_ban_is_the_first_again_for_whoever_kept_away_for_as_long_as_the_last() {
+        for (away, expected) in [(59, 120), (60, 60)] {
+            let mut bans = Bans::new(&Config::default(), 1);
+            let mut ban = |now| (0..100).find_map(|_| bans.count(mallory(), at(now)));
+            let first = ban(1).expect("a ban").as_secs();
+            let second = ban(1 + first + away).expect("a ban").as_secs();
+            assert_eq!((first, second), (60, expected));
+        }
+    }
+
+    #[test]
     fn failures_that_are_few_ban_nobody() {
         let mut bans = Bans::new(&Config::default(), 1);
         for minute in 0..200 {
@@ -147,6 +159,17 @@ mod tests {
                 assert_eq!(bans.count(mallory(), at(minute * 60)), None);
             }
         }
+    }
+
+    #[test]
+    fn a_crowd_of_others_does_not_wash_out_a_ban() {
+        let mut bans = Bans::new(&Config::default(), 1);
+        while bans.count(mallory(), at(1)).is_none() {}
+        for other in 0..20_000 {
+            let other = IpAddr::V4(Ipv4Addr::from(0x0A00_0000 + other));
+            bans.count(other.into(), at(2));
+        }
+        assert!(bans.is_banned(mallory(), at(2)));
     }
 
     #[test]

@@ -174,11 +174,6 @@ impl Cause {
             _ => false,
         }
     }
-
-    /// True when the connection was thrown out, rather than ended in peace.
-    pub fn is_refusal(self) -> bool {
-        !matches!(self, Cause::PeerLeft | Cause::Done | Cause::ShuttingDown)
-    }
 }
 
 /// Why somebody has no place.

@@ -249,6 +249,7 @@ mod tests {
         }
         for key in (0..2_000).step_by(3) {
             wheel.cancel(key);
+            assert!(!wheel.is_scheduled(key));
         }
         let mut seen = vec![0; 2_000];
         for now in (0..201_000).step_by(50) {

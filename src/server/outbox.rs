@@ -327,6 +327,8 @@ mod tests {
             while !outbox.is_empty() {
                 let waiting = text(&outbox);
                 assert_eq!(waiting.len(), outbox.bytes());
+                let counted = outbox.audit(&mut SharedFrames::new());
+                counted.expect("it counts right");
                 let taken = step.min(waiting.len());
                 seen.push_str(&waiting[..taken]);
                 freed += outbox.take(&mut spare, NOW, taken);
@@ -339,9 +341,14 @@ mod tests {
     #[test]
     fn neighbours_go_in_one_slice() {
         let mut spare = Spare::default();
-        let outbox = mixed(&mut spare);
+        let mut outbox = mixed(&mut spare);
+        let shared: Rc<[u8]> = Rc::from(&b"<shared>"[..]);
+        outbox.share(&mut spare, NOW, &shared);
+        outbox.share(&mut spare, NOW, &shared);
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        assert_eq!(outbox.gather(&mut slices), 3);
+        let filled = outbox.gather(&mut slices);
+        let lens: Vec<usize> = slices[..filled].iter().map(|slice| slice.len()).collect();
+        assert_eq!(lens, [6, 8, 5, 8, 8]);
     }
 
     #[test]
@@ -383,7 +390,7 @@ mod tests {
         let mut outbox = mixed(&mut spare);
         outbox.take(&mut spare, NOW, 4);
         assert_eq!(outbox.cut(&mut spare), 8);
-        assert_eq!(text(&outbox), "wo");
+        assert_eq!((text(&outbox).as_str(), outbox.bytes()), ("wo", 2));
         outbox.push(&mut spare, NOW, |out| out.extend(b"close"));
         assert_eq!(text(&outbox), "woclose");
 
@@ -394,14 +401,26 @@ mod tests {
 
     #[test]
     fn a_slow_but_steady_reader_does_not_make_the_buffer_grow() {
+        for bytes in [1_000, 5_000] {
+            let mut spare = Spare::default();
+            let mut outbox = Outbox::default();
+            outbox.push(&mut spare, NOW, |out| out.resize(bytes, 0));
+            for _ in 0..10_000 {
+                outbox.push(&mut spare, NOW, |out| out.resize(out.len() + bytes, 0));
+                outbox.take(&mut spare, NOW, bytes);
+            }
+            assert!(outbox.held_bytes() < 32 * 1024, "{}", outbox.held_bytes());
+        }
+    }
+
+    #[test]
+    fn what_an_outbox_holds_is_its_bytes_and_a_place_for_each_frame() {
         let mut spare = Spare::default();
         let mut outbox = Outbox::default();
-        outbox.push(&mut spare, NOW, |out| out.extend([0; 1_000]));
-        for _ in 0..10_000 {
-            outbox.push(&mut spare, NOW, |out| out.extend([0; 1_000]));
-            outbox.take(&mut spare, NOW, 1_000);
+        for _ in 0..1_000 {
+            outbox.push(&mut spare, NOW, |out| out.push(0));
         }
-        assert!(outbox.held_bytes() < 32 * 1024, "{}", outbox.held_bytes());
+        assert!(outbox.held_bytes() >= 1_000 * (1 + size_of::<Segment>()));
     }
 
     #[test]
@@ -414,5 +433,20 @@ mod tests {
             assert_eq!(outbox.held_bytes(), 0);
         }
         assert_eq!(spare.queues.len(), SPARE_MAX);
+    }
+
+    #[test]
+    fn a_queue_that_has_grown_is_not_handed_on() {
+        for (frames, bytes) in [(1, 100_000), (2_000, 1)] {
+            let mut spare = Spare::default();
+            let mut outbox = Outbox::default();
+            for _ in 0..frames {
+                outbox.push(&mut spare, NOW, |out| out.resize(out.len() + bytes, 0));
+            }
+            outbox.clear(&mut spare);
+            let mut next = Outbox::default();
+            next.push(&mut spare, NOW, |out| out.push(0));
+            assert!(next.held_bytes() < 32 * 1024, "{}", next.held_bytes());
+        }
     }
 }

@@ -99,12 +99,24 @@ mod tests {
     #[test]
     fn a_crowd_of_newcomers_does_not_wash_out_what_is_worth_remembering() {
         let mut table = Table::<Until>::new(42);
-        table.entry(&"mallory").0 = Instant::from_micros(1_000);
         for stranger in 0..100_000 {
-            table.entry(&stranger).0 = Instant::from_micros(500);
+            if stranger == 50_000 {
+                table.entry(&"mallory").0 = Instant::from_micros(1_000);
+            }
+            table.entry(&stranger).0 = Instant::from_micros(stranger % 500);
         }
         assert!(table.get(&"mallory").is_some());
         assert_eq!(table.places.len(), ENTRIES);
+    }
+
+    #[test]
+    fn half_as_many_as_it_has_places_are_remembered_but_for_a_few() {
+        let mut table = Table::<Until>::new(42);
+        for key in 0..ENTRIES / 2 {
+            table.entry(&key).0 = Instant::from_micros(500);
+        }
+        let remembered = (0..ENTRIES / 2).filter(|key| table.get(key).is_some());
+        assert!(remembered.count() > ENTRIES / 2 * 95 / 100);
     }
 
     #[test]

@@ -187,6 +187,18 @@ fn a_clock_set_forward_ends_whom_it_makes_expire_and_set_back_revives_nobody() {
 }
 
 #[test]
+fn a_clock_set_by_a_quarter_of_a_second_moves_every_end_by_that() {
+    let mut world = World::new();
+    let id = world.member_with(&world.token_dated("alice", UnixSeconds(START.0 - 3_580)));
+    world.wait(Duration::from_secs(10));
+    world.now.fraction = Duration::from_millis(250);
+    world.wait(Duration::from_millis(9_740));
+    assert!(world.hear(id).is_empty());
+    world.wait(Duration::from_millis(30));
+    assert!(world.hear(id)[0].contains("token_expired"));
+}
+
+#[test]
 fn a_clock_set_forward_sends_no_broadcast_to_the_expired() {
     let mut world = World::new();
     let (alice, bob) = (world.member("alice"), world.member("bob"));
@@ -354,15 +366,32 @@ fn a_peer_that_takes_no_byte_is_closed_in_time_and_reset() {
 
 #[test]
 fn a_refused_peer_that_never_leaves_is_freed_within_the_linger() {
+    // Whatever else it would soon have been looked at for.
+    for waited in [0, 29_900] {
+        let mut world = World::new();
+        let id = world.stranger();
+        world.wait(Duration::from_millis(waited));
+        world.say(id, "x");
+        world.hear(id);
+        world.wait(Duration::from_millis(480));
+        assert!(world.hear(id).is_empty());
+        world.wait(Duration::from_millis(20));
+        assert_eq!(world.hear(id), ["CLOSED"]);
+        assert_eq!(world.server.connections(), 0);
+    }
+}
+
+#[test]
+fn a_reader_who_leaves_gives_back_the_broadcasts_that_waited() {
     let mut world = World::new();
-    let id = world.stranger();
-    world.say(id, "x");
-    world.hear(id);
-    world.wait(Duration::from_millis(480));
-    assert!(world.hear(id).is_empty());
-    world.wait(Duration::from_millis(20));
-    assert_eq!(world.hear(id), ["CLOSED"]);
-    assert_eq!(world.server.connections(), 0);
+    let alice = world.member("alice");
+    let held_bytes = world.server.held_bytes();
+    let slow = world.member("bob");
+    world.set_deaf(slow, true);
+    world.say_as(alice, "alice", r#""event":"message","data":1"#);
+    world.server.failed(world.now, slow);
+    assert_eq!(world.hear(slow), ["CLOSED"]);
+    assert_eq!(world.server.held_bytes(), held_bytes);
 }
 
 #[test]

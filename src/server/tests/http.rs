@@ -61,6 +61,9 @@ fn paths_and_methods_we_do_not_know_are_told() {
     ] {
         assert_eq!(one(&mut world, request), [answer, "FIN"], "{request}");
     }
+    let mut words = ["method_not_allowed"; 5];
+    words[..2].fill("not_found");
+    assert_eq!(world.refusals(), words);
 }
 
 #[test]
@@ -135,24 +138,27 @@ fn a_handshake_token_may_be_required() {
 
 #[test]
 fn a_login_over_http_gives_a_token_that_is_good() {
-    let mut world = World::new();
-    let id = world.connect();
     let request = post("/login", r#"{"id":"alice","password":"alice's password"}"#);
-    for byte in request.as_bytes().chunks(1) {
-        world.send(id, byte);
+    for step in [1, 7, 64, 1_000] {
+        let mut world = World::new();
+        let id = world.connect();
+        for piece in request.as_bytes().chunks(step) {
+            world.send(id, piece);
+        }
+        assert!(world.hear(id).is_empty());
+        world.hash();
+        let heard = world.hear(id);
+        let token = heard[0].split('"').nth(3).expect("a token").to_owned();
+        assert_eq!(
+            heard,
+            [
+                format!(r#"HTTP 200 {{"token":"{token}","expiresIn":3600}}"#).as_str(),
+                "FIN"
+            ],
+            "in pieces of {step}"
+        );
+        world.member_with(&token);
     }
-    assert!(world.hear(id).is_empty());
-    world.hash();
-    let heard = world.hear(id);
-    let token = heard[0].split('"').nth(3).expect("a token").to_owned();
-    assert_eq!(
-        heard,
-        [
-            format!(r#"HTTP 200 {{"token":"{token}","expiresIn":3600}}"#).as_str(),
-            "FIN"
-        ]
-    );
-    world.member_with(&token);
 }
 
 #[test]
@@ -171,6 +177,7 @@ fn a_wrong_password_over_http_is_401() {
 #[test]
 fn a_login_request_must_be_plain() {
     let mut world = World::new();
+    let good = r#"{"id":"alice","password":"x"}"#;
     for (request, status) in [
         (
             "POST /login HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
@@ -189,7 +196,16 @@ fn a_login_request_must_be_plain() {
                 .to_owned(),
             "HTTP 417",
         ),
-        (post("/login", "{}") + "x", "HTTP 400"),
+        // RFC 9112 §6.1: both together are an attempt to smuggle a request past somebody.
+        (
+            format!(
+                "POST /login HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\
+                 Content-Length: {}\r\n\r\n{good}",
+                good.len()
+            ),
+            "HTTP 400",
+        ),
+        (post("/login", good) + " ", "HTTP 400"),
         (post("/login", "[]"), "HTTP 400"),
         (
             post("/login", r#"{"id":"alice","password":""}"#),
@@ -204,6 +220,9 @@ fn a_login_request_must_be_plain() {
         assert!(heard[0].starts_with(status), "{request}: {heard:?}");
     }
     assert_eq!(world.hashes_waiting(), 0);
+    let refused = world.server.totals().refused;
+    let words = ["bad_request", "content_too_large", "expectation"];
+    assert_eq!(words.map(|word| refused[word]), [7, 1, 1]);
 }
 
 #[test]

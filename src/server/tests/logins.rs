@@ -236,6 +236,25 @@ fn an_id_has_ten_logins_a_minute_from_wherever() {
 }
 
 #[test]
+fn a_wait_is_told_in_whole_seconds_rounded_up() {
+    let mut world = World::new();
+    for _ in 0..10 {
+        let id = world.stranger();
+        login(&mut world, id, "alice", "x");
+        world.hash();
+    }
+    // One of ten a minute is free again after six seconds.
+    for (waited, told) in [(0, 6), (500, 6), (500, 5), (1, 5)] {
+        world.wait(Duration::from_millis(waited));
+        let id = world.stranger();
+        login(&mut world, id, "alice", "x");
+        let heard = world.hear(id);
+        let wait = format!(r#""retryAfter":{told}}}"#);
+        assert!(heard[0].contains(&wait), "{told}: {heard:?}");
+    }
+}
+
+#[test]
 fn a_login_whose_connection_has_ended_comes_to_nothing() {
     let mut world = World::new();
     let id = world.stranger();
@@ -371,7 +390,9 @@ fn a_request_whose_password_is_never_checked_is_given_up() {
         body.len()
     );
     world.send(id, (head + body).as_bytes());
-    world.wait(LOGIN_TIMEOUT + Duration::from_millis(50));
+    world.wait(LOGIN_TIMEOUT - Duration::from_millis(50));
+    assert!(world.hear(id).is_empty());
+    world.wait(Duration::from_millis(100));
     let heard = world.hear(id);
     assert!(heard[0].starts_with("HTTP 503"), "{heard:?}");
 }

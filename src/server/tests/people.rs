@@ -89,6 +89,34 @@ fn a_revoked_user_gets_no_broadcast_once_it_is_seen() {
 }
 
 #[test]
+fn a_token_revoked_elsewhere_is_void_on_a_connection_that_a_newer_one_keeps() {
+    let mut world = World::new();
+    let old = world.token_dated("bob", UnixSeconds(START.0 - 10));
+    let id = world.member("bob");
+    world.put(&User {
+        tokens_valid_from: Some(START),
+        ..user("bob")
+    });
+    world.wait(CHECKED);
+    world.say_as(id, "bob", r#""event":"dance""#);
+    assert!(world.hear(id)[0].contains("unknown_event"));
+    world.say(id, &format!(r#"{{"token":"{old}","event":"dance"}}"#));
+    let refusal = error("token_revoked", "token revoked");
+    assert_eq!(world.hear(id), [refusal.as_str(), "close 3000", "FIN"]);
+}
+
+#[test]
+fn a_store_that_fails_is_told_once() {
+    let mut world = World::new();
+    world.member("alice");
+    assert_eq!(world.server.next_store_fault(), None);
+    world.break_store(true);
+    world.wait(Duration::from_millis(600));
+    assert_eq!(world.server.next_store_fault(), Some(StoreError::Io));
+    assert_eq!(world.server.next_store_fault(), None);
+}
+
+#[test]
 fn a_store_that_fails_confirms_nobody() {
     let mut world = World::new();
     let (silent, stranger) = (world.member("alice"), world.stranger());
@@ -124,6 +152,22 @@ fn somebody_is_online_while_one_of_his_connections_is_logged_in() {
         if let Some(id) = leaves {
             world.finish(id);
         }
+        world.say_as(alice, "alice", r#""event":"getUser","data":{"id":"bob"}"#);
+        let heard = world.hear(alice);
+        assert!(
+            heard[0].ends_with(&format!(r#""online":{online}}}}}"#)),
+            "{heard:?}"
+        );
+    }
+}
+
+#[test]
+fn somebody_is_online_until_the_second_in_which_his_token_ends() {
+    let mut world = World::new();
+    let alice = world.member("alice");
+    world.member_with(&world.token_dated("bob", UnixSeconds(START.0 - 3_590)));
+    for (second, online) in [(9, true), (10, false)] {
+        world.set_wall_clock(UnixSeconds(START.0 + second));
         world.say_as(alice, "alice", r#""event":"getUser","data":{"id":"bob"}"#);
         let heard = world.hear(alice);
         assert!(

@@ -43,6 +43,45 @@ fn a_clients_caps_hold_behind_a_proxy() {
 }
 
 #[test]
+fn a_proxy_connects_as_often_as_it_likes() {
+    let mut world = behind_proxies();
+    for _ in 0..150 {
+        assert!(world.connect_from(PROXY).is_some());
+    }
+}
+
+#[test]
+fn a_unix_socket_is_a_proxys_once_proxies_are_spoken_of() {
+    let asked = upgrade(&forwarded("192.0.2.66"));
+    let header = "PROXY TCP4 192.0.2.66 10.9.0.1 40000 7420\r\n";
+    for (trusted, speaks, request, client) in [
+        (None, false, asked.clone(), "unix"),
+        (Some("10.9.0.0/16"), false, asked, "192.0.2.66:0"),
+        (
+            None,
+            true,
+            format!("{header}{}", upgrade("")),
+            "192.0.2.66:40000",
+        ),
+    ] {
+        let mut world = World::with(|config| {
+            config.proxy_protocol = speaks;
+            if let Some(trusted) = trusted {
+                config.trusted_proxies = trusted.parse().expect("a network");
+            }
+        });
+        let id = world.connect_from(None).expect("there is room");
+        assert_eq!(world.server.awaits_proxy_header(id), speaks);
+        world.send(id, request.as_bytes());
+        assert!(!world.server.awaits_proxy_header(id));
+        assert_eq!(world.hear(id), ["HTTP 101"]);
+        world.finish(id);
+        let report = world.reports.pop().expect("it left");
+        assert_eq!(report.peer.to_string(), client);
+    }
+}
+
+#[test]
 fn the_word_of_anybody_else_is_ignored() {
     let mut world = behind_proxies();
     let stranger = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));

@@ -104,9 +104,13 @@ impl World {
             .expect("there is room")
     }
 
-    pub(super) fn connect_from(&mut self, address: IpAddr) -> Option<ConnectionId> {
+    /// A connection from that address, or from a Unix socket, if there is room for it.
+    pub(super) fn connect_from(
+        &mut self,
+        address: impl Into<Option<IpAddr>>,
+    ) -> Option<ConnectionId> {
         let peer = Peer {
-            address: Some(address),
+            address: address.into(),
             port: 40_000,
         };
         let id = self.server.accept(self.now, peer);
