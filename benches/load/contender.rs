@@ -120,6 +120,7 @@ pub(crate) struct Contender {
     pub(crate) kind: Kind,
     pub(crate) address: SocketAddr,
     pub(crate) probe: Probe,
+    began: Instant,
     child: Child,
     /// Its directory goes when it has ended.
     _home: Home,
@@ -135,6 +136,7 @@ impl Contender {
     pub(crate) fn start_with(kind: Kind, plan: &Plan, more: &[&str]) -> Option<Contender> {
         let home = Home::new().expect("a directory can be made");
         let mut command = kind.command(&home.0, plan.with_peers)?;
+        let began = Instant::now();
         let child = command
             .args(more)
             .stdin(Stdio::null())
@@ -149,6 +151,7 @@ impl Contender {
             kind,
             address,
             probe,
+            began,
             child,
             _home: home,
         })
@@ -160,12 +163,11 @@ impl Contender {
         kinds.iter().filter_map(start).collect()
     }
 
-    /// How long from exec to the first connection that the server accepts.
+    /// How long from exec to the first WebSocket that the server opens.
     pub(crate) fn start_up(kind: Kind, plan: &Plan) -> Option<Duration> {
-        let began = Instant::now();
         let contender = Contender::start(kind, plan)?;
         frames::open(contender.address, kind.framing()).expect("the server opens a WebSocket");
-        Some(began.elapsed())
+        Some(contender.began.elapsed())
     }
 
     /// Files that have to be there for it to run, in bytes.

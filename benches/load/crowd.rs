@@ -248,6 +248,9 @@ impl Member {
                 Ok(count) => {
                     answers += self.counter.feed(&scratch[..count]);
                     assert!(!self.counter.is_closed, "the server closed a connection");
+                    for _ in 0..std::mem::take(&mut self.counter.pings) {
+                        written(self.stream.write(&frames::text("3")));
+                    }
                     if count < scratch.len() {
                         return answers;
                     }

@@ -236,25 +236,29 @@ fn banned(plan: &Plan) -> Stand<Visits> {
 }
 
 fn siege(figure: &Figure, plan: &Plan) -> Measured {
-    let mut rows = Vec::new();
-    let honest = |at: &Contender| Crowd::gather(at, 50, Speech::Call);
-    for mut stand in stands(ALL_KINDS, plan, honest) {
-        let (name, crowd) = (stand.at.kind.name(), &mut stand.with);
-        let mut alone = Row::new(name);
-        let mut besieged = Row::new(name);
-        alone.note = "alone".to_owned();
+    let honest = |at: &Contender| {
+        let mut besieged = Row::new(at.kind.name());
         besieged.note = "under siege".to_owned();
-        paced::call(crowd, 1_000, WARM_UP, None);
-        for _ in 0..plan.rounds {
-            alone.add(p99_micros(&paced::call(crowd, 1_000, plan.window, None)));
+        (Crowd::gather(at, 50, Speech::Call), besieged)
+    };
+    let mut stands = stands(ALL_KINDS, plan, honest);
+    for stand in &mut stands {
+        stand.row.note = "alone".to_owned();
+        paced::call(&mut stand.with.0, 1_000, WARM_UP, None);
+    }
+    for _ in 0..plan.rounds {
+        for stand in &mut stands {
+            let (crowd, besieged) = &mut stand.with;
+            let late = paced::call(crowd, 1_000, plan.window, None);
+            stand.row.add(p99_micros(&late));
             let mut forgers = Visits::new(&stand.at, Aim::Forge, 64);
             forgers.visit_with(Visits::new(&stand.at, Aim::Drip, 16));
             let late = paced::call(crowd, 1_000, plan.window, Some(&mut forgers));
             besieged.add(p99_micros(&late));
         }
-        rows.extend([alone, besieged]);
     }
-    Measured::new(figure, rows)
+    let pairs = stands.into_iter().map(|stand| [stand.row, stand.with.1]);
+    Measured::new(figure, pairs.flatten().collect())
 }
 
 fn p99_micros(latencies: &Histogram<u64>) -> f64 {

@@ -39,12 +39,14 @@ pub(crate) struct Counter {
     header: [u8; 10],
     header_bytes: usize,
     payload_left: usize,
+    /// Engine.IO's pings that came and are to be answered.
+    pub(crate) pings: usize,
     /// True once a Close came.
     pub(crate) is_closed: bool,
 }
 
-/// A frame shorter than this answers nothing: an engine.io ping, or a Close.
-const ANSWER_BYTES_MIN: usize = 16;
+/// Engine.IO's ping is a text of one character; no answer is.
+const PING_BYTES: u8 = 1;
 
 impl Counter {
     /// How many answers end in `bytes`.
@@ -88,11 +90,12 @@ impl Counter {
     }
 
     fn end(&mut self) -> usize {
-        let is_text = self.header[0] & 0x0F == 0x1;
-        let long = self.header[1] as usize >= ANSWER_BYTES_MIN;
-        self.is_closed |= self.header[0] & 0x0F == 0x8;
+        let opcode = self.header[0] & 0x0F;
+        let is_ping = opcode == 0x1 && self.header[1] == PING_BYTES;
+        self.pings += usize::from(is_ping);
+        self.is_closed |= opcode == 0x8;
         self.header_bytes = 0;
-        usize::from(is_text && long)
+        usize::from(opcode == 0x1 && !is_ping)
     }
 }
 

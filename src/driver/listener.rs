@@ -103,8 +103,6 @@ impl Listener {
         match &self.inner {
             Inner::Tcp { listener, .. } => {
                 let (stream, peer) = listener.accept()?;
-                // A turn's answers leave in one write: there is nothing to wait for.
-                stream.set_nodelay(true)?;
                 Ok((Socket::Tcp(stream), Peer::from(peer)))
             }
             Inner::Unix { listener, .. } => {
@@ -155,6 +153,9 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Inner> {
     // A second listen(2) only changes the backlog.
     rustix::net::listen(&listener, BACKLOG)?;
     listener.set_nonblocking(true)?;
+    // A turn's answers leave in one write: there is nothing to wait for. What is accepted has it of
+    // its listener.
+    rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
     let address = listener.local_addr()?;
     Ok(Inner::Tcp {
         listener: mio::net::TcpListener::from_std(listener),

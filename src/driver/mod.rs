@@ -33,7 +33,7 @@ use clock::Clock;
 use hasher::Hasher;
 use lines::{Line, SummaryLine, level_of};
 use signals::Signals;
-use socket::Socket;
+use socket::{Socket, Then};
 
 pub use descriptors::connections_possible;
 pub use listener::{ListenError, Listener};
@@ -47,7 +47,8 @@ const STRANGER_READS_MAX: usize = 8;
 const STRANGER_WRITES_MAX: usize = 8;
 /// Writes in one turn.
 const WRITES_MAX: usize = 1_024;
-/// Events taken from the kernel in one turn.
+/// Events taken from the kernel in one turn. Few enough that the sockets which are read are still in
+/// the processor's cache when they are written: with 1,024, a round trip took 3 % more.
 const EVENTS_MAX: usize = 64;
 /// How long the last connections may take once the server is to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
@@ -374,7 +375,11 @@ impl Driver {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let filled = self.server.gather(id, &mut slices);
             let offered: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
-            match connection.socket.write_vectored(&slices[..filled]) {
+            let then = match self.server.ends_behind(now, id) {
+                true => Then::Fin,
+                false => Then::Open,
+            };
+            match connection.socket.write_vectored(&slices[..filled], then) {
                 Ok(count) => self.server.wrote(now, id, count, count < offered),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.server.wrote(now, id, 0, true);

@@ -276,6 +276,13 @@ impl Hub {
         }
     }
 
+    /// Whether our FIN comes behind the last words, and no reset, which would overtake them.
+    pub(super) fn ends_with_fin(&self, now: Now, key: u32) -> bool {
+        let session = &self.sessions[key as usize];
+        let is_finishing = matches!(session.state, State::Finishing { .. });
+        is_finishing && (session.peer_finished || !self.is_to_be_brief(now, key))
+    }
+
     /// The lingering are few by a cap; past it, and for an address that is more than half on its
     /// way to a ban, the connection is reset at once.
     fn is_to_be_brief(&self, now: Now, key: u32) -> bool {

@@ -289,6 +289,14 @@ impl Server {
         })
     }
 
+    /// True when nothing comes behind what [`gather`](Server::gather) lends but our FIN: once it is
+    /// written, [`next_ending`](Server::next_ending) says so.
+    pub fn ends_behind(&self, now: Now, id: ConnectionId) -> bool {
+        self.hub
+            .key(id)
+            .is_some_and(|key| self.hub.ends_with_fin(now, key))
+    }
+
     /// A connection whose descriptor is to be shut. After `Close` and `Reset` its id names
     /// nothing any longer, and its slot may be another's.
     pub fn next_ending(&mut self) -> Option<(ConnectionId, Ending)> {
