@@ -203,7 +203,7 @@ fn bit(name: &str) -> u64 {
         .as_bytes()
         .first()
         .map_or(0, |first| usize::from(*first));
-    1 << ((first ^ name.len()) % u64::BITS as usize)
+    1 << ((first + 7 * name.len()) % u64::BITS as usize)
 }
 
 impl<'a> Names<'a> {
