@@ -6,7 +6,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check tidy autobahn interop hostile bench sim sim-faults constant-time fuzz \
-	fuzz-smoke fuzz-cov fuzz-min verify micro instructions instructions-baseline
+	fuzz-smoke fuzz-cov fuzz-min verify micro instructions instructions-baseline static
 
 ## help: list the targets
 help:
@@ -54,10 +54,19 @@ verify:
 hostile:
 	$(CARGO) bench $(CARGO_FLAGS) --bench hostile_table
 
-## bench: what everything costs, beside servers of other people; results to docs/benchmarks
+## bench: what everything costs beside servers of other people: make bench ONLY=round-trip-1
 bench:
 	benches/peers/build
-	$(CARGO) bench $(CARGO_FLAGS) --bench load -- --peers --out docs/benchmarks $(ONLY)
+	$(CARGO) build $(CARGO_FLAGS) --release
+	install -D $(TARGET_DIR)/release/framegate $(TARGET_DIR)/shipped/framegate
+	$(CARGO) bench $(CARGO_FLAGS) --bench load -- --peers \
+		--program $(abspath $(TARGET_DIR))/shipped/framegate \
+		$(if $(ONLY),$(ONLY),--out $(CURDIR)/docs/benchmarks)
+
+## static: one program that needs no library, for small machines: the least memory
+static:
+	RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static" \
+		$(CARGO) build $(CARGO_FLAGS) --release --target $(shell uname -m)-unknown-linux-gnu
 
 ## sim: the whole core by seeds: make sim SEED=0 SEEDS=2000 OPS=5000
 sim:

@@ -2,31 +2,47 @@
 //! readings in, so that a run is decided by its inputs alone.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::Add;
 use std::time::Duration;
 
 /// A reading of the monotonic clock, in microseconds since an origin the driver chose.
 /// Every deadline is kept on this clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Instant(u64);
+///
+/// Kept as one more than it is, so that an optional one, of which every connection has many, takes
+/// no more room. The last microsecond is the one before the last that fits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instant(NonZeroU64);
 
 impl Instant {
     /// The origin of the clock.
-    pub const ORIGIN: Instant = Instant(0);
+    pub const ORIGIN: Instant = Instant(NonZeroU64::MIN);
 
     /// The instant that lies `micros` microseconds behind the origin.
     pub const fn from_micros(micros: u64) -> Instant {
-        Instant(micros)
+        Instant(NonZeroU64::MIN.saturating_add(micros))
     }
 
     /// Microseconds since the origin.
     pub const fn as_micros(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// How long `earlier` lies back; zero when it lies ahead.
     pub const fn since(self, earlier: Instant) -> Duration {
-        Duration::from_micros(self.0.saturating_sub(earlier.0))
+        Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
+    }
+}
+
+impl Default for Instant {
+    fn default() -> Instant {
+        Instant::ORIGIN
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Instant").field(&self.as_micros()).finish()
     }
 }
 
@@ -118,8 +134,8 @@ mod tests {
 
     #[test]
     fn an_instant_saturates_instead_of_wrapping() {
-        let late = Instant::from_micros(u64::MAX) + Duration::from_secs(1);
-        assert_eq!(late.as_micros(), u64::MAX);
+        let late = Instant::from_micros(u64::MAX - 1) + Duration::from_secs(1);
+        assert_eq!(late.as_micros(), u64::MAX - 1);
         assert_eq!(Instant::ORIGIN.since(late), Duration::ZERO);
     }
 

@@ -14,7 +14,9 @@ use crate::Plan;
 use crate::frames;
 use crate::probe::Probe;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_framegate");
+/// framegate as it is built for a benchmark, which is not quite as it is shipped: there a panic
+/// unwinds.
+pub(crate) const BENCH_PROGRAM: &str = env!("CARGO_BIN_EXE_framegate");
 /// The core the servers run on.
 const SERVER_CORE: &str = "0";
 /// It protects nothing.
@@ -63,17 +65,17 @@ impl Kind {
         }
     }
 
-    fn command(self, home: &Path, with_peers: bool) -> Option<Command> {
+    fn command(self, home: &Path, plan: &Plan) -> Option<Command> {
         if self == Kind::Framegate {
-            return Some(framegate(home));
+            return Some(framegate(home, &plan.program));
         }
-        if !with_peers {
+        if !plan.with_peers {
             return None;
         }
         let mut command = match self {
             Kind::Ws => node("ws.js"),
             Kind::SocketIo => node("socket_io.js"),
-            // They are built to where framegate is.
+            // They are built to where this framegate is.
             Kind::TokioTungstenite => Command::new(beside("tokio_tungstenite")),
             _ => Command::new(beside("fastwebsockets")),
         };
@@ -95,13 +97,13 @@ fn node(script: &str) -> Command {
 }
 
 fn beside(program: &str) -> PathBuf {
-    Path::new(PROGRAM).with_file_name(program)
+    Path::new(BENCH_PROGRAM).with_file_name(program)
 }
 
 /// Rates and caps are off, since one address does everything; nothing else is. They come from the
 /// environment, which a flag overrides.
-fn framegate(home: &Path) -> Command {
-    let mut command = Command::new(PROGRAM);
+fn framegate(home: &Path, program: &Path) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(home).env_clear().args(["serve"]);
     command.envs([
         ("FRAMEGATE_LISTEN", "127.0.0.1:0"),
@@ -135,7 +137,7 @@ impl Contender {
     /// As `start`, with settings of framegate's that the figure needs.
     pub(crate) fn start_with(kind: Kind, plan: &Plan, more: &[&str]) -> Option<Contender> {
         let home = Home::new().expect("a directory can be made");
-        let mut command = kind.command(&home.0, plan.with_peers)?;
+        let mut command = kind.command(&home.0, plan)?;
         let began = Instant::now();
         let child = command
             .args(more)
@@ -224,7 +226,7 @@ impl Home {
         let line = |number| format!("{{\"id\":\"{0}\",\"name\":\"User {0}\"}}\n", user(number));
         let users: String = (0..USERS).map(line).collect();
         fs::write(home.0.join("users.jsonl"), users)?;
-        let import = Command::new(PROGRAM)
+        let import = Command::new(BENCH_PROGRAM)
             .args(["user", "import", "users.jsonl"])
             .current_dir(&home.0)
             .stdout(Stdio::null())

@@ -52,6 +52,8 @@ pub(crate) struct Plan {
     only: Vec<String>,
     /// Whether the others, which `benches/peers/build` built, are measured too.
     pub(crate) with_peers: bool,
+    /// The framegate that is measured.
+    pub(crate) program: PathBuf,
     /// Where results and pictures go.
     out: Option<PathBuf>,
 }
@@ -83,6 +85,7 @@ fn plan() -> Result<Plan, lexopt::Error> {
         window: Duration::from_millis(1_500),
         only: Vec::new(),
         with_peers: false,
+        program: PathBuf::from(contender::BENCH_PROGRAM),
         out: None,
     };
     let mut parser = lexopt::Parser::from_env();
@@ -93,6 +96,7 @@ fn plan() -> Result<Plan, lexopt::Error> {
                 plan.window = Duration::from_millis(parser.value()?.parse()?);
             }
             Long("peers") => plan.with_peers = true,
+            Long("program") => plan.program = parser.value()?.into(),
             Long("out") => plan.out = Some(parser.value()?.into()),
             // What `cargo bench` says to every benchmark.
             Long("bench") => {}

@@ -18,6 +18,9 @@ pub(super) const TICK: Duration = Duration::from_micros(1 << TICK_BITS);
 const SLOTS: usize = 4_096;
 const WORDS: usize = SLOTS / 64;
 
+/// The tick of a key that is not to be looked at.
+const NEVER: u64 = u64::MAX;
+
 /// No place: the end of a list, or a connection that has none.
 const NONE: u32 = u32::MAX;
 
@@ -28,7 +31,7 @@ pub(super) struct Deadlines {
     heads: Box<[u32]>,
     /// A bit is set exactly when its slot's list is not empty.
     occupied: [u64; WORDS],
-    /// A place per key; its tick is `None` exactly when the key is in no list.
+    /// A place per key; its tick is `NEVER` exactly when the key is in no list.
     places: Vec<Place>,
     /// Every tick before this one has been emptied.
     tick: u64,
@@ -37,13 +40,13 @@ pub(super) struct Deadlines {
 #[derive(Clone, Copy, Debug)]
 struct Place {
     /// The tick at which this key is due; the list it is in is that tick's.
-    tick: Option<u64>,
+    tick: u64,
     before: u32,
     after: u32,
 }
 
 const VACANT: Place = Place {
-    tick: None,
+    tick: NEVER,
     before: NONE,
     after: NONE,
 };
@@ -67,9 +70,9 @@ impl Deadlines {
             self.places.resize(index + 1, VACANT);
         }
         match self.places[index].tick {
-            Some(earlier) if earlier <= tick => return,
-            Some(_) => self.unlink(key),
-            None => {}
+            NEVER => {}
+            earlier if earlier <= tick => return,
+            _ => self.unlink(key),
         }
         self.link(key, tick);
     }
@@ -84,7 +87,7 @@ impl Deadlines {
     /// True while `key` will be looked at. O(1).
     pub(super) fn is_scheduled(&self, key: u32) -> bool {
         let place = self.places.get(key as usize);
-        place.is_some_and(|place| place.tick.is_some())
+        place.is_some_and(|place| place.tick != NEVER)
     }
 
     /// Takes out a key whose place has come, if there is one. Its owner looks which of its
@@ -96,7 +99,7 @@ impl Deadlines {
             while key != NONE {
                 let place = self.places[key as usize];
                 // A list holds every turn's keys of its slot; those of later turns stay.
-                if place.tick.is_some_and(|tick| tick <= end) {
+                if place.tick <= end {
                     self.unlink(key);
                     return Some(key);
                 }
@@ -144,7 +147,7 @@ impl Deadlines {
             self.places[after as usize].before = key;
         }
         self.places[key as usize] = Place {
-            tick: Some(tick),
+            tick,
             before: NONE,
             after,
         };
@@ -154,7 +157,9 @@ impl Deadlines {
 
     fn unlink(&mut self, key: u32) {
         let place = std::mem::replace(&mut self.places[key as usize], VACANT);
-        let Some(tick) = place.tick else { return };
+        if place.tick == NEVER {
+            return;
+        }
         if place.after != NONE {
             self.places[place.after as usize].before = place.before;
         }
@@ -162,7 +167,7 @@ impl Deadlines {
             self.places[place.before as usize].after = place.after;
             return;
         }
-        let slot = slot(tick);
+        let slot = slot(place.tick);
         self.heads[slot] = place.after;
         if place.after == NONE {
             self.occupied[slot / 64] &= !(1 << (slot % 64));

@@ -167,11 +167,11 @@ impl Hub {
         &mut self,
         login: &PendingLogin,
         matches: bool,
-    ) -> Result<Option<Rc<User>>, StoreError> {
+    ) -> Result<Option<User>, StoreError> {
         if !matches {
             return Ok(None);
         }
-        let user = self.user(&login.id)?;
+        let user = self.user_uncached(&login.id)?;
         Ok(user.filter(|user| user.login_hash() == login.expected.as_ref()))
     }
 
@@ -180,7 +180,7 @@ impl Hub {
         now: Now,
         key: u32,
         login: &PendingLogin,
-        result: Result<(Rc<User>, Minted), Fault>,
+        result: Result<(User, Minted), Fault>,
     ) {
         match (&login.via, &self.sessions[key as usize].state) {
             (Via::Http, State::Answering { .. }) => {

@@ -75,7 +75,7 @@ impl Users {
         self.epoch
     }
 
-    /// The user called `id`.
+    /// The user called `id`, without the password hash: what is for logins alone is not kept.
     ///
     /// # Errors
     ///
@@ -87,7 +87,10 @@ impl Users {
         let user = match self.old.take(id) {
             Some(user) => user,
             None => match self.store.user(id)? {
-                Some(user) => Rc::new(user),
+                Some(user) => Rc::new(User {
+                    password_hash: None,
+                    ..user
+                }),
                 None => return Ok(None),
             },
         };
@@ -95,7 +98,7 @@ impl Users {
         Ok(Some(user))
     }
 
-    /// The user called `id`, from the store itself: who is unknown is in no cache, and a login
+    /// The user called `id`, whole, from the store itself: who is unknown is in no cache, and a login
     /// must not be quicker for who is in one.
     ///
     /// # Errors
