@@ -81,7 +81,7 @@ fn main() -> ExitCode {
 
 fn plan() -> Result<Plan, lexopt::Error> {
     let mut plan = Plan {
-        rounds: 7,
+        rounds: 5,
         window: Duration::from_millis(1_500),
         only: Vec::new(),
         with_peers: false,
