@@ -115,9 +115,10 @@ impl Measured {
 
     /// What framegate took in each round, to what the row's contender took in the same.
     fn ratios(&self, row: &Row) -> Vec<f64> {
-        // Where there are two kinds of rows, by their note: of the same kind.
-        let same_kind = self.rows.iter().find(|ours| ours.note == row.note);
-        let ours = same_kind.unwrap_or(&self.rows[0]);
+        // Where there are two rows of framegate's, told apart by their notes: of the same note.
+        let first = &self.rows[0];
+        let is_ours = |ours: &&Row| ours.contender == first.contender && ours.note == row.note;
+        let ours = self.rows.iter().find(is_ours).unwrap_or(first);
         let pairs = ours.all.iter().zip(&row.all);
         pairs.map(|(ours, theirs)| ours / theirs).collect()
     }
