@@ -38,9 +38,9 @@ fn bars(measured: &Measured) -> String {
 
 fn bar(svg: &mut String, row: &Row, y: f64, scale: f64) {
     let (all, user) = (median(&row.all), median(&row.user));
-    let name = match row.user.is_empty() && !row.note.is_empty() && !row.note.contains("program") {
-        true => format!("{}, {}", row.contender, row.note),
-        false => row.contender.to_owned(),
+    let name = match row.kind {
+        Some(kind) => format!("{}, {kind}", row.contender),
+        None => row.contender.to_owned(),
     };
     let middle = y + BAR_HEIGHT * 0.7;
     text(svg, LABEL_WIDTH - 8.0, middle, "end", &name);

@@ -47,6 +47,7 @@ struct Member {
     /// [`FRAMES`] frames twice over, so that any of them in a row lie side by side.
     frames: Vec<u8>,
     frame_bytes: usize,
+    pong: Vec<u8>,
     /// Which comes next.
     next: usize,
     /// What the socket did not take.
@@ -214,6 +215,7 @@ impl Member {
             counter: Counter::default(),
             frame_bytes: frames[0].len(),
             frames: frames.concat(),
+            pong: frames::pong(framing),
             next: 0,
             unsent: Vec::new(),
             sent_at: Instant::now(),
@@ -249,7 +251,7 @@ impl Member {
                     answers += self.counter.feed(&scratch[..count]);
                     assert!(!self.counter.is_closed, "the server closed a connection");
                     for _ in 0..std::mem::take(&mut self.counter.pings) {
-                        written(self.stream.write(&frames::text("3")));
+                        written(self.stream.write(&self.pong));
                     }
                     if count < scratch.len() {
                         return answers;

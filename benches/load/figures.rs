@@ -240,12 +240,12 @@ fn banned(plan: &Plan) -> Stand<Visits> {
 fn siege(figure: &Figure, plan: &Plan) -> Measured {
     let honest = |at: &Contender| {
         let mut besieged = Row::new(at.kind.name());
-        besieged.note = "under siege".to_owned();
+        besieged.kind = Some("under siege");
         (Crowd::gather(at, 50, Speech::Call), besieged)
     };
     let mut stands = stands(ALL_KINDS, plan, honest);
     for stand in &mut stands {
-        stand.row.note = "alone".to_owned();
+        stand.row.kind = Some("alone");
         paced::call(&mut stand.with.0, 1_000, WARM_UP, None);
     }
     for _ in 0..plan.rounds {

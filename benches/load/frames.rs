@@ -18,6 +18,14 @@ pub(crate) fn close() -> Vec<u8> {
     frame(0x88, &1_000_u16.to_be_bytes())
 }
 
+/// What answers the pings of a server that sent no payload with them.
+pub(crate) fn pong(framing: Framing) -> Vec<u8> {
+    match framing {
+        Framing::Plain => frame(0x8A, b""),
+        Framing::SocketIo => text("3"),
+    }
+}
+
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
@@ -39,7 +47,7 @@ pub(crate) struct Counter {
     header: [u8; 10],
     header_bytes: usize,
     payload_left: usize,
-    /// Engine.IO's pings that came and are to be answered.
+    /// Pings that came and are to be answered.
     pub(crate) pings: usize,
     /// True once a Close came.
     pub(crate) is_closed: bool,
@@ -91,11 +99,11 @@ impl Counter {
 
     fn end(&mut self) -> usize {
         let opcode = self.header[0] & 0x0F;
-        let is_ping = opcode == 0x1 && self.header[1] == PING_BYTES;
-        self.pings += usize::from(is_ping);
+        let is_engine_ping = opcode == 0x1 && self.header[1] == PING_BYTES;
+        self.pings += usize::from(opcode == 0x9 || is_engine_ping);
         self.is_closed |= opcode == 0x8;
         self.header_bytes = 0;
-        usize::from(opcode == 0x1 && !is_ping)
+        usize::from(opcode == 0x1 && !is_engine_ping)
     }
 }
 

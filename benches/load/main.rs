@@ -71,10 +71,11 @@ fn main() -> ExitCode {
     for figure in figures::ALL {
         if plan.only.is_empty() || plan.only.iter().any(|name| name == figure.name) {
             report.add((figure.measure)(figure, &plan));
+            // What there is by now is kept, whatever comes of the next.
+            if let Some(out) = &plan.out {
+                report.write(out).expect("results can be written");
+            }
         }
-    }
-    if let Some(out) = &plan.out {
-        report.write(out).expect("results can be written");
     }
     ExitCode::SUCCESS
 }

@@ -23,6 +23,8 @@ pub(crate) struct Row {
     pub(crate) user: Vec<f64>,
     /// What the server used of its core, in percent.
     shares: Vec<f64>,
+    /// Where a contender has two rows: which of them.
+    pub(crate) kind: Option<&'static str>,
     pub(crate) note: String,
 }
 
@@ -34,6 +36,7 @@ impl Row {
             all: Vec::new(),
             user: Vec::new(),
             shares: Vec::new(),
+            kind: None,
             note: String::new(),
         }
     }
@@ -54,9 +57,10 @@ impl Row {
     }
 
     fn name(&self) -> String {
-        match self.connections {
-            Some(connections) => format!("{connections} connections"),
-            None => self.contender.to_owned(),
+        match (self.connections, self.kind) {
+            (Some(connections), _) => format!("{connections} connections"),
+            (None, Some(kind)) => format!("{}, {kind}", self.contender),
+            (None, None) => self.contender.to_owned(),
         }
     }
 
@@ -64,6 +68,7 @@ impl Row {
         json!({
             "contender": self.contender,
             "connections": self.connections,
+            "kind": self.kind,
             "all": self.all,
             "user": self.user,
             "core_percent": self.shares,
@@ -115,10 +120,8 @@ impl Measured {
 
     /// What framegate took in each round, to what the row's contender took in the same.
     fn ratios(&self, row: &Row) -> Vec<f64> {
-        // Where there are two rows of framegate's, told apart by their notes: of the same note.
-        let first = &self.rows[0];
-        let is_ours = |ours: &&Row| ours.contender == first.contender && ours.note == row.note;
-        let ours = self.rows.iter().find(is_ours).unwrap_or(first);
+        let of_this_kind = self.rows.iter().find(|ours| ours.kind == row.kind);
+        let ours = of_this_kind.unwrap_or(&self.rows[0]);
         let pairs = ours.all.iter().zip(&row.all);
         pairs.map(|(ours, theirs)| ours / theirs).collect()
     }

@@ -112,8 +112,11 @@ impl Visits {
         self.others = Some(Box::new(others));
     }
 
-    /// Goes on for so long.
+    /// Goes on for so long, with newcomers: who stood there meanwhile has been too slow.
     pub(crate) fn run(&mut self, duration: Duration) {
+        for number in 0..self.visitors.len() {
+            self.replace(number);
+        }
         let until = Instant::now() + duration;
         while Instant::now() < until {
             self.turn(Duration::from_millis(10));
@@ -134,10 +137,7 @@ impl Visits {
                 Step::Done => self.done += 1,
                 Step::Odd => self.odd += 1,
             }
-            let next = self.arrive(number);
-            // Neither side keeps a port for who has gone.
-            let gone = std::mem::replace(&mut self.visitors[number], next);
-            let _ = SockRef::from(&gone.stream).set_linger(Some(Duration::ZERO));
+            self.replace(number);
         }
         self.events = events;
         if self.aim == Aim::Drip {
@@ -146,6 +146,13 @@ impl Visits {
         if let Some(others) = &mut self.others {
             others.turn(Duration::ZERO);
         }
+    }
+
+    fn replace(&mut self, number: usize) {
+        let next = self.arrive(number);
+        let gone = std::mem::replace(&mut self.visitors[number], next);
+        // Neither side keeps a port for who has gone.
+        let _ = SockRef::from(&gone.stream).set_linger(Some(Duration::ZERO));
     }
 
     fn arrive(&self, number: usize) -> Visitor {
