@@ -83,7 +83,7 @@ fn main() -> ExitCode {
 fn plan() -> Result<Plan, lexopt::Error> {
     let mut plan = Plan {
         rounds: 5,
-        window: Duration::from_millis(1_500),
+        window: Duration::from_millis(1_000),
         only: Vec::new(),
         with_peers: false,
         program: PathBuf::from(contender::BENCH_PROGRAM),
