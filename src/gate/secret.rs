@@ -313,6 +313,17 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_is_right_under_either_key_and_under_both() {
+        let secret = |letter: u8| Secret::from_bytes(&[letter; SECRET_BYTES_MIN]).unwrap();
+        let tag = Key::new(&secret(b'k').0).tag(b"m");
+        let rows = [(b'k', b'x'), (b'x', b'k'), (b'k', b'k'), (b'x', b'x')];
+        let right = rows.map(|(current, previous)| {
+            Keys::new(&secret(current), Some(&secret(previous))).verify(b"m", &tag)
+        });
+        assert_eq!(right, [true, true, true, false]);
+    }
+
+    #[test]
     fn a_key_of_64_bytes_is_not_hashed_and_one_of_65_is() {
         let hashed = Key::new(&Sha256::digest([b'x'; 65]));
         assert_eq!(Key::new(&[b'x'; 65]).tag(b"m"), hashed.tag(b"m"));

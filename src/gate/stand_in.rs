@@ -124,6 +124,17 @@ mod tests {
         }
     }
 
+    /// Whatever bits the right signature has.
+    #[test]
+    fn no_stand_in_of_a_forged_token_is_right() {
+        let stand_ins = StandIns::new(Keys::new(&secret(b'k'), None));
+        for number in 0..1_000 {
+            let stand_in = stand_ins.stand_in(&token(b'f', &number.to_string()));
+            let judged = verdict(StandIns::replay_keys(), &stand_in, NOW);
+            assert_eq!(judged, Err(TokenError::Signature), "{number}");
+        }
+    }
+
     #[test]
     fn a_stand_in_stands_for_itself_in_a_replay() {
         let stand_ins = StandIns::new(Keys::new(&secret(b'k'), None));

@@ -89,6 +89,11 @@ mod tests {
     }
 
     #[test]
+    fn a_code_is_shown_as_its_number() {
+        assert_eq!(CloseCode::NORMAL.to_string(), "1000");
+    }
+
+    #[test]
     fn a_close_payload_is_a_code_and_a_reason_or_nothing() {
         assert_eq!(parse(b""), Ok(None));
         assert_eq!(parse(b"\x03"), Err(Violation::CloseCode));

@@ -507,7 +507,9 @@ fn debug_shows_no_payload() {
     let ((events, _), endpoint) = run(RULES, [&unfinished.0[..]]);
     let shown = format!("{events:?} {endpoint:?}");
     assert!(
-        !shown.contains("secret") && shown.contains("6 bytes"),
+        !shown.contains("secret") && shown.contains("Text(6 bytes)"),
         "{shown}"
     );
+    assert!(shown.contains("Unfinished("), "{shown}");
+    assert_eq!(format!("{:?}", Endpoint::default()), "Idle");
 }

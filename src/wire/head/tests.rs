@@ -182,3 +182,11 @@ fn every_error_has_a_word_of_its_own_for_the_log() {
     assert_eq!(words.len(), 11);
     assert!(words.contains("line_end") && !words.contains(""));
 }
+
+#[test]
+fn debug_shows_no_more_than_a_size() {
+    let bytes = b"GET / HTTP/1.1\r\nHost: secret\r\n\r\n";
+    let mut scanner = HeadScanner::default();
+    let head = scanner.scan(bytes).expect("a head").expect("a whole one");
+    assert_eq!(format!("{head:?}"), "Head(32 bytes)");
+}

@@ -156,4 +156,5 @@ fn debug_shows_no_token() {
     let request = parse(text).unwrap();
     let shown = format!("{request:?} {:?} {:?}", request.authorization, request.head);
     assert!(!shown.contains("secret"), "{shown}");
+    assert!(shown.ends_with(" Bearer(…) Head(115 bytes)"), "{shown}");
 }
