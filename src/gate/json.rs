@@ -13,9 +13,11 @@ use std::fmt;
 use self::scan::Scanner;
 use crate::limits::JSON_DEPTH_MAX;
 
-/// Names compared where they lie; an object with more of them, or with an escape in one,
-/// takes memory for the rest.
+/// Names compared where they lie; for more of them memory is taken.
 const NAMES_WITHOUT_HEAP: usize = 16;
+
+/// So many digits are no number past `u64`, whatever they are.
+const DIGITS_THAT_FIT: usize = 19;
 
 /// Hands each member of the object that is `text` to `each`, in the order of the text; the
 /// names come with their escapes decoded.
@@ -32,29 +34,89 @@ pub fn members<'a, E: From<JsonError>>(
     text: &'a str,
     mut each: impl FnMut(&str, Value<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut scanner = Scanner::new(text);
-    scanner.space();
-    if !scanner.take(b'{') {
-        return Err(not_an_object(scanner).into());
-    }
-    scanner.space();
-    let mut names = Names::default();
+    let mut bits = NameBits::default();
     let mut outcome = Ok(());
-    let mut is_more = !scanner.take(b'}');
-    while is_more {
-        let name = scanner.name()?.string().ok_or(JsonError::Syntax)?;
-        let value = scanner.value()?;
+    walk(text, |name, value| {
+        bits.push(name);
+        let name = name.decoded().ok_or(JsonError::Syntax)?;
         if outcome.is_ok() {
             outcome = each(&name, value);
         }
-        names.push(name);
-        is_more = scanner.comma_or(b'}')?;
-    }
-    scanner.end()?;
-    match names.have_repeat() {
+        Ok(())
+    })?;
+    match bits.may_repeat && has_repeat(text)? {
         true => Err(JsonError::RepeatedMember.into()),
         false => outcome,
     }
+}
+
+/// Hands the name and the value of each member of the object that is `text` to `each`.
+#[inline(always)]
+fn walk<'a>(
+    text: &'a str,
+    mut each: impl FnMut(Name<'a>, Value<'a>) -> Result<(), JsonError>,
+) -> Result<(), JsonError> {
+    let mut scanner = Scanner::new(text);
+    scanner.space();
+    if !scanner.take(b'{') {
+        return Err(not_an_object(scanner));
+    }
+    scanner.space();
+    let mut is_more = !scanner.take(b'}');
+    while is_more {
+        let name = scanner.name()?;
+        let value = scanner.value()?;
+        each(name, value)?;
+        is_more = scanner.comma_or(b'}')?;
+    }
+    scanner.end()
+}
+
+/// A bit for each name that came: while no two have the same, no name was repeated, and none
+/// need be compared or kept.
+#[derive(Default)]
+struct NameBits {
+    bits: u64,
+    /// True when a name had a bit that was taken, or an escape, with which it may be written in
+    /// more than one way.
+    may_repeat: bool,
+}
+
+impl NameBits {
+    #[inline(always)]
+    fn push(&mut self, name: Name<'_>) {
+        let first = name.text.as_bytes().first().copied().unwrap_or_default();
+        let bit = 1 << ((usize::from(first) + 7 * name.text.len()) % u64::BITS as usize);
+        self.may_repeat |= name.has_escape || self.bits & bit != 0;
+        self.bits |= bit;
+    }
+}
+
+/// Whether two names of the object that is `text` are the same. They are sorted, so that no
+/// number of members makes the work quadratic.
+#[cold]
+fn has_repeat(text: &str) -> Result<bool, JsonError> {
+    let mut few = [""; NAMES_WITHOUT_HEAP];
+    let mut few_count = 0;
+    let mut more = Vec::new();
+    walk(text, |name, _| {
+        match (name.decoded(), few.get_mut(few_count)) {
+            (Some(Cow::Borrowed(name)), Some(place)) => {
+                *place = name;
+                few_count += 1;
+            }
+            (name, _) => more.extend(name),
+        }
+        Ok(())
+    })?;
+    let few = &mut few[..few_count];
+    if more.is_empty() {
+        few.sort_unstable();
+        return Ok(few.windows(2).any(|pair| pair[0] == pair[1]));
+    }
+    more.extend(few.iter().map(|name| Cow::Borrowed(*name)));
+    more.sort_unstable();
+    Ok(more.windows(2).any(|pair| pair[0] == pair[1]))
 }
 
 /// What is wrong with a text that does not start like an object.
@@ -119,6 +181,24 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
+/// A name of a member, as it stands between its quotation marks.
+#[derive(Clone, Copy)]
+struct Name<'a> {
+    text: &'a str,
+    has_escape: bool,
+}
+
+impl<'a> Name<'a> {
+    /// The name; lent when it holds no escape.
+    #[inline(always)]
+    fn decoded(self) -> Option<Cow<'a, str>> {
+        match self.has_escape {
+            true => serde_json::from_str(&format!("\"{}\"", self.text)).ok(),
+            false => Some(Cow::Borrowed(self.text)),
+        }
+    }
+}
+
 /// A value of a member, as it stands in the text: well-formed, and not yet interpreted.
 #[derive(Clone, Copy)]
 pub struct Value<'a> {
@@ -144,8 +224,9 @@ impl<'a> Value<'a> {
         if self.has_escape {
             return self.decoded().map(Cow::Owned);
         }
-        let inside = self.text.strip_prefix('"')?.strip_suffix('"')?;
-        Some(Cow::Borrowed(inside))
+        let is_string = self.text.as_bytes().first() == Some(&b'"');
+        let inside = self.text.get(1..self.text.len() - 1);
+        inside.filter(|_| is_string).map(Cow::Borrowed)
     }
 
     /// The string with an escape in it that the value is, without.
@@ -157,8 +238,14 @@ impl<'a> Value<'a> {
     /// The number the value is, when decimal digits are all it is written with: no sign, no
     /// fraction, no exponent, and nothing past `u64`.
     pub fn integer(self) -> Option<u64> {
-        // `parse` would take a leading `+` or zero too, but JSON has neither.
-        self.text.parse().ok()
+        if self.text.len() > DIGITS_THAT_FIT {
+            // `parse` would take a leading `+` or zero too, but JSON has neither.
+            return self.text.parse().ok();
+        }
+        self.text.bytes().try_fold(0, |number: u64, byte| {
+            let digit = byte.wrapping_sub(b'0');
+            (digit <= 9).then_some(number * 10 + u64::from(digit))
+        })
     }
 
     /// Hands each element of the array the value is to `each`; false when it is none.
@@ -178,72 +265,6 @@ impl<'a> Value<'a> {
             is_more = scanner.comma_or(b']').unwrap_or_default();
         }
         true
-    }
-}
-
-/// The names of an object's members. The first are compared one with another, at most
-/// [`NAMES_WITHOUT_HEAP`] each; the others are sorted at the end, so that no number of
-/// members makes the work quadratic.
-#[derive(Default)]
-struct Names<'a> {
-    /// The first `few_count` are set.
-    few: [&'a str; NAMES_WITHOUT_HEAP],
-    few_count: usize,
-    /// The bits of `few` ([`bit`]).
-    bits: u64,
-    /// From the first name on that is escaped or finds `few` full.
-    more: Vec<Cow<'a, str>>,
-    /// True exactly when a name came that `few` had.
-    repeated: bool,
-}
-
-/// A bit of the name's: names with other bits are other names, and need not be compared.
-fn bit(name: &str) -> u64 {
-    let first = name
-        .as_bytes()
-        .first()
-        .map_or(0, |first| usize::from(*first));
-    1 << ((first + 7 * name.len()) % u64::BITS as usize)
-}
-
-impl<'a> Names<'a> {
-    #[inline(always)]
-    fn push(&mut self, name: Cow<'a, str>) {
-        let bit = bit(&name);
-        match name {
-            Cow::Borrowed(name) if self.bits & bit == 0 && self.has_room() => self.keep(bit, name),
-            name => self.compare(bit, name),
-        }
-    }
-
-    /// A name that may have come before.
-    fn compare(&mut self, bit: u64, name: Cow<'a, str>) {
-        let few = &self.few[..self.few_count];
-        self.repeated |= few.iter().any(|earlier| *earlier == name);
-        match name {
-            Cow::Borrowed(name) if self.has_room() => self.keep(bit, name),
-            name => self.more.push(name),
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        self.more.is_empty() && self.few_count < self.few.len()
-    }
-
-    fn keep(&mut self, bit: u64, name: &'a str) {
-        self.bits |= bit;
-        self.few[self.few_count] = name;
-        self.few_count += 1;
-    }
-
-    /// Whether two of the names are the same.
-    fn have_repeat(&mut self) -> bool {
-        self.repeated || !self.more.is_empty() && self.more_have_repeat()
-    }
-
-    fn more_have_repeat(&mut self) -> bool {
-        self.more.sort_unstable();
-        self.more.windows(2).any(|pair| pair[0] == pair[1])
     }
 }
 

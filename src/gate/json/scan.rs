@@ -1,7 +1,7 @@
 //! The grammar of JSON (RFC 8259), walked over once from left to right: no recursion, nothing
 //! decoded, nothing kept on the heap.
 
-use super::{JsonError, Value};
+use super::{JsonError, Name, Value};
 use crate::limits::JSON_DEPTH_MAX;
 
 /// A place in a text. Each method moves behind what it names, or says why that is not there.
@@ -17,7 +17,16 @@ impl<'a> Scanner<'a> {
     }
 
     /// RFC 8259 §2: white space is these four.
+    #[inline(always)]
     pub(super) fn space(&mut self) {
+        // Between the parts of what programs write there is none.
+        if self.peek().is_some_and(|byte| byte <= b' ') {
+            self.some_space();
+        }
+    }
+
+    #[cold]
+    fn some_space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
         }
@@ -33,6 +42,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The byte `byte`, if that comes next.
+    #[inline(always)]
     pub(super) fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
@@ -40,6 +50,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A comma, or the bracket that closes; true exactly when it was the comma.
+    #[inline(always)]
     pub(super) fn comma_or(&mut self, closing: u8) -> Result<bool, JsonError> {
         self.space();
         if self.take(b',') {
@@ -53,14 +64,20 @@ impl<'a> Scanner<'a> {
     // Inlined, as `value`: what they return does not fit registers, and the way over memory took a
     // third of a token's check.
     #[inline(always)]
-    pub(super) fn name(&mut self) -> Result<Value<'a>, JsonError> {
+    pub(super) fn name(&mut self) -> Result<Name<'a>, JsonError> {
         let start = self.at;
         let has_escape = self.string()?;
-        let name = self.since(start, has_escape);
+        let text = &self.text[start + 1..self.at - 1];
+        self.colon()?;
+        Ok(Name { text, has_escape })
+    }
+
+    #[inline(always)]
+    fn colon(&mut self) -> Result<(), JsonError> {
         self.space();
         self.expect(b':')?;
         self.space();
-        Ok(name)
+        Ok(())
     }
 
     /// RFC 8259 §3: a value of any kind, inside of the one container the caller is in.
@@ -72,7 +89,8 @@ impl<'a> Scanner<'a> {
             Some(b'{' | b'[') => self.container().map(|()| false)?,
             _ => self.scalar().map(|()| false)?,
         };
-        Ok(self.since(start, has_escape))
+        let text = &self.text[start..self.at];
+        Ok(Value { text, has_escape })
     }
 
     fn container(&mut self) -> Result<(), JsonError> {
@@ -98,7 +116,8 @@ impl<'a> Scanner<'a> {
                 }
             }
             if open.closing() == Some(b'}') {
-                self.name()?;
+                self.string()?;
+                self.colon()?;
             }
         }
     }
@@ -161,20 +180,20 @@ impl<'a> Scanner<'a> {
     /// character stands for itself. Returns whether there is an escape in it.
     #[inline(always)]
     fn string(&mut self) -> Result<bool, JsonError> {
-        self.expect(b'"')?;
         // Most names, and many values, end within a word.
-        let rest = &self.text.as_bytes()[self.at..];
-        if let Some(word) = rest.first_chunk::<8>() {
-            let plain = first_special(*word).unwrap_or(word.len());
-            if word.get(plain) == Some(&b'"') {
-                self.at += plain + 1;
-                return Ok(false);
-            }
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        if let Some([b'"', word @ ..]) = rest.first_chunk::<9>()
+            && let Some(plain) = plain_until_quote(*word)
+        {
+            self.at += plain + 2;
+            return Ok(false);
         }
-        self.rest_of_string()
+        self.long_string()
     }
 
-    fn rest_of_string(&mut self) -> Result<bool, JsonError> {
+    #[inline(never)]
+    fn long_string(&mut self) -> Result<bool, JsonError> {
+        self.expect(b'"')?;
         let mut has_escape = false;
         loop {
             self.at += plain_bytes(&self.text.as_bytes()[self.at..]);
@@ -223,11 +242,6 @@ impl<'a> Scanner<'a> {
             true => Ok(()),
             false => Err(JsonError::Syntax),
         }
-    }
-
-    fn since(&self, start: usize, has_escape: bool) -> Value<'a> {
-        let text = &self.text[start..self.at];
-        Value { text, has_escape }
     }
 
     fn next(&mut self) -> Option<u8> {
@@ -293,6 +307,10 @@ fn plain_bytes(bytes: &[u8]) -> usize {
             return at + 8 * index + special;
         }
     }
+    if let Some(last) = bytes.last_chunk().filter(|_| !rest.is_empty()) {
+        // Of this word the first bytes are plain, as was seen before.
+        return first_special(*last).map_or(bytes.len(), |special| bytes.len() - 8 + special);
+    }
     let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | ..0x20);
     at + 8 * words.len() + rest.iter().take_while(is_plain).count()
 }
@@ -311,13 +329,29 @@ fn has_special(block: &[u8; BLOCK_BYTES]) -> bool {
 
 /// Where in `word` the first byte is that is a quotation mark, a backslash or a control character.
 fn first_special(word: [u8; 8]) -> Option<usize> {
+    let (special, _) = specials(word);
+    (special != 0).then(|| special.trailing_zeros() as usize / 8)
+}
+
+/// How many bytes stand for themselves before the quotation mark that ends them within `word`.
+#[inline(always)]
+fn plain_until_quote(word: [u8; 8]) -> Option<usize> {
+    let (special, quote) = specials(word);
+    let first = special & special.wrapping_neg();
+    (quote & first != 0).then(|| first.trailing_zeros() as usize / 8)
+}
+
+/// The top bits of the bytes that [`first_special`] means, and of the quotation marks among them.
+/// Above the lowest such byte bits may be wrong: a subtraction borrows from there.
+#[inline(always)]
+fn specials(word: [u8; 8]) -> (u64, u64) {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const TOPS: u64 = ONES << 7;
     let word = u64::from_le_bytes(word);
-    // The top bit of each byte below the bound. Above the lowest such byte bits may be wrong: a
-    // subtraction borrows from there.
+    // The top bit of each byte below the bound.
     let less_than = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
     let quote = less_than(word ^ (ONES * u64::from(b'"')), 1);
     let backslash = less_than(word ^ (ONES * u64::from(b'\\')), 1);
-    let special = (quote | backslash | less_than(word, 0x20)) & (ONES << 7);
-    (special != 0).then(|| special.trailing_zeros() as usize / 8)
+    let special = quote | backslash | less_than(word, 0x20);
+    (special & TOPS, quote)
 }
