@@ -66,18 +66,21 @@ impl HeadScanner {
     /// At the first byte no head can have there, and for as long as the scanner lives:
     /// a failure sticks.
     pub fn scan<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<Head<'a>>, HeadError> {
-        let range = usize::from(self.position)..bytes.len().min(HEAD_BYTES_MAX);
+        let end = bytes.len().min(HEAD_BYTES_MAX);
+        let range = usize::from(self.position)..end;
+        let mut coming = bytes.get(range).unwrap_or_default();
         let mut state = self.state;
-        for &byte in bytes.get(range).unwrap_or_default() {
-            state = match state {
+        while let Some((&byte, rest)) = coming.split_first() {
+            (state, coming) = match state {
                 State::Complete | State::Failed(_) => break,
-                // Nearly all of a head is this, and takes the short way.
-                State::FieldValue if is_value_byte(byte) => state,
-                _ => self.step(state, byte).unwrap_or_else(State::Failed),
+                // Nearly all of a head is these, and passed over in runs.
+                State::FieldName if is_token_byte(byte) => (state, behind(rest, is_token_byte)),
+                State::FieldValue if is_value_byte(byte) => (state, behind(rest, is_value_byte)),
+                _ => (self.step(state, byte).unwrap_or_else(State::Failed), rest),
             };
-            self.position += 1;
         }
         self.state = state;
+        self.position = (end - coming.len()) as u16;
         match self.state {
             State::Failed(error) => Err(error),
             State::Complete => Ok(bytes
@@ -109,7 +112,6 @@ impl HeadScanner {
             // RFC 9112 §5.2: a server rejects obs-fold.
             (State::FieldStart, b' ' | b'\t') => Err(HeadError::Folded),
             (State::FieldStart, _) if is_token_byte(byte) => self.begin_field(),
-            (State::FieldName, _) if is_token_byte(byte) => Ok(State::FieldName),
             (State::FieldName, b':') => Ok(State::FieldValue),
             (State::FieldValue, b'\r') => Ok(State::LineFeed),
 
@@ -128,6 +130,12 @@ impl HeadScanner {
         }
         Ok(State::FieldName)
     }
+}
+
+/// What stands behind the bytes of a kind at the start of `bytes`.
+fn behind(bytes: &[u8], is: impl Fn(u8) -> bool) -> &[u8] {
+    let count = bytes.iter().take_while(|byte| is(**byte)).count();
+    &bytes[count..]
 }
 
 /// RFC 9112 §2.3: HTTP-version = "HTTP/" DIGIT "." DIGIT.

@@ -118,6 +118,8 @@ pub struct Request<'a> {
     pub(super) upgrade_names_websocket: bool,
     /// True exactly when `upgrade` is among the options of `Connection`.
     pub(super) connection_names_upgrade: bool,
+    /// True exactly when a `Sec-WebSocket-Protocol` is there, whatever it says.
+    has_subprotocols: bool,
     pub(super) websocket_key: Option<&'a [u8]>,
     /// `Some(true)` exactly when there is one version, and it is 13.
     pub(super) websocket_version_is_13: Option<bool>,
@@ -144,6 +146,7 @@ impl<'a> Request<'a> {
             behind_head: head.behind(),
             upgrade_names_websocket: false,
             connection_names_upgrade: false,
+            has_subprotocols: false,
             websocket_key: None,
             websocket_version_is_13: None,
             head,
@@ -172,7 +175,10 @@ impl<'a> Request<'a> {
 
     /// The subprotocols offered, in the order of preference, over all lines.
     pub(super) fn subprotocols(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.fields()
+        let fields = self.has_subprotocols.then(|| self.fields());
+        fields
+            .into_iter()
+            .flatten()
             .filter(|(name, _)| Field::named(name) == Some(Field::WebSocketProtocol))
             .flat_map(|(_, value)| list(value))
     }
@@ -199,7 +205,7 @@ impl<'a> Request<'a> {
             // RFC 6455 §11.3.1: the key must not appear more than once.
             Field::WebSocketKey => once(&mut self.websocket_key, value, field)?,
             // Read by whoever asks for `subprotocols`.
-            Field::WebSocketProtocol => {}
+            Field::WebSocketProtocol => self.has_subprotocols = true,
             // Two lines are one list (RFC 9110 §5.3), and a list of versions is none of them.
             Field::WebSocketVersion => {
                 self.websocket_version_is_13 =
