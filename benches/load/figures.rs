@@ -119,13 +119,19 @@ pub(crate) const ALL: &[Figure] = &[
         name: "scale-round-trip",
         title: "Round trip by connections, one in flight each",
         unit: "µs of CPU a round trip",
-        measure: |figure, plan| scale(figure, plan, Speech::Call),
+        measure: |figure, plan| scale(figure, plan, Kind::Framegate, Speech::Call),
+    },
+    Figure {
+        name: "scale-echo",
+        title: "Round trip of the unauthenticated echo by connections, one in flight each",
+        unit: "µs of CPU a round trip",
+        measure: |figure, plan| scale(figure, plan, Kind::Echo, Speech::Call),
     },
     Figure {
         name: "scale-broadcast",
         title: "Delivery by connections, flat out",
         unit: "µs of CPU a delivery",
-        measure: |figure, plan| scale(figure, plan, Speech::Broadcast),
+        measure: |figure, plan| scale(figure, plan, Kind::Framegate, Speech::Broadcast),
     },
 ];
 
@@ -301,22 +307,22 @@ fn start(figure: &Figure, plan: &Plan) -> Measured {
     Measured::new(figure, rows)
 }
 
-/// framegate alone. As many as the descriptors of this program allow stand at once; the most stand
-/// beside the few that they are compared with.
-fn scale(figure: &Figure, plan: &Plan, speech: Speech) -> Measured {
+/// One contender alone. As many as the descriptors of this program allow stand at once; the most
+/// stand beside the few that they are compared with.
+fn scale(figure: &Figure, plan: &Plan, kind: Kind, speech: Speech) -> Measured {
     let mut rows = Vec::new();
     for counts in [&[64, 10, 500, 2_000, 5_000, 10_000][..], &[64, 15_000]] {
         let start = |count: &usize| {
-            let at = Contender::start(Kind::Framegate, plan).expect("framegate is always here");
+            let at = Contender::start(kind, plan)?;
             let mut row = Row::new(at.kind.name());
             row.connections = Some(*count);
-            Stand {
+            Some(Stand {
                 row,
                 with: Crowd::gather(&at, *count, speech),
                 at,
-            }
+            })
         };
-        let mut stands: Vec<Stand<Crowd>> = counts.iter().map(start).collect();
+        let mut stands: Vec<Stand<Crowd>> = counts.iter().filter_map(start).collect();
         alternate(plan, &mut stands, |crowd, _, duration| match speech {
             Speech::Broadcast => {
                 crowd.broadcast(BROADCASTS_IN_FLIGHT, duration) * crowd.len() as u64
