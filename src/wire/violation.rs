@@ -94,3 +94,37 @@ impl fmt::Display for Violation {
 }
 
 impl std::error::Error for Violation {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_violation_has_its_code_and_a_word_and_a_line_of_its_own() {
+        let rows = [
+            (Violation::ReservedBit, 1002),
+            (Violation::ReservedOpcode, 1002),
+            (Violation::Unmasked, 1002),
+            (Violation::ControlFragmented, 1002),
+            (Violation::ControlTooLong, 1002),
+            (Violation::Length, 1002),
+            (Violation::NothingToContinue, 1002),
+            (Violation::InsideMessage, 1002),
+            (Violation::TooManyFragments, 1008),
+            (Violation::TooBig, 1009),
+            (Violation::Binary, 1003),
+            (Violation::Text, 1007),
+            (Violation::CloseCode, 1002),
+            (Violation::CloseReason, 1007),
+        ];
+        for (violation, code) in rows {
+            assert_eq!(violation.close_code().value(), code, "{violation}");
+            assert!(!violation.to_string().is_empty());
+        }
+        let words: BTreeSet<_> = rows.map(|(violation, _)| violation.word()).into();
+        let lines: BTreeSet<_> = rows.map(|(violation, _)| violation.to_string()).into();
+        assert_eq!((words.len(), lines.len()), (rows.len(), rows.len()));
+    }
+}

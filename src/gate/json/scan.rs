@@ -307,10 +307,6 @@ fn plain_bytes(bytes: &[u8]) -> usize {
             return at + 8 * index + special;
         }
     }
-    if let Some(last) = bytes.last_chunk().filter(|_| !rest.is_empty()) {
-        // Of this word the first bytes are plain, as was seen before.
-        return first_special(*last).map_or(bytes.len(), |special| bytes.len() - 8 + special);
-    }
     let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | ..0x20);
     at + 8 * words.len() + rest.iter().take_while(is_plain).count()
 }

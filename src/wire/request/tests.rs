@@ -155,6 +155,5 @@ fn debug_shows_no_token() {
                 Sec-WebSocket-Protocol: framegate.bearer.secret\r\n\r\n";
     let request = parse(text).unwrap();
     let shown = format!("{request:?} {:?} {:?}", request.authorization, request.head);
-    assert!(!shown.contains("secret"), "{shown}");
-    assert!(shown.ends_with(" Bearer(…) Head(115 bytes)"), "{shown}");
+    assert_eq!(shown, "Request(GET /ws) Bearer(…) Head(115 bytes)");
 }

@@ -276,5 +276,6 @@ fn debug_shows_no_token() {
         let text = with(line);
         let shown = format!("{:?}", check(&text).unwrap());
         assert!(!shown.contains("secret"), "{shown}");
+        assert!(shown.contains("HandshakeToken("), "{shown}");
     }
 }
