@@ -144,6 +144,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_status_has_the_code_and_the_phrase_of_its_line() {
+        let mut line = Vec::new();
+        Status::NotFound.write_status_line(&mut line);
+        assert_eq!(line, b"HTTP/1.1 404 Not Found\r\n");
+        let status = Status::NotFound;
+        assert_eq!((status.code(), status.reason()), (404, "Not Found"));
+    }
+
+    #[test]
     fn a_response_carries_its_length_and_ends_the_connection() {
         let mut out = b"before".to_vec();
         let fields: &[ResponseField<'_>] = &[("Retry-After", &5)];
