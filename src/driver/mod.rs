@@ -41,6 +41,8 @@ pub use recording::RecordingFile;
 
 /// Bytes that are read from one connection in one turn, and the size of the one read buffer.
 const READ_BYTES_MAX: usize = 64 * 1024;
+/// Room in the read buffer that is worth a read.
+const READ_BYTES_MIN: usize = 16 * 1024;
 /// Reads from connections that are not logged in, in one turn.
 const STRANGER_READS_MAX: usize = 8;
 /// Writes to connections that are not logged in, in one turn.
@@ -108,6 +110,8 @@ struct Driver {
     ready_members: VecDeque<ConnectionId>,
     ready_strangers: VecDeque<ConnectionId>,
     scratch: Box<[u8]>,
+    /// What lies in `scratch` and is not handed on yet; empty between two turns.
+    arrivals: Vec<Arrival>,
     /// When to give up on the last connections, once told to stop.
     stop_by: Option<Instant>,
 }
@@ -121,6 +125,23 @@ struct Connection {
     peer_finished: bool,
     /// True once the core wants nothing more of it.
     is_over: bool,
+}
+
+/// What one read brought.
+struct Arrival {
+    id: ConnectionId,
+    /// Where in the scratch buffer its bytes begin.
+    start: usize,
+    /// How many there are.
+    result: io::Result<usize>,
+    /// True when there were no more.
+    is_drained: bool,
+}
+
+impl Arrival {
+    fn bytes(&self) -> usize {
+        *self.result.as_ref().unwrap_or(&0)
+    }
 }
 
 impl Driver {
@@ -155,6 +176,7 @@ impl Driver {
             ready_members: VecDeque::new(),
             ready_strangers: VecDeque::new(),
             scratch: vec![0; READ_BYTES_MAX].into_boxed_slice(),
+            arrivals: Vec::new(),
             stop_by: None,
         })
     }
@@ -300,59 +322,90 @@ impl Driver {
     /// turn before everybody of his standing had one. What was read is written before so much more
     /// is read that healthy readers could not have kept up; members wait for that till the next
     /// turn, and a few strangers for as long as it takes, lest members shut them out.
+    ///
+    /// Members are read one behind the other while the buffer has room, and heard then: the
+    /// kernel's code and ours change places in the processor's caches once for many (with 16 frames
+    /// in flight, 7 % of user space). No more is heard at once than one read may bring.
     fn read(&mut self, now: Now) {
-        for _ in 0..self.ready_members.len() {
-            if self.server.is_pressed() {
-                break;
+        let mut members = self.ready_members.len();
+        let mut arrivals = std::mem::take(&mut self.arrivals);
+        while members > 0 && !self.server.is_pressed() {
+            let mut start = 0;
+            while members > 0 && self.scratch.len() - start >= READ_BYTES_MIN {
+                members -= 1;
+                let id = self.ready_members.pop_front();
+                if let Some(arrival) = id.and_then(|id| self.fetch(id, start)) {
+                    start += arrival.bytes();
+                    arrivals.push(arrival);
+                }
             }
-            if let Some(id) = self.ready_members.pop_front()
-                && self.read_once(now, id)
-            {
-                self.mark_ready(id);
+            for arrival in arrivals.drain(..) {
+                self.deliver(now, arrival);
             }
         }
+        self.arrivals = arrivals;
         for _ in 0..self.ready_strangers.len().min(STRANGER_READS_MAX) {
             while self.server.is_pressed() {
                 self.write(now);
             }
-            if let Some(id) = self.ready_strangers.pop_front()
-                && self.read_once(now, id)
-            {
-                self.mark_ready(id);
+            let id = self.ready_strangers.pop_front();
+            if let Some(arrival) = id.and_then(|id| self.fetch(id, 0)) {
+                self.deliver(now, arrival);
             }
         }
     }
 
-    /// Returns whether there may be more.
-    fn read_once(&mut self, now: Now, id: ConnectionId) -> bool {
+    /// One read, into the scratch buffer from `start` on.
+    fn fetch(&mut self, id: ConnectionId, start: usize) -> Option<Arrival> {
         // As `connection_mut`, but that the scratch buffer is borrowed beside it.
-        let Some(Some(connection)) = self.connections.get_mut(id.slot as usize) else {
-            return false;
-        };
+        let connection = self.connections.get_mut(id.slot as usize)?.as_mut()?;
         if connection.id != id {
-            return false;
+            return None;
         }
         connection.is_ready = false;
         if connection.is_over {
-            return false;
+            return None;
         }
-        match connection.socket.read(&mut self.scratch) {
+        let room = &mut self.scratch[start..];
+        let result = connection.socket.read(room);
+        Some(Arrival {
+            id,
+            start,
+            // man 7 epoll: a read that does not fill the buffer has drained the socket.
+            is_drained: result.as_ref().is_ok_and(|count| *count < room.len()),
+            result,
+        })
+    }
+
+    /// Hands on what a read brought. Who may have more waits for his next turn.
+    fn deliver(&mut self, now: Now, arrival: Arrival) {
+        let Arrival {
+            id,
+            start,
+            result,
+            is_drained,
+        } = arrival;
+        match result {
             Ok(0) => self.server.finished(now, id),
             Ok(count) => {
-                let reading = self.server.receive(now, id, &mut self.scratch[..count]);
-                connection.is_over = reading == Reading::Over;
-                // man 7 epoll: a read that does not fill the buffer has drained the socket. Had
-                // the peer's FIN arrived before it, there is nothing behind it either.
-                let drained = count < self.scratch.len();
-                if connection.peer_finished && (drained || connection.is_over) {
+                let bytes = &mut self.scratch[start..start + count];
+                let is_over = self.server.receive(now, id, bytes) == Reading::Over;
+                let Some(connection) = self.connection_mut(id) else {
+                    return;
+                };
+                connection.is_over |= is_over;
+                // Had the peer's FIN arrived before the socket was drained, there is nothing
+                // behind it either.
+                if connection.peer_finished && (is_drained || is_over) {
                     self.server.finished(now, id);
                 }
-                return !drained && !connection.is_over;
+                if !is_drained && !is_over {
+                    self.mark_ready(id);
+                }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(_) => self.server.failed(now, id),
         }
-        false
     }
 
     fn hand_out_jobs(&mut self) {
