@@ -8,7 +8,7 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -52,13 +52,16 @@ fn say(client: &mut Client, text: String) {
 /// The next message as JSON, or `close <code>`.
 fn hear(client: &mut Client) -> Value {
     loop {
-        match client.read().expect("the server answers") {
-            Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
-            Message::Close(close) => {
+        match client.read() {
+            Ok(Message::Text(text)) => return serde_json::from_str(&text).expect("JSON"),
+            Ok(Message::Close(close)) => {
                 let code = close.expect("a code").code;
                 return Value::String(format!("close {}", u16::from(code)));
             }
-            _ => {}
+            Ok(_) => {}
+            // The machine was paused while we waited.
+            Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => panic!("the server answers: {error}"),
         }
     }
 }
