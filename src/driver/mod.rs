@@ -110,7 +110,7 @@ struct Driver {
     ready_members: VecDeque<ConnectionId>,
     ready_strangers: VecDeque<ConnectionId>,
     scratch: Box<[u8]>,
-    /// What lies in `scratch` and is not handed on yet; empty between two turns.
+    /// What lies in `scratch` and is not handed on yet, at most `EVENTS_MAX`; empty between turns.
     arrivals: Vec<Arrival>,
     /// When to give up on the last connections, once told to stop.
     stop_by: Option<Instant>,
@@ -132,7 +132,7 @@ struct Arrival {
     id: ConnectionId,
     /// Where in the scratch buffer its bytes begin.
     start: usize,
-    /// How many there are.
+    /// How many they are.
     result: io::Result<usize>,
     /// True when there were no more.
     is_drained: bool,
@@ -331,7 +331,10 @@ impl Driver {
         let mut arrivals = std::mem::take(&mut self.arrivals);
         while members > 0 && !self.server.is_pressed() {
             let mut start = 0;
-            while members > 0 && self.scratch.len() - start >= READ_BYTES_MIN {
+            while members > 0
+                && arrivals.len() < EVENTS_MAX
+                && self.scratch.len() - start >= READ_BYTES_MIN
+            {
                 members -= 1;
                 let id = self.ready_members.pop_front();
                 if let Some(arrival) = id.and_then(|id| self.fetch(id, start)) {
