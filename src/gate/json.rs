@@ -225,6 +225,7 @@ impl<'a> Value<'a> {
             return self.decoded().map(Cow::Owned);
         }
         let is_string = self.text.as_bytes().first() == Some(&b'"');
+        // No value is empty, and a string has two quotation marks.
         let inside = self.text.get(1..self.text.len() - 1);
         inside.filter(|_| is_string).map(Cow::Borrowed)
     }
