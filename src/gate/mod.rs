@@ -12,7 +12,9 @@
 //! question it asks of it, [`Directory::standing`].
 
 mod admit;
+mod base64url;
 mod envelope;
+mod hmac;
 pub mod json;
 mod jws;
 mod secret;

@@ -5,9 +5,10 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::hmac::Key;
 use super::json;
 use super::jws::HEADER;
-use super::secret::{Key, Keys};
+use super::secret::Keys;
 use super::token::{ClaimRules, is_subject};
 use crate::limits::{CLAIM_SECONDS_MAX, SUBJECT_BYTES_MAX};
 use crate::time::UnixSeconds;

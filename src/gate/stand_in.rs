@@ -4,8 +4,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::hmac::Key;
 use super::jws::Parts;
-use super::secret::{Key, Keys};
+use super::secret::Keys;
 use super::token::TokenError;
 
 /// The secret of every replay. It is public on purpose: nobody is to sign with it but a

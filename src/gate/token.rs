@@ -6,12 +6,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::base64url;
 use super::json::{JsonError, Value};
 use super::jws::{Parts, SignedText};
 use super::secret::Keys;
-use crate::limits::{
-    CLAIM_SECONDS_MAX, SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX, TOKEN_PART_DECODED_BYTES_MAX,
-};
+use crate::limits::{CLAIM_SECONDS_MAX, SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::time::UnixSeconds;
 
 /// The one algorithm (RFC 7518 §3.2): a constant of the program, never a choice of the token.
@@ -30,7 +29,7 @@ pub struct Verifier {
 impl Verifier {
     /// A verifier over `keys` that holds tokens to `rules`.
     pub fn new(keys: Keys, rules: ClaimRules) -> Verifier {
-        let decoded = vec![0; TOKEN_PART_DECODED_BYTES_MAX].into();
+        let decoded = vec![0; base64url::room(TOKEN_BYTES_MAX)].into();
         Verifier {
             keys,
             rules,

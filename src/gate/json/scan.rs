@@ -44,9 +44,13 @@ impl<'a> Scanner<'a> {
     /// The byte `byte`, if that comes next.
     #[inline(always)]
     pub(super) fn take(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
+        // A branch, so that where the next byte lies hangs on no byte before it: that is foretold
+        // while the bytes are still being read (a fifth of an envelope's time).
+        if self.peek() != Some(byte) {
+            return false;
+        }
+        self.at += 1;
+        true
     }
 
     /// A comma, or the bracket that closes; true exactly when it was the comma.

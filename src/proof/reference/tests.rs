@@ -79,7 +79,7 @@ fn hmac_is_that_of_rfc_4231() {
 
 /// Every length of padding, against another's HMAC.
 #[test]
-fn hmac_agrees_with_the_gates_crate_at_every_length() {
+fn hmac_agrees_with_the_hmac_crate_at_every_length() {
     use hmac::{Hmac, KeyInit, Mac};
     let bytes: Vec<u8> = (0..=255).collect();
     for length in 0..=200 {
