@@ -33,8 +33,6 @@ pub const FRAME_HEADER_BYTES_MAX: usize = 14;
 
 /// A token, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 4_096;
-/// A part of a token, decoded, in bytes: four characters of base64url are three bytes.
-pub const TOKEN_PART_DECODED_BYTES_MAX: usize = TOKEN_BYTES_MAX / 4 * 3;
 /// A subject, and so a user's id, in bytes.
 pub const SUBJECT_BYTES_MAX: usize = 128;
 /// The latest second a claim may name: 9999-12-31T23:59:59Z.

@@ -6,9 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::base64url;
 use super::json::{JsonError, Value};
-use super::jws::{Parts, SignedText};
+use super::jws::{PARTS_ROOM, Parts, SignedText};
 use super::secret::Keys;
 use crate::limits::{CLAIM_SECONDS_MAX, SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::time::UnixSeconds;
@@ -20,8 +19,8 @@ const ALGORITHM: &str = "HS256";
 pub struct Verifier {
     keys: Keys,
     rules: ClaimRules,
-    /// Where a part is decoded to; overwritten by the next one.
-    decoded: Box<[u8]>,
+    /// Where header and payload are decoded to; overwritten by those of the next token.
+    decoded: Box<[u8; PARTS_ROOM]>,
     /// MACs computed so far.
     verifications: u64,
 }
@@ -29,11 +28,10 @@ pub struct Verifier {
 impl Verifier {
     /// A verifier over `keys` that holds tokens to `rules`.
     pub fn new(keys: Keys, rules: ClaimRules) -> Verifier {
-        let decoded = vec![0; base64url::room(TOKEN_BYTES_MAX)].into();
         Verifier {
             keys,
             rules,
-            decoded,
+            decoded: Box::new([0; PARTS_ROOM]),
             verifications: 0,
         }
     }
@@ -53,14 +51,14 @@ impl Verifier {
     /// The first thing that is wrong. [`TokenError::Expired`] comes last of all: it says that
     /// everything else about the token is right.
     pub fn verify(&mut self, token: &str, now: UnixSeconds) -> Result<Verified<'_>, TokenError> {
-        let parts = Parts::split(token)?;
+        let parts = Parts::split(token, &mut self.decoded)?;
         self.verifications += 1;
         let signed = parts.check(&self.keys)?;
-        if !signed.has_our_header() {
-            check_header(signed.header(&mut self.decoded)?)?;
+        if let Some(header) = signed.foreign_header()? {
+            check_header(header)?;
         }
         let mut claims = Claims::default();
-        claims.read(signed.payload(&mut self.decoded)?)?;
+        claims.read(signed.payload()?)?;
         claims.judge(&self.rules, now)
     }
 }
