@@ -243,7 +243,11 @@ impl<'a> Value<'a> {
             // `parse` would take a leading `+` or zero too, but JSON has neither.
             return self.text.parse().ok();
         }
-        self.text.bytes().try_fold(0, |number: u64, byte| {
+        let (first, rest) = match self.text.as_bytes().split_first_chunk() {
+            Some((eight, rest)) => (scan::number_of(*eight)?, rest),
+            None => (0, self.text.as_bytes()),
+        };
+        rest.iter().try_fold(first, |number, byte| {
             let digit = byte.wrapping_sub(b'0');
             (digit <= 9).then_some(number * 10 + u64::from(digit))
         })

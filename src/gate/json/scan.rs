@@ -171,8 +171,7 @@ impl<'a> Scanner<'a> {
 
     #[inline(always)]
     fn digits(&mut self) -> Result<(), JsonError> {
-        let rest = &self.text.as_bytes()[self.at..];
-        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let count = leading_digits(&self.text.as_bytes()[self.at..]);
         self.at += count;
         match count {
             0 => Err(JsonError::Syntax),
@@ -293,6 +292,46 @@ impl Open {
     }
 }
 
+/// How many digits `bytes` begins with.
+#[inline(always)]
+fn leading_digits(bytes: &[u8]) -> usize {
+    let (words, _) = bytes.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        let others = not_digits(u64::from_le_bytes(*word));
+        if others != 0 {
+            return 8 * index + others.trailing_zeros() as usize / 8;
+        }
+    }
+    let at = 8 * words.len();
+    let rest = bytes[at..].iter();
+    at + rest.take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// The number that eight digits are, first to last; `None` when one of them is no digit.
+#[inline(always)]
+pub(super) fn number_of(digits: [u8; 8]) -> Option<u64> {
+    let word = u64::from_le_bytes(digits);
+    if not_digits(word) != 0 {
+        return None;
+    }
+    let digits = word & (ONES * 0x0F);
+    // Pairs, each in the lower of its two bytes; then fours from two pairs, and both in the upper
+    // half, which is all that is left. What runs over in between is masked or shifted out.
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    let outer = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(1_000_000 << 32 | 100);
+    let inner = (pairs >> 16 & 0x0000_00FF_0000_00FF).wrapping_mul(10_000 << 32 | 1);
+    Some(outer.wrapping_add(inner) >> 32)
+}
+
+/// The top bits of the bytes that are no digits. Above the lowest of them bits may be wrong: a
+/// sum runs over, a difference borrows.
+#[inline(always)]
+fn not_digits(word: u64) -> u64 {
+    let past_nine = word.wrapping_add(ONES * (0x80 - u64::from(b'9' + 1)));
+    let below_zero = word.wrapping_sub(ONES * u64::from(b'0'));
+    (past_nine | below_zero) & TOPS
+}
+
 /// Whether all of `text` stands for itself in a string.
 pub(super) fn is_plain(text: &str) -> bool {
     plain_bytes(text.as_bytes()) == text.len()
@@ -314,6 +353,10 @@ fn plain_bytes(bytes: &[u8]) -> usize {
     let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | ..0x20);
     at + 8 * words.len() + rest.iter().take_while(is_plain).count()
 }
+
+/// A word with one in each byte, and one with the top bit of each.
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const TOPS: u64 = ONES << 7;
 
 /// As many bytes as are looked at together where the processor can.
 const BLOCK_BYTES: usize = 32;
@@ -345,8 +388,6 @@ fn plain_until_quote(word: [u8; 8]) -> Option<usize> {
 /// Above the lowest such byte bits may be wrong: a subtraction borrows from there.
 #[inline(always)]
 fn specials(word: [u8; 8]) -> (u64, u64) {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const TOPS: u64 = ONES << 7;
     let word = u64::from_le_bytes(word);
     // The top bit of each byte below the bound.
     let less_than = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;

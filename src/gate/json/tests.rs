@@ -218,6 +218,41 @@ fn an_integer_is_written_in_digits_alone() {
     }
 }
 
+/// Digits are read eight at a time where there are so many.
+#[test]
+fn an_integer_of_any_length_is_what_rust_reads() {
+    for digits in 1..=20 {
+        for first in 1..=9 {
+            let text: String = (0..digits)
+                .map(|at| ((first + 3 * at) % 10).to_string())
+                .collect();
+            if !text.starts_with('0') || digits == 1 {
+                assert_eq!(value(&text).integer(), text.parse().ok(), "{text}");
+            }
+        }
+    }
+}
+
+/// Any byte in any place among digits, read as a number and as the end of one.
+#[test]
+fn no_other_byte_is_taken_for_a_digit() {
+    for at in 0..10 {
+        for byte in 0..=0x7F {
+            let mut digits = *b"9876543219";
+            digits[at] = byte;
+            let text = std::str::from_utf8(&digits).unwrap();
+            let alone = format!("{{\"a\":{text}}}");
+            let taken = members::<JsonError>(&alone, |_, _| Ok(())).is_ok();
+            let theirs = serde_json::from_str::<BTreeMap<&str, &RawValue>>(&alone).is_ok();
+            assert_eq!(taken, theirs, "{alone}");
+            if taken {
+                let text = text.trim();
+                assert_eq!(value(text).integer(), text.parse().ok(), "{text}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_number_is_told_from_all_else() {
     assert!(
