@@ -33,6 +33,16 @@ const INITIAL: State = [
     0x5be0_cd19,
 ];
 
+/// FIPS 180-4 §5.1.1: the block in which a tag ends a message of one block before it.
+const END_BEHIND_TAG: [u8; BLOCK_BYTES] = {
+    let mut block = [0; BLOCK_BYTES];
+    block[TAG_BYTES] = 0x80;
+    let [.., high, low] = (8 * (BLOCK_BYTES + TAG_BYTES)).to_be_bytes();
+    block[BLOCK_BYTES - 2] = high;
+    block[BLOCK_BYTES - 1] = low;
+    block
+};
+
 /// A key, as the two hashes of HMAC stand behind it; wiped when it is dropped.
 #[derive(Clone)]
 pub(super) struct Key {
@@ -59,7 +69,7 @@ impl Key {
         bytes(self.output(message))
     }
 
-    /// Whether `tag` is that of `message`, in a time that hangs on neither.
+    /// Whether `tag` is that of `message`, in a time that hangs on no byte of the two.
     pub(super) fn verify(&self, message: &[u8], tag: &[u8; TAG_BYTES]) -> bool {
         let right = self.output(message);
         let (given, _) = tag.as_chunks();
@@ -76,34 +86,41 @@ impl Key {
     /// RFC 2104 §2: H(key ⊕ opad, H(key ⊕ ipad, message)). What stands on the stack of a key is
     /// hashed over where it stands.
     fn output(&self, message: &[u8]) -> State {
-        let inner = finish(*self.inner, message);
-        finish(*self.outer, &bytes(inner))
+        let inner = hash(*self.inner, message);
+        let mut last = END_BEHIND_TAG;
+        last[..TAG_BYTES].copy_from_slice(&bytes(inner));
+        let mut state = *self.outer;
+        compress256(&mut state, &[last]);
+        state
     }
 }
 
 /// RFC 2104 §2: the state behind the key with each of its bytes changed by `pad`.
 fn behind(key: &[u8; BLOCK_BYTES], pad: u8) -> Zeroizing<State> {
+    let mut block = Zeroizing::new([*key]);
+    block[0].iter_mut().for_each(|byte| *byte ^= pad);
     let mut state = Zeroizing::new(INITIAL);
-    compress256(&mut state, &[*Zeroizing::new(key.map(|byte| byte ^ pad))]);
+    compress256(&mut state, &*block);
     state
 }
 
 /// Hashes `message` behind the one block that `state` has seen, to the end.
-#[inline(always)]
-fn finish(mut state: State, message: &[u8]) -> State {
+fn hash(mut state: State, message: &[u8]) -> State {
     let (blocks, rest) = message.as_chunks();
-    compress256(&mut state, blocks);
-    // FIPS 180-4 §5.1.1.
-    let mut last = [0; BLOCK_BYTES];
+    // FIPS 180-4 §5.1.1. Written before anything is hashed, so that it need not be waited for.
+    let mut last = [0; 2 * BLOCK_BYTES];
     last[..rest.len()].copy_from_slice(rest);
     last[rest.len()] = 0x80;
-    if rest.len() >= BLOCK_BYTES - LENGTH_BYTES {
-        compress256(&mut state, &[last]);
-        last = [0; BLOCK_BYTES];
-    }
+    let end = match rest.len() < BLOCK_BYTES - LENGTH_BYTES {
+        true => BLOCK_BYTES,
+        false => 2 * BLOCK_BYTES,
+    };
     let bits = 8 * (BLOCK_BYTES + message.len()) as u64;
-    last[BLOCK_BYTES - LENGTH_BYTES..].copy_from_slice(&bits.to_be_bytes());
-    compress256(&mut state, &[last]);
+    last[end - LENGTH_BYTES..end].copy_from_slice(&bits.to_be_bytes());
+    if !blocks.is_empty() {
+        compress256(&mut state, blocks);
+    }
+    compress256(&mut state, last[..end].as_chunks().0);
     state
 }
 

@@ -45,13 +45,14 @@ impl<'t, 'd> Parts<'t, 'd> {
         }
         let (message, signature) = split_signature(token).ok_or_else(|| wrong_form(token))?;
         let (header, payload) = split_header(message).ok_or(TokenError::Parts)?;
-        if header.is_empty() || payload.is_empty() {
+        if header == Some("") || payload.is_empty() {
             return Err(TokenError::Parts);
         }
         let tag = decode_tag(signature).ok_or_else(|| wrong_form(token))?;
-        let (first, second) = decoded.split_at_mut(base64url::room(header.len()));
+        let header_room = header.map_or(0, |header| base64url::room(header.len()));
+        let (first, second) = decoded.split_at_mut(header_room);
         let says = Signed {
-            header: (header != HEADER).then(|| base64url::decode(header.as_bytes(), first)),
+            header: header.map(|header| base64url::decode(header.as_bytes(), first)),
             payload: base64url::decode(payload.as_bytes(), second),
         };
         // A dot is no base64url, so that it need not be looked for in what is.
@@ -81,12 +82,16 @@ fn split_signature(token: &str) -> Option<(&str, &str)> {
     Some((message, signature.strip_prefix('.')?))
 }
 
-/// Splits what is signed at the first dot; where that lies in most tokens, it is not looked for.
-fn split_header(message: &str) -> Option<(&str, &str)> {
+/// Splits what is signed at the first dot: a header that is not [`HEADER`], and the payload. Where
+/// the dot lies in most tokens, it is not looked for.
+fn split_header(message: &str) -> Option<(Option<&str>, &str)> {
     let behind_ours = message.strip_prefix(HEADER);
     match behind_ours.and_then(|rest| rest.strip_prefix('.')) {
-        Some(payload) => Some((HEADER, payload)),
-        None => message.split_once('.'),
+        Some(payload) => Some((None, payload)),
+        None => {
+            let (header, payload) = message.split_once('.')?;
+            Some((Some(header), payload))
+        }
     }
 }
 
