@@ -17,12 +17,15 @@ pub(super) trait Remembered: Copy + Default {
     fn until(&self) -> Instant;
 }
 
-/// A table of fixed size.
+/// A table of bounded size. Memory is taken for those of its sets that somebody was remembered in:
+/// while nobody attacks, hardly any.
 #[derive(Debug)]
 pub(super) struct Table<T> {
-    places: Box<[Place<T>]>,
+    sets: Box<[Option<Box<Set<T>>>]>,
     seed: u64,
 }
+
+type Set<T> = [Place<T>; WAYS];
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Place<T> {
@@ -35,7 +38,7 @@ impl<T: Remembered> Table<T> {
     /// `seed` keeps peers from choosing keys that meet in one place.
     pub(super) fn new(seed: u64) -> Table<T> {
         Table {
-            places: vec![Place::default(); ENTRIES].into_boxed_slice(),
+            sets: vec![None; ENTRIES / WAYS].into_boxed_slice(),
             seed,
         }
     }
@@ -43,18 +46,15 @@ impl<T: Remembered> Table<T> {
     /// What is remembered of `key`, if anything is. O(1).
     pub(super) fn get(&self, key: &impl Hash) -> Option<&T> {
         let hash = self.hash(key);
-        let set = first_way(hash);
-        let place = self.places[set..set + WAYS]
-            .iter()
-            .find(|place| place.hash == hash)?;
+        let set = self.sets[set_of(hash)].as_ref()?;
+        let place = set.iter().find(|place| place.hash == hash)?;
         Some(&place.entry)
     }
 
     /// What is remembered of `key`, a fresh entry if nothing was. O(1).
     pub(super) fn entry(&mut self, key: &impl Hash) -> &mut T {
         let hash = self.hash(key);
-        let set = first_way(hash);
-        let ways = &mut self.places[set..set + WAYS];
+        let ways = self.sets[set_of(hash)].get_or_insert_default();
         let mut chosen = 0;
         for (index, place) in ways.iter().enumerate() {
             if place.hash == hash {
@@ -79,8 +79,8 @@ impl<T: Remembered> Table<T> {
     }
 }
 
-fn first_way(hash: u64) -> usize {
-    hash as usize % (ENTRIES / WAYS) * WAYS
+fn set_of(hash: u64) -> usize {
+    hash as usize % (ENTRIES / WAYS)
 }
 
 #[cfg(test)]
@@ -106,7 +106,8 @@ mod tests {
             table.entry(&stranger).0 = Instant::from_micros(stranger % 500);
         }
         assert!(table.get(&"mallory").is_some());
-        assert_eq!(table.places.len(), ENTRIES);
+        let sets = table.sets.iter().flatten();
+        assert_eq!(sets.map(|set| set.len()).sum::<usize>(), ENTRIES);
     }
 
     #[test]
@@ -123,5 +124,6 @@ mod tests {
     fn looking_makes_no_entry() {
         let table = Table::<Until>::new(42);
         assert!(table.get(&"nobody").is_none());
+        assert!(table.sets.iter().all(Option::is_none));
     }
 }
