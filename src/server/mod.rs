@@ -282,8 +282,9 @@ impl Server {
         session.is_some_and(|session| matches!(session.state, State::Proxy { .. }))
     }
 
-    /// Lends the bytes to be written next; returns how many of the slices are filled.
-    pub fn gather<'a>(&'a self, id: ConnectionId, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
+    /// Lends the bytes to be written next; returns how many of the slices, two at least, are filled.
+    /// There may be more to write only when all or all but one are.
+    pub fn gather<'a>(&'a self, id: ConnectionId, slices: &mut [IoSlice<'a>]) -> usize {
         self.hub.key(id).map_or(0, |key| {
             self.hub.sessions[key as usize].outbox.gather(slices)
         })

@@ -116,8 +116,9 @@ impl Outbox {
     }
 
     /// The next bytes to write, in order, neighbours in one slice. Returns how many slices of
-    /// `slices` are filled.
-    pub(super) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
+    /// `slices`, two at least, are filled; there may be more to write only when all or all but one
+    /// are.
+    pub(super) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let Some(queue) = &self.queue else { return 0 };
         let mut filled = 0;
         let mut own_at = queue.own_taken;
@@ -133,7 +134,7 @@ impl Outbox {
                         filled += 1;
                     }
                     // One slice stays free for own bytes behind the last shared one.
-                    if filled + 1 >= SLICES_MAX {
+                    if filled + 1 >= slices.len() {
                         return filled;
                     }
                     slices[filled] = IoSlice::new(&bytes[skip..]);
