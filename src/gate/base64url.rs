@@ -122,7 +122,14 @@ mod tests {
     fn what_is_taken_is_what_the_base64_crate_takes() {
         let pairs = (0..=255).flat_map(|first| (0..=255).map(move |second| [first, second]));
         for pair in pairs {
-            for (before, behind) in [("", ""), ("", "A"), ("", "AB"), ("abcdefghijklmno", "AQ")] {
+            for (before, behind) in [
+                ("", ""),
+                ("", "A"),
+                ("", "AB"),
+                ("abc", ""),
+                ("abcdefghijklmno", ""),
+                ("abcdefghijklmno", "AQ"),
+            ] {
                 let text = [before.as_bytes(), &pair, behind.as_bytes()].concat();
                 let theirs = URL_SAFE_NO_PAD.decode(&text).ok();
                 assert_eq!(decoded(&text), theirs, "{text:?}");
