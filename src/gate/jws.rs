@@ -44,7 +44,7 @@ impl<'t, 'd> Parts<'t, 'd> {
             return Err(TokenError::TooLong);
         }
         let (message, signature) = split_signature(token).ok_or_else(|| wrong_form(token))?;
-        let (header, payload) = split_header(message).ok_or(TokenError::Parts)?;
+        let (header, payload) = split_header(message).ok_or_else(|| wrong_form(token))?;
         if header == Some("") || payload.is_empty() {
             return Err(TokenError::Parts);
         }

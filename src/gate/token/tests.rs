@@ -411,6 +411,28 @@ fn anything_but_three_parts_is_refused() {
     assert_table(verdict, "not_three_parts", &rows);
 }
 
+/// Whatever is where: dots at every place of a text as long as a token, one, two and three of them.
+#[test]
+fn three_parts_are_two_dots_with_something_around_each() {
+    let signature = "A".repeat(43);
+    for before in 0..6 {
+        let text = format!("{}{signature}", "b".repeat(before));
+        for (first, second) in (0..text.len()).flat_map(|at| (0..text.len()).map(move |b| (at, b)))
+        {
+            for third in [second, 1, before, text.len() - 44.min(text.len())] {
+                let mut dotted = text.clone().into_bytes();
+                for at in [first, second, third] {
+                    dotted[at.min(text.len() - 1)] = b'.';
+                }
+                let dotted = String::from_utf8(dotted).unwrap();
+                let parts: Vec<_> = dotted.split('.').collect();
+                let are_three = parts.len() == 3 && parts.iter().all(|part| !part.is_empty());
+                assert_eq!(verdict(&dotted) != "not_three_parts", are_three, "{dotted}");
+            }
+        }
+    }
+}
+
 #[test]
 fn bulk_is_refused_by_its_size() {
     assert_table(
