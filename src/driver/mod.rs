@@ -430,7 +430,7 @@ impl Driver {
             let Some(Some(connection)) = self.connections.get_mut(id.slot as usize) else {
                 continue;
             };
-            // A list for all there may be takes longer to make than most have to be told (2 %).
+            // A list for all there may be takes longer to make than most have to be told (1 %).
             let (mut few, mut many) = ([IoSlice::new(&[]); SLICES_FEW], None);
             let filled = self.server.gather(id, &mut few);
             let mut slices = &few[..filled];
