@@ -45,6 +45,7 @@ impl Driver {
     fn accept_one(&mut self, now: Now, index: usize) -> bool {
         match self.listeners[index].accept() {
             Ok((socket, peer)) => {
+                self.listeners[index].look_for_more();
                 match self.server.accept(now, peer) {
                     Some(id) => self.adopt(now, id, socket),
                     None => socket.reset(),

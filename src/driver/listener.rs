@@ -3,10 +3,12 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use mio::event::Source;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::config::Listen;
@@ -23,7 +25,7 @@ const BACKLOG: i32 = 4_096;
 pub struct Listener {
     inner: Inner,
     /// True while there may be connections to accept: set by an event, and kept until the kernel
-    /// says that there are none.
+    /// says that there are none. Whoever comes behind that answer is an event again.
     pub(super) is_ready: bool,
 }
 
@@ -116,6 +118,18 @@ impl Listener {
                 ))
             }
         }
+    }
+
+    /// Asks the kernel whether somebody else waits. One accept too many would tell that too, but it
+    /// makes a socket and a file before it looks: a refusal took 2 % more.
+    pub(super) fn look_for_more(&mut self) {
+        let descriptor = match &self.inner {
+            Inner::Tcp { listener, .. } => listener.as_fd(),
+            Inner::Unix { listener, .. } => listener.as_fd(),
+        };
+        let mut asked = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
+        // Where this fails, accept(2) says what is wrong.
+        self.is_ready = poll(&mut asked, Some(&Timespec::default())) != Ok(0);
     }
 }
 
@@ -232,6 +246,24 @@ mod tests {
             assert!(!is_of_one_connection(&error(errno)), "{errno}");
             assert!(!is_want_of_descriptors(&error(errno)), "{errno}");
         }
+    }
+
+    #[test]
+    fn a_listener_is_ready_until_the_last_who_waits_is_accepted() {
+        let any = "127.0.0.1:0".parse().expect("an address");
+        let mut listener = Listener::bind(&Listen::Tcp(any)).expect("a free port");
+        let Inner::Tcp { address, .. } = listener.inner else {
+            panic!("it is bound to an address");
+        };
+        // connect(2) ends when the kernel has put the connection where accept(2) finds it.
+        let waiting =
+            [(); 2].map(|()| std::net::TcpStream::connect(address).expect("there is room"));
+        for is_more in [true, false] {
+            assert!(listener.accept().is_ok());
+            listener.look_for_more();
+            assert_eq!(listener.is_ready, is_more);
+        }
+        drop(waiting);
     }
 
     #[test]
