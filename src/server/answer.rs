@@ -5,8 +5,14 @@ use std::time::Duration;
 use crate::app::push_integer;
 use crate::gate::json;
 
-/// Writes `{"event":…,"id":…,"data":…}`. `id` and `data` are JSON already.
-pub(super) fn event(out: &mut Vec<u8>, event: &str, id: Option<&str>, data: &[u8]) {
+/// Writes `{"event":…,"id":…,"data":…}`, the data being what `write_data` appends; `id` and that are
+/// JSON already.
+pub(super) fn event(
+    out: &mut Vec<u8>,
+    event: &str,
+    id: Option<&str>,
+    write_data: impl FnOnce(&mut Vec<u8>),
+) {
     out.extend_from_slice(b"{\"event\":");
     json::push_string(out, event);
     if let Some(id) = id {
@@ -14,7 +20,7 @@ pub(super) fn event(out: &mut Vec<u8>, event: &str, id: Option<&str>, data: &[u8
         out.extend_from_slice(id.as_bytes());
     }
     out.extend_from_slice(b",\"data\":");
-    out.extend_from_slice(data);
+    write_data(out);
     out.push(b'}');
 }
 
@@ -26,9 +32,9 @@ pub(super) fn error(
     reason: &str,
     retry_after: Option<Duration>,
 ) {
-    let mut data = Vec::with_capacity(128);
-    fault(&mut data, code, reason, retry_after);
-    event(out, "error", id, &data);
+    event(out, "error", id, |out| {
+        fault(out, code, reason, retry_after)
+    });
 }
 
 /// Writes `{"code":…,"reason":…,"retryAfter":…}`: an error's `data`, and the body of an HTTP

@@ -199,14 +199,15 @@ impl Hub {
     ) {
         self.report(now, key, What::Refused(cause), event);
         let session = &mut self.sessions[key as usize];
+        let reason = cause.reason();
         session.outbox.push(&mut self.spare, now.monotonic, |out| {
             if let Some(code) = cause.error_code() {
                 frame::write_with(out, Opcode::Text, |out| {
-                    answer::error(out, frame_id, code, &cause.reason(), None);
+                    answer::error(out, frame_id, code, &reason, None);
                 });
             }
             if let Some(code) = cause.close_code() {
-                frame::write_close(out, Some((code, &cause.reason())));
+                frame::write_close(out, Some((code, &reason)));
             }
         });
         self.finish(now, key);

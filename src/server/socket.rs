@@ -214,7 +214,9 @@ impl Hub {
         data: &[u8],
     ) {
         self.push(now, key, |out| {
-            frame::write_with(out, Opcode::Text, |out| answer::event(out, event, id, data));
+            frame::write_with(out, Opcode::Text, |out| {
+                answer::event(out, event, id, |out| out.extend_from_slice(data));
+            });
         });
     }
 

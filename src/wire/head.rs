@@ -156,10 +156,21 @@ const fn is_value_byte(byte: u8) -> bool {
 
 /// Whether a token, in the sense of HTTP, may hold the byte. RFC 9110 §5.6.2: tchar.
 pub const fn is_token_byte(byte: u8) -> bool {
-    matches!(byte,
-        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`'
-        | b'|' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
+    IS_TOKEN_BYTE[byte as usize]
 }
+
+/// Looked up, for a third of a head is asked: by comparisons an upgrade's took a tenth more.
+const IS_TOKEN_BYTE: [bool; 256] = {
+    let mut is = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        is[byte] = matches!(byte as u8,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`'
+            | b'|' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z');
+        byte += 1;
+    }
+    is
+};
 
 /// A complete head that [`HeadScanner`] found sound.
 #[derive(Clone, Copy)]

@@ -1,6 +1,8 @@
 //! A request's head as values: what the server asks of it, each read in one way only.
 
-use std::fmt;
+use std::{fmt, iter};
+
+use memchr::memchr;
 
 use super::head::{Head, HeadError};
 
@@ -166,10 +168,15 @@ impl<'a> Request<'a> {
 
     /// Every field in its order: the name as sent, the value without the white space around it.
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        let lines = self.head.bytes().split(|byte| *byte == b'\n').skip(1);
-        lines.filter_map(|line| {
-            let colon = line.iter().position(|byte| *byte == b':')?;
-            Some((&line[..colon], line[colon + 1..].trim_ascii()))
+        let bytes = self.head.bytes();
+        let mut rest = memchr(b'\n', bytes).map_or(bytes, |end| &bytes[end..]);
+        iter::from_fn(move || {
+            let line = rest.get(1..)?;
+            let colon = memchr(b':', line)?;
+            let (name, value) = line.split_at(colon);
+            let end = memchr(b'\n', value)?;
+            rest = &value[end..];
+            Some((name, value[1..end].trim_ascii()))
         })
     }
 

@@ -3,11 +3,9 @@
 use std::fmt::{self, Display};
 use std::io::Write;
 
-/// The statuses we answer with.
+/// The statuses we answer with, but for an upgrade's 101.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// 101
-    SwitchingProtocols,
     /// 200
     Ok,
     /// 400
@@ -49,7 +47,6 @@ impl Status {
 
     const fn code_and_reason(self) -> (u16, &'static str) {
         match self {
-            Status::SwitchingProtocols => (101, "Switching Protocols"),
             Status::Ok => (200, "OK"),
             Status::BadRequest => (400, "Bad Request"),
             Status::Unauthorized => (401, "Unauthorized"),

@@ -74,12 +74,12 @@ impl<'a> Upgrade<'a> {
         })
     }
 
-    /// Writes our answer (RFC 6455 §4.2.2 (5)) behind what `out` holds. It names no
+    /// Writes our answer, a 101 (RFC 6455 §4.2.2 (5)), behind what `out` holds. It names no
     /// subprotocol but ours, so that a token offered as one is never sent back.
     pub fn accept(&self, out: &mut Vec<u8>) {
-        Status::SwitchingProtocols.write_status_line(out);
         out.extend_from_slice(
-            b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+            b"HTTP/1.1 101 Switching Protocols\r\n\
+            Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
         );
         out.extend_from_slice(derive_accept_key(self.key).as_bytes());
         if self.offers_subprotocol {

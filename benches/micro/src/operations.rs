@@ -9,10 +9,10 @@ use framegate::gate::{
 };
 use framegate::limits::FRAGMENTS_MAX;
 use framegate::wire::frame::{self, Opcode};
-use framegate::wire::{Endpoint, Event, MessageRules};
+use framegate::wire::{Endpoint, Event, HeadScanner, MessageRules, Origins, Request, Upgrade};
 
 use crate::peer;
-use crate::subject::{self, FRAME_BYTES, MESSAGE_BYTES, NOW, SPEAKER};
+use crate::subject::{self, FRAME_BYTES, HEAD, MESSAGE_BYTES, NOW, SPEAKER};
 use crate::turns::Core;
 
 pub type Run = Box<dyn FnMut()>;
@@ -40,12 +40,14 @@ pub const OPERATIONS: &[Operation] = &[
     part("admit", admit),
     part("frame_decode", frame_decode),
     part("frame_encode", frame_encode),
+    part("handshake", handshake),
     whole("round_trip", || round_trips(1), 1),
     whole(
         "round_trip_16",
         || round_trips(FRAMES_AT_ONCE),
         FRAMES_AT_ONCE,
     ),
+    whole("visit", visit, 1),
     whole("broadcast_500", || broadcasts(1), LISTENERS),
     whole(
         "broadcast_500_x16",
@@ -146,6 +148,28 @@ fn frame_encode() -> Run {
             out.extend_from_slice(black_box(&payload));
         });
         assert_eq!(black_box(&out).len(), SHORT_HEADER_BYTES + ENCODED_BYTES);
+    })
+}
+
+/// The head of an upgrade, read and checked.
+fn handshake() -> Run {
+    Box::new(|| {
+        let mut scanner = HeadScanner::default();
+        let head = scanner.scan(black_box(HEAD.as_bytes())).ok().flatten();
+        let request = Request::parse(head.expect("the head is whole")).expect("it is sound");
+        let upgrade = Upgrade::check(&request, Origins::OwnAnd(&[]));
+        assert!(black_box(upgrade).is_ok());
+    })
+}
+
+/// Somebody who comes to forge, from his first byte to his last.
+fn visit() -> Run {
+    let mut core = Core::new(&[]);
+    let forgery = subject::forged_frame();
+    let (mut head, mut scratch) = (HEAD.as_bytes().to_vec(), forgery.clone());
+    Box::new(move || {
+        scratch.copy_from_slice(&forgery);
+        core.visit(&mut head, &mut scratch);
     })
 }
 

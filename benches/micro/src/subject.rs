@@ -56,9 +56,17 @@ pub fn forged_token() -> String {
     format!("{signed}.{other}{rest}")
 }
 
+/// The head of an upgrade without a token (RFC 6455 §4.1).
+pub const HEAD: &str = "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
 /// The text of a `getUser`.
 pub fn text() -> String {
-    let token = token();
+    text_with(&token())
+}
+
+fn text_with(token: &str) -> String {
     format!(r#"{{"token":"{token}","event":"getUser","data":{{"id":"{ASKED}"}}}}"#)
 }
 
@@ -67,6 +75,11 @@ pub fn frame() -> Vec<u8> {
     let frame = masked(&text());
     assert_eq!(frame.len(), FRAME_BYTES);
     frame
+}
+
+/// The same with a forged token.
+pub fn forged_frame() -> Vec<u8> {
+    masked(&text_with(&forged_token()))
 }
 
 /// The text that answers it.

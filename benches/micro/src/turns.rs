@@ -8,10 +8,10 @@ use std::time::Duration;
 use framegate::app::Events;
 use framegate::app::users::{MemoryStore, User, Users};
 use framegate::config::Config;
-use framegate::server::{ConnectionId, Peer, Reading, SLICES_MAX, Server};
+use framegate::server::{ConnectionId, Ending, Peer, Reading, SLICES_MAX, Server};
 use framegate::time::{Instant, Now};
 
-use crate::subject::{self, ASKED, CREATED_AT, NAME, NOW};
+use crate::subject::{self, ASKED, CREATED_AT, HEAD, NAME, NOW};
 
 /// How long a turn takes, by the clocks that the core is told of.
 const TURN: Duration = Duration::from_micros(10);
@@ -44,17 +44,10 @@ impl Core {
 
     /// An open WebSocket on which `user` is logged in by the handshake.
     pub fn log_in(&mut self, user: &str) -> ConnectionId {
-        let peer = Peer {
-            address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            port: 40_000,
-        };
-        let id = self.server.accept(self.now, peer).expect("there is room");
-        let head = format!(
-            "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             Authorization: Bearer {}\r\n\r\n",
-            subject::token_of(user)
-        );
+        let id = self.accept();
+        let head = HEAD.trim_end();
+        let token = subject::token_of(user);
+        let head = format!("{head}\r\nAuthorization: Bearer {token}\r\n\r\n");
         self.turn(id, &mut head.into_bytes());
         assert!(self.server.is_member(id));
         id
@@ -65,9 +58,38 @@ impl Core {
         self.pass_time();
         let reading = self.server.receive(self.now, id, bytes);
         assert_eq!(reading, Reading::On);
+        let written_bytes = self.end_turn();
+        assert_eq!(self.server.next_ending(), None);
+        written_bytes
+    }
+
+    /// A stranger who comes, upgrades by `head`, sends a `forgery`, is refused and goes.
+    pub fn visit(&mut self, head: &mut [u8], forgery: &mut [u8]) {
+        let id = self.accept();
+        self.turn(id, head);
+        self.pass_time();
+        let reading = self.server.receive(self.now, id, forgery);
+        assert_eq!(reading, Reading::Over);
+        self.end_turn();
+        assert_eq!(self.server.next_ending(), Some((id, Ending::Fin)));
+        self.pass_time();
+        self.server.finished(self.now, id);
+        self.end_turn();
+        assert_eq!(self.server.next_ending(), Some((id, Ending::Close)));
+    }
+
+    fn accept(&mut self) -> ConnectionId {
+        let peer = Peer {
+            address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            port: 40_000,
+        };
+        self.server.accept(self.now, peer).expect("there is room")
+    }
+
+    /// What the driver does when everybody was read. Returns how many bytes are written.
+    fn end_turn(&mut self) -> usize {
         self.server.tick(self.now);
         let written_bytes = self.write();
-        assert_eq!(self.server.next_ending(), None);
         while let Some(report) = self.server.next_report() {
             black_box(report);
         }
@@ -106,6 +128,7 @@ fn config() -> Config {
     config.connect_rate.count = 0;
     config.connections_per_address_max = 0;
     config.pending_per_address_max = 0;
+    config.ban_after = 0;
     config
 }
 
