@@ -430,7 +430,7 @@ fn cost(stage: &Stage, count: usize, mut act: impl FnMut()) -> String {
     (0..count).for_each(|_| act());
     let spent = stage.probe.cpu().since(before);
     let total = spent.total();
-    let share = 100.0 * spent.user.as_secs_f64() / total.as_secs_f64().max(1e-9);
+    let share = 100.0 * spent.user().as_secs_f64() / total.as_secs_f64().max(1e-9);
     format!(
         "{} ({share:.0} % in user space, n {count})",
         micros(total / count as u32)

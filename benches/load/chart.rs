@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{Measured, Row, median, short};
+use crate::report::{Measured, Row, short};
 
 const WIDTH: f64 = 720.0;
 const LABEL_WIDTH: f64 = 250.0;
@@ -24,7 +24,7 @@ pub(crate) fn draw(measured: &Measured) -> String {
 
 /// Every row a bar; where it is CPU time, the darker part was spent in user space.
 fn bars(measured: &Measured) -> String {
-    let most = measured.rows.iter().map(|row| median(&row.all));
+    let most = measured.rows.iter().map(|row| row.all());
     let most = most.fold(f64::MIN_POSITIVE, f64::max);
     let scale = (WIDTH - LABEL_WIDTH - 90.0) / most;
     let height = TOP + measured.rows.len() as f64 * (BAR_HEIGHT + BAR_GAP) + 10.0;
@@ -37,7 +37,7 @@ fn bars(measured: &Measured) -> String {
 }
 
 fn bar(svg: &mut String, row: &Row, y: f64, scale: f64) {
-    let (all, user) = (median(&row.all), median(&row.user));
+    let (all, user) = (row.all(), row.user());
     let name = match row.kind {
         Some(kind) => format!("{}, {kind}", row.contender),
         None => row.contender.to_owned(),
@@ -65,7 +65,7 @@ fn line(measured: &Measured) -> String {
     let mut rows: Vec<&Row> = measured.rows.iter().collect();
     rows.sort_by_key(|row| row.connections);
     let left = 60.0;
-    let most = rows.iter().map(|row| median(&row.all));
+    let most = rows.iter().map(|row| row.all());
     let most = most.fold(f64::MIN_POSITIVE, f64::max) * 1.15;
     let (first, last) = (exponent(rows[0]), exponent(rows[rows.len() - 1]));
     let x = |row: &Row| left + (exponent(row) - first) / (last - first) * (WIDTH - left - 60.0);
@@ -78,10 +78,7 @@ fn line(measured: &Measured) -> String {
         r#"<path d="M{left} {TOP}V{base:.1}H{:.1}" fill="none" stroke="{INK}"/>"#,
         WIDTH - 40.0
     );
-    for (values, color) in [
-        (Row::all_median as fn(&Row) -> f64, SYSTEM),
-        (Row::user_median, USER),
-    ] {
+    for (values, color) in [(Row::all as fn(&Row) -> f64, SYSTEM), (Row::user, USER)] {
         let points = rows
             .iter()
             .map(|row| format!("{:.1},{:.1}", x(row), y(values(row))));
@@ -93,7 +90,7 @@ fn line(measured: &Measured) -> String {
         );
     }
     for row in rows {
-        let (all, user) = (median(&row.all), median(&row.user));
+        let (all, user) = (row.all(), row.user());
         text(&mut svg, x(row), y(all) - 8.0, "middle", &short(all));
         text(&mut svg, x(row), y(user) - 8.0, "middle", &short(user));
         let count = row.connections.unwrap_or_default();
@@ -104,16 +101,6 @@ fn line(measured: &Measured) -> String {
 
 fn exponent(row: &Row) -> f64 {
     (row.connections.unwrap_or_default() as f64).log10()
-}
-
-impl Row {
-    fn all_median(&self) -> f64 {
-        median(&self.all)
-    }
-
-    fn user_median(&self) -> f64 {
-        median(&self.user)
-    }
 }
 
 fn begin(measured: &Measured, height: f64) -> String {

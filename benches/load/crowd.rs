@@ -300,5 +300,5 @@ pub(crate) fn histogram() -> Histogram<u64> {
 /// What a server spent on `count` operations, each, in microseconds.
 pub(crate) fn each_micros(spent: Cpu, count: u64) -> (f64, f64) {
     let each = |time: Duration| time.as_secs_f64() * 1e6 / count as f64;
-    (each(spent.user), each(spent.total()))
+    (each(spent.user()), each(spent.total()))
 }

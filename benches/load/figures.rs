@@ -20,6 +20,9 @@ const CALLERS: usize = 64;
 const BROADCASTS_IN_FLIGHT: usize = 16;
 /// Deliveries a second, at a rate.
 const DELIVERIES_RATE: u32 = 50_000;
+/// How often the rounds of refusals are gone through: a sixth of them is user space, which the
+/// kernel samples, so that it takes more of them to see it as well as with others.
+const REFUSALS_TIMES: usize = 3;
 /// Strangers at a time.
 const STRANGERS: usize = 8;
 
@@ -220,11 +223,13 @@ fn refusals(figure: &Figure, plan: &Plan) -> Measured {
     let visits = |at: &Contender| Visits::new(at, Aim::Forge, STRANGERS);
     let mut stands = stands(ALL_KINDS, plan, visits);
     stands.push(banned(plan));
-    alternate(plan, &mut stands, |visits, _, duration| {
-        let before = visits.done;
-        visits.run(duration);
-        visits.done - before
-    });
+    for _ in 0..REFUSALS_TIMES {
+        alternate(plan, &mut stands, |visits, _, duration| {
+            let before = visits.done;
+            visits.run(duration);
+            visits.done - before
+        });
+    }
     for stand in &mut stands {
         stand.row.note = format!("{} of {} ended oddly", stand.with.odd, stand.with.done);
     }

@@ -56,6 +56,17 @@ impl Row {
         self.note = format!("p50 {:.0} µs, p99 {:.0} µs", micros(0.5), micros(0.99));
     }
 
+    /// The figure: the median of the rounds.
+    pub(crate) fn all(&self) -> f64 {
+        median(&self.all)
+    }
+
+    /// What of it is user space: the mean, for it is sampled, and the samples of all rounds
+    /// together say more than those of one.
+    pub(crate) fn user(&self) -> f64 {
+        self.user.iter().sum::<f64>() / self.user.len().max(1) as f64
+    }
+
     fn name(&self) -> String {
         match (self.connections, self.kind) {
             (Some(connections), _) => format!("{connections} connections"),
@@ -104,14 +115,15 @@ impl Measured {
             self.unit
         );
         for row in &self.rows {
+            let ratios = self.ratios(row);
             let _ = writeln!(
                 table,
                 "| {} | {} | {} | {} | {} | {} |",
                 row.name(),
-                spread(&row.all, ""),
-                spread(&row.user, ""),
-                spread(&self.ratios(row), ""),
-                spread(&row.shares, " %"),
+                spread(row.all(), &row.all, ""),
+                spread(row.user(), &row.user, ""),
+                spread(median(&ratios), &ratios, ""),
+                spread(median(&row.shares), &row.shares, " %"),
                 row.note,
             );
         }
@@ -136,21 +148,21 @@ impl Measured {
     }
 }
 
-pub(crate) fn median(values: &[f64]) -> f64 {
+fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
-/// The median, and the lowest and the highest behind it.
-fn spread(values: &[f64], unit: &str) -> String {
+/// What stands for all values, and the lowest and the highest of them behind it.
+fn spread(middle: f64, values: &[f64], unit: &str) -> String {
     let fold = |start, choose: fn(f64, f64) -> f64| values.iter().copied().fold(start, choose);
     match values {
         [] => String::new(),
         [value] => format!("{}{unit}", short(*value)),
         _ => format!(
             "{}{unit} ({}–{})",
-            short(median(values)),
+            short(middle),
             short(fold(f64::INFINITY, f64::min)),
             short(fold(0.0, f64::max)),
         ),

@@ -15,19 +15,29 @@ pub(crate) struct Probe(pub(crate) u32);
 /// Time on a processor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cpu {
-    pub(crate) user: Duration,
-    pub(crate) system: Duration,
+    /// All of it, by the scheduler's clock.
+    total: Duration,
+    /// Where the kernel's ticks found it: in user space, and in the kernel.
+    user_ticks: u32,
+    system_ticks: u32,
 }
 
 impl Cpu {
     pub(crate) fn total(self) -> Duration {
-        self.user + self.system
+        self.total
+    }
+
+    /// The share of user space: a sample, which a second has few hundred ticks for.
+    pub(crate) fn user(self) -> Duration {
+        let ticks = self.user_ticks + self.system_ticks;
+        self.total * self.user_ticks / ticks.max(1)
     }
 
     pub(crate) fn since(self, before: Cpu) -> Cpu {
         Cpu {
-            user: self.user.saturating_sub(before.user),
-            system: self.system.saturating_sub(before.system),
+            total: self.total.saturating_sub(before.total),
+            user_ticks: self.user_ticks.saturating_sub(before.user_ticks),
+            system_ticks: self.system_ticks.saturating_sub(before.system_ticks),
         }
     }
 }
@@ -77,12 +87,28 @@ impl Probe {
         let mut fields = behind_name.split_whitespace().skip(11);
         let mut ticks = || {
             let field = fields.next().and_then(|ticks| ticks.parse::<u32>().ok());
-            field.expect("a number of ticks") * TICK
+            field.expect("a number of ticks")
         };
+        let (user_ticks, system_ticks) = (ticks(), ticks());
         Cpu {
-            user: ticks(),
-            system: ticks(),
+            total: self
+                .scheduled()
+                .unwrap_or((user_ticks + system_ticks) * TICK),
+            user_ticks,
+            system_ticks,
         }
+    }
+
+    /// How long its threads ran, to the nanosecond, where the kernel tells
+    /// (`Documentation/scheduler/sched-stats.rst`).
+    fn scheduled(self) -> Option<Duration> {
+        let mut nanos = 0;
+        for thread in fs::read_dir(self.path("task")).expect("the process is alive") {
+            let statistics = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            let on_cpu = statistics.split_whitespace().next()?;
+            nanos += on_cpu.parse::<u64>().ok()?;
+        }
+        Some(Duration::from_nanos(nanos))
     }
 
     /// Waits until no more than so many descriptors are open; returns how long it took, or `None`

@@ -17,6 +17,7 @@ mod frames;
 mod handshake;
 mod logins;
 mod peer;
+#[expect(dead_code, reason = "the share of user space is for the benchmarks")]
 mod probe;
 #[path = "../support/mod.rs"]
 mod support;
