@@ -82,10 +82,9 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let now = self.clock.now();
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(dropped) = throttle.admit(now.monotonic) {
-            let line = line(record, now.unix, dropped);
+        if let Some(dropped) = throttle.admit(self.clock.monotonic()) {
+            let line = line(record, self.clock.now().unix, dropped);
             // Standard error may be gone; there is nobody left to tell.
             let _ = io::stderr().write_all(line.as_bytes());
         }
