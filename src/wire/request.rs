@@ -168,15 +168,13 @@ impl<'a> Request<'a> {
 
     /// Every field in its order: the name as sent, the value without the white space around it.
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        let bytes = self.head.bytes();
-        let mut rest = memchr(b'\n', bytes).map_or(bytes, |end| &bytes[end..]);
+        let lines = split_once(self.head.bytes(), b'\n');
+        let mut lines = lines.map_or(&[][..], |(_, fields)| fields);
         iter::from_fn(move || {
-            let line = rest.get(1..)?;
-            let colon = memchr(b':', line)?;
-            let (name, value) = line.split_at(colon);
-            let end = memchr(b'\n', value)?;
-            rest = &value[end..];
-            Some((name, value[1..end].trim_ascii()))
+            let (name, behind) = split_once(lines, b':')?;
+            let (value, next) = split_once(behind, b'\n')?;
+            lines = next;
+            Some((name, value.trim_ascii()))
         })
     }
 
@@ -231,13 +229,16 @@ impl fmt::Debug for Request<'_> {
 }
 
 fn request_line(head: Head<'_>) -> Option<(&str, &str)> {
-    let line = head.bytes().split(|byte| *byte == b'\r').next()?;
-    let mut words = str::from_utf8(line).ok()?.split(' ');
-    let (method, target) = (words.next()?, words.next()?);
-    Some((
-        method,
-        target.split_once('?').map_or(target, |(path, _)| path),
-    ))
+    let (method, behind) = split_once(head.bytes(), b' ')?;
+    let (target, _) = split_once(behind, b' ')?;
+    let path = split_once(target, b'?').map_or(target, |(path, _)| path);
+    Some((str::from_utf8(method).ok()?, str::from_utf8(path).ok()?))
+}
+
+/// What stands before the first `byte`, and what behind it.
+fn split_once(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let at = memchr(byte, bytes)?;
+    Some((&bytes[..at], &bytes[at + 1..]))
 }
 
 fn once<T>(slot: &mut Option<T>, value: T, field: Field) -> Result<(), HeadError> {
