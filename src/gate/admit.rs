@@ -326,13 +326,11 @@ impl Cause {
             Cause::Unavailable => "unavailable",
         }
     }
-}
 
-/// What the peer is told; our logs have the [`word`](Cause::word).
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Cause::BadFrame(error) => return error.fmt(f),
+    /// What the peer is told, in one line; our logs have the [`word`](Cause::word).
+    pub fn reason(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Cause::BadFrame(error) => return Cow::Owned(error.to_string()),
             Cause::TokenMissing => "token missing",
             Cause::TokenRejected(_) => "token rejected",
             Cause::TokenExpired => "token expired",
@@ -343,6 +341,13 @@ impl fmt::Display for Cause {
             }
             Cause::Unavailable => "users cannot be confirmed now; try again later",
         })
+    }
+}
+
+/// What the peer is told, as [`reason`](Cause::reason).
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason())
     }
 }
 

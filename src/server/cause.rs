@@ -110,7 +110,7 @@ impl Cause {
             Cause::Upgrade(rejection) => Cow::Owned(rejection.to_string()),
             Cause::Request(status) => Cow::Borrowed(status.reason()),
             Cause::Wire(violation) => Cow::Owned(violation.to_string()),
-            Cause::Gate(cause) => Cow::Owned(cause.to_string()),
+            Cause::Gate(cause) => cause.reason(),
             Cause::RateLimited => Cow::Borrowed("too many frames; slow down and come back"),
             Cause::NoRoom(_) => Cow::Borrowed("no room for you at the moment; come back later"),
             Cause::Evicted => Cow::Borrowed("newcomers needed the place"),
