@@ -59,6 +59,7 @@ const CRATES: &[(&str, &[&str])] = &[
         &["src/gate/sign", "src/gate/secret", "src/gate/stand_in"],
     ),
     ("lexopt", &["src/cli"]),
+    ("memchr", &["src/wire"]),
     ("mio", &["src/driver"]),
     ("rusqlite", &["src/app/users/sqlite"]),
     ("rustix", &["src/driver", "src/cli"]),
