@@ -167,18 +167,16 @@ pub fn write(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
 
 /// Writes a frame whose payload is what `fill` appends, and gives back what `fill` does.
 ///
-/// Room is left for the header of a payload of 126–65,535 bytes; any other is moved once.
+/// Room is left for the header of a payload of up to 125 bytes; a longer one is moved once.
 pub fn write_with<T>(out: &mut Vec<u8>, opcode: Opcode, fill: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-    const ROOM: usize = 4;
+    const ROOM: usize = 2;
     let start = out.len();
     out.extend_from_slice(&[0; ROOM]);
     let result = fill(out);
     let payload_bytes = out.len().saturating_sub(start + ROOM);
     let (header, header_bytes) = encode_header(opcode, payload_bytes);
-    if let Some(missing) = header_bytes.checked_sub(ROOM) {
-        out.splice(start..start, repeat_n(0, missing));
-    } else {
-        out.drain(start..start + (ROOM - header_bytes));
+    if header_bytes > ROOM {
+        out.splice(start..start, repeat_n(0, header_bytes - ROOM));
     }
     out[start..start + header_bytes].copy_from_slice(&header[..header_bytes]);
     result
