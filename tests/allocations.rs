@@ -2,7 +2,7 @@
 //! make it take some, and not much.
 
 use framegate::gate::{
-    ClaimRules, Directory, Gate, Keys, Passage, Secret, Signer, Standing, Unavailable,
+    Bound, ClaimRules, Directory, Gate, Keys, Passage, Secret, Signer, Standing, Unavailable,
 };
 use framegate::limits::TOKEN_BYTES_MAX;
 use framegate::proof::reference::{encode, hmac_sha256};
@@ -38,7 +38,11 @@ fn a_verified_frame_is_admitted_without_an_allocation() {
         format!(r#"{{"token":"{token}","event":"message","id":1,"to":"bob","data":{data}}}"#);
     let mut admitted = false;
     let allocations = allocations_of(|| {
-        let passage = gate.admit(&text, Some("alice"), &mut Everybody, NOW);
+        let bound = Bound {
+            subject: "alice",
+            standing: Standing::default(),
+        };
+        let passage = gate.admit(&text, Some(bound), &mut Everybody, NOW);
         admitted = matches!(passage, Ok(Passage::Admitted(_)));
     });
     assert!(admitted);

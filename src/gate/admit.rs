@@ -31,6 +31,15 @@ pub struct Standing {
     pub tokens_valid_from: Option<UnixSeconds>,
 }
 
+/// Whose a connection is.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound<'a> {
+    /// The subject of its first token.
+    pub subject: &'a str,
+    /// How that user stands now. He is not asked for again.
+    pub standing: Standing,
+}
+
 /// The users cannot be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable;
@@ -61,8 +70,8 @@ impl Gate {
         self.verifier.verifications()
     }
 
-    /// Judges the text of one client frame, at the time `now`. `bound` is the subject of the
-    /// connection it came on, where that has one.
+    /// Judges the text of one client frame, at the time `now`. `bound` is whose the connection is
+    /// on which it came, where it is somebody's.
     ///
     /// # Errors
     ///
@@ -70,7 +79,7 @@ impl Gate {
     pub fn admit<'f>(
         &'f mut self,
         text: &'f str,
-        bound: Option<&str>,
+        bound: Option<Bound<'_>>,
         directory: &mut dyn Directory,
         now: UnixSeconds,
     ) -> Result<Passage<'f>, Denial<'f>> {
@@ -112,20 +121,25 @@ impl Gate {
     pub fn admit_token(
         &mut self,
         token: &str,
-        bound: Option<&str>,
+        bound: Option<Bound<'_>>,
         directory: &mut dyn Directory,
         now: UnixSeconds,
     ) -> Result<Pass<'_>, Cause> {
         let verified = self.verifier.verify(token, now)?;
-        if bound.is_some_and(|bound| bound != verified.subject()) {
-            return Err(Cause::Forbidden(Forbidden::OtherSubject));
-        }
-        check_standing(directory.standing(verified.subject()), verified.issued_at())?;
-        Ok(Pass { verified })
+        let standing = match bound {
+            Some(bound) if bound.subject != verified.subject() => {
+                return Err(Cause::Forbidden(Forbidden::OtherSubject));
+            }
+            Some(bound) => Ok(Some(bound.standing)),
+            None => directory.standing(verified.subject()),
+        };
+        let standing = check_standing(standing, verified.issued_at())?;
+        Ok(Pass { verified, standing })
     }
 }
 
-/// Judges a user as the door does, without a frame: for the connections that only listen.
+/// Judges a user as the door does, without a frame: for the connections that only listen. Gives back
+/// how the user stands.
 ///
 /// # Errors
 ///
@@ -133,7 +147,7 @@ impl Gate {
 pub fn check_standing(
     standing: Result<Option<Standing>, Unavailable>,
     issued_at: UnixSeconds,
-) -> Result<(), Cause> {
+) -> Result<Standing, Cause> {
     match standing {
         Err(Unavailable) => Err(Cause::Unavailable),
         Ok(None) => Err(Cause::Forbidden(Forbidden::UnknownUser)),
@@ -142,7 +156,7 @@ pub fn check_standing(
             tokens_valid_from: Some(from),
             ..
         })) if issued_at < from => Err(Cause::TokenRevoked),
-        Ok(Some(_)) => Ok(()),
+        Ok(Some(standing)) => Ok(standing),
     }
 }
 
@@ -160,12 +174,13 @@ pub enum Passage<'f> {
 ///
 /// ```compile_fail,E0451
 /// fn forge(verified: framegate::gate::Verified<'_>) -> framegate::gate::Pass<'_> {
-///     framegate::gate::Pass { verified }
+///     framegate::gate::Pass { verified, standing: Default::default() }
 /// }
 /// ```
 #[derive(Debug)]
 pub struct Pass<'a> {
     verified: Verified<'a>,
+    standing: Standing,
 }
 
 impl Pass<'_> {
@@ -182,6 +197,11 @@ impl Pass<'_> {
     /// The first second in which it is void.
     pub fn expires_at(&self) -> UnixSeconds {
         self.verified.expires_at()
+    }
+
+    /// How the user stood when it was let in.
+    pub fn standing(&self) -> Standing {
+        self.standing
     }
 }
 

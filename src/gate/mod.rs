@@ -23,7 +23,7 @@ mod stand_in;
 mod token;
 
 pub use admit::{
-    Admitted, Cause, Denial, Directory, Forbidden, Gate, LOGIN, LoginFrame, Pass, Passage,
+    Admitted, Bound, Cause, Denial, Directory, Forbidden, Gate, LOGIN, LoginFrame, Pass, Passage,
     Standing, Unavailable, check_standing,
 };
 pub use envelope::{Envelope, FrameError};

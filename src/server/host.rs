@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::app::users::{StoreError, User};
 use crate::app::{Audience, Credentials, Fault, Host};
-use crate::gate::{self, Minted, Pass, Standing, Unavailable};
+use crate::gate::{self, Minted, Pass};
 use crate::time::{Now, UnixSeconds};
 use crate::wire::frame::{self, Opcode};
 
@@ -68,41 +68,6 @@ impl Host for Caller<'_> {
         }
         let via = Via::frame(self.frame_id);
         self.hub.begin_login(self.now, self.key, credentials, via)
-    }
-}
-
-/// The users, as the gate asks for them: for the frames of one connection.
-pub(super) struct Directory<'a> {
-    hub: &'a mut Hub,
-    key: u32,
-    /// What was last answered: how whoever was let in stands.
-    pub(super) answered: Standing,
-}
-
-impl<'a> Directory<'a> {
-    pub(super) fn new(hub: &'a mut Hub, key: u32) -> Directory<'a> {
-        Directory {
-            hub,
-            key,
-            answered: Standing::default(),
-        }
-    }
-}
-
-impl gate::Directory for Directory<'_> {
-    fn standing(&mut self, subject: &str) -> Result<Option<Standing>, Unavailable> {
-        // Whoever is logged in was reviewed when the store last changed.
-        let known = self
-            .hub
-            .presence
-            .person(self.key)
-            .filter(|person| *person.id == *subject);
-        let standing = match known {
-            Some(person) => Some(person.standing),
-            None => self.hub.standing(subject)?,
-        };
-        self.answered = standing.unwrap_or_default();
-        Ok(standing)
     }
 }
 

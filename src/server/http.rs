@@ -17,7 +17,6 @@ use crate::wire::{
 
 use super::Ending;
 use super::cause::{Cause, NoRoom};
-use super::host::Directory;
 use super::hub::Hub;
 use super::login::Via;
 use super::rates::Meter;
@@ -136,15 +135,13 @@ impl Server {
             };
         };
         self.hub.refresh_users(now);
-        let mut directory = Directory::new(&mut self.hub, key);
         match self
             .gate
-            .admit_token(token.text, None, &mut directory, now.unix)
+            .admit_token(token.text, None, &mut self.hub, now.unix)
         {
             Ok(pass) => {
-                let standing = directory.answered;
                 self.hub.open(now, key, &upgrade);
-                self.hub.admit(now, key, &pass, standing);
+                self.hub.admit(now, key, &pass);
             }
             // A browser shows a script nothing of a 401: it is let in, and told at once.
             Err(cause) if token.source == TokenSource::Subprotocol => {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::app::users::{StoreError, User};
-use crate::gate::{self, Standing, Unavailable};
+use crate::gate::{self, Directory, Standing, Unavailable};
 use crate::time::Now;
 
 use super::cause::Cause;
@@ -42,14 +42,6 @@ impl Hub {
         user
     }
 
-    /// How the user called `id` stands.
-    pub(super) fn standing(&mut self, id: &str) -> Result<Option<Standing>, Unavailable> {
-        match self.user(id) {
-            Ok(user) => Ok(user.map(|user| standing_of(&user))),
-            Err(_) => Err(Unavailable),
-        }
-    }
-
     fn review_everybody(&mut self, now: Now) {
         let people: Vec<Rc<str>> = self.presence.people().map(|p| Rc::clone(&p.id)).collect();
         for id in people {
@@ -67,14 +59,22 @@ impl Hub {
             };
             match gate::check_standing(standing, dates.issued_at) {
                 Err(cause) => self.refuse(now, key, Cause::Gate(cause), None, None),
-                Ok(()) => {
-                    if let (Ok(Some(standing)), Some(person)) =
-                        (standing, self.presence.person_mut(key))
-                    {
+                Ok(standing) => {
+                    if let Some(person) = self.presence.person_mut(key) {
                         person.standing = standing;
                     }
                 }
             }
+        }
+    }
+}
+
+/// The users, as the gate asks for them.
+impl Directory for Hub {
+    fn standing(&mut self, subject: &str) -> Result<Option<Standing>, Unavailable> {
+        match self.user(subject) {
+            Ok(user) => Ok(user.map(|user| standing_of(&user))),
+            Err(_) => Err(Unavailable),
         }
     }
 }

@@ -4,14 +4,14 @@ use std::mem;
 use std::rc::Rc;
 
 use crate::app::{Fault, Outcome};
-use crate::gate::{LOGIN, Pass, Passage, Standing};
+use crate::gate::{Bound, LOGIN, Pass, Passage, Standing};
 use crate::limits::FRAGMENTS_MAX;
 use crate::time::Now;
 use crate::wire::frame::{self, Opcode};
 use crate::wire::{CloseCode, Event, MessageRules};
 
 use super::cause::Cause;
-use super::host::{Caller, Directory};
+use super::host::Caller;
 use super::hub::Hub;
 use super::presence::Dates;
 use super::{Server, answer};
@@ -78,19 +78,16 @@ impl Server {
 
     /// One Text message: the one place where a frame is let through the gate.
     fn receive_text(&mut self, now: Now, key: u32, text: &str) {
-        let bound = self
-            .hub
-            .presence
-            .person(key)
-            .map(|person| Rc::clone(&person.id));
-        let mut directory = Directory::new(&mut self.hub, key);
-        match self
-            .gate
-            .admit(text, bound.as_deref(), &mut directory, now.unix)
-        {
+        // Whoever is logged in was reviewed when the store last changed, and is not asked for.
+        let person = self.hub.presence.person(key);
+        let person = person.map(|person| (Rc::clone(&person.id), person.standing));
+        let bound = person.as_ref().map(|(id, standing)| Bound {
+            subject: id,
+            standing: *standing,
+        });
+        match self.gate.admit(text, bound, &mut self.hub, now.unix) {
             Ok(Passage::Admitted(frame)) => {
-                let standing = directory.answered;
-                self.hub.admit(now, key, frame.pass(), standing);
+                self.hub.admit(now, key, frame.pass());
                 let mut data = mem::take(&mut self.hub.answer_scratch);
                 data.clear();
                 let mut host = Caller {
@@ -145,12 +142,12 @@ impl Hub {
     }
 
     /// A verified token: the first logs the connection in, a newer one moves its expiry.
-    pub(super) fn admit(&mut self, now: Now, key: u32, pass: &Pass<'_>, standing: Standing) {
+    pub(super) fn admit(&mut self, now: Now, key: u32, pass: &Pass<'_>) {
         let dates = Dates {
             issued_at: pass.issued_at(),
             expires_at: pass.expires_at(),
         };
-        self.log_in(now, key, pass.subject(), dates, standing);
+        self.log_in(now, key, pass.subject(), dates, pass.standing());
     }
 
     /// The connection is logged in for as long as its token would be admitted.

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use framegate::gate::{
-    ClaimRules, Directory, Envelope, Passage, Standing, TokenError, Unavailable, Verifier,
+    Bound, ClaimRules, Directory, Envelope, Passage, Standing, TokenError, Unavailable, Verifier,
 };
 use framegate::limits::FRAGMENTS_MAX;
 use framegate::wire::frame::{self, Opcode};
@@ -117,8 +117,12 @@ impl Directory for Everybody {
 fn admit() -> Run {
     let text = subject::text();
     let mut gate = subject::gate();
+    let bound = Bound {
+        subject: SPEAKER,
+        standing: Standing::default(),
+    };
     Box::new(move || {
-        let passage = gate.admit(black_box(&text), Some(SPEAKER), &mut Everybody, NOW);
+        let passage = gate.admit(black_box(&text), Some(bound), &mut Everybody, NOW);
         assert!(matches!(black_box(passage), Ok(Passage::Admitted(_))));
     })
 }

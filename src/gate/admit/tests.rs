@@ -44,20 +44,26 @@ impl Scene {
         format!(r#"{{"token":"{token}",{rest}}}"#)
     }
 
-    fn cause(&mut self, text: &str, bound: Option<&str>) -> Cause {
+    fn cause(&mut self, text: &str, bound: Option<Bound<'_>>) -> Cause {
         self.cause_at(text, bound, NOW)
     }
 
-    fn cause_at(&mut self, text: &str, bound: Option<&str>, now: UnixSeconds) -> Cause {
+    fn cause_at(&mut self, text: &str, bound: Option<Bound<'_>>, now: UnixSeconds) -> Cause {
         match self.gate.admit(text, bound, &mut self.users, now) {
             Ok(_) => panic!("admitted: {text}"),
             Err(denial) => denial.cause,
         }
     }
 
-    fn admits(&mut self, text: &str, bound: Option<&str>) -> bool {
+    fn admits(&mut self, text: &str, bound: Option<Bound<'_>>) -> bool {
         self.gate.admit(text, bound, &mut self.users, NOW).is_ok()
     }
+}
+
+/// A connection of `subject`, who stands well.
+fn bound(subject: &str) -> Option<Bound<'_>> {
+    let standing = Standing::default();
+    Some(Bound { subject, standing })
 }
 
 #[test]
@@ -65,9 +71,7 @@ fn a_verified_frame_comes_in_with_all_it_says() {
     let mut scene = Scene::new();
     let rest = r#""event":"message","id":"\u0031","to":"bob","data":{"a":[1]},"x":0"#;
     let text = scene.frame("alice", rest);
-    let passage = scene
-        .gate
-        .admit(&text, Some("alice"), &mut scene.users, NOW);
+    let passage = scene.gate.admit(&text, None, &mut scene.users, NOW);
     let Ok(Passage::Admitted(admitted)) = passage else {
         panic!("not admitted");
     };
@@ -104,11 +108,8 @@ fn no_other_event_is_spared_its_token() {
     let mut scene = Scene::new();
     for event in ["getUser", "Login", "login ", "", "logout", "refresh"] {
         let text = format!(r#"{{"event":"{event}","data":{{}}}}"#);
-        assert_eq!(
-            scene.cause(&text, Some("alice")),
-            Cause::TokenMissing,
-            "{event}"
-        );
+        let cause = scene.cause(&text, bound("alice"));
+        assert_eq!(cause, Cause::TokenMissing, "{event}");
     }
     assert_eq!(scene.users.asked, 0);
 }
@@ -155,12 +156,34 @@ fn an_expired_token_is_told_apart_and_its_user_not_asked_for() {
 fn another_subject_than_the_connections_is_forbidden_before_users_are_asked() {
     let mut scene = Scene::new();
     let text = scene.frame("alice", r#""event":"getUser""#);
-    for bound in ["bob", "Alice", "alic", ""] {
-        let cause = scene.cause(&text, Some(bound));
-        assert_eq!(cause, Cause::Forbidden(Forbidden::OtherSubject), "{bound}");
+    for subject in ["bob", "Alice", "alic", ""] {
+        let cause = scene.cause(&text, bound(subject));
+        let other = Cause::Forbidden(Forbidden::OtherSubject);
+        assert_eq!(cause, other, "{subject}");
     }
+    assert!(scene.admits(&text, bound("alice")));
     assert_eq!(scene.users.asked, 0);
-    assert!(scene.admits(&text, Some("alice")));
+}
+
+#[test]
+fn whose_connection_it_is_comes_in_as_he_is_said_to_stand_and_is_not_asked_for() {
+    let mut scene = Scene::new();
+    let text = scene.frame("alice", r#""event":"getUser""#);
+    scene.users.alice = Err(Unavailable);
+    let alice = |disabled, tokens_valid_from| {
+        let subject = "alice";
+        let standing = Standing {
+            disabled,
+            tokens_valid_from,
+        };
+        Some(Bound { subject, standing })
+    };
+    assert!(scene.admits(&text, alice(false, Some(NOW))));
+    let revoked = alice(false, Some(NOW.plus(1)));
+    assert_eq!(scene.cause(&text, revoked), Cause::TokenRevoked);
+    let disabled = Cause::Forbidden(Forbidden::DisabledUser);
+    assert_eq!(scene.cause(&text, alice(true, None)), disabled);
+    assert_eq!(scene.users.asked, 0);
 }
 
 #[test]
@@ -205,7 +228,7 @@ fn users_that_cannot_be_asked_let_nobody_in() {
     let mut scene = Scene::new();
     let text = scene.frame("alice", r#""event":"getUser""#);
     scene.users.alice = Err(Unavailable);
-    assert_eq!(scene.cause(&text, Some("alice")), Cause::Unavailable);
+    assert_eq!(scene.cause(&text, None), Cause::Unavailable);
 }
 
 #[test]
@@ -217,6 +240,7 @@ fn a_token_of_a_handshake_gets_the_same_verdict_as_in_a_frame() {
         .admit_token(&token, None, &mut scene.users, NOW)
         .unwrap();
     assert_eq!((pass.subject(), pass.expires_at()), ("alice", NOW.plus(60)));
+    assert_eq!(pass.standing(), Standing::default());
     let late = scene
         .gate
         .admit_token(&token, None, &mut scene.users, NOW.plus(60));

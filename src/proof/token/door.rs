@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::super::reference::{self, Verdict};
 use crate::gate::{
-    Cause, ClaimRules, Directory, Forbidden, Gate, Keys, Pass, Passage, Secret, Standing,
+    Bound, Cause, ClaimRules, Directory, Forbidden, Gate, Keys, Pass, Passage, Secret, Standing,
     TokenError, Unavailable, json,
 };
 use crate::proof::told::{assert_hidden, assert_told};
@@ -115,28 +115,24 @@ impl Door {
             (Ok(None), Some(unknown)),
             (Err(Unavailable), Some(Cause::Unavailable)),
         ] {
-            assert_eq!(self.cause(token, subject, standing, now), cause);
+            self.people.standing = standing;
+            assert_eq!(self.cause(token, None, now), cause);
+            let asked_before = self.people.asked;
+            let other = Cause::Forbidden(Forbidden::OtherSubject);
+            if let Ok(Some(standing)) = standing {
+                let bound = |subject| Some(Bound { subject, standing });
+                assert_eq!(self.cause(token, bound(subject), now), cause);
+                assert_eq!(self.cause(token, bound(""), now), Some(other));
+            }
+            assert_eq!(self.people.asked, asked_before);
         }
-        let other = Cause::Forbidden(Forbidden::OtherSubject);
-        let asked_before = self.people.asked;
-        assert_eq!(self.cause(token, "", Err(Unavailable), now), Some(other));
-        assert_eq!(self.people.asked, asked_before);
         assert_eq!(unknown.to_string(), disabled.to_string());
         assert_told("unavailable", &Unavailable);
     }
 
-    /// Why the bearer may not come in on the connection of `bound`, being one of such standing.
-    fn cause(
-        &mut self,
-        token: &str,
-        bound: &str,
-        standing: Result<Option<Standing>, Unavailable>,
-        now: UnixSeconds,
-    ) -> Option<Cause> {
-        self.people.standing = standing;
-        let outcome = self
-            .gate
-            .admit_token(token, Some(bound), &mut self.people, now);
+    /// Why the bearer may not come in on the connection of `bound`.
+    fn cause(&mut self, token: &str, bound: Option<Bound<'_>>, now: UnixSeconds) -> Option<Cause> {
+        let outcome = self.gate.admit_token(token, bound, &mut self.people, now);
         let cause = outcome.err();
         if let Some(cause) = cause {
             assert_told(cause.word(), &cause);
