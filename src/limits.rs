@@ -72,7 +72,7 @@ pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// Wrong passwords on one connection before it is closed.
 pub const LOGIN_FAILURES_MAX: u8 = 3;
 
-/// User records held in memory: a quarter of a megabyte of them, as they commonly are.
+/// User records held in memory: less than half a megabyte of them, as they commonly are.
 pub const USER_CACHE_ENTRIES_MAX: usize = 1_536;
 /// How often the user store is asked, at the most, whether another process changed it. The
 /// contract has a user refused from 50 ms after the commit; the turn itself takes the rest.

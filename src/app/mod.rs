@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::gate::{Admitted, LoginFrame, Minted, Pass};
-use users::{StoreError, User};
+use users::{CachedUser, StoreError};
 
 pub use events::login::{Credentials, write_session};
 
@@ -29,7 +29,7 @@ pub trait Host {
     ///
     /// # Errors
     /// When the store cannot say.
-    fn user(&mut self, id: &str) -> Result<Option<Rc<User>>, StoreError>;
+    fn user(&mut self, id: &str) -> Result<Option<Rc<CachedUser>>, StoreError>;
 
     /// True when `id` has a logged-in connection.
     fn is_online(&self, id: &str) -> bool;

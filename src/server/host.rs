@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::app::users::{StoreError, User};
+use crate::app::users::{CachedUser, StoreError, User};
 use crate::app::{Audience, Credentials, Fault, Host};
 use crate::gate::{self, Minted, Pass};
 use crate::time::{Now, UnixSeconds};
@@ -23,7 +23,7 @@ pub(super) struct Caller<'a> {
 }
 
 impl Host for Caller<'_> {
-    fn user(&mut self, id: &str) -> Result<Option<Rc<User>>, StoreError> {
+    fn user(&mut self, id: &str) -> Result<Option<Rc<CachedUser>>, StoreError> {
         self.hub.user(id)
     }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::app::users::{StoreError, User};
+use crate::app::users::{CachedUser, StoreError, User};
 use crate::gate::{self, Directory, Standing, Unavailable};
 use crate::time::Now;
 
@@ -25,7 +25,7 @@ impl Hub {
     }
 
     /// The user called `id`; a failure is kept for the log.
-    pub(super) fn user(&mut self, id: &str) -> Result<Option<Rc<User>>, StoreError> {
+    pub(super) fn user(&mut self, id: &str) -> Result<Option<Rc<CachedUser>>, StoreError> {
         let user = self.users.user(id);
         if let Err(fault) = &user {
             self.store_fault = Some(fault.clone());

@@ -22,19 +22,23 @@ pub(in crate::app) fn handle(
     .map_err(|_| EXPECTED)?;
 
     let user = host.user(&id.ok_or(EXPECTED)?)?.ok_or(Fault::NotFound)?;
-    write(answer, &user, host.is_online(&user.id));
+    answer.extend_from_slice(user.profile.get_or_init(|| profile(&user)));
+    answer.extend_from_slice(match host.is_online(&user.id) {
+        true => b"true}",
+        false => b"false}",
+    });
     Ok(Outcome::Answer)
 }
 
-fn write(out: &mut Vec<u8>, user: &User, online: bool) {
+/// The answer's data, but for what may be another the next time.
+fn profile(user: &User) -> Box<[u8]> {
+    let mut out = Vec::new();
     out.extend_from_slice(b"{\"id\":");
-    json::push_string(out, &user.id);
+    json::push_string(&mut out, &user.id);
     out.extend_from_slice(b",\"name\":");
-    json::push_string(out, &user.name);
+    json::push_string(&mut out, &user.name);
     out.extend_from_slice(b",\"createdAt\":");
-    push_integer(out, user.created_at.0);
-    out.extend_from_slice(match online {
-        true => b",\"online\":true}",
-        false => b",\"online\":false}",
-    });
+    push_integer(&mut out, user.created_at.0);
+    out.extend_from_slice(b",\"online\":");
+    out.into_boxed_slice()
 }

@@ -1,7 +1,9 @@
 //! The users as the hot path sees them: a bounded cache in front of the store, never older
 //! than [`USER_CACHE_CHECK_INTERVAL`].
 
+use std::cell::OnceCell;
 use std::mem;
+use std::ops::Deref;
 use std::rc::Rc;
 
 use hashbrown::HashTable;
@@ -10,6 +12,35 @@ use super::{StoreError, User, UserStore};
 use crate::ids::IdHasher;
 use crate::limits::{USER_CACHE_CHECK_INTERVAL, USER_CACHE_ENTRIES_MAX};
 use crate::time::{Instant, UnixSeconds};
+
+/// A user as the cache keeps him: without the password hash, which is for logins alone.
+#[derive(Debug)]
+pub struct CachedUser {
+    user: User,
+    /// What others are told of him, as the one event that tells it writes it: when it is first asked
+    /// for, and not again (3 % of a frame's time).
+    pub(in crate::app) profile: OnceCell<Box<[u8]>>,
+}
+
+impl CachedUser {
+    fn new(user: User) -> CachedUser {
+        CachedUser {
+            user: User {
+                password_hash: None,
+                ..user
+            },
+            profile: OnceCell::new(),
+        }
+    }
+}
+
+impl Deref for CachedUser {
+    type Target = User;
+
+    fn deref(&self) -> &User {
+        &self.user
+    }
+}
 
 /// A user store with a cache in front.
 ///
@@ -75,22 +106,19 @@ impl Users {
         self.epoch
     }
 
-    /// The user called `id`, without the password hash: what is for logins alone is not kept.
+    /// The user called `id`.
     ///
     /// # Errors
     ///
     /// When the store cannot tell; then nobody is let in.
-    pub fn user(&mut self, id: &str) -> Result<Option<Rc<User>>, StoreError> {
+    pub fn user(&mut self, id: &str) -> Result<Option<Rc<CachedUser>>, StoreError> {
         if let Some(user) = self.young.get(id) {
             return Ok(Some(Rc::clone(user)));
         }
         let user = match self.old.take(id) {
             Some(user) => user,
             None => match self.store.user(id)? {
-                Some(user) => Rc::new(User {
-                    password_hash: None,
-                    ..user
-                }),
+                Some(user) => Rc::new(CachedUser::new(user)),
                 None => return Ok(None),
             },
         };
@@ -130,7 +158,7 @@ impl Users {
         self.store.check()
     }
 
-    fn keep(&mut self, user: Rc<User>) {
+    fn keep(&mut self, user: Rc<CachedUser>) {
         if self.young.len() == GENERATION_ENTRIES_MAX {
             mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
@@ -147,7 +175,7 @@ impl Users {
 
 /// Users by id.
 struct Generation {
-    users: HashTable<Rc<User>>,
+    users: HashTable<Rc<CachedUser>>,
     hasher: IdHasher,
 }
 
@@ -163,19 +191,19 @@ impl Generation {
         self.users.len()
     }
 
-    fn get(&self, id: &str) -> Option<&Rc<User>> {
+    fn get(&self, id: &str) -> Option<&Rc<CachedUser>> {
         let hash = self.hasher.hash(id);
         self.users.find(hash, |user| *user.id == *id)
     }
 
-    fn take(&mut self, id: &str) -> Option<Rc<User>> {
+    fn take(&mut self, id: &str) -> Option<Rc<CachedUser>> {
         let hash = self.hasher.hash(id);
         let entry = self.users.find_entry(hash, |user| *user.id == *id).ok()?;
         Some(entry.remove().0)
     }
 
     /// A user who is not in it.
-    fn insert(&mut self, user: Rc<User>) {
+    fn insert(&mut self, user: Rc<CachedUser>) {
         let hasher = self.hasher;
         let hash = hasher.hash(&user.id);
         self.users

@@ -7,7 +7,7 @@ mod cache;
 mod memory;
 mod sqlite;
 
-pub use cache::Users;
+pub use cache::{CachedUser, Users};
 pub use memory::MemoryStore;
 pub use sqlite::{Mode, SqliteStore};
 

@@ -24,6 +24,31 @@ fn a_user_disabled_elsewhere_is_refused_from_the_first_frame_50_ms_later() {
 }
 
 #[test]
+fn a_user_who_was_changed_elsewhere_is_told_of_as_he_is_now() {
+    let mut world = World::new();
+    let id = world.member("alice");
+    let ask = r#""event":"getUser","data":{"id":"bob"}"#;
+    for (name, online) in [("bob of the tests", false), ("Bob \"Ω\"", true)] {
+        world.put(&User {
+            name: name.into(),
+            ..user("bob")
+        });
+        world.wait(CHECKED);
+        if online {
+            world.member("bob");
+        }
+        // Twice: what was written for the first is there for the second.
+        world.say_as(id, "alice", ask);
+        world.say_as(id, "alice", ask);
+        let name = name.replace('"', r#"\""#);
+        let bob =
+            format!(r#"{{"id":"bob","name":"{name}","createdAt":1700000000,"online":{online}}}"#);
+        let answer = format!(r#"{{"event":"getUser","data":{bob}}}"#);
+        assert_eq!(world.hear(id), [answer.as_str(), answer.as_str()]);
+    }
+}
+
+#[test]
 fn a_user_who_only_listens_is_closed_within_a_second_of_the_change() {
     for (change, code, close) in [
         (
