@@ -23,16 +23,16 @@ pub(super) fn decode<'d>(text: &[u8], decoded: &'d mut [u8]) -> Option<&'d [u8]>
     let mut last = [ZERO; BLOCK_CHARACTERS];
     last[..rest.len()].copy_from_slice(rest);
 
-    let mut wrong = [0; BLOCK_CHARACTERS];
+    let mut right = [u8::MAX; BLOCK_CHARACTERS];
     for (block, place) in blocks.iter().zip(places) {
-        *place = decode_block(block, &mut wrong);
+        *place = decode_block(block, &mut right);
     }
-    let last = decode_block(&last, &mut wrong);
+    let last = decode_block(&last, &mut right);
     *last_place.first_mut()? = last;
 
     // The first byte that is not whole holds the bits of the last character that are not used.
     let unused = last[bytes_of(rest.len())];
-    let is_right = wrong == [0; BLOCK_CHARACTERS] && unused == 0 && text.len() % 4 != 1;
+    let is_right = right == [u8::MAX; BLOCK_CHARACTERS] && unused == 0 && text.len() % 4 != 1;
     is_right.then(|| &decoded[..bytes_of(text.len())])
 }
 
@@ -46,25 +46,28 @@ const fn bytes_of(characters: usize) -> usize {
     characters * 6 / 8
 }
 
-/// Decodes a block. Where a character is none of the 64, `wrong` gets bits.
+/// Decodes a block. Where a character is none of the 64, `right` loses bits.
 #[inline(always)]
 fn decode_block(
     block: &[u8; BLOCK_CHARACTERS],
-    wrong: &mut [u8; BLOCK_CHARACTERS],
+    right: &mut [u8; BLOCK_CHARACTERS],
 ) -> [u8; BLOCK_BYTES] {
     let mut sextets = [0; BLOCK_CHARACTERS];
-    for ((character, sextet), wrong) in block.iter().zip(&mut sextets).zip(wrong) {
-        let (value, is_none) = value_of(*character);
+    for ((character, sextet), right) in block.iter().zip(&mut sextets).zip(right) {
+        let (value, is_one) = value_of(*character);
         *sextet = value;
-        *wrong |= is_none;
+        *right &= is_one;
     }
-    let all = u128::from_be_bytes(sextets);
-    let (high, low) = (pack((all >> 64) as u64), pack(all as u64));
+    let mut packed = [0; BLOCK_CHARACTERS / 8];
+    for (packed, sextets) in packed.iter_mut().zip(sextets.as_chunks().0) {
+        *packed = pack(u64::from_le_bytes(*sextets));
+    }
+    let [high, low] = packed;
     let [bytes @ .., _, _, _, _] = (u128::from(high) << 80 | u128::from(low) << 32).to_be_bytes();
     bytes
 }
 
-/// The six bits that `character` stands for, and all bits set where it is none of the 64.
+/// The six bits that `character` stands for, and all bits set where it is one of the 64.
 #[inline(always)]
 const fn value_of(character: u8) -> (u8, u8) {
     // As masks: processors have them for vectors of bytes.
@@ -78,7 +81,7 @@ const fn value_of(character: u8) -> (u8, u8) {
         | digit & character.wrapping_add(52 - b'0')
         | minus & 62
         | underscore & 63;
-    (value, !(upper | lower | digit | minus | underscore))
+    (value, upper | lower | digit | minus | underscore)
 }
 
 #[inline(always)]
@@ -86,12 +89,13 @@ const fn mask(is_set: bool) -> u8 {
     if is_set { u8::MAX } else { 0 }
 }
 
-/// Packs six bits of each byte into the 48 lowest: pairs of them, pairs of pairs, and those.
+/// Packs six bits of each byte into the 48 lowest, the first byte's being the highest: pairs of them,
+/// pairs of pairs, and those.
 #[inline(always)]
 const fn pack(sextets: u64) -> u64 {
-    let pairs = sextets >> 2 & 0x0fc0_0fc0_0fc0_0fc0 | sextets & 0x003f_003f_003f_003f;
-    let fours = pairs >> 4 & 0x00ff_f000_00ff_f000 | pairs & 0x0000_0fff_0000_0fff;
-    fours >> 8 & 0x0000_ffff_ff00_0000 | fours & 0x0000_0000_00ff_ffff
+    let pairs = (sextets & 0x003f_003f_003f_003f) << 6 | sextets >> 8 & 0x003f_003f_003f_003f;
+    let fours = (pairs & 0x0000_0fff_0000_0fff) << 12 | pairs >> 16 & 0x0000_0fff_0000_0fff;
+    (fours & 0x00ff_ffff) << 24 | fours >> 32
 }
 
 #[cfg(test)]
