@@ -265,9 +265,12 @@ fn siege(figure: &Figure, plan: &Plan) -> Measured {
             let late = paced::call(crowd, 1_000, plan.window, None);
             stand.row.add(p99_micros(&late));
             let mut forgers = Visits::new(&stand.at, Aim::Forge, 64);
+            forgers.take_few_steps();
             forgers.visit_with(Visits::new(&stand.at, Aim::Drip, 16));
             let late = paced::call(crowd, 1_000, plan.window, Some(&mut forgers));
             besieged.add(p99_micros(&late));
+            let rate = forgers.done as f64 / plan.window.as_secs_f64();
+            besieged.note = format!("{rate:.0} forgeries a second in the last round");
         }
     }
     let pairs = stands.into_iter().map(|stand| [stand.row, stand.with.1]);

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
@@ -22,6 +23,8 @@ pub(crate) enum Aim {
     Drip,
 }
 
+/// Visitors who are heard in a turn of few.
+const FEW_STEPS: usize = 2;
 /// How long between two bytes that drip.
 const DRIP_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -107,6 +110,12 @@ impl Visits {
         visits
     }
 
+    /// Takes few steps in a turn: whoever turns to others between turns is kept from them for
+    /// microseconds only.
+    pub(crate) fn take_few_steps(&mut self) {
+        self.events = Events::with_capacity(FEW_STEPS);
+    }
+
     /// Has others come meanwhile.
     pub(crate) fn visit_with(&mut self, others: Visits) {
         self.others = Some(Box::new(others));
@@ -132,7 +141,7 @@ impl Visits {
         }
         for event in &events {
             let number = event.token().0;
-            match self.step(number) {
+            match self.step(number, event) {
                 Step::Wait => continue,
                 Step::Done => self.done += 1,
                 Step::Odd => self.odd += 1,
@@ -171,16 +180,20 @@ impl Visits {
         }
     }
 
-    fn step(&mut self, number: usize) -> Step {
+    fn step(&mut self, number: usize, event: &Event) -> Step {
         let visitor = &mut self.visitors[number];
+        if event.is_error() {
+            return self.ended_at(number);
+        }
         if visitor.stage == Stage::Connecting {
-            if visitor.stream.peer_addr().is_err() {
-                return self.ended();
-            }
             visitor.stage = Stage::Upgrading;
             if self.aim != Aim::Drip && visitor.stream.write(&self.upgrade).is_err() {
                 return self.ended();
             }
+        }
+        // No read that brings nothing: it is the load that limits how many come.
+        if !event.is_readable() && !event.is_read_closed() {
+            return Step::Wait;
         }
         loop {
             let visitor = &mut self.visitors[number];
@@ -189,6 +202,9 @@ impl Visits {
                 Ok(count) => {
                     if let Some(step) = self.take(number, count) {
                         return step;
+                    }
+                    if count < self.scratch.len() && !event.is_read_closed() {
+                        return Step::Wait;
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Step::Wait,
