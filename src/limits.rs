@@ -77,6 +77,9 @@ pub const USER_CACHE_ENTRIES_MAX: usize = 1_536;
 /// How often the user store is asked, at the most, whether another process changed it. The
 /// contract has a user refused from 50 ms after the commit; the turn itself takes the rest.
 pub const USER_CACHE_CHECK_INTERVAL: Duration = Duration::from_millis(20);
+/// How long after it was asked it is asked again while nothing waits for it, so that a frame seldom
+/// has to.
+pub const USER_CACHE_CHECK_AHEAD: Duration = Duration::from_millis(10);
 /// How long the server waits for another process that holds the database: its loop stands
 /// still meanwhile.
 pub const DATABASE_WAIT_SERVING: Duration = Duration::from_millis(20);
@@ -181,6 +184,7 @@ const _: () = {
     assert!(PASSWORD_PASSES <= PASSWORD_PASSES_MAX);
     assert!(PASSWORD_LANES <= PASSWORD_LANES_MAX);
     // Two asks, and the wait for the database, fit into the contract's 50 ms.
+    assert!(USER_CACHE_CHECK_AHEAD.as_millis() < USER_CACHE_CHECK_INTERVAL.as_millis());
     assert!(USER_CACHE_CHECK_INTERVAL.as_millis() + DATABASE_WAIT_SERVING.as_millis() < 50);
     // The longest id, name and password fit a line, though each byte of them be escaped.
     assert!(

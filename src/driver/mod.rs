@@ -1,7 +1,7 @@
 //! All the I/O: the mio loop, listeners, sockets, clocks, signals, the helper thread, the log.
 //! Refuses to know what bytes mean.
 //!
-//! A turn has a fixed order: read, decide, commit, write, close. The core decides while bytes
+//! A turn has a fixed order: read, decide, commit, write, look ahead, close. The core decides while bytes
 //! are read into the one scratch buffer that serves every connection; what it decided is written
 //! when all have been read, so that the answers of a turn leave together; descriptors go last.
 
@@ -15,10 +15,11 @@ pub mod logger;
 mod recording;
 mod signals;
 mod socket;
+mod write;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -26,14 +27,14 @@ use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::record::Recorded;
-use crate::server::{ConnectionId, Ending, Reading, SLICES_MAX};
+use crate::server::{ConnectionId, Reading};
 use crate::time::{Instant, Now};
 
 use clock::Clock;
 use hasher::Hasher;
 use lines::{Line, SummaryLine, level_of};
 use signals::Signals;
-use socket::{Socket, Then};
+use socket::Socket;
 
 pub use descriptors::connections_possible;
 pub use listener::{ListenError, Listener};
@@ -45,15 +46,9 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 const READ_BYTES_MIN: usize = 16 * 1024;
 /// Reads from connections that are not logged in, in one turn.
 const STRANGER_READS_MAX: usize = 8;
-/// Writes to connections that are not logged in, in one turn.
-const STRANGER_WRITES_MAX: usize = 8;
-/// Writes in one turn.
-const WRITES_MAX: usize = 1_024;
 /// Events taken from the kernel in one turn. Few enough that the sockets which are read are still in
 /// the processor's cache when they are written: with 1,024, a round trip took 3 % more.
 const EVENTS_MAX: usize = 64;
-/// Slices in a write to somebody who is to be told little.
-const SLICES_FEW: usize = 4;
 /// How long the last connections may take once the server is to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -207,13 +202,14 @@ impl Driver {
         }
     }
 
-    /// Read, decide, commit, write, close.
+    /// Read, decide, commit, write, look ahead, close.
     fn turn(&mut self, now: Now) {
         self.read(now);
         self.accept(now);
         self.server.tick(now);
         self.hand_out_jobs();
         self.write(now);
+        self.server.look_ahead(now);
         self.close(now);
         self.log_reports(now);
     }
@@ -416,73 +412,6 @@ impl Driver {
     fn hand_out_jobs(&mut self) {
         while let Some(job) = self.server.next_job() {
             self.hasher.hand_out(job);
-        }
-    }
-
-    /// Vectored writes to those that have something to be told: members first, and whoever took
-    /// all he was given is asked again behind the others.
-    fn write(&mut self, now: Now) {
-        let mut strangers_left = STRANGER_WRITES_MAX;
-        for _ in 0..WRITES_MAX {
-            let Some(id) = self.server.next_flush(now, &mut strangers_left) else {
-                return;
-            };
-            let Some(Some(connection)) = self.connections.get_mut(id.slot as usize) else {
-                continue;
-            };
-            // A list for all there may be takes longer to make than most have to be told (1 %).
-            let (mut few, mut many) = ([IoSlice::new(&[]); SLICES_FEW], None);
-            let filled = self.server.gather(id, &mut few);
-            let mut slices = &few[..filled];
-            if filled + 1 >= SLICES_FEW {
-                let many = many.insert([IoSlice::new(&[]); SLICES_MAX]);
-                let filled = self.server.gather(id, many);
-                slices = &many[..filled];
-            }
-            let offered: usize = slices.iter().map(|slice| slice.len()).sum();
-            let then = match self.server.ends_behind(now, id) {
-                true => Then::Fin,
-                false => Then::Open,
-            };
-            match connection.socket.write_vectored(slices, then) {
-                Ok(count) => self.server.wrote(now, id, count, count < offered),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.server.wrote(now, id, 0, true);
-                }
-                Err(_) => self.server.failed(now, id),
-            }
-        }
-    }
-
-    fn close(&mut self, now: Now) {
-        while let Some((id, ending)) = self.server.next_ending() {
-            let Some(place) = self.connections.get_mut(id.slot as usize) else {
-                continue;
-            };
-            match ending {
-                Ending::Fin => {
-                    let Some(connection) = place else { continue };
-                    connection.is_over = true;
-                    if connection.socket.shut_sending_side().is_err() {
-                        self.server.failed(now, id);
-                    } else if connection.peer_finished {
-                        self.server.finished(now, id);
-                    }
-                }
-                Ending::Close | Ending::Reset => {
-                    if let Some(connection) = place.take()
-                        && ending == Ending::Reset
-                    {
-                        connection.socket.reset();
-                    }
-                    // A descriptor has come free: those that wait need not wait for the timer.
-                    self.accept_retry_at = None;
-                    // The spare one is lost when somebody else was faster.
-                    if self.spare.is_none() {
-                        self.spare = descriptors::spare();
-                    }
-                }
-            }
         }
     }
 

@@ -175,6 +175,14 @@ impl Recorded {
         self.server.tick(now);
     }
 
+    /// As [`Server::look_ahead`].
+    pub fn look_ahead(&mut self, now: Now) {
+        if self.server.is_look_due(now) {
+            self.call(now, format_args!("look"));
+            self.server.look_ahead(now);
+        }
+    }
+
     /// As [`Server::shut_down`].
     pub fn shut_down(&mut self, now: Now) {
         self.call(now, format_args!("stop"));

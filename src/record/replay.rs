@@ -356,6 +356,7 @@ impl Replay {
                 recorded.hashed(now, &outcome);
             }
             "tick" => recorded.tick(now),
+            "look" => recorded.look_ahead(now),
             "stop" => recorded.shut_down(now),
             _ => return None,
         }

@@ -4,7 +4,7 @@
 //! It is driven, never driving. Inputs are calls that carry the time: [`Server::accept`],
 //! [`receive`](Server::receive), [`finished`](Server::finished), [`failed`](Server::failed),
 //! [`wrote`](Server::wrote), [`hashed`](Server::hashed), [`tick`](Server::tick),
-//! [`shut_down`](Server::shut_down). After each turn's inputs its outputs are drained:
+//! [`look_ahead`](Server::look_ahead), [`shut_down`](Server::shut_down). After each turn's inputs its outputs are drained:
 //! [`next_flush`](Server::next_flush), [`next_ending`](Server::next_ending),
 //! [`next_job`](Server::next_job), [`next_report`](Server::next_report), and
 //! [`next_deadline`](Server::next_deadline) says when to call again. The same inputs at the same
@@ -221,6 +221,17 @@ impl Server {
             self.hub.deadline(now, key);
         }
         self.hub.relieve(now);
+    }
+
+    /// Looks whether users have changed, if the next frame may have to wait for that: to be called
+    /// when what was decided has been written.
+    pub fn look_ahead(&mut self, now: Now) {
+        self.hub.refresh_users_ahead(now);
+    }
+
+    /// True when [`look_ahead`](Server::look_ahead) would look.
+    pub fn is_look_due(&self, now: Now) -> bool {
+        self.hub.users.is_refresh_near(now.monotonic)
     }
 
     /// Ends everything: a Close 1001 to each open WebSocket, and no new connections.

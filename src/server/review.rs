@@ -14,7 +14,20 @@ impl Hub {
     /// and closes the connections of those who may no longer be here. O(people) after a change,
     /// else O(1).
     pub(super) fn refresh_users(&mut self, now: Now) {
-        match self.users.refresh(now.monotonic) {
+        let changed = self.users.refresh(now.monotonic);
+        self.heed_change(now, changed);
+    }
+
+    /// As [`Hub::refresh_users`], if that would be due soon.
+    pub(super) fn refresh_users_ahead(&mut self, now: Now) {
+        if self.users.is_refresh_near(now.monotonic) {
+            let changed = self.users.refresh_now(now.monotonic);
+            self.heed_change(now, changed);
+        }
+    }
+
+    fn heed_change(&mut self, now: Now, changed: Result<bool, StoreError>) {
+        match changed {
             Ok(false) => {}
             Ok(true) => self.review_everybody(now),
             Err(fault) => {

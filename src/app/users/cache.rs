@@ -5,12 +5,13 @@ use std::cell::OnceCell;
 use std::mem;
 use std::ops::Deref;
 use std::rc::Rc;
+use std::time::Duration;
 
 use hashbrown::HashTable;
 
 use super::{StoreError, User, UserStore};
 use crate::ids::IdHasher;
-use crate::limits::{USER_CACHE_CHECK_INTERVAL, USER_CACHE_ENTRIES_MAX};
+use crate::limits::{USER_CACHE_CHECK_AHEAD, USER_CACHE_CHECK_INTERVAL, USER_CACHE_ENTRIES_MAX};
 use crate::time::{Instant, UnixSeconds};
 
 /// A user as the cache keeps him: without the password hash, which is for logins alone.
@@ -89,10 +90,29 @@ impl Users {
     /// When the store cannot tell. Everything is dropped then too: each user is asked for
     /// anew, and denied where that fails.
     pub fn refresh(&mut self, now: Instant) -> Result<bool, StoreError> {
-        let fresh = |checked_at| now.since(checked_at) < USER_CACHE_CHECK_INTERVAL;
-        if self.checked_at.is_some_and(fresh) {
-            return Ok(false);
+        match self.is_older(now, USER_CACHE_CHECK_INTERVAL) {
+            true => self.refresh_now(now),
+            false => Ok(false),
         }
+    }
+
+    /// Whether it is time to [`refresh_now`](Users::refresh_now), lest the next frame have to wait for
+    /// a refresh.
+    pub fn is_refresh_near(&self, now: Instant) -> bool {
+        self.is_older(now, USER_CACHE_CHECK_AHEAD)
+    }
+
+    fn is_older(&self, now: Instant, age: Duration) -> bool {
+        let is_older = |checked_at| now.since(checked_at) >= age;
+        self.checked_at.is_none_or(is_older)
+    }
+
+    /// As [`refresh`](Users::refresh), whenever the store was asked last.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn refresh_now(&mut self, now: Instant) -> Result<bool, StoreError> {
         self.checked_at = Some(now);
         let changed = self.store.changed();
         if changed != Ok(false) {

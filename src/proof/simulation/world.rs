@@ -42,6 +42,8 @@ pub(super) struct World<'a> {
     pub(super) disturbed_at: Instant,
     /// How many strangers are written to in a turn.
     strangers_max: usize,
+    /// True when the store is asked for changes behind a turn, too.
+    looks_ahead: bool,
     /// True when another world must come to the same.
     pub(super) is_compared: bool,
     /// True once sockets take all that fits them.
@@ -54,6 +56,7 @@ impl<'a> World<'a> {
     pub(super) fn new(mut choice: Choice<'a>, reads: Reads) -> Result<Self, String> {
         let config = config(&mut choice, reads);
         let strangers_max = choice.pick(&[1, 4, 1_000]);
+        let looks_ahead = choice.chance(50);
         let cuts = match reads {
             Reads::Whole | Reads::Roomy => None,
             Reads::Cut(seed) => Some(Choice::Seed(seed)),
@@ -77,6 +80,7 @@ impl<'a> World<'a> {
             next_nonce: 0,
             disturbed_at: Instant::ORIGIN,
             strangers_max,
+            looks_ahead,
             is_compared: reads != Reads::Whole,
             is_kind: false,
             digest: 0xCBF2_9CE4_8422_2325,
@@ -259,6 +263,12 @@ impl<'a> World<'a> {
             return Err("a password is to be checked that nobody said".to_owned());
         }
         self.write()?;
+        if self.looks_ahead {
+            let held_bytes = self.server.held_bytes();
+            self.server.look_ahead(self.now);
+            self.follow_tick(held_bytes)?;
+            self.write()?;
+        }
         self.close()?;
         self.note_log();
         self.server.audit()?;

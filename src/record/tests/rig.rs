@@ -235,6 +235,7 @@ impl Rig {
         while let Some(id) = self.recorded.next_flush(self.now, &mut strangers_left) {
             self.write(id);
         }
+        self.recorded.look_ahead(self.now);
         while let Some((id, ending)) = self.recorded.next_ending() {
             let told: &[u8] = match ending {
                 Ending::Fin => b"FIN",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::app::users::{StoreError, User, UserStore};
+use crate::limits::USER_CACHE_CHECK_AHEAD;
 use crate::time::UnixSeconds;
 
 use super::world::{START, World, error, upgrade, user};
@@ -19,6 +20,27 @@ fn a_user_disabled_elsewhere_is_refused_from_the_first_frame_50_ms_later() {
     });
     world.now.monotonic = world.now.monotonic + CHECKED;
     world.say_as(id, "bob", r#""event":"dance""#);
+    let refusal = error("forbidden", "user unknown or disabled");
+    assert_eq!(world.hear(id), [refusal.as_str(), "close 3003", "FIN"]);
+}
+
+#[test]
+fn a_change_is_seen_ahead_of_the_frame_that_would_wait_for_it() {
+    let mut world = World::new();
+    let id = world.member("bob");
+    world.server.look_ahead(world.now);
+    world.put(&User {
+        disabled: true,
+        ..user("bob")
+    });
+    world.now.monotonic = world.now.monotonic + (USER_CACHE_CHECK_AHEAD - Duration::from_micros(1));
+    world.server.look_ahead(world.now);
+    assert!(world.hear(id).is_empty());
+
+    world.now.monotonic = world.now.monotonic + Duration::from_micros(1);
+    assert!(world.server.is_look_due(world.now));
+    world.server.look_ahead(world.now);
+    assert!(!world.server.is_look_due(world.now));
     let refusal = error("forbidden", "user unknown or disabled");
     assert_eq!(world.hear(id), [refusal.as_str(), "close 3003", "FIN"]);
 }

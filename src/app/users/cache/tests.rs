@@ -54,6 +54,23 @@ fn a_change_by_another_is_seen_within_the_interval() {
 }
 
 #[test]
+fn a_refresh_is_near_before_it_is_due_and_puts_it_off() {
+    let (mut users, mut theirs) = users();
+    let start = Instant::from_micros(1_000);
+    assert!(users.is_refresh_near(start));
+    assert_eq!(users.refresh(start), Ok(false));
+    let near = start + USER_CACHE_CHECK_AHEAD;
+    let just_before = start + (USER_CACHE_CHECK_AHEAD - Duration::from_micros(1));
+    assert!(!users.is_refresh_near(just_before) && users.is_refresh_near(near));
+    theirs.touch();
+    assert_eq!(users.refresh(near), Ok(false));
+    assert_eq!(users.refresh_now(near), Ok(true));
+    theirs.touch();
+    assert_eq!(users.refresh(start + TICK), Ok(false));
+    assert_eq!(users.refresh(near + TICK), Ok(true));
+}
+
+#[test]
 fn a_touch_drops_what_is_cached() {
     let (mut users, mut theirs) = users();
     let first = users.user("alice").unwrap().unwrap();
