@@ -1,9 +1,10 @@
 //! All the I/O: the mio loop, listeners, sockets, clocks, signals, the helper thread, the log.
 //! Refuses to know what bytes mean.
 //!
-//! A turn has a fixed order: read, decide, commit, write, look ahead, close. The core decides while bytes
-//! are read into the one scratch buffer that serves every connection; what it decided is written
-//! when all have been read, so that the answers of a turn leave together; descriptors go last.
+//! A turn has a fixed order: read, decide, commit, write, look ahead, close. The core decides
+//! while bytes are read into the one scratch buffer that serves every connection; what it decided
+//! is written when all have been read, so that the answers of a turn leave together; descriptors
+//! go last.
 
 mod accept;
 mod clock;

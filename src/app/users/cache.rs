@@ -19,7 +19,7 @@ use crate::time::{Instant, UnixSeconds};
 pub struct CachedUser {
     user: User,
     /// What others are told of him, as the one event that tells it writes it: when it is first asked
-    /// for, and not again (3 % of a frame's time).
+    /// for, and not again (3 to 5 % of the core's time).
     pub(in crate::app) profile: OnceCell<Box<[u8]>>,
 }
 
