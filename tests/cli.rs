@@ -481,6 +481,18 @@ fn check_says_whether_serve_would_start_and_makes_nothing() {
 }
 
 #[test]
+fn proxy_headers_that_nobody_may_send_stop_check_and_serve() {
+    let place = Place::with_secret();
+    for command in ["check", "serve"] {
+        assert_eq!(
+            place.run(&[command, "--proxy-protocol"]).refusal(),
+            "PROXY_PROTOCOL is true, but must be false unless TRUSTED_PROXIES names the proxies \
+             that connect to 127.0.0.1:7420"
+        );
+    }
+}
+
+#[test]
 fn a_database_that_is_none_stops_the_start_and_stays_as_it_is() {
     let place = Place::with_secret();
     let path = place.0.join("framegate.db");

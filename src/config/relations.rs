@@ -22,7 +22,8 @@ pub(super) fn check(
     }
     check_counts(config)?;
     check_sizes(config)?;
-    check_listeners(config)
+    check_listeners(config)?;
+    check_proxies(config)
 }
 
 fn lower(value: &mut usize, max: usize) {
@@ -92,6 +93,27 @@ fn check_listeners(config: &Config) -> Result<(), ConfigError> {
         Some(listen) if !config.allow_plaintext => Err(ConfigError::Plaintext {
             listen: listen.to_string(),
         }),
+        _ => Ok(()),
+    }
+}
+
+/// PROXY headers are read from trusted proxies only. On TCP those are named, and without a name
+/// the setting would do nothing; a Unix socket's own mode says who may speak.
+fn check_proxies(config: &Config) -> Result<(), ConfigError> {
+    let tcp = config
+        .listen
+        .iter()
+        .find(|listen| matches!(listen, Listen::Tcp(_)));
+    match tcp {
+        Some(listen) if config.proxy_protocol && config.trusted_proxies.is_empty() => {
+            Err(ConfigError::Relation {
+                name: "PROXY_PROTOCOL",
+                value: "true".to_owned(),
+                expected: format!(
+                    "false unless TRUSTED_PROXIES names the proxies that connect to {listen}"
+                ),
+            })
+        }
         _ => Ok(()),
     }
 }

@@ -235,6 +235,26 @@ fn a_listener_others_can_reach_needs_a_word() {
 }
 
 #[test]
+fn proxy_headers_over_tcp_need_a_proxy_that_is_named() {
+    let spoken = |listen: &[&str]| {
+        let script = given().flag("proxy-protocol", "true");
+        listen
+            .iter()
+            .fold(script, |script, listen| script.flag("listen", listen))
+    };
+    for listen in [&["127.0.0.1:7420"][..], &["unix:/f", "127.0.0.1:7420"]] {
+        assert_eq!(
+            spoken(listen).error(),
+            "PROXY_PROTOCOL is true, but must be false unless TRUSTED_PROXIES names the proxies \
+             that connect to 127.0.0.1:7420"
+        );
+        let named = spoken(listen).flag("trusted-proxies", "127.0.0.1");
+        assert!(named.load().is_ok(), "{listen:?}");
+    }
+    assert!(spoken(&["unix:/f"]).load().is_ok());
+}
+
+#[test]
 fn a_bound_left_to_its_default_follows_the_one_above() {
     let config = given()
         .flag("max-message", "4KiB")
