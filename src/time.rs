@@ -120,6 +120,13 @@ impl Now {
         Duration::from_secs(second.0.saturating_sub(self.unix.0)).saturating_sub(self.fraction)
     }
 
+    /// The instant at which the wall clock will have come to `second`, and never one before that;
+    /// the present one exactly when it has.
+    pub fn instant_of(self, second: UnixSeconds) -> Instant {
+        // Of a microsecond that is left in part, the end counts.
+        self.monotonic + (self.until(second) + Duration::from_nanos(999))
+    }
+
     /// What the wall clock read when the monotonic clock stood at its origin, in microseconds
     /// since 1970. Constant for as long as nobody sets the wall clock.
     pub fn origin_unix_micros(self) -> i128 {
@@ -137,6 +144,22 @@ mod tests {
         let late = Instant::from_micros(u64::MAX - 1) + Duration::from_secs(1);
         assert_eq!(late.as_micros(), u64::MAX - 1);
         assert_eq!(Instant::ORIGIN.since(late), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_second_has_come_when_its_instant_has_and_not_before() {
+        let second = UnixSeconds(100);
+        for nanos_left in [0, 1, 999, 1_000, 1_001, 999_999_999] {
+            let left = Duration::from_nanos(nanos_left);
+            let now = Now {
+                monotonic: Instant::from_micros(7),
+                unix: UnixSeconds(if nanos_left > 0 { 99 } else { 100 }),
+                fraction: (Duration::from_secs(1) - left) * u32::from(nanos_left > 0),
+            };
+            assert_eq!(now.until(second), left);
+            let micros = 7 + nanos_left.div_ceil(1_000);
+            assert_eq!(now.instant_of(second), Instant::from_micros(micros));
+        }
     }
 
     #[test]

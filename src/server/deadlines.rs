@@ -25,21 +25,41 @@ const NEVER: u64 = u64::MAX;
 const NONE: u32 = u32::MAX;
 
 /// The wheel. Keys are the connections' slots in their slab.
+///
+/// ```text
+///           schedule                    pop, once for a tick             pop
+/// (nowhere) ────────► list of its slot ──────────────────────► due list ─────► (nowhere)
+/// ```
 #[derive(Debug)]
 pub(super) struct Deadlines {
-    /// The first key of each slot's list.
-    heads: Box<[u32]>,
+    /// The list of each slot.
+    slots: Box<[List]>,
     /// A bit is set exactly when its slot's list is not empty.
     occupied: [u64; WORDS],
+    /// Keys whose tick has come and which are not yet handed out.
+    due: List,
     /// A place per key; its tick is `NEVER` exactly when the key is in no list.
     places: Vec<Place>,
-    /// Every tick before this one has been emptied.
+    /// The first tick that has not come. Nothing is scheduled before it, so that a key which is
+    /// scheduled while others are handed out waits for a later tick.
     tick: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
+struct List {
+    first: u32,
+    last: u32,
+}
+
+const EMPTY: List = List {
+    first: NONE,
+    last: NONE,
+};
+
+#[derive(Clone, Copy, Debug)]
 struct Place {
-    /// The tick at which this key is due; the list it is in is that tick's.
+    /// The tick at which this key is due. It is in the due list exactly when this lies before the
+    /// wheel's tick, else in the list of this tick's slot.
     tick: u64,
     before: u32,
     after: u32,
@@ -54,8 +74,9 @@ const VACANT: Place = Place {
 impl Deadlines {
     pub(super) fn new() -> Deadlines {
         Deadlines {
-            heads: vec![NONE; SLOTS].into_boxed_slice(),
+            slots: vec![EMPTY; SLOTS].into_boxed_slice(),
             occupied: [0; WORDS],
+            due: EMPTY,
             places: Vec::new(),
             tick: 0,
         }
@@ -64,7 +85,7 @@ impl Deadlines {
     /// Sees to it that `key` is looked at no later than a tick after `at`. O(1).
     pub(super) fn schedule(&mut self, key: u32, at: Instant) {
         // Rounded up: a deadline is never early. What is past is due at the next tick.
-        let tick = (at.as_micros().div_ceil(1 << TICK_BITS)).max(self.tick);
+        let tick = at.as_micros().div_ceil(1 << TICK_BITS).max(self.tick);
         let index = key as usize;
         if index >= self.places.len() {
             self.places.resize(index + 1, VACANT);
@@ -91,24 +112,39 @@ impl Deadlines {
     }
 
     /// Takes out a key whose place has come, if there is one. Its owner looks which of its
-    /// deadlines have passed and calls `schedule` again.
+    /// deadlines have passed and calls `schedule` again: however that is judged, the key comes
+    /// once for the same `now`. O(1), but for the first call of a tick, which walks the lists
+    /// of the slots that have come, each once.
     pub(super) fn pop(&mut self, now: Instant) -> Option<u32> {
-        let end = now.as_micros() >> TICK_BITS;
-        while self.tick <= end {
-            let mut key = self.heads[slot(self.tick)];
-            while key != NONE {
-                let place = self.places[key as usize];
-                // A list holds every turn's keys of its slot; those of later turns stay.
-                if place.tick <= end {
-                    self.unlink(key);
-                    return Some(key);
-                }
-                key = place.after;
-            }
-            let next = self.next_occupied(self.tick + 1);
-            self.tick = next.map_or(end + 1, |tick| tick.min(end + 1));
+        self.advance(now.as_micros() >> TICK_BITS);
+        let key = self.due.first;
+        (key != NONE).then(|| {
+            self.unlink(key);
+            key
+        })
+    }
+
+    /// Moves every key whose tick has come by `end` to the due list.
+    fn advance(&mut self, end: u64) {
+        if self.tick > end {
+            return;
         }
-        None
+        let begin = std::mem::replace(&mut self.tick, end + 1);
+        // After a turn of the wheel every slot was visited, and each list holds every turn's keys.
+        let visited_end = end.min(begin + SLOTS as u64 - 1);
+        let mut from = begin;
+        while let Some(tick) = self.next_occupied(from).filter(|tick| *tick <= visited_end) {
+            let slot = slot(tick);
+            let mut key = std::mem::replace(&mut self.slots[slot], EMPTY).first;
+            self.occupied[slot / 64] &= !(1 << (slot % 64));
+            while key != NONE {
+                let Place { tick, after, .. } = self.places[key as usize];
+                // Keys of later turns stay.
+                self.link(key, tick);
+                key = after;
+            }
+            from = tick + 1;
+        }
     }
 
     /// When to call `pop` next, once it has returned `None`. At most one turn of the wheel away,
@@ -140,37 +176,54 @@ impl Deadlines {
         None
     }
 
+    /// Appends `key` to the list that its tick belongs to. It is in none.
     fn link(&mut self, key: u32, tick: u64) {
-        let slot = slot(tick);
-        let after = self.heads[slot];
-        if after != NONE {
-            self.places[after as usize].before = key;
-        }
+        let before = self.list(tick).last;
         self.places[key as usize] = Place {
             tick,
-            before: NONE,
-            after,
+            before,
+            after: NONE,
         };
-        self.heads[slot] = key;
-        self.occupied[slot / 64] |= 1 << (slot % 64);
+        match before {
+            NONE => self.list(tick).first = key,
+            before => self.places[before as usize].after = key,
+        }
+        self.list(tick).last = key;
+        self.note_occupied(tick);
     }
 
+    /// Takes `key` out of the list it is in.
     fn unlink(&mut self, key: u32) {
-        let place = std::mem::replace(&mut self.places[key as usize], VACANT);
-        if place.tick == NEVER {
-            return;
+        let Place {
+            tick,
+            before,
+            after,
+        } = std::mem::replace(&mut self.places[key as usize], VACANT);
+        match before {
+            NONE => self.list(tick).first = after,
+            before => self.places[before as usize].after = after,
         }
-        if place.after != NONE {
-            self.places[place.after as usize].before = place.before;
+        match after {
+            NONE => self.list(tick).last = before,
+            after => self.places[after as usize].before = before,
         }
-        if place.before != NONE {
-            self.places[place.before as usize].after = place.after;
-            return;
+        self.note_occupied(tick);
+    }
+
+    /// The list that keys of this tick are in.
+    fn list(&mut self, tick: u64) -> &mut List {
+        match tick < self.tick {
+            true => &mut self.due,
+            false => &mut self.slots[slot(tick)],
         }
-        let slot = slot(place.tick);
-        self.heads[slot] = place.after;
-        if place.after == NONE {
-            self.occupied[slot / 64] &= !(1 << (slot % 64));
+    }
+
+    fn note_occupied(&mut self, tick: u64) {
+        let slot = slot(tick);
+        let bit = 1 << (slot % 64);
+        match self.slots[slot].first {
+            NONE => self.occupied[slot / 64] &= !bit,
+            _ => self.occupied[slot / 64] |= bit,
         }
     }
 }
@@ -193,8 +246,8 @@ mod tests {
 
     #[test]
     fn a_deadline_is_never_early_and_at_most_one_tick_late() {
-        let mut wheel = Deadlines::new();
         for millis in 1..3_000 {
+            let mut wheel = Deadlines::new();
             wheel.schedule(7, at(millis));
             assert_eq!(wheel.pop(at(millis - 1)), None, "{millis}");
             let late = at(millis) + TICK;
@@ -267,6 +320,57 @@ mod tests {
         for (key, count) in seen.iter().enumerate() {
             assert_eq!(*count, i32::from(key % 3 != 0), "key {key}");
         }
+    }
+
+    #[test]
+    fn a_key_scheduled_while_others_are_handed_out_waits_for_a_later_tick() {
+        let mut wheel = Deadlines::new();
+        for key in 0..3 {
+            wheel.schedule(key, at(90));
+        }
+        // Whatever its owner believes to be due still.
+        let mut seen = Vec::new();
+        while let Some(key) = wheel.pop(at(100)) {
+            seen.push(key);
+            wheel.schedule(key, at(0));
+        }
+        assert_eq!(seen, [0, 1, 2]);
+        assert!(wheel.next().expect("a place is taken") > at(100));
+        assert_eq!(drain(&mut wheel, at(100) + TICK), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_key_that_is_due_and_cancelled_is_not_handed_out() {
+        for cancelled in 0..3 {
+            let mut wheel = Deadlines::new();
+            for key in 0..4 {
+                wheel.schedule(key, at(90));
+            }
+            assert_eq!(wheel.pop(at(200)), Some(0));
+            wheel.cancel(cancelled);
+            assert!(!wheel.is_scheduled(cancelled));
+            let rest = (1..4).filter(|key| *key != cancelled);
+            assert_eq!(drain(&mut wheel, at(200)), Vec::from_iter(rest));
+            assert_eq!(wheel.next(), None);
+        }
+    }
+
+    #[test]
+    fn keys_of_later_turns_are_passed_over_once_in_a_tick() {
+        let mut wheel = Deadlines::new();
+        let turn = TICK * SLOTS as u32;
+        for key in 0..1_000 {
+            wheel.schedule(key, at(160) + turn * (key % 2));
+        }
+        assert_eq!(wheel.pop(at(200)), Some(0));
+        // What the next pop could walk over in the slot.
+        let slot = wheel.slots[slot(wheel.places[1].tick)];
+        let after = |key: &u32| Some(wheel.places[*key as usize].after);
+        let some = |key: &u32| *key != NONE;
+        let left = std::iter::successors(Some(slot.first), |key| after(key).filter(some));
+        assert!(left.eq((0..1_000).filter(|key| key % 2 == 1)));
+        assert_eq!(drain(&mut wheel, at(200)).len(), 499);
+        assert_eq!(drain(&mut wheel, at(200) + turn).len(), 500);
     }
 
     #[test]

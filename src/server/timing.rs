@@ -1,7 +1,6 @@
-//! When a session must be looked at, and what has passed by then. All of its deadlines are for the
-//! whole of a thing: no byte puts one off.
-
-use std::time::Duration;
+//! The deadlines of a session: one table, which says when each is due and what its passing causes.
+//! Both the scheduling and the judging read it, so that they cannot differ. Each bounds a whole
+//! operation: no received byte extends it.
 
 use crate::app::Fault;
 use crate::limits::{AUTH_TIMEOUT_CROWDED, LOGIN_TIMEOUT};
@@ -14,44 +13,60 @@ use super::hub::Hub;
 use super::report::What;
 use super::session::{Open, State};
 
-impl Hub {
-    /// Sees to it that the session is looked at when its next deadline comes.
-    pub(super) fn schedule(&mut self, now: Now, key: u32) {
-        if let Some(at) = self.next_deadline(now, key) {
-            self.deadlines.schedule(key, at);
-        }
-    }
+/// What the passing of a deadline causes.
+#[derive(Clone, Copy)]
+enum Passing {
+    /// The connection is dropped without a word.
+    Abandon(Cause, Ending),
+    /// The connection is refused with an error and a Close.
+    Refuse(Cause),
+    /// The peer takes nothing: what waits for it is dropped, and it is refused.
+    DropSlowReader,
+    /// The peer is asked for a sign of life.
+    Ask,
+    /// A `POST /login` is answered without its password being checked.
+    GiveUpLogin,
+    /// The linger is over: the descriptor is freed.
+    Free,
+}
 
-    fn next_deadline(&self, now: Now, key: u32) -> Option<Instant> {
+impl Hub {
+    /// Calls `row` for each deadline the session has, with when it is due and what its passing
+    /// causes. Of those that are due at once the first row counts.
+    fn each_deadline(&self, now: Now, key: u32, mut row: impl FnMut(Instant, Passing)) {
         let session = &self.sessions[key as usize];
-        let write_by = session
-            .outbox
-            .stalled_since()
-            .map(|since| since + self.config.write_timeout);
         match &session.state {
-            State::Proxy { by, .. }
-            | State::Head { by, .. }
-            | State::Body { by, .. }
-            | State::Answering { by } => Some(*by),
-            State::Finishing { linger_by, .. } => Some(*linger_by),
-            State::Gone => None,
+            State::Proxy { by, .. } | State::Head { by, .. } | State::Body { by, .. } => {
+                row(
+                    *by,
+                    Passing::Abandon(Cause::HandshakeTimeout, Ending::Close),
+                );
+            }
+            State::Answering { by } => row(*by, Passing::GiveUpLogin),
+            State::Finishing { linger_by, .. } => row(*linger_by, Passing::Free),
+            State::Gone => {}
             State::Open(open) => {
-                let message_by = open
-                    .message_since
-                    .map(|since| since + self.config.message_timeout);
-                let login_by = match self.presence.dates(key) {
-                    Some(dates) => now.monotonic + now.until(dates.expires_at),
-                    None => self.auth_by(open),
-                };
-                [
-                    write_by,
-                    message_by,
-                    Some(login_by),
-                    Some(self.alive_by(open)),
-                ]
-                .into_iter()
-                .flatten()
-                .min()
+                match self.presence.dates(key) {
+                    Some(dates) => row(
+                        now.instant_of(dates.expires_at),
+                        Passing::Refuse(Cause::Expired),
+                    ),
+                    None => row(self.auth_by(open), Passing::Refuse(Cause::AuthTimeout)),
+                }
+                if let Some(since) = open.message_since {
+                    let by = since + self.config.message_timeout;
+                    row(by, Passing::Refuse(Cause::MessageTimeout));
+                }
+                if let Some(since) = session.outbox.stalled_since() {
+                    row(since + self.config.write_timeout, Passing::DropSlowReader);
+                }
+                match open.asked_at {
+                    Some(asked_at) => row(
+                        asked_at + self.config.pong_timeout,
+                        Passing::Abandon(Cause::PongTimeout, Ending::Reset),
+                    ),
+                    None => row(open.heard_at + self.config.ping_interval, Passing::Ask),
+                }
             }
         }
     }
@@ -68,71 +83,47 @@ impl Hub {
         open.opened_at + patience
     }
 
-    /// When the peer must have given a sign of life: by itself, or on being asked.
-    fn alive_by(&self, open: &Open) -> Instant {
-        match open.asked_at {
-            Some(asked_at) => asked_at + self.config.pong_timeout,
-            None => open.heard_at + self.config.ping_interval,
+    /// Sees to it that the session is looked at when its next deadline comes.
+    pub(super) fn schedule(&mut self, now: Now, key: u32) {
+        let mut next: Option<Instant> = None;
+        self.each_deadline(now, key, |at, _| {
+            next = Some(next.map_or(at, |next| next.min(at)));
+        });
+        if let Some(at) = next {
+            self.deadlines.schedule(key, at);
         }
     }
 
-    /// Looks which of the session's deadlines have passed.
+    /// Deals with the session's deadlines that have passed.
     pub(super) fn deadline(&mut self, now: Now, key: u32) {
-        let Some(session) = self.sessions.get(key as usize) else {
-            return;
-        };
-        match &session.state {
-            State::Proxy { by, .. } | State::Head { by, .. } | State::Body { by, .. }
-                if *by <= now.monotonic =>
-            {
-                let what = What::Refused(Cause::HandshakeTimeout);
-                self.abandon(now, key, what, Ending::Close);
+        let mut passed = None;
+        self.each_deadline(now, key, |at, passing| {
+            if at <= now.monotonic {
+                passed.get_or_insert(passing);
             }
-            State::Answering { by } if *by <= now.monotonic => {
+        });
+        match passed {
+            Some(Passing::Abandon(cause, ending)) => {
+                self.abandon(now, key, What::Refused(cause), ending);
+            }
+            Some(Passing::Refuse(cause)) => self.refuse(now, key, cause, None, None),
+            Some(Passing::DropSlowReader) => self.drop_slow_reader(now, key),
+            Some(Passing::Ask) => self.ask(now, key),
+            Some(Passing::GiveUpLogin) => {
                 let retry_after = LOGIN_TIMEOUT;
                 self.answer_http_login(now, key, Err(Fault::Busy { retry_after }));
             }
-            State::Finishing { linger_by, .. } if *linger_by <= now.monotonic => {
+            Some(Passing::Free) => {
                 // What the peer has not taken by now it will not take.
-                let ending = match session.outbox.is_empty() {
+                let ending = match self.sessions[key as usize].outbox.is_empty() {
                     true => Ending::Close,
                     false => Ending::Reset,
                 };
                 self.release(key, ending);
             }
-            State::Open(_) => self.open_deadline(now, key),
-            State::Gone => {}
-            _ => self.schedule(now, key),
+            None => {}
         }
-    }
-
-    fn open_deadline(&mut self, now: Now, key: u32) {
-        let passed = |since: Option<Instant>, patience: Duration| {
-            since.is_some_and(|since| since + patience <= now.monotonic)
-        };
-        let dates = self.presence.dates(key);
-        let session = &self.sessions[key as usize];
-        let State::Open(open) = &session.state else {
-            return;
-        };
-        if dates.is_some_and(|dates| dates.expires_at <= now.unix) {
-            self.refuse(now, key, Cause::Expired, None, None);
-        } else if dates.is_none() && self.auth_by(open) <= now.monotonic {
-            self.refuse(now, key, Cause::AuthTimeout, None, None);
-        } else if passed(open.message_since, self.config.message_timeout) {
-            self.refuse(now, key, Cause::MessageTimeout, None, None);
-        } else if passed(session.outbox.stalled_since(), self.config.write_timeout) {
-            self.drop_slow_reader(now, key);
-        } else if passed(open.asked_at, self.config.pong_timeout) {
-            self.abandon(now, key, What::Refused(Cause::PongTimeout), Ending::Reset);
-        } else {
-            if open.asked_at.is_none() && self.alive_by(open) <= now.monotonic {
-                self.ask(now, key);
-            }
-            if self.open_mut(key).is_some() {
-                self.schedule(now, key);
-            }
-        }
+        self.schedule(now, key);
     }
 
     /// Asks for a sign of life (RFC 6455 §5.5.2).

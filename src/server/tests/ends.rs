@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::limits::{FRAGMENTS_MAX, LINGERING_MAX};
 use crate::server::Reading;
-use crate::time::UnixSeconds;
+use crate::time::{Instant, UnixSeconds};
 
 use super::world::{START, World, error, masked, upgrade};
 
@@ -133,6 +133,25 @@ fn a_token_that_runs_out_ends_a_silent_listener() {
             "FIN"
         ]
     );
+}
+
+#[test]
+fn a_token_with_less_than_a_microsecond_left_on_a_whole_tick_ends_its_listener_at_the_next() {
+    for nanos_left in [0, 1, 999, 1_000] {
+        let mut world = World::new();
+        let id = world.member_with(&world.token_dated("alice", UnixSeconds(START.0 - 3_599)));
+        // The wheel's ticks are of 2¹⁴ µs.
+        world.now.monotonic = Instant::from_micros(1 << 14);
+        world.now.fraction = Duration::from_secs(1) - Duration::from_nanos(nanos_left);
+        if nanos_left == 0 {
+            world.set_wall_clock(START.plus(1));
+            world.now.fraction = Duration::ZERO;
+        }
+        world.server.tick(world.now);
+        assert_eq!(world.hear(id).is_empty(), nanos_left > 0, "{nanos_left}");
+        world.wait(Duration::from_millis(17));
+        assert!(nanos_left == 0 || world.hear(id)[0].contains("token_expired"));
+    }
 }
 
 #[test]
