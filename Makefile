@@ -5,7 +5,7 @@ CARGO_FLAGS ?=
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy autobahn interop hostile bench sim sim-faults constant-time fuzz \
+.PHONY: help run test check tidy autobahn interop fail2ban hostile bench sim sim-faults constant-time fuzz \
 	fuzz-smoke fuzz-cov fuzz-min verify micro instructions instructions-baseline static
 
 ## help: list the targets
@@ -45,6 +45,10 @@ autobahn:
 ## interop: clients and token libraries of other people against the real server
 interop:
 	tests/interop/run
+
+## fail2ban: its reading of our log, by the documented pattern
+fail2ban:
+	tests/fail2ban/run
 
 ## verify: the token check beside that of five other libraries; prints where they differ
 verify:

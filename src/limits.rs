@@ -104,6 +104,10 @@ pub const LINGERING_MAX: usize = 256;
 pub const LOG_LINE_BYTES_MAX: usize = 512;
 /// A value in a line of the log, in bytes, before it is quoted and escaped.
 pub const LOG_VALUE_BYTES_MAX: usize = 128;
+/// Lines of the log that may wait for standard error to take them; the next is dropped.
+pub const LOG_LINES_PENDING_MAX: usize = 512;
+/// How long a process that ends waits for standard error to take the last lines.
+pub const LOG_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A recording, in bytes: what a file of it may grow to, and what is read of one.
 pub const RECORDING_BYTES_MAX: u64 = 256 * 1_024 * 1_024;

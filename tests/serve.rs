@@ -114,11 +114,11 @@ fn a_session_by_hand() {
     assert!(is_gone(&mut bob));
     let line = server.wait_for_log("refused");
     assert!(
-        line.contains("user=bob") && line.contains("reason=token_missing"),
+        line.contains("user=\"bob\"") && line.contains("reason=token_missing"),
         "{line}"
     );
     assert!(
-        line.contains("peer=127.0.0.1:") && line.contains("event=getUser"),
+        line.contains("peer=127.0.0.1:") && line.contains("event=\"getUser\""),
         "{line}"
     );
 }

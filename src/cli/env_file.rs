@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::error::CliError;
 use crate::config::{CURRENT_SECRET, EnvFile, Origin, Secrets};
-use crate::driver::logger::escape;
+use crate::driver::logger::quoted;
 use crate::limits::ENV_FILE_BYTES_MAX;
 
 /// Where it lies when nobody says otherwise: in the working directory.
@@ -58,7 +58,7 @@ pub(super) fn warn_of_readers(secrets: &Secrets) {
         let path = path.to_string_lossy();
         log::warn!(
             "secret_exposed file={} mode={:03o}, others may read it; chmod 600",
-            escape(&path),
+            quoted(&path),
             mode & 0o777
         );
     }

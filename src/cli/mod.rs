@@ -27,6 +27,7 @@ pub use error::CliError;
 pub use import::LineError;
 pub use terminal::Terminal;
 
+use crate::driver::logger;
 use crate::time::UnixSeconds;
 use terminal::StandardTerminal;
 
@@ -64,6 +65,7 @@ pub fn main() -> ExitCode {
     };
     let result = run(arguments, &mut context);
     let flushed = context.output.flush().map_err(CliError::from);
+    log::logger().flush();
     match result.and(flushed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(&error),
@@ -103,8 +105,7 @@ fn version(output: &mut dyn Write) -> Result<(), CliError> {
 /// Says what went wrong, unless it is only that nobody reads any more (SIGPIPE).
 fn report(error: &CliError) -> ExitCode {
     if !error.is_closed_pipe() {
-        // When standard error is gone there is nobody left to tell.
-        let _ = writeln!(io::stderr(), "framegate: {error}");
+        logger::say_last(format_args!("framegate: {error}"));
     }
     ExitCode::from(error.exit_code())
 }

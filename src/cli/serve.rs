@@ -46,8 +46,8 @@ fn start(
     // From here on it is a start like any other, from what is on the disk.
     let (config, secrets) = arguments.load(context)?;
     let (keys, store) = check::judge(&config, &secrets, &env_file)?;
-    // One is installed already only where a test runs commands in its own process.
-    let _ = logger::install(config.log_level, config.log_rate);
+    logger::install(config.log_level, config.log_rate)
+        .map_err(|error| CliError::Serve(format!("cannot start the log: {error}").into()))?;
     env_file::warn_of_readers(&secrets);
     let server = recorded(recording, within_descriptors(config), keys, store)?;
     driver::run(server, listeners).map_err(|error| CliError::Serve(error.to_string().into()))
@@ -94,7 +94,7 @@ fn begin_recording(path: &Path, config: &Config, keys: &Keys, seed: u64) -> Resu
         path: path.to_owned(),
         error,
     })?;
-    log::info!("recording to {}", logger::escape(&path.to_string_lossy()));
+    log::info!("recording to {}", logger::quoted(&path.to_string_lossy()));
     Ok(record(Box::new(file), config, keys.clone(), seed))
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::server::{Cause, Report, Summary, What};
 
-use super::logger::escape;
+use super::logger::{PEERS, quoted};
 
 pub(super) fn level_of(what: What) -> log::Level {
     match what {
@@ -17,7 +17,16 @@ pub(super) fn level_of(what: What) -> log::Level {
     }
 }
 
-/// A report as a line of the log.
+/// What a line is logged under. A ban is told whatever else there is to tell.
+pub(super) fn target_of(what: What) -> &'static str {
+    match what {
+        What::Banned(_) => module_path!(),
+        _ => PEERS,
+    }
+}
+
+/// A report as a line of the log. What a peer chose stands in quotes, whatever it is, and can so
+/// pass for no word of ours.
 pub(super) struct Line<'a>(pub(super) &'a Report);
 
 impl fmt::Display for Line<'_> {
@@ -32,13 +41,13 @@ impl fmt::Display for Line<'_> {
             report.what, report.connection.serial, report.peer
         )?;
         if let Some(user) = &report.user {
-            write!(f, " user={}", escape(user))?;
+            write!(f, " user={}", quoted(user))?;
         }
         if let What::Refused(cause) | What::Closed(cause) = report.what {
             write!(f, " reason={}", cause.word())?;
         }
         if let Some(event) = &report.event {
-            write!(f, " event={}", escape(event))?;
+            write!(f, " event={}", quoted(event))?;
         }
         Ok(())
     }
@@ -59,5 +68,51 @@ impl fmt::Display for SummaryLine<'_> {
             write!(f, " {reason}={count}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::server::{ConnectionId, Peer};
+
+    fn line(what: What, address: &str, user: &str) -> String {
+        let report = Report {
+            what,
+            connection: ConnectionId { slot: 0, serial: 7 },
+            peer: Peer {
+                address: Some(address.parse().unwrap()),
+                port: 5_000,
+            },
+            user: Some(user.into()),
+            event: Some("a b=c".into()),
+        };
+        Line(&report).to_string()
+    }
+
+    /// docs/operations.md has a pattern for it, which tests/fail2ban runs.
+    #[test]
+    fn a_ban_is_told_with_an_address_of_either_family() {
+        let banned = What::Banned(Duration::from_secs(60));
+        for address in ["203.0.113.9", "2001:db8::9"] {
+            let line = line(banned, address, "alice");
+            assert_eq!(line, format!("banned address={address} for=60s"));
+        }
+        assert_ne!(target_of(banned), PEERS);
+        assert_eq!(target_of(What::LoginFailed), PEERS);
+    }
+
+    #[test]
+    fn what_a_peer_wrote_stands_in_quotes() {
+        let forged = "WARN banned address=203.0.113.9 for=60s\" reason=x\nWARN";
+        assert_eq!(
+            line(What::LoginFailed, "192.0.2.1", forged),
+            "login failed connection=7 peer=192.0.2.1:5000 \
+             user=\"WARN banned address=203.0.113.9 for=60s\\\" reason=x\\nWARN\" event=\"a b=c\""
+        );
+        let line = line(What::LoggedIn, "192.0.2.1", "alice");
+        assert!(line.contains(" user=\"alice\" "), "{line}");
     }
 }

@@ -5,56 +5,77 @@
 //! ```
 //!
 //! Whatever a peer wrote may stand in a line, and a person reads it on a terminal: a character
-//! that is not printable is escaped here, whoever logged it. [`escape`] also keeps one value
+//! that is not printable is escaped here, whoever logged it. [`quoted`] also keeps one value
 //! from looking like two.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
+use log::{LevelFilter, Log, Metadata, Record};
 
 use super::clock::Clock;
+use super::log_writer::LogWriter;
 use crate::config::Rate;
-use crate::limits::{LOG_LINE_BYTES_MAX, LOG_VALUE_BYTES_MAX};
+use crate::limits::{LOG_DRAIN_TIMEOUT, LOG_LINE_BYTES_MAX, LOG_VALUE_BYTES_MAX};
 use crate::time::{Instant, UnixSeconds};
+
+/// The target of lines that peers cause in any number: `LOG_RATE` is for them, and for no others.
+pub(super) const PEERS: &str = concat!(env!("CARGO_CRATE_NAME"), "::peers");
 
 /// What is put behind a text that was cut.
 const CUT: &str = "...";
 
-/// Sends what is logged from now on to standard error.
+/// What writes the log, once there is one.
+static WRITER: OnceLock<LogWriter> = OnceLock::new();
+
+/// Sends what is logged from now on to standard error, unless that is done already.
 ///
 /// # Errors
 ///
-/// When a logger is installed already.
-pub fn install(level: LevelFilter, rate: Rate) -> Result<(), SetLoggerError> {
-    log::set_boxed_logger(Box::new(Logger {
+/// When the thread that writes cannot be started.
+pub fn install(level: LevelFilter, rate: Rate) -> io::Result<()> {
+    if WRITER.get().is_some() {
+        return Ok(());
+    }
+    let started = LogWriter::start()?;
+    let writer = WRITER.get_or_init(|| started);
+    let logger = Logger {
         clock: Clock::start(),
         throttle: Mutex::new(Throttle::new(rate)),
-    }))?;
-    log::set_max_level(level);
+        writer: writer.clone(),
+    };
+    if log::set_boxed_logger(Box::new(logger)).is_ok() {
+        log::set_max_level(level);
+    }
     Ok(())
 }
 
-/// A value for `key=value`: as it is where that cannot be misread, quoted and escaped where it
-/// could be, cut at [`LOG_VALUE_BYTES_MAX`] with dots behind it.
-pub fn escape(value: &str) -> impl fmt::Display {
+/// Puts the last line of a process on standard error: after all that is logged, where something
+/// is, and then without waiting any longer than [`LOG_DRAIN_TIMEOUT`] for who reads it.
+pub fn say_last(line: fmt::Arguments<'_>) {
+    match WRITER.get() {
+        Some(writer) => {
+            writer.push(|_| format!("{line}\n"));
+            writer.drain(LOG_DRAIN_TIMEOUT);
+        }
+        // When standard error is gone there is nobody left to tell.
+        None => _ = writeln!(io::stderr(), "{line}"),
+    }
+}
+
+/// A value for `key=value` that is not of our own words: always in quotes and escaped, so that
+/// nothing in it passes for a field or a line of ours; cut at [`LOG_VALUE_BYTES_MAX`] with dots
+/// after it.
+pub fn quoted(value: &str) -> impl fmt::Display {
     fmt::from_fn(move |f| {
         let shown = cut(value, LOG_VALUE_BYTES_MAX);
-        if !shown.is_empty() && shown.chars().all(is_plain) {
-            f.write_str(shown)?;
-        } else {
-            write!(f, "\"{}\"", shown.escape_debug())?;
-        }
+        write!(f, "\"{}\"", shown.escape_debug())?;
         match shown.len() == value.len() {
             true => Ok(()),
             false => f.write_str(CUT),
         }
     })
-}
-
-fn is_plain(c: char) -> bool {
-    !matches!(c, ' ' | '"' | '\'' | '=' | '\\') && is_printable(c)
 }
 
 /// What moves no cursor, turns no direction, joins nothing and takes up room.
@@ -70,6 +91,18 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 struct Logger {
     clock: Clock,
     throttle: Mutex<Throttle>,
+    writer: LogWriter,
+}
+
+impl Logger {
+    fn admits(&self, record: &Record<'_>) -> bool {
+        record.target() != PEERS
+            || self
+                .throttle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .admits(self.clock.monotonic())
+    }
 }
 
 impl Log for Logger {
@@ -82,15 +115,18 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(dropped) = throttle.admit(self.clock.monotonic()) {
-            let line = line(record, self.clock.now().unix, dropped);
-            // Standard error may be gone; there is nobody left to tell.
-            let _ = io::stderr().write_all(line.as_bytes());
+        match self.admits(record) {
+            true => self
+                .writer
+                .push(|dropped| line(record, self.clock.now().unix, dropped)),
+            false => self.writer.count_dropped(),
         }
     }
 
-    fn flush(&self) {}
+    /// Waits until all is written, but no longer than [`LOG_DRAIN_TIMEOUT`].
+    fn flush(&self) {
+        self.writer.drain(LOG_DRAIN_TIMEOUT);
+    }
 }
 
 fn is_ours(target: &str) -> bool {
@@ -100,15 +136,13 @@ fn is_ours(target: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// Lets so many lines through in each period, and counts the others.
+/// Lets so many lines through in each period.
 struct Throttle {
     rate: Rate,
     /// When the period began.
     began: Instant,
     /// Lines of this period; ≤ `rate.count` unless that is 0.
     written: u32,
-    /// Lines dropped that no line has told of.
-    dropped: u64,
 }
 
 impl Throttle {
@@ -117,22 +151,20 @@ impl Throttle {
             rate,
             began: Instant::ORIGIN,
             written: 0,
-            dropped: 0,
         }
     }
 
-    /// Whether a line may be written, and then how many were dropped before it.
-    fn admit(&mut self, now: Instant) -> Option<u64> {
+    /// Whether a line may be written.
+    fn admits(&mut self, now: Instant) -> bool {
         if now.since(self.began) >= self.rate.period {
             self.began = now;
             self.written = 0;
         }
         if self.rate.count > 0 && self.written >= self.rate.count {
-            self.dropped += 1;
-            return None;
+            return false;
         }
         self.written = self.written.saturating_add(1);
-        Some(std::mem::take(&mut self.dropped))
+        true
     }
 }
 
@@ -217,7 +249,7 @@ mod tests {
 
     #[test]
     fn what_was_escaped_is_not_escaped_again() {
-        let line = line_of(format_args!("refused id={}", escape("a \"b\"\n\\")), 0);
+        let line = line_of(format_args!("refused id={}", quoted("a \"b\"\n\\")), 0);
         assert!(
             line.ends_with("refused id=\"a \\\"b\\\"\\n\\\\\"\n"),
             "{line}"
@@ -248,46 +280,75 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_value_stands_bare_and_any_other_in_quotes() {
+    fn a_value_that_is_not_ours_stands_in_quotes_whatever_it_is() {
         for (value, shown) in [
-            ("alice", "alice"),
-            ("203.0.113.7:5000", "203.0.113.7:5000"),
-            ("é", "é"),
+            ("alice", "\"alice\""),
+            ("é", "\"é\""),
             ("", "\"\""),
-            ("a b", "\"a b\""),
-            ("a=b", "\"a=b\""),
+            ("a=b c", "\"a=b c\""),
+            ("a\" reason=x", "\"a\\\" reason=x\""),
             ("a\nreason=x", "\"a\\nreason=x\""),
             ("\u{202e}", "\"\\u{202e}\""),
         ] {
-            assert_eq!(escape(value).to_string(), shown);
+            assert_eq!(quoted(value).to_string(), shown);
         }
     }
 
     #[test]
     fn a_value_has_its_bytes_and_then_dots() {
         let longest = "v".repeat(LOG_VALUE_BYTES_MAX);
-        assert_eq!(escape(&longest).to_string(), longest);
+        assert_eq!(quoted(&longest).to_string(), format!("\"{longest}\""));
         assert_eq!(
-            escape(&format!("{longest}v")).to_string(),
-            format!("{longest}...")
+            quoted(&format!("{longest}v")).to_string(),
+            format!("\"{longest}\"...")
         );
         let wide = "é".repeat(LOG_VALUE_BYTES_MAX);
-        let shown = escape(&wide).to_string();
-        assert_eq!(shown.len(), LOG_VALUE_BYTES_MAX + CUT.len());
+        let shown = quoted(&wide).to_string();
+        assert_eq!(shown.len(), LOG_VALUE_BYTES_MAX + "\"\"".len() + CUT.len());
     }
 
     #[test]
-    fn lines_over_the_rate_are_dropped_and_told_by_the_next() {
+    fn lines_over_the_rate_are_not_let_through() {
         let mut throttle = Throttle::new(PER_SECOND);
-        let at = Instant::from_micros;
-        assert_eq!(throttle.admit(at(0)), Some(0));
-        assert_eq!(throttle.admit(at(1)), Some(0));
-        assert_eq!(throttle.admit(at(2)), None);
-        assert_eq!(throttle.admit(at(999_999)), None);
-        assert_eq!(throttle.admit(at(1_000_000)), Some(2));
-        assert_eq!(throttle.admit(at(1_000_001)), Some(0));
-        assert_eq!(throttle.admit(at(1_000_002)), None);
-        assert_eq!(throttle.admit(at(9_000_000)), Some(1));
+        for (micros, admits) in [
+            (0, true),
+            (1, true),
+            (2, false),
+            (999_999, false),
+            (1_000_000, true),
+            (1_000_001, true),
+            (1_000_002, false),
+            (9_000_000, true),
+        ] {
+            assert_eq!(throttle.admits(Instant::from_micros(micros)), admits);
+        }
+    }
+
+    fn logged(logger: &Logger, target: &str, message: &str) {
+        let record = |message: fmt::Arguments<'_>| {
+            logger.log(&Record::builder().args(message).target(target).build());
+        };
+        record(format_args!("{message}"));
+    }
+
+    #[test]
+    fn the_rate_is_for_lines_that_peers_cause_and_what_it_drops_is_told() {
+        let logger = Logger {
+            clock: Clock::start(),
+            throttle: Mutex::new(Throttle::new(Rate {
+                count: 2,
+                period: Duration::from_secs(3_600),
+            })),
+            writer: LogWriter::default(),
+        };
+        for _ in 0..60 {
+            logged(&logger, PEERS, "refused");
+            logged(&logger, "framegate::driver", "banned");
+        }
+        let lines = logger.writer.pending();
+        let with = |word: &str| lines.iter().filter(|line| line.contains(word)).count();
+        assert_eq!((with("refused"), with("banned")), (2, 60));
+        assert!(lines[4].ends_with("banned lines_dropped=1\n"), "{lines:?}");
     }
 
     #[test]
@@ -297,7 +358,7 @@ mod tests {
             ..PER_SECOND
         });
         for _ in 0..10_000 {
-            assert_eq!(throttle.admit(Instant::ORIGIN), Some(0));
+            assert!(throttle.admits(Instant::ORIGIN));
         }
     }
 

@@ -12,6 +12,7 @@ mod descriptors;
 mod hasher;
 mod lines;
 mod listener;
+mod log_writer;
 pub mod logger;
 mod recording;
 mod signals;
@@ -33,7 +34,7 @@ use crate::time::{Instant, Now};
 
 use clock::Clock;
 use hasher::Hasher;
-use lines::{Line, SummaryLine, level_of};
+use lines::{Line, SummaryLine, level_of, target_of};
 use signals::Signals;
 use socket::Socket;
 
@@ -66,6 +67,7 @@ pub fn run(server: Recorded, listeners: Vec<Listener>) -> Result<(), DriverError
     let mut driver = Driver::new(server, listeners)?;
     driver.run()?;
     driver.server.end();
+    log::info!("stopped");
     Ok(())
 }
 
@@ -424,7 +426,7 @@ impl Driver {
             log::error!("no user can be confirmed: {fault}");
         }
         while let Some(report) = self.server.next_report() {
-            log::log!(level_of(report.what), "{}", Line(&report));
+            log::log!(target: target_of(report.what), level_of(report.what), "{}", Line(&report));
         }
     }
 }

@@ -3,9 +3,10 @@
 #![allow(dead_code, reason = "each suite uses its part")]
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,7 +40,9 @@ impl Home {
         let home = Home::empty();
         let secret = home.run(&["secret"]);
         let line = [b"LOCAL_JWT_SECRET=".as_slice(), &secret.stdout].concat();
-        fs::write(home.path.join(".env"), line).expect("a file can be written");
+        let env_file = home.path.join(".env");
+        fs::write(&env_file, line).expect("a file can be written");
+        fs::set_permissions(env_file, Permissions::from_mode(0o600)).expect("the file is ours");
         for user in users {
             let added = home.run_with(
                 &["user", "add", user, "--password-stdin"],
