@@ -5,8 +5,8 @@ CARGO_FLAGS ?=
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy autobahn interop fail2ban hostile bench sim sim-faults constant-time fuzz \
-	fuzz-smoke fuzz-cov fuzz-min verify micro instructions instructions-baseline static
+.PHONY: help run test check tidy autobahn interop proxies fail2ban hostile bench sim sim-faults \
+	constant-time fuzz fuzz-smoke fuzz-cov fuzz-min verify micro instructions instructions-baseline static
 
 ## help: list the targets
 help:
@@ -45,6 +45,10 @@ autobahn:
 ## interop: clients and token libraries of other people against the real server
 interop:
 	tests/interop/run
+
+## proxies: nginx, HAProxy, Caddy and Apache in front, as docs/operations.md has them
+proxies:
+	tests/proxies/run
 
 ## fail2ban: its reading of our log, by the documented pattern
 fail2ban:
