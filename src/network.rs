@@ -141,16 +141,14 @@ impl FromStr for Networks {
         if text.split(',').count() > NETWORKS_MAX {
             return Err(NetworksError::TooMany);
         }
-        let entries = text.split(',').map(str::trim);
-        let networks = entries.map(|entry| entry.parse().map_err(|error| at(entry, error)));
+        let entries = text.split(',').map(str::trim).enumerate();
+        let networks = entries.map(|(index, entry)| {
+            let number = index + 1;
+            entry
+                .parse()
+                .map_err(|error| NetworksError::Entry { number, error })
+        });
         networks.collect::<Result<_, _>>().map(Networks)
-    }
-}
-
-fn at(entry: &str, error: NetworkError) -> NetworksError {
-    NetworksError::Entry {
-        entry: entry.to_owned(),
-        error,
     }
 }
 
@@ -213,16 +211,13 @@ impl fmt::Display for NetworkError {
 
 impl std::error::Error for NetworkError {}
 
-/// How much of a refused entry is shown: more than any network takes.
-const ENTRY_SHOWN_BYTES_MAX: usize = 64;
-
-/// Why a text is no list of networks.
+/// Why a text is no list of networks. The text itself is never shown: it may hold a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NetworksError {
     /// One entry is no network.
     Entry {
-        /// The entry.
-        entry: String,
+        /// Its number, counted from one.
+        number: usize,
         /// What is wrong with it.
         error: NetworkError,
     },
@@ -233,9 +228,8 @@ pub enum NetworksError {
 impl fmt::Display for NetworksError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NetworksError::Entry { entry, error } => {
-                let end = entry.floor_char_boundary(ENTRY_SHOWN_BYTES_MAX);
-                write!(formatter, "{:?}: {error}", &entry[..end])
+            NetworksError::Entry { number, error } => {
+                write!(formatter, "number {number} of them: {error}")
             }
             NetworksError::TooMany => {
                 write!(formatter, "more than {NETWORKS_MAX} networks in one list")

@@ -298,7 +298,7 @@ fn a_standard_error_that_is_read_gets_every_line_in_order() {
     assert_eq!(refused.status.code(), Some(1));
     let error = text(&refused.stderr);
     let lines: Vec<&str> = error.lines().collect();
-    assert!(lines[0].contains(" WARN secret_exposed "), "{error}");
+    assert!(lines[0].contains(" WARN file_exposed "), "{error}");
     assert!(
         lines[1].starts_with("framegate: cannot make log: "),
         "{error}"

@@ -55,12 +55,7 @@ impl Arguments {
                 Some(Arg::Value(value)) => return Ok(Some(Argument::Value(text(value)?))),
                 Some(Arg::Short('h') | Arg::Long("help")) => return Ok(Some(Argument::Help)),
                 Some(Arg::Short('V')) => "version".to_owned(),
-                Some(Arg::Short(letter)) => {
-                    return Err(CliError::UnknownOption {
-                        option: format!("-{}", letter.escape_debug()),
-                        nearest: None,
-                    });
-                }
+                Some(Arg::Short(_)) => return Err(CliError::UnknownOption { meant: None }),
                 Some(Arg::Long(option)) => option.to_owned(),
             };
             if option == "env-file" {
@@ -109,10 +104,10 @@ impl Arguments {
     /// The error for an argument that the command does not take; `own` are its options.
     pub fn unexpected(&self, argument: Argument, own: &[&str]) -> CliError {
         match argument {
-            Argument::Option(option) => CliError::unknown_option(option, own),
-            Argument::Value(value) => CliError::unexpected_value(&value),
+            Argument::Option(option) => CliError::unknown_option(&option, own),
+            Argument::Value(_) => CliError::UnexpectedValue,
             // A command that does not ask for `Help` has none.
-            Argument::Help => CliError::unknown_option("help".to_owned(), own),
+            Argument::Help => CliError::unknown_option("help", own),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::error::CliError;
-use super::{Argument, Arguments, Context, help, secret};
+use super::{Argument, Arguments, Context, help, secret, warnings};
 use crate::app::users::{Mode, SqliteStore, UserStore as _};
 use crate::config::{Config, Listen, Secrets};
 use crate::gate::Keys;
@@ -16,6 +16,9 @@ pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result
     }
     let (config, secrets) = arguments.load(context)?;
     judge(&config, &secrets, &arguments.env_file())?;
+    for warning in warnings::of(&secrets) {
+        writeln!(context.output, "warning: {warning}")?;
+    }
     let listen: Vec<String> = config.listen.iter().map(Listen::to_string).collect();
     writeln!(
         context.output,

@@ -2,14 +2,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::error::CliError;
-use crate::config::{CURRENT_SECRET, EnvFile, Origin, Secrets};
-use crate::driver::logger::quoted;
+use crate::config::{CURRENT_SECRET, EnvFile};
 use crate::limits::ENV_FILE_BYTES_MAX;
 
 /// Where it lies when nobody says otherwise: in the working directory.
@@ -44,23 +43,6 @@ fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
             ErrorKind::FileTooLarge,
             format!("it is larger than {ENV_FILE_BYTES_MAX} bytes"),
         )),
-    }
-}
-
-/// Logs a warning when the secret stands in a file that others can read.
-pub(super) fn warn_of_readers(secrets: &Secrets) {
-    let Some(Origin::EnvFile { path, .. }) = secrets.current.as_ref().map(|given| &given.origin)
-    else {
-        return;
-    };
-    let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
-    if mode & 0o077 != 0 {
-        let path = path.to_string_lossy();
-        log::warn!(
-            "secret_exposed file={} mode={:03o}, others may read it; chmod 600",
-            quoted(&path),
-            mode & 0o777
-        );
     }
 }
 

@@ -17,19 +17,28 @@ pub enum CliError {
     // To put right on the command line.
     /// There is no command.
     NoCommand,
+    // What was typed is repeated only where it is nearly a word of ours: else it may be a secret.
     /// A command that does not exist.
     UnknownCommand {
-        /// What was typed.
-        command: String,
-        /// What was perhaps meant.
-        nearest: Option<String>,
+        /// What was typed and what was meant, where that can be told.
+        meant: Option<(String, &'static str)>,
+        /// Those that there are, with commas between them.
+        known: String,
     },
     /// An option that does not exist.
     UnknownOption {
-        /// What was typed, with its dashes.
+        /// What was typed and what was meant, with their dashes, where that can be told.
+        meant: Option<(String, String)>,
+    },
+    /// A value for an option that takes none.
+    OptionValue {
+        /// The option, with its dashes.
         option: String,
-        /// What was perhaps meant, with its dashes.
-        nearest: Option<String>,
+    },
+    /// No value for an option that takes one.
+    NoOptionValue {
+        /// The option, with its dashes.
+        option: String,
     },
     /// A secret, a password or a token as an option.
     SecretOption {
@@ -39,10 +48,7 @@ pub enum CliError {
         instead: &'static str,
     },
     /// An argument too many.
-    UnexpectedValue {
-        /// The argument.
-        value: String,
-    },
+    UnexpectedValue,
     /// An argument too few.
     MissingValue {
         /// What is missing, and where.
@@ -54,8 +60,8 @@ pub enum CliError {
     NobodyToAsk,
     /// An argument that is not UTF-8.
     ArgumentNotUtf8,
-    /// A command line of another form.
-    Arguments(lexopt::Error),
+    /// The id or the name of a user is none.
+    User(UserError),
 
     // To put right in the configuration.
     /// The configuration is not valid.
@@ -122,8 +128,6 @@ pub enum CliError {
         /// What is wrong with it.
         error: LineError,
     },
-    /// A user cannot be made.
-    User(UserError),
     /// A password cannot be hashed.
     Password(PasswordError),
     /// The user store fails.
@@ -170,12 +174,15 @@ impl CliError {
             | CliError::UnknownCommand { .. }
             | CliError::UnknownOption { .. }
             | CliError::SecretOption { .. }
-            | CliError::UnexpectedValue { .. }
+            | CliError::OptionValue { .. }
+            | CliError::NoOptionValue { .. }
+            | CliError::UnexpectedValue
             | CliError::MissingValue { .. }
             | CliError::TwoPasswordSources
             | CliError::NobodyToAsk
             | CliError::ArgumentNotUtf8
-            | CliError::Arguments(_)
+            | CliError::User(_)
+            | CliError::Sign(SignError::Subject)
             | CliError::Config(_)
             | CliError::EnvFileUnreadable { .. }
             | CliError::SecretMissing { .. }
@@ -190,7 +197,6 @@ impl CliError {
             | CliError::GivenUp
             | CliError::ImportUnreadable { .. }
             | CliError::ImportLine { .. }
-            | CliError::User(_)
             | CliError::Password(_)
             | CliError::Store(_)
             | CliError::EnvFileNotMade { .. }
@@ -209,16 +215,21 @@ impl CliError {
         matches!(self, CliError::Streams(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// For a command that is none of `commands`.
-    pub fn unknown_command(command: String, commands: &[&str]) -> CliError {
-        let nearest = nearest(&command, commands.iter().copied()).map(str::to_owned);
-        let command = escaped(&command);
-        CliError::UnknownCommand { command, nearest }
+    /// For a command that is none of `commands`, though perhaps another word for one of them.
+    pub(super) fn unknown_command(typed: &str, commands: &[Name]) -> CliError {
+        let another_word = |command: &&Name| command.also.contains(&typed);
+        let names = || commands.iter().map(|command| command.name);
+        let meant = commands.iter().find(another_word).map(|it| it.name);
+        let meant = meant.or_else(|| nearest(typed, names()));
+        CliError::UnknownCommand {
+            meant: meant.map(|meant| (escaped(typed), meant)),
+            known: names().collect::<Vec<_>>().join(", "),
+        }
     }
 
     /// For an option, without its dashes, that is neither one of `own` nor a setting.
-    pub(super) fn unknown_option(option: String, own: &[&str]) -> CliError {
-        if let Some(instead) = instead_of(&option) {
+    pub(super) fn unknown_option(option: &str, own: &[&str]) -> CliError {
+        if let Some(instead) = instead_of(option) {
             let option = format!("--{option}");
             return CliError::SecretOption { option, instead };
         }
@@ -227,9 +238,9 @@ impl CliError {
         let known = settings
             .chain(["env-file", "help"])
             .chain(own.iter().copied());
-        let nearest = nearest(&option, known).map(|option| format!("--{option}"));
-        let option = format!("--{}", escaped(&option));
-        CliError::UnknownOption { option, nearest }
+        let meant = nearest(option, known)
+            .map(|meant| (format!("--{}", escaped(option)), format!("--{meant}")));
+        CliError::UnknownOption { meant }
     }
 
     pub(super) fn no_such_user(id: &str) -> CliError {
@@ -239,11 +250,13 @@ impl CliError {
     pub(super) fn user_exists(id: &str) -> CliError {
         CliError::UserExists { id: escaped(id) }
     }
+}
 
-    pub(super) fn unexpected_value(value: &str) -> CliError {
-        let value = escaped(value);
-        CliError::UnexpectedValue { value }
-    }
+/// A command by its name, and by other words that people have for it.
+#[derive(Clone, Copy)]
+pub(super) struct Name {
+    pub(super) name: &'static str,
+    pub(super) also: &'static [&'static str],
 }
 
 /// Where to give what the command line, which everybody on the machine can read, must not hold.
@@ -266,24 +279,37 @@ impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CliError::NoCommand => f.write_str("no command; `framegate help` lists them"),
-            CliError::UnknownCommand { command, nearest } => {
-                write!(f, "there is no command \"{command}\"; ")?;
-                meant(f, nearest.as_deref(), "`framegate help` lists them")
+            CliError::UnknownCommand {
+                meant: Some((typed, meant)),
+                ..
+            } => write!(
+                f,
+                "there is no command \"{typed}\"; did you mean {meant}?"
+            ),
+            CliError::UnknownCommand { known, .. } => {
+                write!(f, "there is no such command; there are {known}")
             }
-            CliError::UnknownOption { option, nearest } => {
-                write!(f, "there is no option {option} here; ")?;
-                meant(f, nearest.as_deref(), "--help lists them")
+            CliError::UnknownOption {
+                meant: Some((typed, meant)),
+            } => write!(
+                f,
+                "there is no option {typed} here; did you mean {meant}?"
+            ),
+            CliError::UnknownOption { .. } => {
+                f.write_str("there is no such option here; --help lists them")
             }
+            CliError::OptionValue { option } => write!(
+                f,
+                "{option} takes no value; what was given is not shown, since it may be a secret"
+            ),
+            CliError::NoOptionValue { option } => write!(f, "{option} needs a value"),
             CliError::SecretOption { option, instead } => write!(
                 f,
                 "there is no option {option}, for everybody on the machine could read it; {instead}"
             ),
-            CliError::UnexpectedValue { value } => {
-                write!(
-                    f,
-                    "\"{value}\" is an argument too many; --help shows what is taken"
-                )
-            }
+            CliError::UnexpectedValue => f.write_str(
+                "an argument too many, not shown since it may be a secret; --help says what is taken",
+            ),
             CliError::MissingValue { what } => f.write_str(what),
             CliError::TwoPasswordSources => {
                 f.write_str("--password-stdin and --no-password exclude one another; give one")
@@ -292,7 +318,6 @@ impl fmt::Display for CliError {
                 "standard input is no terminal to ask for a password at; give --password-stdin or --no-password",
             ),
             CliError::ArgumentNotUtf8 => f.write_str("an argument is not UTF-8"),
-            CliError::Arguments(error) => error.fmt(f),
             CliError::Config(error) => error.fmt(f),
             CliError::EnvFileUnreadable { path, error }
             | CliError::RecordingUnreadable { path, error } => {
@@ -351,18 +376,20 @@ impl fmt::Display for CliError {
     }
 }
 
-fn meant(f: &mut fmt::Formatter<'_>, nearest: Option<&str>, otherwise: &str) -> fmt::Result {
-    match nearest {
-        Some(nearest) => write!(f, "did you mean {nearest}?"),
-        None => f.write_str(otherwise),
-    }
-}
-
 impl std::error::Error for CliError {}
 
 impl From<lexopt::Error> for CliError {
+    /// Its own words would repeat what was typed.
     fn from(error: lexopt::Error) -> CliError {
-        CliError::Arguments(error)
+        match error {
+            lexopt::Error::MissingValue {
+                option: Some(option),
+            } => CliError::NoOptionValue { option },
+            // Whoever asks for an option's value has seen that the option is ours.
+            lexopt::Error::UnexpectedValue { option, .. } => CliError::OptionValue { option },
+            lexopt::Error::NonUnicodeValue(_) => CliError::ArgumentNotUtf8,
+            _ => CliError::UnexpectedValue,
+        }
     }
 }
 

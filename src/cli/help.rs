@@ -2,14 +2,24 @@
 
 use std::io::Write;
 
-use super::error::CliError;
+use super::error::{CliError, Name};
 use super::{Argument, Arguments};
 use crate::config::{Arity, GROUPS, Setting};
 
 /// The commands, as they are typed.
-pub(super) const COMMANDS: &[&str] = &[
-    "serve", "user", "token", "secret", "check", "replay", "help",
+pub(super) const COMMANDS: &[Name] = &[
+    named("serve", &["start", "run", "server", "daemon"]),
+    named("user", &["account", "accounts"]),
+    named("token", &["jwt"]),
+    named("secret", &["key", "keygen"]),
+    named("check", &["test", "validate", "config"]),
+    named("replay", &["play"]),
+    named("help", &["man", "usage"]),
 ];
+
+const fn named(name: &'static str, also: &'static [&'static str]) -> Name {
+    Name { name, also }
+}
 
 const PROGRAM: &str = "\
 A WebSocket server in which every data frame carries a token and every token is verified.
@@ -134,7 +144,7 @@ pub(super) fn run(mut arguments: Arguments, output: &mut dyn Write) -> Result<()
             "check" => check(output),
             "replay" => replay(output),
             "help" => program(output),
-            _ => Err(CliError::unknown_command(command, COMMANDS)),
+            _ => Err(CliError::unknown_command(&command, COMMANDS)),
         },
         Some(argument) => Err(arguments.unexpected(argument, &[])),
     }

@@ -20,7 +20,8 @@ const ADMIN: &str = "admin";
 /// What is missing.
 #[derive(Default)]
 pub(super) struct Missing {
-    secret: bool,
+    /// The `.env` file and the secret in it.
+    pub(super) secret: bool,
     users: bool,
 }
 

@@ -16,6 +16,7 @@ mod serve;
 mod terminal;
 mod token;
 mod user;
+mod warnings;
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, IsTerminal as _, Write};
@@ -93,7 +94,7 @@ pub fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result<(), Cl
         "check" => check::run(arguments, context),
         "replay" => replay::run(arguments, context),
         "help" => help::run(arguments, context.output),
-        _ => Err(CliError::unknown_command(command, help::COMMANDS)),
+        _ => Err(CliError::unknown_command(&command, help::COMMANDS)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::CliError;
 use super::init::Missing;
-use super::{Argument, Arguments, Context, check, env_file, help, secret};
+use super::{Argument, Arguments, Context, check, help, secret, warnings};
 use crate::app::Events;
 use crate::app::users::{SqliteStore, UserStore, Users};
 use crate::config::Config;
@@ -34,7 +34,7 @@ fn start(
     arguments: &Arguments,
     context: &mut Context<'_>,
 ) -> Result<(), CliError> {
-    let (config, secrets) = arguments.load(context)?;
+    let (mut config, mut secrets) = arguments.load(context)?;
     let env_file = arguments.env_file();
     // What is there is judged before an address is taken, and that before anything is made.
     let missing = match init {
@@ -43,12 +43,17 @@ fn start(
     };
     let listeners = bind(&config)?;
     missing.make(&config, &env_file, context)?;
-    // From here on it is a start like any other, from what is on the disk.
-    let (config, secrets) = arguments.load(context)?;
+    if missing.secret {
+        // A file of ours, just made. Any other is read once: it may be a pipe.
+        (config, secrets) = arguments.load(context)?;
+    }
+    // From here on it is a start like any other.
     let (keys, store) = check::judge(&config, &secrets, &env_file)?;
     logger::install(config.log_level, config.log_rate)
         .map_err(|error| CliError::Serve(format!("cannot start the log: {error}").into()))?;
-    env_file::warn_of_readers(&secrets);
+    for warning in warnings::of(&secrets) {
+        log::warn!("{warning}");
+    }
     let server = recorded(recording, within_descriptors(config), keys, store)?;
     driver::run(server, listeners).map_err(|error| CliError::Serve(error.to_string().into()))
 }

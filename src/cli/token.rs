@@ -1,20 +1,29 @@
 //! `framegate token`: tokens made and judged with the secret alone, no database needed.
 
-use super::error::CliError;
+use super::error::{CliError, Name};
 use super::lines::read_line;
 use super::{Argument, Arguments, Context, help, secret};
 use crate::config::{Config, Secrets};
 use crate::gate::{ClaimRules, Signer, Verifier};
 use crate::limits::TOKEN_BYTES_MAX;
 
-const COMMANDS: &[&str] = &["mint", "check"];
+const COMMANDS: &[Name] = &[
+    Name {
+        name: "mint",
+        also: &["create", "make", "new", "sign", "issue", "add"],
+    },
+    Name {
+        name: "check",
+        also: &["verify", "validate", "decode", "show", "inspect"],
+    },
+];
 
 pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result<(), CliError> {
     match arguments.next()? {
         Some(Argument::Value(command)) => match command.as_str() {
             "mint" => mint(arguments, context),
             "check" => check(arguments, context),
-            _ => Err(CliError::unknown_command(command, COMMANDS)),
+            _ => Err(CliError::unknown_command(&command, COMMANDS)),
         },
         Some(Argument::Help) => help::token(context.output),
         Some(argument) => Err(arguments.unexpected(argument, &[])),

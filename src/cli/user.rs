@@ -7,66 +7,94 @@ use std::ops::ControlFlow;
 
 use zeroize::Zeroizing;
 
-use super::error::CliError;
+use super::error::{CliError, Name};
 use super::lines::read_line;
 use super::{Argument, Arguments, Context, help, import, secret};
 use crate::app::password::{self, PasswordError, PasswordHash, check_password};
-use crate::app::users::{Mode, SqliteStore, User, UserStore as _, is_disruptive};
+use crate::app::users::{Mode, SqliteStore, User, UserError, UserStore as _, is_disruptive};
 use crate::config::Config;
+use crate::gate::is_subject;
 use crate::limits::PASSWORD_BYTES_MAX;
 
 /// The commands: what each takes, and what it does.
 const COMMANDS: &[Command] = &[
     Command {
-        name: "add",
+        name: Name {
+            name: "add",
+            also: &["create", "new", "make"],
+        },
         options: &["name", "password-stdin", "no-password"],
         missing: Some("user add needs an id: user add ID"),
         run: add,
     },
     Command {
-        name: "show",
+        name: Name {
+            name: "show",
+            also: &["get", "info", "view", "cat"],
+        },
         options: &[],
         missing: Some("user show needs an id: user show ID"),
         run: show,
     },
     Command {
-        name: "list",
+        name: Name {
+            name: "list",
+            also: &["ls", "all"],
+        },
         options: &[],
         missing: None,
         run: list,
     },
     Command {
-        name: "rm",
+        name: Name {
+            name: "rm",
+            also: &["remove", "delete", "del", "drop", "erase"],
+        },
         options: &[],
         missing: Some("user rm needs an id: user rm ID"),
         run: remove,
     },
     Command {
-        name: "passwd",
+        name: Name {
+            name: "passwd",
+            also: &["password", "pass", "pw"],
+        },
         options: &["password-stdin", "no-password"],
         missing: Some("user passwd needs an id: user passwd ID"),
         run: set_password,
     },
     Command {
-        name: "disable",
+        name: Name {
+            name: "disable",
+            also: &["block", "lock", "ban", "suspend"],
+        },
         options: &[],
         missing: Some("user disable needs an id: user disable ID"),
         run: disable,
     },
     Command {
-        name: "enable",
+        name: Name {
+            name: "enable",
+            also: &["unblock", "unlock", "unban", "resume"],
+        },
         options: &[],
         missing: Some("user enable needs an id: user enable ID"),
         run: enable,
     },
     Command {
-        name: "revoke",
+        name: Name {
+            name: "revoke",
+            also: &["logout", "kick", "void"],
+        },
         options: &[],
         missing: Some("user revoke needs an id: user revoke ID"),
         run: revoke,
     },
     Command {
-        name: "import",
+        name: Name {
+            name: "import",
+            also: &["load", "read"],
+        },
         options: &[],
         missing: Some("user import needs a file, or - for standard input: user import FILE"),
         run: import,
@@ -74,12 +102,19 @@ const COMMANDS: &[Command] = &[
 ];
 
 struct Command {
-    name: &'static str,
+    name: Name,
     /// Its own options, without their dashes.
     options: &'static [&'static str],
     /// What to say when its operand is missing; `None` when it takes none.
     missing: Option<&'static str>,
     run: fn(&Given, &Config, &mut Context<'_>) -> Result<(), CliError>,
+}
+
+impl Command {
+    /// Whether its operand is an id. What is none is not looked for: it may be anything.
+    fn takes_id(&self) -> bool {
+        self.missing.is_some() && self.name.name != "import"
+    }
 }
 
 /// What was given to a command.
@@ -106,7 +141,7 @@ enum Source {
 
 pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result<(), CliError> {
     let command = match arguments.next()? {
-        Some(Argument::Value(name)) => command(name)?,
+        Some(Argument::Value(name)) => command(&name)?,
         Some(Argument::Help) => return help::user(context.output),
         Some(argument) => return Err(arguments.unexpected(argument, &[])),
         None => {
@@ -125,10 +160,10 @@ pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result
     }
 }
 
-fn command(name: String) -> Result<&'static Command, CliError> {
-    let found = COMMANDS.iter().find(|command| command.name == name);
+fn command(name: &str) -> Result<&'static Command, CliError> {
+    let found = COMMANDS.iter().find(|command| command.name.name == name);
     found.ok_or_else(|| {
-        let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+        let names: Vec<Name> = COMMANDS.iter().map(|command| command.name).collect();
         CliError::unknown_command(name, &names)
     })
 }
@@ -156,6 +191,9 @@ fn given(command: &Command, arguments: &mut Arguments) -> Result<Option<Given>, 
         (None, Some(what)) => return Err(CliError::MissingValue { what }),
         (operand, _) => operand.unwrap_or_default(),
     };
+    if command.takes_id() && !is_subject(&operand) {
+        return Err(UserError::Id.into());
+    }
     Ok(Some(Given {
         operand,
         name,

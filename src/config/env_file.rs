@@ -2,13 +2,18 @@
 //!
 //! `export` may stand in front of a name. A value in single or double quotes is what stands
 //! between them, nothing in it means anything else; any other ends where a space and a `#`
-//! begin a comment. A value does not go on on the next line.
+//! begin a comment. A value does not go on on the next line. Only lines that name something of ours
+//! are read: the file may be shared with other programs.
 
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
 use super::error::{ConfigError, EnvFileFault};
+use super::settings::PREFIX;
+
+/// What names of ours begin with. Lines of others are passed over, however they look.
+const OURS: [&str; 2] = [PREFIX, "LOCAL_JWT_"];
 
 /// A `.env` file as it was read.
 pub struct EnvFile {
@@ -52,24 +57,71 @@ impl EnvFile {
     }
 }
 
+/// The assignment of a line, if it is one of ours. A file may be shared with other programs: what
+/// their lines look like is theirs to say.
 fn assignment(line: &str) -> Result<Option<(&str, &str)>, EnvFileFault> {
     let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
+    if line.contains('\r') && names_us(line) {
+        return Err(EnvFileFault::CarriageReturn);
+    }
+    if line.starts_with('#') {
         return Ok(None);
     }
-    let line = line.strip_prefix("export ").unwrap_or(line);
-    let (name, value) = line.split_once('=').ok_or(EnvFileFault::Form)?;
-    let name = name.trim();
-    match is_name(name) {
-        true => Ok(Some((name, unquoted(value)?))),
-        false => Err(EnvFileFault::Form),
+    let (name, value) = match line.split_once('=') {
+        Some((name, value)) => (without_export(name.trim()), Some(value)),
+        None => (line, None),
+    };
+    match value {
+        Some(value) if is_name(name) => match is_ours(name) {
+            true => Ok(Some((name, own(value)?))),
+            false => Ok(None),
+        },
+        _ if names_us(name) => Err(EnvFileFault::Form),
+        _ => Ok(None),
     }
+}
+
+fn without_export(name: &str) -> &str {
+    match name.strip_prefix("export") {
+        Some(rest) if rest.starts_with([' ', '\t']) => rest.trim_start(),
+        _ => name,
+    }
+}
+
+/// The value of a name of ours.
+fn own(value: &str) -> Result<&str, EnvFileFault> {
+    let value = unquoted(value)?;
+    match swallows_a_line(value) {
+        true => Err(EnvFileFault::Swallowed),
+        false => Ok(value),
+    }
+}
+
+/// True when another assignment to a name of ours stands in the value: a line feed got lost.
+fn swallows_a_line(value: &str) -> bool {
+    let mut names = OURS.iter().flat_map(|start| value.match_indices(start));
+    names.any(|(at, _)| {
+        let rest = value[at..].trim_start_matches(is_word);
+        rest.trim_start().starts_with('=')
+    })
+}
+
+/// True when a name of ours stands anywhere in the text.
+fn names_us(text: &str) -> bool {
+    OURS.iter().any(|start| text.contains(start))
+}
+
+fn is_ours(name: &str) -> bool {
+    OURS.iter().any(|start| name.starts_with(start))
 }
 
 /// POSIX.1-2017 §3.235: letters, digits and underscores, no digit first.
 fn is_name(text: &str) -> bool {
-    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    text.bytes().all(is_word) && text.starts_with(|first: char| !first.is_ascii_digit())
+    text.chars().all(is_word) && text.starts_with(|first: char| !first.is_ascii_digit())
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
 }
 
 fn unquoted(value: &str) -> Result<&str, EnvFileFault> {
@@ -109,18 +161,26 @@ mod tests {
     }
 
     fn value(text: &str) -> String {
-        read(text).unwrap()[0].1.clone()
+        read(&format!("FRAMEGATE_{text}")).unwrap()[0].1.clone()
     }
 
     #[test]
     fn assignments_stand_between_comments_and_blank_lines() {
-        let text = "\u{feff}# first\r\n\r\n  A=1\r\nexport B_2 = two \n\t# last\nc=";
+        let text = "\u{feff}# first\r\n\r\n  FRAMEGATE_A=1\r\nexport FRAMEGATE_B_2 = two \n\t# last\n\
+                    export\tLOCAL_JWT_C=";
         let pairs = read(text).unwrap();
         let pairs: Vec<_> = pairs
             .iter()
             .map(|(a, b)| (a.as_str(), b.as_str()))
             .collect();
-        assert_eq!(pairs, [("A", "1"), ("B_2", "two"), ("c", "")]);
+        assert_eq!(
+            pairs,
+            [
+                ("FRAMEGATE_A", "1"),
+                ("FRAMEGATE_B_2", "two"),
+                ("LOCAL_JWT_C", "")
+            ]
+        );
     }
 
     #[test]
@@ -139,28 +199,77 @@ mod tests {
 
     #[test]
     fn a_line_that_cannot_be_read_is_named_and_never_shown() {
-        let form = |line| format!(".env line {line}: not NAME=value, a comment or blank");
+        let told = |text: &str| read(text).unwrap_err();
         for wrong in [
-            "hush", "=hush", "9A=hush", "A B=hush", "export", "A-B=hush", "é=hush",
+            "FRAMEGATE_A",
+            "LOCAL_JWT_SECRET hush",
+            "FRAMEGATE_A B=hush",
+            "set FRAMEGATE_A=hush",
+            "exportFRAMEGATE_A hush",
+            "FRAMEGATE_A-B=hush",
+            "FRAMEGATE_é=hush",
+            "\"FRAMEGATE_A\"=hush",
+            "LOCAL_JWT_SECRET: hush",
         ] {
-            assert_eq!(read(wrong).unwrap_err(), form(1), "{wrong}");
+            for (before, line) in [("", 1), ("A=1\n\n", 3)] {
+                assert_eq!(
+                    told(&format!("{before}{wrong}")),
+                    format!(".env line {line}: not NAME=value, a comment or blank"),
+                    "{wrong}"
+                );
+            }
         }
-        assert_eq!(read("A=1\n\nhush").unwrap_err(), form(3));
         assert_eq!(
-            read("A=\"hush\nhush\"").unwrap_err(),
+            told("FRAMEGATE_A=\"hush\nhush\""),
             ".env line 1: the quote is not closed on the line"
         );
         assert_eq!(
-            read("A='hush'hush").unwrap_err(),
-            ".env line 1: only a comment may stand behind the closing quote"
+            told("FRAMEGATE_A='hush'hush"),
+            ".env line 1: only a comment may stand after the closing quote"
         );
+    }
+
+    #[test]
+    fn lines_that_ran_together_are_told_and_never_shown() {
+        for text in [
+            "FRAMEGATE_A=1\rLOCAL_JWT_SECRET=hush",
+            "# mine\rFRAMEGATE_A=1\rLOCAL_JWT_SECRET=hush\r",
+            "A=1\rLOCAL_JWT_SECRET=hush\n",
+        ] {
+            assert_eq!(
+                read(text).unwrap_err(),
+                ".env line 1: a carriage return stands within the line; end lines with a line feed",
+                "{text:?}"
+            );
+        }
+        for text in [
+            "FRAMEGATE_A=200LOCAL_JWT_SECRET=hush",
+            "LOCAL_JWT_SECRET=hushFRAMEGATE_A=200",
+            "FRAMEGATE_A='200 LOCAL_JWT_SECRET_PREVIOUS = hush'",
+        ] {
+            assert_eq!(
+                read(text).unwrap_err(),
+                ".env line 1: a second NAME= stands within the value; begin a new line before it",
+                "{text:?}"
+            );
+        }
+        assert_eq!(value("DB=/srv/FRAMEGATE_1/a=b"), "/srv/FRAMEGATE_1/a=b");
+    }
+
+    #[test]
+    fn lines_of_other_programs_are_passed_over_however_they_look() {
+        let text = "hush\n=hush\n9A=hush\nA B=hush\nexport\nA-B=hush\né=hush\nA='hush\nA='a'b\n\
+                    A=1\nA=2\nif [ -f x ]; then\n. ./x\rfi\nFRAMEGATE_A=1\nexport B=\"$A\"; true\n\
+                    MY_FRAMEGATE=x\nrun='FRAMEGATE_A=2 serve'";
+        let ours = ("FRAMEGATE_A".to_owned(), "1".to_owned());
+        assert_eq!(read(text), Ok(vec![ours]));
     }
 
     #[test]
     fn a_name_set_twice_is_refused_with_both_lines() {
         assert_eq!(
-            read("A=hush\nB=2\nexport A=hush").unwrap_err(),
-            ".env line 3: A is set already on line 1; keep one of them"
+            read("FRAMEGATE_A=hush\nB=2\nexport FRAMEGATE_A=hush").unwrap_err(),
+            ".env line 3: FRAMEGATE_A is set already on line 1; keep one of them"
         );
     }
 }

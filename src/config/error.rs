@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::settings::Setting;
 
-/// How many characters of a refused value are shown.
-const VALUE_SHOWN_CHARACTERS_MAX: usize = 64;
+/// How many characters of a refused name are shown.
+const NAME_SHOWN_CHARACTERS_MAX: usize = 64;
 
 /// Where a value was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,14 +36,13 @@ pub enum ConfigError {
         /// The name that was perhaps meant.
         nearest: Option<String>,
     },
-    /// A value that its setting does not take.
+    /// A value that its setting does not take. It is not kept: where a line feed or a quote was
+    /// lost, a secret may stand in it.
     Value {
         /// The setting.
         setting: &'static Setting,
         /// Where the value was given.
         origin: Origin,
-        /// The value.
-        value: String,
         /// What would be right.
         expected: String,
     },
@@ -88,9 +87,13 @@ pub enum ConfigError {
 pub enum EnvFileFault {
     /// It is not `NAME=value`.
     Form,
+    /// A carriage return that no line feed follows.
+    CarriageReturn,
+    /// Another assignment to a name of ours stands in the value.
+    Swallowed,
     /// A quote is opened and not closed on the line.
     Quote,
-    /// Something other than a comment stands behind the closing quote.
+    /// Something other than a comment stands after the closing quote.
     Trailing,
     /// The name was set on an earlier line.
     Repeated {
@@ -130,15 +133,10 @@ impl fmt::Display for ConfigError {
             ConfigError::Value {
                 setting,
                 origin,
-                value,
                 expected,
             } => {
                 let place = origin.locate(&setting.variable());
-                write!(
-                    f,
-                    "{place} is \"{}\", but must be {expected}",
-                    escaped(value)
-                )
+                write!(f, "{place} must be {expected}")
             }
             ConfigError::NotUtf8 { name } => {
                 let name = escaped(name);
@@ -173,9 +171,15 @@ impl fmt::Display for EnvFileFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             EnvFileFault::Form => f.write_str("not NAME=value, a comment or blank"),
+            EnvFileFault::CarriageReturn => {
+                f.write_str("a carriage return stands within the line; end lines with a line feed")
+            }
+            EnvFileFault::Swallowed => {
+                f.write_str("a second NAME= stands within the value; begin a new line before it")
+            }
             EnvFileFault::Quote => f.write_str("the quote is not closed on the line"),
             EnvFileFault::Trailing => {
-                f.write_str("only a comment may stand behind the closing quote")
+                f.write_str("only a comment may stand after the closing quote")
             }
             EnvFileFault::Repeated { name, first_line } => {
                 write!(
@@ -191,10 +195,10 @@ impl fmt::Display for EnvFileFault {
 fn escaped(text: &str) -> String {
     let mut shown: String = text
         .chars()
-        .take(VALUE_SHOWN_CHARACTERS_MAX)
+        .take(NAME_SHOWN_CHARACTERS_MAX)
         .flat_map(char::escape_debug)
         .collect();
-    if text.chars().nth(VALUE_SHOWN_CHARACTERS_MAX).is_some() {
+    if text.chars().nth(NAME_SHOWN_CHARACTERS_MAX).is_some() {
         shown.push_str("...");
     }
     shown

@@ -17,11 +17,10 @@ pub const CURRENT_SECRET: &str = "LOCAL_JWT_SECRET";
 /// The variable of the secret that only verifies.
 pub const PREVIOUS_SECRET: &str = "LOCAL_JWT_SECRET_PREVIOUS";
 
-/// Settings given on the command line.
-#[derive(Debug, Default)]
+/// Settings given on the command line. They have no `Debug`: a secret may stand there by mistake.
+#[derive(Default)]
 pub struct Flags(Vec<GivenFlag>);
 
-#[derive(Debug)]
 struct GivenFlag {
     /// As it was typed.
     flag: String,
@@ -190,7 +189,6 @@ impl Given {
             .map_err(|expected| ConfigError::Value {
                 setting,
                 origin,
-                value: value.to_owned(),
                 expected: expected.into_owned(),
             })
     }

@@ -394,7 +394,7 @@ const LOG: &[Setting] = &[
         "LOG_RATE",
         "RATE",
         "100/s",
-        "lines that peers cause; what is over is dropped and counted",
+        "lines that peers cause; the others are counted",
         |config, text| put(&mut config.log_rate, value::rate(text)),
     ),
 ];

@@ -111,20 +111,20 @@ fn a_flag_decides_over_the_environment_and_that_over_the_file() {
 
 #[test]
 fn a_value_that_is_refused_is_told_with_where_it_stands() {
-    let expected = "but must be a whole number from 1 to 1000000";
+    let expected = "must be a whole number from 1 to 1000000";
     assert_eq!(
         given().flag("max-connections", "lots").error(),
-        format!("--max-connections is \"lots\", {expected}")
+        format!("--max-connections {expected}")
     );
     assert_eq!(
         given().variable("FRAMEGATE_MAX_CONNECTIONS", "0").error(),
-        format!("FRAMEGATE_MAX_CONNECTIONS in the environment is \"0\", {expected}")
+        format!("FRAMEGATE_MAX_CONNECTIONS in the environment {expected}")
     );
     assert_eq!(
         given()
             .env_file("\nFRAMEGATE_MAX_CONNECTIONS=1000001")
             .error(),
-        format!("FRAMEGATE_MAX_CONNECTIONS in .env line 2 is \"1000001\", {expected}")
+        format!("FRAMEGATE_MAX_CONNECTIONS in .env line 2 {expected}")
     );
 }
 
@@ -135,20 +135,43 @@ fn a_value_that_is_overruled_must_be_right_too() {
         .flag("burst", "5")
         .error();
     assert!(
-        error.starts_with("FRAMEGATE_BURST in the environment is \"x\""),
+        error.starts_with("FRAMEGATE_BURST in the environment must be a whole number"),
         "{error}"
     );
 }
 
 #[test]
-fn a_hostile_value_is_shown_on_one_line_and_cut() {
+fn a_refused_value_is_never_shown_wherever_it_stands() {
+    const HUSH: &str = "hush";
+    for setting in settings() {
+        let (flag, variable) = (setting.flag(), setting.variable());
+        for value in [
+            "hush\u{1b}",
+            "hush\r",
+            "hush,hush",
+            "127.0.0.1:1,hush",
+            "10.0.0.0/8,hush/8",
+            "1hush",
+            "http://hush/",
+        ] {
+            let scripts = [
+                given().flag(&flag[2..], value),
+                given().variable(&variable, value),
+                given().env_file(&format!("{variable}={value}")),
+                given().env_file(&format!("{variable}=1LOCAL_JWT_SECRET={value}")),
+            ];
+            for error in scripts
+                .map(|script| script.load().err())
+                .into_iter()
+                .flatten()
+            {
+                assert!(!error.to_string().contains(HUSH), "{error}");
+                assert!(!format!("{error:?}").contains(HUSH), "{error:?}");
+            }
+        }
+    }
     let error = given().flag("log", "\u{1b}[2J\r\n\u{202e}").error();
-    assert_eq!(
-        error,
-        r#"--log is "\u{1b}[2J\r\n\u{202e}", but must be without control characters"#
-    );
-    let error = given().flag("log", &"x".repeat(10_000)).error();
-    assert!(error.len() < 140 && error.contains("xxx..."), "{error}");
+    assert_eq!(error, "--log must be without control characters");
 }
 
 #[test]

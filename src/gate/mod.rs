@@ -27,7 +27,7 @@ pub use admit::{
     Standing, Unavailable, check_standing,
 };
 pub use envelope::{Envelope, FrameError};
-pub use secret::{Keys, Secret, SecretError};
+pub use secret::{Keys, OtherKey, Secret, SecretError};
 pub use sign::{Minted, SignError, Signer};
 pub use stand_in::StandIns;
 pub use token::{ClaimRules, TokenError, Verified, Verifier, is_subject};

@@ -1,6 +1,8 @@
 //! Secrets and the keys made of them: nothing here can be printed, and what is dropped is
 //! wiped.
 
+mod other_key;
+
 use std::fmt;
 
 use base64::Engine as _;
@@ -9,6 +11,8 @@ use zeroize::Zeroizing;
 
 use super::hmac::{Key, TAG_BYTES};
 use crate::limits::SECRET_BYTES_MIN;
+
+pub use other_key::OtherKey;
 
 /// A secret that is fit to sign with; wiped when it is dropped.
 pub struct Secret(Zeroizing<Box<[u8]>>);
@@ -19,12 +23,15 @@ impl Secret {
     ///
     /// # Errors
     ///
-    /// As [`Secret::from_bytes`], and when white space stands at an end: a line feed that
-    /// came along with a file makes other tokens than the secret without it.
+    /// As [`Secret::from_bytes`], and when quotes or white space stand around it: a line feed that
+    /// came along with a file, or quotes that a shell would have taken away, make other tokens
+    /// than the secret without them.
     pub fn parse(text: &str) -> Result<Secret, SecretError> {
-        match text.trim().len() == text.len() {
-            true => Secret::from_bytes(text.as_bytes()),
-            false => Err(SecretError::WhiteSpace),
+        // A key is told as one first, whatever stands around it.
+        let secret = Secret::from_bytes(text.as_bytes());
+        match secret {
+            Ok(_) | Err(SecretError::TooShort) if bare(text) != text => Err(SecretError::Wrapped),
+            secret => secret,
         }
     }
 
@@ -32,14 +39,11 @@ impl Secret {
     ///
     /// # Errors
     ///
-    /// When it has fewer than [`SECRET_BYTES_MIN`] bytes, or is a PEM or JWK key: those are
+    /// When it has fewer than [`SECRET_BYTES_MIN`] bytes, or is a key of another kind: those are
     /// meant for other algorithms, and the public ones are no secret.
     pub fn from_bytes(bytes: &[u8]) -> Result<Secret, SecretError> {
-        if is_pem(bytes) {
-            return Err(SecretError::Pem);
-        }
-        if is_jwk(bytes) {
-            return Err(SecretError::Jwk);
+        if let Some(kind) = other_key::kind_of(bytes) {
+            return Err(SecretError::OtherKey(kind));
         }
         // RFC 7518 §3.2: a key of the hash's size or larger MUST be used.
         if bytes.len() < SECRET_BYTES_MIN {
@@ -67,12 +71,10 @@ impl fmt::Debug for Secret {
 pub enum SecretError {
     /// Shorter than [`SECRET_BYTES_MIN`].
     TooShort,
-    /// A PEM file.
-    Pem,
-    /// A JSON Web Key.
-    Jwk,
-    /// White space at an end.
-    WhiteSpace,
+    /// A key of another kind.
+    OtherKey(OtherKey),
+    /// Quotes or white space around it.
+    Wrapped,
 }
 
 impl fmt::Display for SecretError {
@@ -82,15 +84,14 @@ impl fmt::Display for SecretError {
                 f,
                 "the secret is shorter than {SECRET_BYTES_MIN} bytes; `framegate secret` makes one"
             ),
-            SecretError::Pem => f.write_str(
-                "the secret is a PEM key, which HS256 cannot use; `framegate secret` makes a secret",
+            SecretError::OtherKey(kind) => write!(
+                f,
+                "the secret is {kind}, which is for other algorithms than HS256; \
+                 `framegate secret` makes a secret"
             ),
-            SecretError::Jwk => f.write_str(
-                "the secret is a JSON Web Key; set the secret itself, or make one with `framegate secret`",
+            SecretError::Wrapped => f.write_str(
+                "quotes or white space stand around the secret, and would be part of it; remove them",
             ),
-            SecretError::WhiteSpace => {
-                f.write_str("the secret begins or ends with white space; remove it")
-            }
         }
     }
 }
@@ -142,17 +143,15 @@ impl fmt::Debug for Keys {
     }
 }
 
-fn is_pem(bytes: &[u8]) -> bool {
-    contains(bytes, b"-----BEGIN")
-}
-
-/// RFC 7517 §4: an object whose member `kty` says what kind of key it is.
-fn is_jwk(bytes: &[u8]) -> bool {
-    bytes.trim_ascii_start().starts_with(b"{") && contains(bytes, b"\"kty\"")
-}
-
-fn contains(bytes: &[u8], needle: &[u8]) -> bool {
-    bytes.windows(needle.len()).any(|window| window == needle)
+/// The text without what a shell or an editor puts around it: white space, characters that are not
+/// shown, and a pair of quotes.
+fn bare(text: &str) -> &str {
+    let is_blank = |c: char| c.is_whitespace() || c.is_control() || "\u{feff}\u{200b}".contains(c);
+    let trimmed = text.trim_matches(is_blank);
+    ['"', '\'', '`']
+        .iter()
+        .find_map(|quote| trimmed.strip_prefix(*quote)?.strip_suffix(*quote))
+        .unwrap_or(trimmed)
 }
 
 #[cfg(test)]
@@ -161,7 +160,7 @@ mod tests {
 
     fn error(text: &str) -> SecretError {
         let error = Secret::parse(text).unwrap_err();
-        assert!(error.to_string().starts_with("the secret "));
+        assert!(error.to_string().contains("the secret"));
         error
     }
 
@@ -177,31 +176,39 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_other_algorithms_are_refused_however_long() {
+    fn a_key_of_another_kind_is_told_before_anything_else() {
         let pem = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQ\n-----END PUBLIC KEY-----";
-        assert_eq!(error(pem), SecretError::Pem);
-        assert_eq!(error("-----BEGIN"), SecretError::Pem);
-        let jwk = r#"{ "kty": "oct", "k": "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ" }"#;
-        assert_eq!(error(jwk), SecretError::Jwk);
-        assert_eq!(
-            Secret::from_bytes(format!(" \n{jwk}\n").as_bytes()).unwrap_err(),
-            SecretError::Jwk
-        );
-        let not_jwk = "{a brace at the start makes no key}";
-        assert!(Secret::parse(not_jwk).is_ok());
+        for text in [pem.to_owned(), format!("{pem}\n"), format!(" '{pem}'\n")] {
+            assert_eq!(error(&text), SecretError::OtherKey(OtherKey::Pem));
+        }
+        assert_eq!(error("-----BEGIN"), SecretError::OtherKey(OtherKey::Pem));
     }
 
     #[test]
-    fn white_space_at_an_end_is_refused_and_within_is_not() {
+    fn quotes_or_white_space_around_it_are_refused_and_within_are_not() {
         let text = "x".repeat(SECRET_BYTES_MIN);
         for spoiled in [
             format!("{text}\n"),
+            format!("{text}\r\n"),
             format!(" {text}"),
             format!("{text}\u{a0}"),
+            format!("\u{feff}{text}"),
+            format!("{text}\0"),
+            format!("\"{text}\""),
+            format!("'{text}'\n"),
+            format!("`{text}`"),
+            "\"short\"".to_owned(),
         ] {
-            assert_eq!(error(&spoiled), SecretError::WhiteSpace);
+            assert_eq!(error(&spoiled), SecretError::Wrapped, "{spoiled:?}");
         }
-        assert!(Secret::parse(&format!("{text} {text}")).is_ok());
+        for taken in [
+            format!("{text} {text}"),
+            format!("{text}\"{text}"),
+            format!("\"{text}"),
+            format!("{text}'"),
+        ] {
+            assert!(Secret::parse(&taken).is_ok(), "{taken}");
+        }
     }
 
     #[test]

@@ -199,16 +199,16 @@ fn an_empty_list_holds_nobody() {
 }
 
 #[test]
-fn a_list_with_a_bad_entry_is_refused_by_its_name() {
+fn a_list_with_a_bad_entry_is_refused_by_its_number() {
     for (text, entry) in [
-        ("10.0.0.0/8, 10.1.2.3/8", "10.1.2.3/8"),
-        ("10.0.0.0/8,", ""),
-        (",", ""),
-        ("10.0.0.0/8 ::1", "10.0.0.0/8 ::1"),
-        ("::1;10.0.0.1", "::1;10.0.0.1"),
+        ("10.0.0.0/8, 10.1.2.3/8", 2),
+        ("10.0.0.0/8,", 2),
+        (",", 1),
+        ("10.0.0.0/8 ::1", 1),
+        ("::1;10.0.0.1", 1),
     ] {
         match text.parse::<Networks>() {
-            Err(NetworksError::Entry { entry: named, .. }) => assert_eq!(named, entry),
+            Err(NetworksError::Entry { number, .. }) => assert_eq!(number, entry),
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -217,7 +217,7 @@ fn a_list_with_a_bad_entry_is_refused_by_its_name() {
             .parse::<Networks>()
             .unwrap_err()
             .to_string(),
-        "\"10.1.2.3/8\": bits are set behind the prefix; the network would be 10.0.0.0/8"
+        "number 2 of them: bits are set behind the prefix; the network would be 10.0.0.0/8"
     );
     let long = "é\u{202e}".repeat(1_000).parse::<Networks>();
     assert!(long.unwrap_err().to_string().len() < 512);

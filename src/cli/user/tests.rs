@@ -320,12 +320,34 @@ fn a_command_line_that_is_not_understood_makes_nothing() {
         ("", "user needs a command: add, show, list, rm"),
         ("ad alice", "there is no command \"ad\"; did you mean add?"),
         ("add", "user add needs an id: user add ID"),
-        ("add alice bob", "\"bob\" is an argument too many"),
-        ("list alice", "\"alice\" is an argument too many"),
         (
-            "show alice --no-password",
-            "there is no option --no-password here",
+            "remove alice",
+            "there is no command \"remove\"; did you mean rm?",
         ),
+        (
+            "delete alice",
+            "there is no command \"delete\"; did you mean rm?",
+        ),
+        (
+            "foo",
+            "there is no such command; there are add, show, list, rm, passwd, disable, enable, \
+             revoke, import",
+        ),
+        (
+            "add alice hunter2-horse",
+            "an argument too many, not shown since it may be a secret; --help says what is taken",
+        ),
+        (
+            "passwd alice hunter2-horse",
+            "an argument too many, not shown since it may be a secret; --help says what is taken",
+        ),
+        (
+            "passwd alice --password-stdin=hunter2-horse",
+            "--password-stdin takes no value; what was given is not shown, since it may be a secret",
+        ),
+        ("list alice", "an argument too many"),
+        ("show é", "an id is 1 to 128 printable"),
+        ("show alice --no-password", "there is no such option here"),
         ("passwd alice --name A", "there is no option --name here"),
         (
             "add alice --password secret",
@@ -361,7 +383,8 @@ fn help_is_printed_wherever_it_is_asked_for() {
     }
     for command in COMMANDS {
         let help = desk.run("--help").unwrap();
-        assert!(help.contains(command.name), "{}", command.name);
+        let name = command.name.name;
+        assert!(help.contains(name), "{name}");
     }
     assert!(!desk.database_is_there());
 }

@@ -1,14 +1,15 @@
 //! A secret, as a person sets it.
 
-use crate::gate::{Keys, Secret, SecretError};
+use crate::gate::{Keys, OtherKey, Secret, SecretError};
+use crate::limits::SECRET_BYTES_MIN;
 use crate::proof::reference::decode;
 use crate::proof::told::{assert_brief, assert_told};
 
-/// A text is taken as a secret exactly when the contract says so, and is not shown either way;
-/// and what is made of random bytes is taken.
+/// A text that the contract calls no secret is refused, one that is plain and long enough is taken,
+/// and neither is shown; and what is made of random bytes is taken.
 pub(super) fn assert_secret(text: &str) {
     let outcome = Secret::parse(text);
-    assert_eq!(outcome.as_ref().err().copied(), fault(text));
+    assert_judged(text, outcome.as_ref().err().copied());
     match outcome {
         Ok(secret) => {
             assert_brief(&secret);
@@ -23,17 +24,23 @@ pub(super) fn assert_secret(text: &str) {
     }
 }
 
-fn fault(text: &str) -> Option<SecretError> {
+fn assert_judged(text: &str, fault: Option<SecretError>) {
     let has_space = text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace);
-    if has_space {
-        Some(SecretError::WhiteSpace)
-    } else if text.contains("-----BEGIN") {
-        Some(SecretError::Pem)
-    } else if text.starts_with('{') && text.contains(r#""kty""#) {
-        Some(SecretError::Jwk)
-    } else if text.len() < 32 {
-        Some(SecretError::TooShort)
-    } else {
-        None
+    let is_quoted = |quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    let is_wrapped = has_space || is_quoted('"') || is_quoted('\'') || is_quoted('`');
+    let is_short = text.len() < SECRET_BYTES_MIN;
+    // No key of another kind has neither capitals nor signs in it.
+    let is_plain = text.bytes().all(|byte| matches!(byte, b'a'..=b'y' | b' '));
+    if text.contains("-----BEGIN") {
+        assert_eq!(fault, Some(SecretError::OtherKey(OtherKey::Pem)));
+    } else if text.contains(r#""kty""#) {
+        assert!(matches!(fault, Some(SecretError::OtherKey(_))));
+    } else if is_plain && !is_wrapped && !is_short {
+        assert_eq!(fault, None);
+    }
+    match fault {
+        None => assert!(!is_wrapped && !is_short),
+        Some(SecretError::TooShort) => assert!(is_short && !is_wrapped),
+        Some(SecretError::Wrapped | SecretError::OtherKey(_)) => {}
     }
 }
