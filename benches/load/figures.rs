@@ -251,12 +251,12 @@ fn banned(plan: &Plan) -> Stand<Visits> {
 fn siege(figure: &Figure, plan: &Plan) -> Measured {
     let honest = |at: &Contender| {
         let mut besieged = Row::new(at.kind.name());
-        besieged.kind = Some("under siege");
+        besieged.kind = Some("under siege".to_owned());
         (Crowd::gather(at, 50, Speech::Call), besieged)
     };
     let mut stands = stands(ALL_KINDS, plan, honest);
     for stand in &mut stands {
-        stand.row.kind = Some("alone");
+        stand.row.kind = Some("alone".to_owned());
         paced::call(&mut stand.with.0, 1_000, WARM_UP, None);
     }
     for _ in 0..plan.rounds {

@@ -56,6 +56,8 @@ pub(crate) struct Plan {
     pub(crate) program: PathBuf,
     /// Where results and pictures go.
     out: Option<PathBuf>,
+    /// Where results are of which only the pictures are drawn anew.
+    draw: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -66,6 +68,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(folder) = &plan.draw {
+        report::draw(folder).expect("there are results");
+        return ExitCode::SUCCESS;
+    }
     let mut report = report::Report::begin(&plan);
     contender::pin(std::process::id(), LOAD_CORE);
     for figure in figures::ALL {
@@ -88,6 +94,7 @@ fn plan() -> Result<Plan, lexopt::Error> {
         with_peers: false,
         program: PathBuf::from(contender::BENCH_PROGRAM),
         out: None,
+        draw: None,
     };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
@@ -99,6 +106,7 @@ fn plan() -> Result<Plan, lexopt::Error> {
             Long("peers") => plan.with_peers = true,
             Long("program") => plan.program = parser.value()?.into(),
             Long("out") => plan.out = Some(parser.value()?.into()),
+            Long("draw") => plan.draw = Some(parser.value()?.into()),
             // What `cargo bench` says to every benchmark.
             Long("bench") => {}
             Value(name) => plan.only.push(name.string()?),

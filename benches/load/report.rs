@@ -14,7 +14,7 @@ use crate::figures::Figure;
 
 /// A figure of one contender, round by round.
 pub(crate) struct Row {
-    pub(crate) contender: &'static str,
+    pub(crate) contender: String,
     /// Where the figure is one by connections.
     pub(crate) connections: Option<usize>,
     /// In the figure's unit.
@@ -24,14 +24,14 @@ pub(crate) struct Row {
     /// What the server used of its core, in percent.
     shares: Vec<f64>,
     /// Where a contender has two rows: which of them.
-    pub(crate) kind: Option<&'static str>,
+    pub(crate) kind: Option<String>,
     pub(crate) note: String,
 }
 
 impl Row {
-    pub(crate) fn new(contender: &'static str) -> Row {
+    pub(crate) fn new(contender: &str) -> Row {
         Row {
-            contender,
+            contender: contender.to_owned(),
             connections: None,
             all: Vec::new(),
             user: Vec::new(),
@@ -64,14 +64,14 @@ impl Row {
     /// What of it is user space: the mean, for it is sampled, and the samples of all rounds
     /// together say more than those of one.
     pub(crate) fn user(&self) -> f64 {
-        self.user.iter().sum::<f64>() / self.user.len().max(1) as f64
+        mean(&self.user)
     }
 
     fn name(&self) -> String {
-        match (self.connections, self.kind) {
+        match (self.connections, &self.kind) {
             (Some(connections), _) => format!("{connections} connections"),
             (None, Some(kind)) => format!("{}, {kind}", self.contender),
-            (None, None) => self.contender.to_owned(),
+            (None, None) => self.contender.clone(),
         }
     }
 
@@ -86,24 +86,59 @@ impl Row {
             "note": self.note,
         })
     }
+
+    fn read(json: &Value) -> Row {
+        let numbers = |name: &str| {
+            let numbers = json[name].as_array().into_iter().flatten();
+            numbers.filter_map(Value::as_f64).collect()
+        };
+        let connections = json["connections"].as_u64();
+        Row {
+            contender: text(&json["contender"]),
+            connections: connections.and_then(|count| usize::try_from(count).ok()),
+            all: numbers("all"),
+            user: numbers("user"),
+            shares: numbers("core_percent"),
+            kind: json["kind"].as_str().map(str::to_owned),
+            note: text(&json["note"]),
+        }
+    }
+}
+
+fn text(json: &Value) -> String {
+    json.as_str().unwrap_or_default().to_owned()
 }
 
 /// A figure of everybody. The first row is framegate's.
 pub(crate) struct Measured {
-    pub(crate) name: &'static str,
-    pub(crate) title: &'static str,
-    pub(crate) unit: &'static str,
+    pub(crate) name: String,
+    pub(crate) title: String,
+    pub(crate) unit: String,
     pub(crate) rows: Vec<Row>,
 }
 
 impl Measured {
     pub(crate) fn new(figure: &Figure, rows: Vec<Row>) -> Measured {
         Measured {
-            name: figure.name,
-            title: figure.title,
-            unit: figure.unit,
+            name: figure.name.to_owned(),
+            title: figure.title.to_owned(),
+            unit: figure.unit.to_owned(),
             rows,
         }
+    }
+
+    fn read(json: &Value) -> Measured {
+        let rows = json["rows"].as_array().into_iter().flatten();
+        Measured {
+            name: text(&json["name"]),
+            title: text(&json["title"]),
+            unit: text(&json["unit"]),
+            rows: rows.map(Row::read).collect(),
+        }
+    }
+
+    fn draw(&self, folder: &Path) -> io::Result<()> {
+        fs::write(folder.join(format!("{}.svg", self.name)), chart::draw(self))
     }
 
     fn table(&self) -> String {
@@ -148,7 +183,11 @@ impl Measured {
     }
 }
 
-fn median(values: &[f64]) -> f64 {
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
@@ -228,10 +267,13 @@ impl Report {
         fs::write(folder.join("results.json"), format!("{all:#}\n"))?;
         let tables: String = self.measured.iter().map(|m| m.table() + "\n").collect();
         fs::write(folder.join("results.md"), tables)?;
-        for measured in &self.measured {
-            let picture = chart::draw(measured);
-            fs::write(folder.join(format!("{}.svg", measured.name)), picture)?;
-        }
-        Ok(())
+        self.measured.iter().try_for_each(|m| m.draw(folder))
     }
+}
+
+/// Draws the pictures of the `results.json` that lies in a folder, which measures nothing.
+pub(crate) fn draw(folder: &Path) -> io::Result<()> {
+    let results: Value = serde_json::from_slice(&fs::read(folder.join("results.json"))?)?;
+    let mut figures = results["figures"].as_array().into_iter().flatten();
+    figures.try_for_each(|figure| Measured::read(figure).draw(folder))
 }
