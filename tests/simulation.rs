@@ -4,8 +4,16 @@
 use framegate::proof::simulation::{run, run_cut, server_ops, transcript};
 
 /// Seeds whose runs break a promise where a fault is planted (`tests/planted`), and the steps that
-/// takes.
-const TELLING: &[(u64, u64)] = &[(0, 2_900), (1, 700), (2, 1_200), (9, 1_300), (120, 2_300)];
+/// takes. The last was once judged wrongly: a logout failed with the store in the instant in which
+/// another process revoked its user.
+const TELLING: &[(u64, u64)] = &[
+    (0, 2_900),
+    (1, 700),
+    (2, 1_200),
+    (9, 1_300),
+    (120, 2_300),
+    (5_015_439, 2_500),
+];
 
 #[test]
 fn every_promise_is_kept() {

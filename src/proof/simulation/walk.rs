@@ -326,7 +326,13 @@ impl World<'_> {
         pass: &Pass,
         told: &mut Told<'_>,
     ) -> Result<Step, String> {
-        self.people.note_logout(pass.user, self.now.monotonic);
+        let is_done = told
+            .own
+            .is_some_and(|own| own.what == Happening::Closed(Cause::Done));
+        // A logout that failed with the store tells the server nothing.
+        if is_done || self.people.has_unnoted_change(pass.user) {
+            self.people.note_logout(pass.user, self.now.monotonic);
+        }
         if !told.is_doubtful
             && self
                 .people
@@ -337,9 +343,6 @@ impl World<'_> {
         }
         self.must_be(told, Happening::Closed(Cause::Done))?;
         self.links[index].owe_reply(id, "logout", &[], !told.is_doubtful);
-        let is_done = told
-            .own
-            .is_some_and(|own| own.what == Happening::Closed(Cause::Done));
         self.end_own(told, is_done.then_some(Some(1_000)))?;
         Ok(Step::Ended)
     }
