@@ -163,7 +163,9 @@ pub(crate) struct Honest {
 }
 
 impl Honest {
-    fn start(mut act: impl FnMut() -> std::io::Result<Duration> + Send + 'static) -> Honest {
+    pub(crate) fn start(
+        mut act: impl FnMut() -> std::io::Result<Duration> + Send + 'static,
+    ) -> Honest {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {

@@ -7,13 +7,19 @@
 #[expect(dead_code, reason = "the table and the siege use the rest")]
 mod arena;
 mod connections;
+mod crowd;
+mod fan_out;
 mod floods;
 mod frames;
 mod handshake;
 mod logins;
+mod outside;
 mod peer;
+mod places;
 #[expect(dead_code, reason = "the share of user space is for the benchmarks")]
 mod probe;
+mod shares;
+mod store;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -36,6 +42,11 @@ rows! {
         foreign_protocols;
     frames: header_claims violations unanswered_close pulled_cable half_close unfinished_message;
     floods: fragment_flood ping_flood unread_pings slow_reader shared_payload little_memory;
+    fan_out: one_write_to_many tiny_broadcasts;
+    shares: rate_by_reconnecting;
+    places: places_of_two_addresses places_of_many_addresses;
+    outside: unread_log least_memory;
+    store: commits_beside_members;
     connections: connects_at_a_cap few_descriptors no_descriptors connects_at_once reset_storm
         coming_and_going bans stopping;
     logins: login_flood known_against_unknown guesses passwords costly_hash silent_listeners

@@ -17,6 +17,9 @@ pub(crate) const PING: u8 = 0x9;
 pub(crate) const PONG: u8 = 0xA;
 pub(crate) const FIN: u8 = 0x80;
 
+/// More than anybody sends.
+pub(crate) const BYTES_MAX: usize = 1 << 32;
+
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// Address `index` of one of the networks 127.1.0.0/16, 127.2.0.0/16 …, all of them loopback.
@@ -250,7 +253,7 @@ impl Peer {
     /// Waits for the end, and returns the frames that came before it.
     pub(crate) fn ending(&mut self) -> (Vec<Frame>, End) {
         let end = self.wait_for_end();
-        (std::iter::from_fn(|| self.take_frame()).collect(), end)
+        (self.take_frames(), end)
     }
 
     /// Waits for the end, and returns all that came before it as text.
@@ -279,45 +282,77 @@ impl Peer {
     /// The whole frames that have come, on a connection that waits for nothing, and whether it
     /// has ended behind them.
     pub(crate) fn take_ready(&mut self) -> (Vec<Frame>, bool) {
-        let ended = loop {
-            match self.read_more() {
-                Ok(()) => {}
-                Err(error) => break !is_timeout(&error),
+        self.take_up_to(BYTES_MAX)
+    }
+
+    /// As [`Peer::take_ready`], of what there is at most so many bytes.
+    pub(crate) fn take_up_to(&mut self, bytes_max: usize) -> (Vec<Frame>, bool) {
+        let mut left = bytes_max;
+        let mut ended = false;
+        while left > 0 {
+            match self.read_up_to(left) {
+                Ok(count) => left -= count,
+                Err(error) => {
+                    ended = !is_timeout(&error);
+                    break;
+                }
             }
-        };
-        (std::iter::from_fn(|| self.take_frame()).collect(), ended)
+        }
+        (self.take_frames(), ended)
     }
 
     fn read_more(&mut self) -> io::Result<()> {
+        self.read_up_to(BYTES_MAX).map(drop)
+    }
+
+    fn read_up_to(&mut self, bytes_max: usize) -> io::Result<usize> {
         let mut scratch = [0; 16 * 1_024];
-        match self.stream.read(&mut scratch)? {
+        let room = bytes_max.min(scratch.len());
+        match self.stream.read(&mut scratch[..room])? {
             0 => Err(ErrorKind::UnexpectedEof.into()),
             count => {
                 self.held.extend_from_slice(&scratch[..count]);
-                Ok(())
+                Ok(count)
             }
         }
     }
 
-    /// RFC 6455 §5.1: a server's frames are not masked.
     fn take_frame(&mut self) -> Option<Frame> {
-        let (first, second) = (*self.held.first()?, *self.held.get(1)?);
-        let (start, bytes) = match second {
-            126 => {
-                let bytes = self.held.get(2..4)?.first_chunk()?;
-                (4, usize::from(u16::from_be_bytes(*bytes)))
-            }
-            127 => {
-                let bytes = self.held.get(2..10)?.first_chunk()?;
-                (10, u64::from_be_bytes(*bytes) as usize)
-            }
-            short => (2, usize::from(short)),
-        };
-        let payload = self.held.get(start..start + bytes)?.to_vec();
-        self.held.drain(..start + bytes);
-        Some(Frame {
-            opcode: first & 0x0f,
-            payload,
-        })
+        let (frame, used) = frame_of(&self.held)?;
+        self.held.drain(..used);
+        Some(frame)
     }
+
+    /// The whole frames that have come. O(bytes), where many are taken one by one in O(bytes²).
+    fn take_frames(&mut self) -> Vec<Frame> {
+        let (mut frames, mut begin) = (Vec::new(), 0);
+        while let Some((frame, used)) = frame_of(&self.held[begin..]) {
+            frames.push(frame);
+            begin += used;
+        }
+        self.held.drain(..begin);
+        frames
+    }
+}
+
+/// The frame that `bytes` begin with, and how many of them are its. RFC 6455 §5.1: a server's frames
+/// are not masked.
+fn frame_of(bytes: &[u8]) -> Option<(Frame, usize)> {
+    let (first, second) = (*bytes.first()?, *bytes.get(1)?);
+    let (start, length) = match second {
+        126 => {
+            let length = bytes.get(2..4)?.first_chunk()?;
+            (4, usize::from(u16::from_be_bytes(*length)))
+        }
+        127 => {
+            let length = bytes.get(2..10)?.first_chunk()?;
+            (10, u64::from_be_bytes(*length) as usize)
+        }
+        short => (2, usize::from(short)),
+    };
+    let frame = Frame {
+        opcode: first & 0x0f,
+        payload: bytes.get(start..start + length)?.to_vec(),
+    };
+    Some((frame, start + length))
 }

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// A clock tick of `/proc/PID/stat` (man 5 proc: `sysconf(_SC_CLK_TCK)`, which is 100 on Linux).
@@ -122,7 +125,35 @@ impl Probe {
             if began.elapsed() > patience {
                 return None;
             }
-            std::thread::sleep(Duration::from_millis(2));
+            thread::sleep(Duration::from_millis(2));
         }
+    }
+}
+
+/// The most memory a process holds, looked at again and again.
+pub(crate) struct Peak {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<usize>,
+}
+
+impl Peak {
+    pub(crate) fn watch(probe: Probe) -> Peak {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut most = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                most = most.max(probe.resident_bytes());
+                thread::sleep(Duration::from_millis(5));
+            }
+            most
+        });
+        Peak { stop, thread }
+    }
+
+    /// In bytes.
+    pub(crate) fn stop(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("it only looks")
     }
 }

@@ -12,13 +12,19 @@
 #[expect(dead_code, reason = "the siege uses the rest")]
 mod arena;
 mod connections;
+mod crowd;
+mod fan_out;
 mod floods;
 mod frames;
 mod handshake;
 mod logins;
+mod outside;
 mod peer;
+mod places;
 #[expect(dead_code, reason = "the share of user space is for the benchmarks")]
 mod probe;
+mod shares;
+mod store;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -34,6 +40,11 @@ const SECTIONS: &[(&str, &[Row])] = &[
     ("Frames", frames::ROWS),
     ("Connections and resources", connections::ROWS),
     ("Floods", floods::ROWS),
+    ("What one says to many", fan_out::ROWS),
+    ("What one may take", shares::ROWS),
+    ("Places for passwords", places::ROWS),
+    ("What stands around", outside::ROWS),
+    ("The database in other hands", store::ROWS),
     ("Login, users, logs", logins::ROWS),
 ];
 

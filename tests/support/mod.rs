@@ -9,7 +9,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -113,6 +114,8 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     log: Receiver<String>,
     seen: Vec<String>,
+    /// True while nobody reads the log.
+    is_unread: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -125,22 +128,33 @@ impl Server {
             .expect("the program starts");
         let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
         let (sender, log) = channel();
+        let is_unread = Arc::new(AtomicBool::new(false));
+        let is_left = Arc::clone(&is_unread);
         thread::spawn(move || {
-            lines
-                .map_while(Result::ok)
-                .try_for_each(|line| sender.send(line))
+            lines.map_while(Result::ok).try_for_each(|line| {
+                while is_left.load(Ordering::Relaxed) {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                sender.send(line)
+            })
         });
         let mut server = Server {
             child,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             log,
             seen: Vec::new(),
+            is_unread,
         };
         let line = server.wait_for_log("listening on ws://");
         let (_, rest) = line.split_once("ws://").expect("it was found");
         let address = rest.split('/').next().expect("there is a first");
         server.address = address.parse().expect("an address");
         server
+    }
+
+    /// Whether anybody reads the log from now on: where nobody does, its pipe fills up.
+    pub(crate) fn read_log(&self, is_read: bool) {
+        self.is_unread.store(!is_read, Ordering::Relaxed);
     }
 
     /// The next line of the log that contains `needle`.
