@@ -1,9 +1,11 @@
-// Drives framegate with Node's ws and tokens of jsonwebtoken; with --verify, verifies one of
+// Drives framegate with Node's http, ws and tokens of jsonwebtoken; with --verify, verifies one of
 // framegate's own.
 "use strict";
 
 const assert = require("node:assert");
+const crypto = require("node:crypto");
 const fs = require("node:fs");
+const http = require("node:http");
 const jwt = require("jsonwebtoken");
 const WebSocket = require("ws");
 
@@ -51,6 +53,65 @@ async function refused(code, error, frame) {
   assert.equal(await peer.closed, code);
 }
 
+// A request whose body is written in parts: Node makes chunks of them.
+function ask(method, path, ...parts) {
+  return new Promise((resolve, reject) => {
+    const request = http.request(new URL(path, url.replace("ws:", "http:")), { method });
+    request.on("error", reject);
+    request.on("response", async (response) => {
+      let text = "";
+      for await (const part of response) text += part;
+      resolve([response.statusCode, text]);
+    });
+    parts.forEach((part) => request.write(part));
+    request.end();
+  });
+}
+
+// ESP8266 and ESP32 libraries make keys whose unused bits are set.
+function upgrade(key) {
+  const headers = {
+    Connection: "Upgrade",
+    Upgrade: "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": key,
+  };
+  return new Promise((resolve, reject) => {
+    const request = http.request(url.replace("ws:", "http:"), { headers });
+    request.on("error", reject);
+    request.on("response", (response) => reject(new Error(`refused: ${response.statusCode}`)));
+    request.on("upgrade", (response, socket) => {
+      socket.destroy();
+      resolve(response.headers["sec-websocket-accept"]);
+    });
+    request.end();
+  });
+}
+
+async function habits() {
+  const [status, text] = await ask("POST", "/login", '{"id":"alice",', '"password":"alice\'s password"}');
+  assert.equal(status, 200, text);
+  assert.equal(jwt.verify(JSON.parse(text).token, secret, { algorithms: ["HS256"] }).sub, "alice");
+  assert.deepEqual(await ask("HEAD", "/health"), [200, ""]);
+
+  const key = "AQIDBAUGBwgJCgsMDQ4PEC==";
+  const hashed = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+  assert.equal(await upgrade(key), crypto.createHash("sha1").update(hashed).digest("base64"));
+
+  const leaving = await new Peer().open();
+  leaving.socket.close(1014);
+  assert.equal(await leaving.closed, 1014);
+
+  // Electron and Cordova have pages without a host, browsers send Basic by themselves.
+  const page = await new Peer({ origin: "file://" }).open();
+  page.socket.close();
+  const offered = ["framegate.v1", `framegate.bearer.${mint("bob")}`];
+  const basic = await new Peer(offered, { headers: { Authorization: "Basic YTpi" } }).open();
+  assert.equal(basic.socket.protocol, "framegate.v1");
+  basic.socket.close();
+  console.log("Node's http and ws: chunks, HEAD, a key with unused bits, Close 1014, file://, Basic");
+}
+
 async function main() {
   const alice = await new Peer().open();
   const bob = await new Peer({ headers: { Authorization: `Bearer ${mint("bob")}` } }).open();
@@ -80,7 +141,7 @@ if (process.argv.includes("--verify")) {
   assert.equal(claims.sub, "alice");
   console.log("jsonwebtoken accepts framegate's token");
 } else {
-  main().catch((error) => {
+  main().then(habits).catch((error) => {
     console.error(error);
     process.exit(1);
   });

@@ -1,10 +1,11 @@
-"""Drives framegate with Python's websockets and tokens of PyJWT."""
+"""Drives framegate with Python's websockets and aiohttp, and tokens of PyJWT."""
 
 import asyncio
 import json
 import os
 import time
 
+import aiohttp
 import jwt
 import websockets
 
@@ -35,6 +36,17 @@ async def refused(code, error, **frame):
             raise AssertionError("the connection lives on")
 
 
+async def heads():
+    """An answer to HEAD has no content, which aiohttp would take for another answer."""
+    origin = URL.replace("ws:", "http:").removesuffix("/ws")
+    async with aiohttp.ClientSession() as session:
+        for path, status in ("/health", 200), ("/nope", 404), ("/login", 405):
+            async with session.head(origin + path) as answer:
+                assert answer.status == status, answer
+        async with session.get(origin + "/health") as answer:
+            assert await answer.text() == "ok\n", answer
+
+
 async def main():
     async with websockets.connect(URL) as alice, websockets.connect(
         URL, additional_headers={"Authorization": "Bearer " + token("bob")}
@@ -61,7 +73,8 @@ async def main():
     await refused(3000, "unauthorized", token=forged, event="getUser", data={"id": "bob"})
     await refused(3000, "token_expired", token=token("alice", exp=1_700_000_000), event="refresh")
     await refused(3003, "forbidden", token=token("nobody"), event="refresh")
-    print("Python's websockets and PyJWT: login, getUser, message, four refusals")
+    await heads()
+    print("Python's websockets, aiohttp and PyJWT: login, getUser, message, four refusals, HEAD")
 
 
 asyncio.run(main())
