@@ -100,6 +100,20 @@ pub const BAN_MAX: Duration = Duration::from_secs(3_600);
 /// Connections whose FIN is sent and whose peer's is awaited; the next is reset at once.
 pub const LINGERING_MAX: usize = 256;
 
+/// What `MEMORY` must have for each connection there may be: its session, and the queue of an outbox
+/// that holds a frame. In bytes.
+pub const CONNECTION_BYTES: usize = 384;
+/// One in so many parts of `MEMORY` is kept free, for what queues may grow by within one decision.
+pub const MEMORY_RESERVE_PARTS: usize = 8;
+/// Frames of broadcasts, counted once for each recipient, that may wait without having been offered
+/// to their sockets. Past it nothing more is decided until some were: it bounds the work and the
+/// memory of a turn.
+pub const UNOFFERED_FRAMES_MAX: usize = 32 * 1_024;
+/// Bytes that one turn reads of logged-in connections, and so decides on before it answers.
+pub const TURN_MEMBER_BYTES_MAX: usize = 64 * 1_024;
+/// Bytes that one turn reads of connections not yet logged in.
+pub const TURN_PENDING_BYTES_MAX: usize = 16 * 1_024;
+
 /// A line of the log, in bytes, without its line feed.
 pub const LOG_LINE_BYTES_MAX: usize = 512;
 /// A value in a line of the log, in bytes, before it is quoted and escaped.
@@ -154,8 +168,10 @@ pub const TIMEOUT_MS_MIN: u64 = 10;
 pub const TIMEOUT_MS_MAX: u64 = 3_600_000;
 /// `LINGER`, at the most.
 pub const LINGER_MS_MAX: u64 = 60_000;
-/// `RATE`, `LOGIN_RATE`, `LOG_RATE`, `BURST` and `BAN_AFTER`.
+/// `RATE`, `LOGIN_RATE`, `LOG_RATE`, `DELIVERY_RATE`, their bursts, and `BAN_AFTER`.
 pub const RATE_COUNT_MAX: u64 = 1_000_000;
+/// `BROADCAST_RATE` and `BROADCAST_BURST`, in bytes.
+pub const BYTE_RATE_MAX: u64 = 1_024 * 1_024 * 1_024;
 /// `BAN_FOR`, at the least.
 pub const BAN_MS_MIN: u64 = 1_000;
 /// `BAN_FOR`, at the most, and what a ban that doubles stops at.

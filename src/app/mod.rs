@@ -49,7 +49,14 @@ pub trait Host {
 
     /// Queues one Text message, written by `write`, to each connection of the audience, and says
     /// to how many.
-    fn send(&mut self, audience: Audience<'_>, write: &mut dyn FnMut(&mut Vec<u8>)) -> usize;
+    ///
+    /// # Errors
+    /// [`Fault::MessageRate`] when the user whose frame this is has sent too much; nothing was sent.
+    fn send(
+        &mut self,
+        audience: Audience<'_>,
+        write: &mut dyn FnMut(&mut Vec<u8>),
+    ) -> Result<usize, Fault>;
 
     /// Has a password checked behind the loop's back; the answer follows in its own time.
     ///
@@ -95,6 +102,11 @@ pub enum Fault {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The user's messages are too many, too large, or go to too many.
+    MessageRate {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// Too many passwords wait to be checked.
     Busy {
         /// When to try again.
@@ -114,7 +126,7 @@ impl Fault {
             Fault::BadData(_) => "bad_data",
             Fault::NotFound => "not_found",
             Fault::LoginFailed => "login_failed",
-            Fault::RateLimited { .. } => "rate_limited",
+            Fault::RateLimited { .. } | Fault::MessageRate { .. } => "rate_limited",
             Fault::Busy { .. } => "busy",
             Fault::OtherUser => "forbidden",
             Fault::Unavailable => "unavailable",
@@ -124,7 +136,9 @@ impl Fault {
     /// When it is worth trying again, where that is known.
     pub fn retry_after(self) -> Option<Duration> {
         match self {
-            Fault::RateLimited { retry_after } | Fault::Busy { retry_after } => Some(retry_after),
+            Fault::RateLimited { retry_after }
+            | Fault::MessageRate { retry_after }
+            | Fault::Busy { retry_after } => Some(retry_after),
             _ => None,
         }
     }
@@ -140,6 +154,9 @@ impl fmt::Display for Fault {
             Fault::NotFound => "no such user",
             Fault::LoginFailed => "the id or the password is wrong",
             Fault::RateLimited { .. } => "too many logins; wait retryAfter seconds",
+            Fault::MessageRate { .. } => {
+                "too many messages, too large, or to too many; wait retryAfter seconds"
+            }
             Fault::Busy { .. } => "too many logins are being checked; wait retryAfter seconds",
             Fault::OtherUser => "the connection is another user's",
             Fault::Unavailable => "users cannot be confirmed at the moment; try again later",

@@ -54,7 +54,8 @@ fn start(
     for warning in warnings::of(&secrets) {
         log::warn!("{warning}");
     }
-    let server = recorded(recording, within_descriptors(config), keys, store)?;
+    let config = within_memory(within_descriptors(config));
+    let server = recorded(recording, config, keys, store)?;
     driver::run(server, listeners).map_err(|error| CliError::Serve(error.to_string().into()))
 }
 
@@ -74,6 +75,21 @@ fn within_descriptors(mut config: Config) -> Config {
             config.connections_max
         );
         config.connections_max = possible;
+        config.pending_max = config.pending_max.min(possible);
+    }
+    config
+}
+
+/// No more connections than `MEMORY` has room for.
+fn within_memory(mut config: Config) -> Config {
+    let possible = config.connections_within_memory();
+    if possible < config.connections_max {
+        log::warn!(
+            "MEMORY has room for {possible} connections, not {}; raise it, or lower MAX_OUTBOX or MAX_MESSAGE",
+            config.connections_max
+        );
+        config.connections_max = possible;
+        config.pending_max = config.pending_max.min(possible);
     }
     config
 }

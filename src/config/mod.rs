@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use crate::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYTES_MAX};
 use crate::network::Networks;
 
 pub use env_file::EnvFile;
@@ -88,6 +89,8 @@ pub struct Config {
     pub connections_max: usize,
     /// `MAX_CONNECTIONS_PER_IP`; 0 is no cap.
     pub connections_per_address_max: usize,
+    /// `MAX_CONNECTIONS_PER_USER`; 0 is no cap.
+    pub connections_per_user_max: usize,
     /// `MAX_PENDING`: connections not yet logged in.
     pub pending_max: usize,
     /// `MAX_PENDING_PER_IP`; 0 is no cap.
@@ -120,6 +123,14 @@ pub struct Config {
     pub frame_rate: Rate,
     /// `BURST`: frames at once.
     pub frame_burst: u32,
+    /// `BROADCAST_RATE`: bytes of one user's messages.
+    pub broadcast_rate: Rate,
+    /// `BROADCAST_BURST`: such bytes at once.
+    pub broadcast_burst_bytes: u32,
+    /// `DELIVERY_RATE`: deliveries of one user's messages, one for each recipient.
+    pub delivery_rate: Rate,
+    /// `DELIVERY_BURST`: such deliveries at once.
+    pub delivery_burst: u32,
     /// `CONNECT_RATE`: new connections of an address.
     pub connect_rate: Rate,
     /// `LOGIN_RATE`: of an address, and of an id.
@@ -141,6 +152,17 @@ pub struct Config {
     pub log_level: LevelFilter,
     /// `LOG_RATE`: lines of the log; what is over is counted and dropped.
     pub log_rate: Rate,
+}
+
+impl Config {
+    /// How many connections `MEMORY` has room for, beside one message that is put together, one
+    /// outbox that is full, and a reserve.
+    pub fn connections_within_memory(&self) -> usize {
+        let message = 2 * self.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
+        let reserve = self.memory_bytes_max / MEMORY_RESERVE_PARTS;
+        let taken = message + self.outbox_bytes_max + reserve;
+        self.memory_bytes_max.saturating_sub(taken) / CONNECTION_BYTES
+    }
 }
 
 impl Default for Config {
@@ -174,6 +196,7 @@ fn unset() -> Config {
         password_memory_kib: 0,
         connections_max: 0,
         connections_per_address_max: 0,
+        connections_per_user_max: 0,
         pending_max: 0,
         pending_per_address_max: 0,
         memory_bytes_max: 0,
@@ -189,6 +212,10 @@ fn unset() -> Config {
         linger: Duration::ZERO,
         frame_rate: NONE,
         frame_burst: 0,
+        broadcast_rate: NONE,
+        broadcast_burst_bytes: 0,
+        delivery_rate: NONE,
+        delivery_burst: 0,
         connect_rate: NONE,
         login_rate: NONE,
         ban_after: 0,

@@ -3,7 +3,7 @@
 use super::error::ConfigError;
 use super::value::show_size;
 use super::{Config, Listen};
-use crate::limits::MESSAGE_OVERHEAD_BYTES_MAX;
+use crate::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYTES_MAX};
 
 /// Checks the settings against one another. A bound that was left to its default follows the
 /// one it must not exceed; `is_given` says which were not.
@@ -65,12 +65,13 @@ fn check_sizes(config: &Config) -> Result<(), ConfigError> {
             ),
         });
     }
-    let memory = config.memory_bytes_max;
-    let memory_min = message + outbox;
-    if memory < memory_min {
+    if config.connections_within_memory() == 0 {
+        let reserve_parts = MEMORY_RESERVE_PARTS;
+        let peer = 2 * message + MESSAGE_OVERHEAD_BYTES_MAX + outbox + CONNECTION_BYTES;
+        let memory_min = (peer * reserve_parts).div_ceil(reserve_parts - 1);
         return Err(ConfigError::Relation {
             name: "MEMORY",
-            value: bytes(memory),
+            value: bytes(config.memory_bytes_max),
             expected: format!(
                 "at least {}, to hold one peer's MAX_MESSAGE, which is {}, and MAX_OUTBOX, which is {}",
                 bytes(memory_min),

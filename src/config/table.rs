@@ -165,6 +165,18 @@ const CAPACITY: &[Setting] = &[
         },
     ),
     setting(
+        "MAX_CONNECTIONS_PER_USER",
+        "COUNT",
+        "32",
+        "connections logged in as one user; 0 is no cap",
+        |config, text| {
+            put(
+                &mut config.connections_per_user_max,
+                value::count(text, 0, limits::CONNECTIONS_MAX),
+            )
+        },
+    ),
+    setting(
         "MAX_PENDING",
         "COUNT",
         "1000",
@@ -311,6 +323,44 @@ const RATES: &[Setting] = &[
         |config, text| {
             put(
                 &mut config.frame_burst,
+                value::count(text, 1, limits::RATE_COUNT_MAX),
+            )
+        },
+    ),
+    setting(
+        "BROADCAST_RATE",
+        "RATE",
+        "64KiB/s",
+        "bytes of one user's messages, before they are multiplied",
+        |config, text| put(&mut config.broadcast_rate, value::byte_rate(text)),
+    ),
+    setting(
+        "BROADCAST_BURST",
+        "SIZE",
+        "256KiB",
+        "bytes of one user's messages at once",
+        |config, text| {
+            put(
+                &mut config.broadcast_burst_bytes,
+                value::size(text, 1, limits::BYTE_RATE_MAX),
+            )
+        },
+    ),
+    setting(
+        "DELIVERY_RATE",
+        "RATE",
+        "20000/s",
+        "deliveries of one user's messages: messages times recipients",
+        |config, text| put(&mut config.delivery_rate, value::rate(text)),
+    ),
+    setting(
+        "DELIVERY_BURST",
+        "COUNT",
+        "40000",
+        "deliveries of one user's messages at once",
+        |config, text| {
+            put(
+                &mut config.delivery_burst,
                 value::count(text, 1, limits::RATE_COUNT_MAX),
             )
         },

@@ -318,20 +318,26 @@ fn an_outbox_holds_a_message_and_memory_holds_both() {
         "MAX_OUTBOX is 17407, but must be at least 17KiB, to hold one message of MAX_MESSAGE, \
          which is 16KiB, and its envelope"
     );
-    let memory = message + 256 * 1024;
+    // Twice the message while it grows, an envelope, the outbox, one connection, and an eighth.
+    let memory = (2 * message + MESSAGE_OVERHEAD_BYTES_MAX + 256 * 1024 + 384) * 8_usize;
+    let memory = memory.div_ceil(7);
     let small = |memory: usize| given().flag("memory", &memory.to_string());
-    assert!(small(memory).load().is_ok());
+    assert_eq!(small(memory).config().connections_within_memory(), 1);
     assert_eq!(
-        small(memory - 1).error(),
-        "MEMORY is 278527, but must be at least 272KiB, to hold one peer's MAX_MESSAGE, which is \
+        small(memory - 2).error(),
+        "MEMORY is 338650, but must be at least 338652, to hold one peer's MAX_MESSAGE, which is \
          16KiB, and MAX_OUTBOX, which is 256KiB"
     );
+    assert!(Config::default().connections_within_memory() > 50_000);
 }
 
 #[test]
 fn zero_turns_off_what_can_be_and_nothing_else() {
     for flag in [
         "rate",
+        "broadcast-rate",
+        "delivery-rate",
+        "max-connections-per-user",
         "login-rate",
         "log-rate",
         "ban-after",

@@ -10,7 +10,8 @@ use log::LevelFilter;
 
 use super::{Listen, Rate};
 use crate::limits::{
-    ISSUER_BYTES_MAX, LISTENERS_MAX, ORIGINS_MAX, RATE_COUNT_MAX, UNIX_PATH_BYTES_MAX,
+    BYTE_RATE_MAX, ISSUER_BYTES_MAX, LISTENERS_MAX, ORIGINS_MAX, RATE_COUNT_MAX,
+    UNIX_PATH_BYTES_MAX,
 };
 use crate::network::{Networks, NetworksError};
 
@@ -94,6 +95,20 @@ pub(super) fn rate(text: &str) -> Result<Rate, Expected> {
         _ => return Err(expected().into()),
     };
     Ok(Rate { count, period })
+}
+
+/// A rate of bytes such as `64KiB/s`, or `0` for none.
+pub(super) fn byte_rate(text: &str) -> Result<Rate, Expected> {
+    let (bytes, unit) = text.split_once('/').unwrap_or((text, ""));
+    let period = Duration::from_secs(1);
+    measured(bytes, &SIZE_UNITS)
+        .filter(|bytes| unit == "s" || (unit.is_empty() && *bytes == 0))
+        .and_then(|bytes| within(bytes, 0, BYTE_RATE_MAX))
+        .map(|count| Rate { count, period })
+        .ok_or_else(|| {
+            let max = show_size(BYTE_RATE_MAX);
+            format!("bytes a second such as 64KiB/s, to {max}/s, or 0 for none").into()
+        })
 }
 
 /// The path of a file.

@@ -22,12 +22,14 @@ mod write;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use crate::limits::{TURN_MEMBER_BYTES_MAX, TURN_PENDING_BYTES_MAX};
 use crate::record::Recorded;
 use crate::server::{ConnectionId, Reading};
 use crate::time::{Instant, Now};
@@ -42,12 +44,14 @@ pub use descriptors::connections_possible;
 pub use listener::{ListenError, Listener};
 pub use recording::RecordingFile;
 
-/// Bytes that are read from one connection in one turn, and the size of the one read buffer.
-const READ_BYTES_MAX: usize = 64 * 1024;
-/// Room in the read buffer that is worth a read.
+/// Room in the read buffer that is worth a read of a member.
 const READ_BYTES_MIN: usize = 16 * 1024;
 /// Reads from connections that are not logged in, in one turn.
-const STRANGER_READS_MAX: usize = 8;
+const PENDING_READS_MAX: usize = 8;
+/// Bytes that one of them brings at the most.
+const PENDING_READ_BYTES_MAX: usize = 4 * 1024;
+/// Room in the read buffer that is worth such a read.
+const PENDING_READ_BYTES_MIN: usize = 1024;
 /// Events taken from the kernel in one turn. Few enough that the sockets which are read are still in
 /// the processor's cache when they are written: with 1,024, a round trip took 3 % more.
 const EVENTS_MAX: usize = 64;
@@ -105,13 +109,14 @@ struct Driver {
     accept_retry_at: Option<Instant>,
     /// By slot; `None` exactly where the core has no connection.
     connections: Vec<Option<Connection>>,
-    /// Connections that may have more to read: of members, and of strangers. Each is in one of
+    /// Connections that may have more to read: of members, and of those not logged in. Each is in one of
     /// them, once.
     ready_members: VecDeque<ConnectionId>,
-    ready_strangers: VecDeque<ConnectionId>,
+    ready_pending: VecDeque<ConnectionId>,
     scratch: Box<[u8]>,
-    /// What lies in `scratch` and is not handed on yet, at most `EVENTS_MAX`; empty between turns.
-    arrivals: Vec<Arrival>,
+    /// What lies in `scratch` and is not handed on yet, at most `EVENTS_MAX` and
+    /// `PENDING_READS_MAX`.
+    arrivals: VecDeque<Arrival>,
     /// When to give up on the last connections, once told to stop.
     stop_by: Option<Instant>,
 }
@@ -136,12 +141,6 @@ struct Arrival {
     result: io::Result<usize>,
     /// True when there were no more.
     is_drained: bool,
-}
-
-impl Arrival {
-    fn bytes(&self) -> usize {
-        *self.result.as_ref().unwrap_or(&0)
-    }
 }
 
 impl Driver {
@@ -174,9 +173,9 @@ impl Driver {
             accept_retry_at: None,
             connections: Vec::new(),
             ready_members: VecDeque::new(),
-            ready_strangers: VecDeque::new(),
-            scratch: vec![0; READ_BYTES_MAX].into_boxed_slice(),
-            arrivals: Vec::new(),
+            ready_pending: VecDeque::new(),
+            scratch: vec![0; TURN_MEMBER_BYTES_MAX + TURN_PENDING_BYTES_MAX].into_boxed_slice(),
+            arrivals: VecDeque::new(),
             stop_by: None,
         })
     }
@@ -221,7 +220,9 @@ impl Driver {
     fn timeout(&self, now: Now) -> Option<Duration> {
         let accepts_wait =
             self.accept_retry_at.is_none() && self.listeners.iter().any(|l| l.is_ready);
-        let reads_wait = !self.ready_members.is_empty() || !self.ready_strangers.is_empty();
+        let reads_wait = !self.arrivals.is_empty()
+            || !self.ready_members.is_empty()
+            || !self.ready_pending.is_empty();
         if reads_wait || accepts_wait || self.server.has_flushes() {
             return Some(Duration::ZERO);
         }
@@ -315,73 +316,80 @@ impl Driver {
         }
         match self.server.is_member(id) {
             true => self.ready_members.push_back(id),
-            false => self.ready_strangers.push_back(id),
+            false => self.ready_pending.push_back(id),
         }
     }
 
-    /// One read from each member that has something, and from some strangers. Nobody has a second
-    /// turn before everybody of his standing had one. What was read is written before so much more
-    /// is read that healthy readers could not have kept up; members wait for that till the next
-    /// turn, and a few strangers for as long as it takes, lest members shut them out.
-    ///
-    /// Members are read one behind the other while the buffer has room, and heard then: the
-    /// kernel's code and ours change places in the processor's caches once for many (with 16 frames
-    /// in flight, 7 % of user space). No more is heard at once than one read may bring.
+    /// Hands on what was read, one arrival after the other, while the core is not pressed; what is left
+    /// over waits for the next turn, and nothing more is read before.
     fn read(&mut self, now: Now) {
-        let mut members = self.ready_members.len();
-        let mut arrivals = std::mem::take(&mut self.arrivals);
-        while members > 0 && !self.server.is_pressed() {
-            let mut start = 0;
-            while members > 0
-                && arrivals.len() < EVENTS_MAX
-                && self.scratch.len() - start >= READ_BYTES_MIN
-            {
-                members -= 1;
-                let id = self.ready_members.pop_front();
-                if let Some(arrival) = id.and_then(|id| self.fetch(id, start)) {
-                    start += arrival.bytes();
-                    arrivals.push(arrival);
-                }
-            }
-            for arrival in arrivals.drain(..) {
-                self.deliver(now, arrival);
-            }
+        if self.arrivals.is_empty() {
+            self.fetch_all();
         }
-        self.arrivals = arrivals;
-        for _ in 0..self.ready_strangers.len().min(STRANGER_READS_MAX) {
-            while self.server.is_pressed() {
-                self.write(now);
-            }
-            let id = self.ready_strangers.pop_front();
-            if let Some(arrival) = id.and_then(|id| self.fetch(id, 0)) {
-                self.deliver(now, arrival);
+        while !self.server.is_pressed()
+            && let Some(arrival) = self.arrivals.pop_front()
+        {
+            self.deliver(now, arrival);
+        }
+    }
+
+    /// One read from each member that has something, and from some that are not logged in, while the
+    /// buffer has room: so much is decided in a turn, and answered before more is read. Nobody has a
+    /// second turn before everybody of the same standing had one, and the pending have a part of the
+    /// buffer of their own, so that members cannot shut them out.
+    ///
+    /// Many are read before the first of them is heard: the kernel's code and ours change places in
+    /// the processor's caches once for many.
+    fn fetch_all(&mut self) {
+        let mut start = 0;
+        let mut members = self.ready_members.len();
+        while members > 0
+            && self.arrivals.len() < EVENTS_MAX
+            && TURN_MEMBER_BYTES_MAX - start >= READ_BYTES_MIN
+        {
+            members -= 1;
+            let id = self.ready_members.pop_front();
+            start += self.fetch(id, start..TURN_MEMBER_BYTES_MAX);
+        }
+        let end = start + TURN_PENDING_BYTES_MAX;
+        for _ in 0..self.ready_pending.len().min(PENDING_READS_MAX) {
+            let id = self.ready_pending.pop_front();
+            let read_end = end.min(start + PENDING_READ_BYTES_MAX);
+            start += self.fetch(id, start..read_end);
+            if end - start < PENDING_READ_BYTES_MIN {
+                return;
             }
         }
     }
 
-    /// One read, into the scratch buffer from `start` on.
-    fn fetch(&mut self, id: ConnectionId, start: usize) -> Option<Arrival> {
+    /// One read, into a part of the scratch buffer. Returns how many bytes came.
+    fn fetch(&mut self, id: Option<ConnectionId>, room: Range<usize>) -> usize {
         // As `connection_mut`, but that the scratch buffer is borrowed beside it.
-        let connection = self.connections.get_mut(id.slot as usize)?.as_mut()?;
-        if connection.id != id {
-            return None;
-        }
+        let connection = id.and_then(|id| {
+            let connection = self.connections.get_mut(id.slot as usize)?.as_mut()?;
+            (connection.id == id).then_some(connection)
+        });
+        let Some(connection) = connection else {
+            return 0;
+        };
         connection.is_ready = false;
         if connection.is_over {
-            return None;
+            return 0;
         }
-        let room = &mut self.scratch[start..];
+        let (start, room) = (room.start, &mut self.scratch[room]);
         let result = connection.socket.read(room);
-        Some(Arrival {
-            id,
+        let bytes = *result.as_ref().unwrap_or(&0);
+        self.arrivals.push_back(Arrival {
+            id: connection.id,
             start,
             // man 7 epoll: a read that does not fill the buffer has drained the socket.
-            is_drained: result.as_ref().is_ok_and(|count| *count < room.len()),
+            is_drained: result.is_ok() && bytes < room.len(),
             result,
-        })
+        });
+        bytes
     }
 
-    /// Hands on what a read brought. Who may have more waits for his next turn.
+    /// Hands on what a read brought. A connection that may have more waits for its next turn.
     fn deliver(&mut self, now: Now, arrival: Arrival) {
         let Arrival {
             id,

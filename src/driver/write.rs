@@ -4,23 +4,29 @@ use std::io::{ErrorKind, IoSlice};
 
 use super::socket::Then;
 use super::{Driver, descriptors};
-use crate::server::{Ending, SLICES_MAX};
+use crate::server::{Ending, FlushesLeft, SLICES_MAX};
 use crate::time::Now;
 
+/// Writes in one turn of what was broadcast: few, so that a turn is short, and an answer to somebody
+/// else does not wait until thousands were written to.
+const BROADCAST_WRITES_MAX: usize = 128;
 /// Writes to connections that are not logged in, in one turn.
-const STRANGER_WRITES_MAX: usize = 8;
+const PENDING_WRITES_MAX: usize = 8;
 /// Writes in one turn.
 const WRITES_MAX: usize = 1_024;
 /// Slices in a write to somebody who is to be told little.
 const SLICES_FEW: usize = 4;
 
 impl Driver {
-    /// Vectored writes to those that have something to be told: members first, and whoever took
-    /// all he was given is asked again behind the others.
+    /// Vectored writes to those that have something to be told, in the order of the core; a socket
+    /// that took all it was given is asked again after the others.
     pub(super) fn write(&mut self, now: Now) {
-        let mut strangers_left = STRANGER_WRITES_MAX;
+        let mut left = FlushesLeft {
+            broadcasts: BROADCAST_WRITES_MAX,
+            pending: PENDING_WRITES_MAX,
+        };
         for _ in 0..WRITES_MAX {
-            let Some(id) = self.server.next_flush(now, &mut strangers_left) else {
+            let Some(id) = self.server.next_flush(now, &mut left) else {
                 return;
             };
             let Some(Some(connection)) = self.connections.get_mut(id.slot as usize) else {

@@ -36,7 +36,9 @@ use crate::app::users::StoreError;
 use crate::config::Config;
 use crate::gate::Keys;
 use crate::limits::RECORDING_BYTES_MAX;
-use crate::server::{ConnectionId, Ending, Peer, Reading, Report, SLICES_MAX, Server, Summary};
+use crate::server::{
+    ConnectionId, Ending, FlushesLeft, Peer, Reading, Report, SLICES_MAX, Server, Summary,
+};
 use crate::time::Now;
 
 use paper::Written;
@@ -190,11 +192,15 @@ impl Recorded {
     }
 
     /// As [`Server::next_flush`].
-    pub fn next_flush(&mut self, now: Now, strangers_left: &mut usize) -> Option<ConnectionId> {
-        let left = *strangers_left;
-        let id = self.server.next_flush(now, strangers_left);
+    pub fn next_flush(&mut self, now: Now, left: &mut FlushesLeft) -> Option<ConnectionId> {
+        let FlushesLeft {
+            broadcasts,
+            pending,
+        } = *left;
+        let id = self.server.next_flush(now, left);
         if let Some(tape) = &mut self.tape {
-            tape.call(now, format_args!("flush {left} {}", show(id)));
+            let id = show(id);
+            tape.call(now, format_args!("flush {broadcasts} {pending} {id}"));
         }
         id
     }

@@ -31,6 +31,10 @@ pub(super) fn show(config: &Config) -> Vec<(&'static str, String)> {
             "MAX_CONNECTIONS_PER_IP",
             config.connections_per_address_max.to_string(),
         ),
+        (
+            "MAX_CONNECTIONS_PER_USER",
+            config.connections_per_user_max.to_string(),
+        ),
         ("MAX_PENDING", config.pending_max.to_string()),
         (
             "MAX_PENDING_PER_IP",
@@ -52,6 +56,10 @@ pub(super) fn show(config: &Config) -> Vec<(&'static str, String)> {
         ("LINGER", millis(config.linger)),
         ("RATE", rate(config.frame_rate)),
         ("BURST", config.frame_burst.to_string()),
+        ("BROADCAST_RATE", byte_rate(config.broadcast_rate)),
+        ("BROADCAST_BURST", config.broadcast_burst_bytes.to_string()),
+        ("DELIVERY_RATE", rate(config.delivery_rate)),
+        ("DELIVERY_BURST", config.delivery_burst.to_string()),
         ("CONNECT_RATE", rate(config.connect_rate)),
         ("LOGIN_RATE", rate(config.login_rate)),
         ("BAN_AFTER", config.ban_after.to_string()),
@@ -68,6 +76,10 @@ fn rate(rate: Rate) -> String {
         _ => "s",
     };
     format!("{}/{unit}", rate.count)
+}
+
+fn byte_rate(rate: Rate) -> String {
+    format!("{}/s", rate.count)
 }
 
 /// The settings that the texts set; every other is at its default.
@@ -121,6 +133,7 @@ mod tests {
         ("LEEWAY", "7s"),
         ("MAX_CONNECTIONS", "77"),
         ("MAX_CONNECTIONS_PER_IP", "6"),
+        ("MAX_CONNECTIONS_PER_USER", "4"),
         ("MAX_PENDING", "33"),
         ("MAX_PENDING_PER_IP", "5"),
         ("MEMORY", "1000000"),
@@ -136,6 +149,10 @@ mod tests {
         ("LINGER", "17ms"),
         ("RATE", "0"),
         ("BURST", "9"),
+        ("BROADCAST_RATE", "3KiB/s"),
+        ("BROADCAST_BURST", "5KiB"),
+        ("DELIVERY_RATE", "6/s"),
+        ("DELIVERY_BURST", "12"),
         ("CONNECT_RATE", "8/min"),
         ("LOGIN_RATE", "7/s"),
         ("BAN_AFTER", "3"),

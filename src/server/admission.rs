@@ -10,6 +10,7 @@ use crate::wire::HeadScanner;
 
 use super::Ending;
 use super::cause::{Cause, NoRoom};
+use super::flushes::Queued;
 use super::hub::Hub;
 use super::outbox::Outbox;
 use super::report::What;
@@ -110,7 +111,7 @@ impl Hub {
             peer,
             is_proxy,
             is_counted: address.is_some(),
-            flush_queued: false,
+            queued: Queued::No,
             peer_finished: false,
             outbox: Outbox::default(),
             held_bytes: 0,
@@ -151,8 +152,8 @@ impl Hub {
 
     /// What waits for a newly logged-in connection goes with the members'.
     pub(super) fn prefer(&mut self, key: u32) {
-        if self.sessions[key as usize].flush_queued {
-            self.member_flushes.push_back(self.id(key));
+        if self.sessions[key as usize].queued != Queued::No {
+            self.queue_flush(key);
         }
     }
 
@@ -167,43 +168,5 @@ impl Hub {
             }
         }
         self.is_crowded = is_crowded;
-    }
-
-    /// Brings what is held for peers back under `MEMORY`: whoever holds most goes first.
-    /// O(connections) for each that goes.
-    pub(super) fn relieve(&mut self, now: Now) {
-        let is_over = |hub: &Hub, sessions: usize| {
-            hub.held_bytes + sessions * size_of::<Session>() > hub.config.memory_bytes_max
-        };
-        // Whoever has gone holds a slot until the driver lets go, later in this turn.
-        while is_over(self, self.sessions.len())
-            && is_over(self, self.sessions.len() - self.going())
-        {
-            let holders = self
-                .sessions
-                .iter()
-                .filter(|(_, session)| !matches!(session.state, State::Gone));
-            // Of those who hold as much, a stranger goes before a member.
-            let worst = holders.max_by_key(|(key, session)| {
-                let is_stranger = !self.presence.is_member(*key as u32);
-                (session.held_bytes + session.outbox.bytes(), is_stranger)
-            });
-            let Some((key, _)) = worst else { return };
-            let key = key as u32;
-            match self.sessions[key as usize].state {
-                State::Open(_) => {
-                    let freed = self.sessions[key as usize].outbox.cut(&mut self.spare);
-                    self.held_bytes -= freed;
-                    self.refuse(now, key, Cause::Memory, None, None);
-                }
-                _ => self.abandon(now, key, What::Refused(Cause::Memory), Ending::Reset),
-            }
-        }
-    }
-
-    /// Sessions that have ended and wait for the driver. O(endings of this turn).
-    fn going(&self) -> usize {
-        let is_going = |(_, ending): &&(_, Ending)| *ending != Ending::Fin;
-        self.endings.iter().filter(is_going).count()
     }
 }

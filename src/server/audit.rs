@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::limits::{HASHES_PENDING_MAX, LINGERING_MAX, MESSAGE_OVERHEAD_BYTES_MAX};
 use crate::network::AddressKey;
 
+use super::flushes::Queued;
 use super::hub::Hub;
 use super::outbox::SharedFrames;
 use super::places::Count;
@@ -85,22 +86,27 @@ impl Hub {
         self.sessions.iter().filter(is_gone).count()
     }
 
-    /// The ledger: what each session holds, and each shared frame once.
+    /// The ledger: what each session holds, each shared frame once, and what was not offered.
     fn audit_memory(&self) -> Audit {
         let mut shared = SharedFrames::default();
-        let mut held = 0;
+        let (mut held, mut unoffered, mut crowded) = (0, 0, 0);
         for (_, session) in &self.sessions {
             equal("held by a session", &session.held_bytes, &held_by(session))?;
             held += session.held_bytes;
-            session.outbox.audit(&mut shared)?;
+            let found = session.outbox.audit(&self.pool, &mut shared)?;
+            unoffered += found.shared;
+            crowded += usize::from(found.is_crowded);
             at_most(
-                "an outbox",
-                session.outbox.bytes(),
+                "what an outbox was offered",
+                session.outbox.offered_bytes(),
                 self.config.outbox_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX,
             )?;
         }
         let shared: usize = shared.values().sum();
-        equal("the ledger", &self.held_bytes, &(held + shared))
+        equal("the ledger", &self.held_bytes, &held)?;
+        equal("shared frames", &self.pool.shared_bytes(), &shared)?;
+        equal("unoffered", &self.pool.unoffered_shared(), &unoffered)?;
+        equal("crowded", &self.pool.has_crowded(), &(crowded > 0))
     }
 
     /// Places by address, and those not yet logged in.
@@ -198,9 +204,7 @@ impl Hub {
         )?;
         for (key, session) in &self.sessions {
             let id = self.id(key as u32);
-            let is_queued =
-                self.member_flushes.contains(&id) || self.stranger_flushes.contains(&id);
-            if session.flush_queued && !is_queued {
+            if session.queued != Queued::No && !self.flushes.contains(id) {
                 return Err(format!("connection {key} waits in no queue of writes"));
             }
         }

@@ -24,6 +24,8 @@ pub enum Cause {
     Wire(Violation),
     /// More frames than the rate allows.
     RateLimited,
+    /// Its user has as many connections as a user may have.
+    TooManyConnections,
     /// No room for it, or a banned address, seen when its head named the client.
     NoRoom(NoRoom),
 
@@ -70,6 +72,7 @@ impl Cause {
             Cause::Expired => Some("token_expired"),
             Cause::LoginFailed => Some("login_failed"),
             Cause::RateLimited => Some("rate_limited"),
+            Cause::TooManyConnections => Some("too_many_connections"),
             Cause::AuthTimeout => Some("auth_timeout"),
             Cause::Wire(Violation::Text | Violation::Binary) => Some("bad_frame"),
             Cause::Wire(Violation::TooBig) => Some("too_big"),
@@ -86,7 +89,9 @@ impl Cause {
             Cause::AuthTimeout => Some(CloseCode::TIMEOUT),
             Cause::Wire(violation) => Some(violation.close_code()),
             Cause::RateLimited | Cause::MessageTimeout => Some(CloseCode::POLICY_VIOLATION),
-            Cause::SlowReader | Cause::Memory => Some(CloseCode::TRY_AGAIN_LATER),
+            Cause::SlowReader | Cause::Memory | Cause::TooManyConnections => {
+                Some(CloseCode::TRY_AGAIN_LATER)
+            }
             Cause::PeerLeft | Cause::Done => Some(CloseCode::NORMAL),
             Cause::ShuttingDown => Some(CloseCode::GOING_AWAY),
             Cause::Head(_)
@@ -112,6 +117,9 @@ impl Cause {
             Cause::Wire(violation) => Cow::Owned(violation.to_string()),
             Cause::Gate(cause) => cause.reason(),
             Cause::RateLimited => Cow::Borrowed("too many frames; slow down and come back"),
+            Cause::TooManyConnections => {
+                Cow::Borrowed("too many connections of this user; close one and come back")
+            }
             Cause::NoRoom(_) => Cow::Borrowed("no room for you at the moment; come back later"),
             Cause::Evicted => Cow::Borrowed("newcomers needed the place"),
             Cause::Memory => Cow::Borrowed("the server is short of memory; come back later"),
@@ -139,6 +147,7 @@ impl Cause {
             Cause::Wire(violation) => violation.word(),
             Cause::Gate(cause) => cause.word(),
             Cause::RateLimited => "rate_limited",
+            Cause::TooManyConnections => "too_many_connections",
             Cause::NoRoom(why) => why.word(),
             Cause::Evicted => "pending_evicted",
             Cause::Memory => "memory",

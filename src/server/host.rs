@@ -6,12 +6,10 @@ use crate::app::users::{CachedUser, StoreError, User};
 use crate::app::{Audience, Credentials, Fault, Host};
 use crate::gate::{self, Minted, Pass};
 use crate::time::{Now, UnixSeconds};
-use crate::wire::frame::{self, Opcode};
 
 use super::cause::Cause;
 use super::hub::Hub;
 use super::login::Via;
-use super::presence::Member;
 
 /// The hub, lent to the handler of one frame.
 pub(super) struct Caller<'a> {
@@ -57,8 +55,12 @@ impl Host for Caller<'_> {
         Ok(())
     }
 
-    fn send(&mut self, audience: Audience<'_>, write: &mut dyn FnMut(&mut Vec<u8>)) -> usize {
-        self.hub.send(self.now, audience, write)
+    fn send(
+        &mut self,
+        audience: Audience<'_>,
+        write: &mut dyn FnMut(&mut Vec<u8>),
+    ) -> Result<usize, Fault> {
+        self.hub.send(self.now, self.key, audience, write)
     }
 
     fn check_password(&mut self, credentials: Credentials) -> Result<(), Fault> {
@@ -79,63 +81,6 @@ impl Hub {
             .mint(&user.id, issue_date(now, user))
             .map_err(|_| Fault::Unavailable)
     }
-
-    /// Encodes a message once and queues it to everybody of the audience. O(audience).
-    fn send(
-        &mut self,
-        now: Now,
-        audience: Audience<'_>,
-        write: &mut dyn FnMut(&mut Vec<u8>),
-    ) -> usize {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.clear();
-        frame::write_with(&mut scratch, Opcode::Text, write);
-        let shared: Rc<[u8]> = Rc::from(scratch.as_slice());
-        self.scratch = scratch;
-
-        let mut fan = Fan {
-            frame: &shared,
-            delivered: 0,
-            slow: Vec::new(),
-        };
-        match audience {
-            // Nobody joins or leaves while the frame is handed out: the slow go afterwards.
-            Audience::Everyone => {
-                for index in 0..self.presence.members().len() {
-                    self.share(now, self.presence.members()[index], &mut fan);
-                }
-            }
-            Audience::User(id) => {
-                let members: Vec<Member> = self.presence.members_of(id).collect();
-                for member in members {
-                    self.share(now, member, &mut fan);
-                }
-            }
-        }
-        if fan.delivered > 0 {
-            self.held_bytes += shared.len();
-            self.unoffered_bytes += shared.len();
-        }
-        for key in fan.slow {
-            self.drop_slow_reader(now, key);
-        }
-        fan.delivered
-    }
-
-    /// Queues the frame to one connection, if its token is still good. O(1).
-    fn share(&mut self, now: Now, member: Member, fan: &mut Fan<'_>) {
-        if member.expires_at <= now.unix {
-            return;
-        }
-        let outbox = &mut self.sessions[member.key as usize].outbox;
-        if outbox.bytes() + fan.frame.len() > self.config.outbox_bytes_max {
-            fan.slow.push(member.key);
-            return;
-        }
-        outbox.share(&mut self.spare, now.monotonic, fan.frame);
-        self.queue_flush(member.key);
-        fan.delivered += 1;
-    }
 }
 
 /// The date of a token minted now: never one that a revocation has voided, so that a login in the
@@ -143,12 +88,4 @@ impl Hub {
 pub(super) fn issue_date(now: Now, user: &User) -> UnixSeconds {
     user.tokens_valid_from
         .map_or(now.unix, |from| from.max(now.unix))
-}
-
-/// A broadcast on its way.
-struct Fan<'a> {
-    frame: &'a Rc<[u8]>,
-    delivered: usize,
-    /// Those for whom it was too much.
-    slow: Vec<u32>,
 }

@@ -378,7 +378,7 @@ impl Hub {
     fn refuse_with(&mut self, now: Now, key: u32, cause: Cause, write: impl FnOnce(&mut Vec<u8>)) {
         self.report(now, key, What::Refused(cause), None);
         let session = &mut self.sessions[key as usize];
-        session.outbox.push(&mut self.spare, now.monotonic, write);
+        session.outbox.push(&mut self.pool, now.monotonic, write);
         self.finish(now, key);
     }
 
@@ -392,7 +392,7 @@ impl Hub {
         body: &[u8],
     ) {
         let session = &mut self.sessions[key as usize];
-        session.outbox.push(&mut self.spare, now.monotonic, |out| {
+        session.outbox.push(&mut self.pool, now.monotonic, |out| {
             Response {
                 status,
                 fields,
@@ -411,7 +411,7 @@ fn status_of(fault: Fault) -> Status {
         Fault::NotFound => Status::NotFound,
         Fault::LoginFailed => Status::Unauthorized,
         Fault::OtherUser => Status::Forbidden,
-        Fault::RateLimited { .. } => Status::TooManyRequests,
+        Fault::RateLimited { .. } | Fault::MessageRate { .. } => Status::TooManyRequests,
         Fault::Busy { .. } | Fault::Unavailable => Status::ServiceUnavailable,
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use slab::Slab;
+use zeroize::Zeroizing;
 
 use crate::app::password::HashJob;
 use crate::app::users::{StoreError, Users};
@@ -22,13 +23,22 @@ use super::bans::Bans;
 use super::cause::Cause;
 use super::counters::Counters;
 use super::deadlines::{Deadlines, TICK};
+use super::fan_out::UserRates;
+use super::flushes::Flushes;
 use super::login::PendingLogin;
-use super::outbox::Spare;
+use super::outbox::Pool;
 use super::places::Places;
 use super::presence::Presence;
 use super::rates::{Allowance, Meters};
 use super::report::{self, Report, What};
 use super::session::{ConnectionId, Open, Peer, Session, State};
+
+/// Bytes of a connection that were read and are still to be decided on.
+pub(super) struct Undecided {
+    pub(super) id: ConnectionId,
+    /// They may hold a token or a password.
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+}
 
 /// Everything in the core but the gate and the events, which are lent beside it.
 pub(super) struct Hub {
@@ -38,14 +48,12 @@ pub(super) struct Hub {
     pub(super) sessions: Slab<Session>,
     pub(super) presence: Presence,
     pub(super) deadlines: Deadlines,
-    pub(super) spare: Spare,
-    /// Sessions whose outbox is to be written: of members, and of strangers. Each is in one of
-    /// them, or, when it logged in since, in both.
-    pub(super) member_flushes: VecDeque<ConnectionId>,
-    pub(super) stranger_flushes: VecDeque<ConnectionId>,
-    /// Bytes of the frames shared since every member was last offered what waits for him: no
-    /// outbox holds more of them than that without its socket having been asked.
-    pub(super) unoffered_bytes: usize,
+    /// What the outboxes share.
+    pub(super) pool: Pool,
+    /// Sessions whose outbox is to be written.
+    pub(super) flushes: Flushes,
+    /// What was read of one connection and not decided on, since too much waits to be written.
+    pub(super) undecided: Option<Undecided>,
     pub(super) endings: VecDeque<(ConnectionId, Ending)>,
     pub(super) jobs: VecDeque<HashJob>,
     pub(super) reports: VecDeque<Report>,
@@ -54,6 +62,7 @@ pub(super) struct Hub {
     pub(super) next_ticket: u64,
     pub(super) next_serial: u32,
     pub(super) frames: Allowance,
+    pub(super) user_rates: UserRates,
     pub(super) connects_by_address: Meters,
     pub(super) logins_by_address: Meters,
     pub(super) logins_by_id: Meters,
@@ -64,8 +73,10 @@ pub(super) struct Hub {
     pub(super) is_crowded: bool,
     /// Sessions whose FIN is sent and whose peer's is awaited.
     pub(super) lingering: usize,
-    /// Bytes held for peers: what their sessions hold, and each shared frame once.
+    /// Bytes held for peers by their sessions; what their outboxes share is counted by `pool`.
     pub(super) held_bytes: usize,
+    /// True when memory ran short and nobody held anything that could be given up.
+    pub(super) is_relief_vain: bool,
     /// How the store failed, until the log has been told.
     pub(super) store_fault: Option<StoreError>,
     /// True once the server is to stop.
@@ -88,10 +99,9 @@ impl Hub {
             sessions: Slab::new(),
             presence: Presence::new(seed.rotate_left(8)),
             deadlines: Deadlines::new(),
-            spare: Spare::default(),
-            member_flushes: VecDeque::new(),
-            stranger_flushes: VecDeque::new(),
-            unoffered_bytes: 0,
+            pool: Pool::new(config.outbox_bytes_max),
+            flushes: Flushes::default(),
+            undecided: None,
             endings: VecDeque::new(),
             jobs: VecDeque::new(),
             reports: VecDeque::new(),
@@ -99,6 +109,7 @@ impl Hub {
             next_ticket: 0,
             next_serial: 0,
             frames: Allowance::new(config.frame_rate, config.frame_burst),
+            user_rates: UserRates::new(&config),
             connects_by_address: Meters::new(connects, seed.rotate_left(16)),
             logins_by_address: Meters::new(logins, seed),
             logins_by_id: Meters::new(logins, seed.rotate_left(32)),
@@ -108,6 +119,7 @@ impl Hub {
             is_crowded: false,
             lingering: 0,
             held_bytes: 0,
+            is_relief_vain: false,
             store_fault: None,
             stopping: false,
             leeway_seconds: config.leeway.as_secs(),
@@ -165,24 +177,26 @@ impl Hub {
 
     /// Queues what `write` appends, and its writing. A peer that lets too much wait is closed.
     pub(super) fn push(&mut self, now: Now, key: u32, write: impl FnOnce(&mut Vec<u8>)) {
-        let session = &mut self.sessions[key as usize];
-        session.outbox.push(&mut self.spare, now.monotonic, write);
-        let waiting = session.outbox.bytes();
+        let outbox = &mut self.sessions[key as usize].outbox;
+        let (offered, before) = (outbox.offered_bytes(), outbox.bytes());
+        outbox.push(&mut self.pool, now.monotonic, write);
+        // A reader is slow by what its socket was offered and did not take.
+        let is_slow = offered + outbox.bytes() - before > self.config.outbox_bytes_max;
+        self.account(key);
         self.queue_flush(key);
-        if waiting > self.config.outbox_bytes_max {
+        if is_slow {
             self.drop_slow_reader(now, key);
         }
     }
 
+    /// An answer of the connection's own waits, or its socket takes bytes again.
     pub(super) fn queue_flush(&mut self, key: u32) {
-        let session = &mut self.sessions[key as usize];
-        if std::mem::replace(&mut session.flush_queued, true) {
-            return;
-        }
         let id = self.id(key);
-        match self.presence.is_member(key) {
-            true => self.member_flushes.push_back(id),
-            false => self.stranger_flushes.push_back(id),
+        let is_member = self.presence.is_member(key);
+        let queued = &mut self.sessions[key as usize].queued;
+        match is_member {
+            true => self.flushes.queue_answer(queued, id),
+            false => self.flushes.queue_pending(queued, id),
         }
     }
 
@@ -200,7 +214,7 @@ impl Hub {
         self.report(now, key, What::Refused(cause), event);
         let session = &mut self.sessions[key as usize];
         let reason = cause.reason();
-        session.outbox.push(&mut self.spare, now.monotonic, |out| {
+        session.outbox.push(&mut self.pool, now.monotonic, |out| {
             if let Some(code) = cause.error_code() {
                 frame::write_with(out, Opcode::Text, |out| {
                     answer::error(out, frame_id, code, &reason, None);
@@ -223,7 +237,7 @@ impl Hub {
     ) {
         self.report(now, key, What::Closed(cause), None);
         let session = &mut self.sessions[key as usize];
-        session.outbox.push(&mut self.spare, now.monotonic, |out| {
+        session.outbox.push(&mut self.pool, now.monotonic, |out| {
             frame::write_close(out, close);
         });
         self.finish(now, key);
@@ -232,8 +246,7 @@ impl Hub {
     /// What waits is dropped but for the frame under way, so that the Close comes first where the
     /// socket still takes it.
     pub(super) fn drop_slow_reader(&mut self, now: Now, key: u32) {
-        let freed = self.sessions[key as usize].outbox.cut(&mut self.spare);
-        self.held_bytes -= freed;
+        self.sessions[key as usize].outbox.cut(&mut self.pool);
         self.refuse(now, key, Cause::SlowReader, None, None);
     }
 
@@ -308,8 +321,7 @@ impl Hub {
         self.places.leave(key, address);
         self.deadlines.cancel(key);
         let session = &mut self.sessions[key as usize];
-        let freed = session.outbox.clear(&mut self.spare);
-        self.held_bytes -= freed;
+        session.outbox.clear(&mut self.pool);
         self.account(key);
         self.endings.push_back((id, ending));
     }

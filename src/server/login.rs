@@ -211,7 +211,9 @@ impl Hub {
             issued_at,
             expires_at,
         };
-        self.log_in(now, key, &user.id, dates, standing_of(user));
+        if !self.log_in(now, key, &user.id, dates, standing_of(user)) {
+            return;
+        }
         self.report(now, key, What::LoggedIn, Some(LOGIN));
         let mut data = Vec::new();
         write_session(&mut data, minted);

@@ -17,10 +17,13 @@ mod bans;
 mod cause;
 mod counters;
 mod deadlines;
+mod fan_out;
+mod flushes;
 mod host;
 mod http;
 mod hub;
 mod login;
+mod memory;
 mod outbox;
 mod places;
 mod presence;
@@ -47,12 +50,14 @@ use crate::gate::{Gate, Signer};
 use crate::time::{Instant, Now};
 
 use cause::Cause as EndCause;
-use hub::Hub;
+use flushes::Queued;
+use hub::{Hub, Undecided};
 use report::What as Happening;
 use session::State;
 
 pub use cause::{Cause, NoRoom};
 pub use counters::Summary;
+pub use flushes::FlushesLeft;
 pub use outbox::SLICES_MAX;
 pub use report::{Report, What};
 pub use session::{ConnectionId, Peer};
@@ -133,7 +138,8 @@ impl Server {
     }
 
     /// Bytes arrived. They are changed in place (unmasked), and nothing of them is kept but an
-    /// unfinished head, frame or message.
+    /// unfinished head, frame or message; and, when so much was decided that it is to be written
+    /// first, what is still to be decided on, which a later [`tick`](Server::tick) does.
     pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> Reading {
         let Some(key) = self.hub.key(id) else {
             return Reading::Over;
@@ -152,11 +158,36 @@ impl Server {
         }
     }
 
+    /// Goes on with what was read of a connection when too much waited to be written.
+    fn decide_undecided(&mut self, now: Now) {
+        if self.hub.is_pressed() {
+            return;
+        }
+        let Some(Undecided { id, mut bytes }) = self.hub.undecided.take() else {
+            return;
+        };
+        let is_over = self.receive(now, id, &mut bytes) == Reading::Over;
+        let is_decided = self.hub.undecided.is_none();
+        let session = self.hub.key(id).map(|key| &self.hub.sessions[key as usize]);
+        if (is_over || is_decided) && session.is_some_and(|session| session.peer_finished) {
+            self.finished(now, id);
+        }
+    }
+
     /// The peer's FIN arrived. What was already answered may still leave; nothing else will.
     pub fn finished(&mut self, now: Now, id: ConnectionId) {
         let Some(key) = self.hub.key(id) else { return };
         let session = &mut self.hub.sessions[key as usize];
         session.peer_finished = true;
+        // What came ahead of the FIN is decided on first.
+        if self
+            .hub
+            .undecided
+            .as_ref()
+            .is_some_and(|rest| rest.id == id)
+        {
+            return;
+        }
         match session.state {
             State::Finishing { fin_sent: true, .. } => self.hub.release(key, Ending::Close),
             State::Finishing { .. } | State::Gone => {}
@@ -182,8 +213,7 @@ impl Server {
         let Some(key) = self.hub.key(id) else { return };
         let hub = &mut self.hub;
         let outbox = &mut hub.sessions[key as usize].outbox;
-        let freed = outbox.take(&mut hub.spare, now.monotonic, count);
-        hub.held_bytes -= freed;
+        outbox.take(&mut hub.pool, now.monotonic, count, full);
         let empty = outbox.is_empty();
         hub.account(key);
         if empty {
@@ -212,6 +242,7 @@ impl Server {
 
     /// Deals with every deadline that has passed.
     pub fn tick(&mut self, now: Now) {
+        self.decide_undecided(now);
         self.follow_wall_clock(now);
         if now.monotonic >= self.reviewed_at + REVIEW_INTERVAL {
             self.reviewed_at = now.monotonic;
@@ -241,25 +272,18 @@ impl Server {
 
     // Outputs.
 
-    /// A connection whose outbox is to be written now, by one vectored write.
-    /// Members come before strangers, for each of whom one is taken off `strangers_left`.
-    pub fn next_flush(&mut self, now: Now, strangers_left: &mut usize) -> Option<ConnectionId> {
+    /// A connection whose outbox is to be written now, by one vectored write: answers to members
+    /// first, then what was broadcast to them, then connections that are not logged in. What of the
+    /// latter two is written is taken off `left`.
+    pub fn next_flush(&mut self, now: Now, left: &mut FlushesLeft) -> Option<ConnectionId> {
         loop {
-            let id = match self.hub.member_flushes.pop_front() {
-                Some(id) => id,
-                None => {
-                    self.hub.unoffered_bytes = 0;
-                    *strangers_left = strangers_left.checked_sub(1)?;
-                    self.hub.stranger_flushes.pop_front()?
-                }
-            };
+            let id = self.hub.flushes.pop(left)?;
             // It may have ended since, and its slot may be another's.
             let Some(key) = self.hub.key(id) else {
                 continue;
             };
             let session = &mut self.hub.sessions[key as usize];
-            // Whoever logged in meanwhile is in both queues.
-            if !std::mem::replace(&mut session.flush_queued, false) {
+            if std::mem::take(&mut session.queued) == Queued::No {
                 continue;
             }
             if !session.outbox.is_empty() {
@@ -271,13 +295,13 @@ impl Server {
 
     /// True while a connection waits for `next_flush`.
     pub fn has_flushes(&self) -> bool {
-        !self.hub.member_flushes.is_empty() || !self.hub.stranger_flushes.is_empty()
+        !self.hub.flushes.is_empty()
     }
 
-    /// True when so much was queued to members without being offered to their sockets that no
-    /// more is to be read before it was: nobody is a slow reader of what he was not offered.
+    /// True when nothing more is to be handed to [`receive`](Server::receive) before what waits was
+    /// written: to be asked before each call.
     pub fn is_pressed(&self) -> bool {
-        self.hub.unoffered_bytes > self.hub.config.outbox_bytes_max / 4
+        self.hub.undecided.is_some() || self.hub.is_pressed()
     }
 
     /// True when the connection is logged in: it is served before those that are not.
@@ -362,6 +386,9 @@ impl Server {
 
     /// When to call [`tick`](Server::tick) at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
+        if self.hub.undecided.is_some() {
+            return Some(Instant::ORIGIN);
+        }
         let review =
             (!self.hub.presence.members().is_empty()).then_some(self.reviewed_at + REVIEW_INTERVAL);
         let summary = self.hub.counters.summary_at();
@@ -378,7 +405,7 @@ impl Server {
 
     /// Bytes held for peers.
     pub fn held_bytes(&self) -> usize {
-        self.hub.held_bytes + self.hub.sessions.len() * size_of::<session::Session>()
+        self.hub.ledger_bytes()
     }
 
     /// When somebody set the wall clock, every token's end lies elsewhere on the clock of

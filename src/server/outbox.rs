@@ -14,6 +14,8 @@ pub const SLICES_MAX: usize = 64;
 const SPARE_MAX: usize = 64;
 /// A queue whose buffer has grown past this is not kept, in bytes.
 const SPARE_BYTES_MAX: usize = 16 * 1024;
+/// Segments that a queue first has room for.
+const SEGMENTS_MIN: usize = 4;
 /// Sent bytes at the front of the buffer that are worth moving the rest for.
 const COMPACT_BYTES_MIN: usize = 4 * 1024;
 
@@ -36,6 +38,10 @@ struct Queue {
     front_taken: usize,
     /// Bytes not yet taken, in all.
     bytes: usize,
+    /// Bytes of them that were queued since the socket was last offered what waits; ≤ `bytes`.
+    unoffered_bytes: usize,
+    /// Shared frames among those.
+    unoffered_shared: u32,
     /// When the peer last took a byte, or had none to take.
     progress_at: Instant,
 }
@@ -54,17 +60,111 @@ impl Segment {
     }
 }
 
+/// What of an outbox was not offered to its socket.
+#[derive(Default)]
+pub(super) struct Unoffered {
+    /// Shared frames.
+    pub(super) shared: usize,
+    /// True when they are so many bytes that it counts as crowded.
+    pub(super) is_crowded: bool,
+}
+
 /// Frames that outboxes share, by where they lie, and their bytes.
 pub(super) type SharedFrames = BTreeMap<*const u8, usize>;
 
-/// Queues that no outbox needs at the moment.
-#[derive(Default)]
+/// What all outboxes share: queues that none of them needs at the moment, and what is counted of
+/// them all.
 #[expect(
     clippy::vec_box,
     reason = "a queue moves in and out of an outbox as its box"
 )]
-pub(super) struct Spare {
-    queues: Vec<Box<Queue>>,
+pub(super) struct Pool {
+    spare: Vec<Box<Queue>>,
+    /// Bytes of shared frames, each counted once however many outboxes hold it.
+    shared_bytes: usize,
+    /// Shared frames that wait and were not offered to their sockets, counted in each outbox.
+    unoffered_shared: usize,
+    /// Outboxes in which more than `crowded_bytes` of shared frames were not offered.
+    crowded: usize,
+    /// A quarter of `MAX_OUTBOX`.
+    crowded_bytes: usize,
+}
+
+/// Heap that an outbox takes for its first shared frame, in bytes.
+pub(super) const OUTBOX_FIRST_BYTES: usize =
+    size_of::<Queue>() + SEGMENTS_MIN * size_of::<Segment>();
+
+impl Pool {
+    /// For outboxes of at most `outbox_bytes_max`.
+    pub(super) fn new(outbox_bytes_max: usize) -> Pool {
+        Pool {
+            spare: Vec::new(),
+            shared_bytes: 0,
+            unoffered_shared: 0,
+            crowded: 0,
+            crowded_bytes: outbox_bytes_max / 4,
+        }
+    }
+
+    /// Bytes of the frames that outboxes share, each counted once.
+    pub(super) fn shared_bytes(&self) -> usize {
+        self.shared_bytes
+    }
+
+    /// Counts a frame that at least one outbox holds now.
+    pub(super) fn count_shared(&mut self, frame: &Rc<[u8]>) {
+        self.shared_bytes += frame.len();
+    }
+
+    /// Shared frames that wait and were not offered to their sockets, counted in each outbox.
+    pub(super) fn unoffered_shared(&self) -> usize {
+        self.unoffered_shared
+    }
+
+    /// True when some outbox holds so much that was not offered that more could make it full.
+    pub(super) fn has_crowded(&self) -> bool {
+        self.crowded > 0
+    }
+
+    /// The bytes that go with this segment: those of a shared frame when it is the last to hold it.
+    fn drop_segment(&mut self, segment: &Segment) {
+        if let Segment::Shared(bytes) = segment
+            && Rc::strong_count(bytes) == 1
+        {
+            self.shared_bytes -= bytes.len();
+        }
+    }
+
+    /// A segment was queued.
+    fn note_queued(&mut self, queue: &mut Queue, bytes: usize, shared: u32) {
+        queue.bytes += bytes;
+        self.count_unoffered(
+            queue,
+            queue.unoffered_bytes + bytes,
+            queue.unoffered_shared + shared,
+        );
+    }
+
+    /// The socket was offered some of what waits, and took all of that: what is left may not have
+    /// been offered.
+    fn note_offered(&mut self, queue: &mut Queue) {
+        let shared = queue.unoffered_shared.min(queue.segments.len() as u32);
+        self.count_unoffered(queue, queue.unoffered_bytes.min(queue.bytes), shared);
+    }
+
+    /// Nothing of the queue is unoffered any longer.
+    fn forget_unoffered(&mut self, queue: &mut Queue) {
+        self.count_unoffered(queue, 0, 0);
+    }
+
+    fn count_unoffered(&mut self, queue: &mut Queue, bytes: usize, shared: u32) {
+        self.unoffered_shared += shared as usize;
+        self.unoffered_shared -= queue.unoffered_shared as usize;
+        self.crowded -= usize::from(queue.is_crowded(self.crowded_bytes));
+        queue.unoffered_bytes = bytes;
+        queue.unoffered_shared = shared;
+        self.crowded += usize::from(queue.is_crowded(self.crowded_bytes));
+    }
 }
 
 impl Outbox {
@@ -77,13 +177,27 @@ impl Outbox {
         self.queue.as_ref().map_or(0, |queue| queue.bytes)
     }
 
+    /// Bytes that were queued since the socket was last offered what waits.
+    pub(super) fn unoffered_bytes(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.unoffered_bytes)
+    }
+
+    /// Bytes that were offered to the socket, and that the peer has yet to take: what it is judged
+    /// by as a reader.
+    pub(super) fn offered_bytes(&self) -> usize {
+        self.queue
+            .as_ref()
+            .map_or(0, |queue| queue.bytes - queue.unoffered_bytes)
+    }
+
     /// Heap this outbox alone holds, in bytes; what it shares is counted elsewhere.
     pub(super) fn held_bytes(&self) -> usize {
-        self.queue.as_ref().map_or(0, |queue| {
-            size_of::<Queue>()
-                + queue.own.capacity()
-                + queue.segments.capacity() * size_of::<Segment>()
-        })
+        self.queue.as_ref().map_or(0, |queue| queue.held_bytes())
+    }
+
+    /// Heap this outbox alone holds for answers to its own peer, in bytes.
+    pub(super) fn own_bytes(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.own.capacity())
     }
 
     /// Since when the peer has taken nothing, while bytes wait for it.
@@ -92,27 +206,26 @@ impl Outbox {
     }
 
     /// Queues what `write` appends, as one segment: a whole frame, or the head of an HTTP answer.
-    pub(super) fn push(
-        &mut self,
-        spare: &mut Spare,
-        now: Instant,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) {
-        let queue = self.queue_mut(spare, now);
+    pub(super) fn push(&mut self, pool: &mut Pool, now: Instant, write: impl FnOnce(&mut Vec<u8>)) {
+        let queue = self.queue_mut(pool, now);
         let before = queue.own.len();
         write(&mut queue.own);
         let len = queue.own.len().saturating_sub(before);
         if len > 0 {
             queue.segments.push_back(Segment::Own(len));
-            queue.bytes += len;
+            pool.note_queued(queue, len, 0);
         }
     }
 
-    /// Queues a frame that other outboxes hold too.
-    pub(super) fn share(&mut self, spare: &mut Spare, now: Instant, frame: &Rc<[u8]>) {
-        let queue = self.queue_mut(spare, now);
+    /// Queues a frame that other outboxes hold too. Returns by how many bytes the heap it alone
+    /// holds has grown.
+    pub(super) fn share(&mut self, pool: &mut Pool, now: Instant, frame: &Rc<[u8]>) -> usize {
+        let before = self.held_bytes();
+        let queue = self.queue_mut(pool, now);
+        queue.reserve_segment();
         queue.segments.push_back(Segment::Shared(Rc::clone(frame)));
-        queue.bytes += frame.len();
+        pool.note_queued(queue, frame.len(), 1);
+        queue.held_bytes() - before
     }
 
     /// The next bytes to write, in order, neighbours in one slice. Returns how many slices of
@@ -133,7 +246,7 @@ impl Outbox {
                         own_at = own_end;
                         filled += 1;
                     }
-                    // One slice stays free for own bytes behind the last shared one.
+                    // One slice stays free for own bytes after the last shared one.
                     if filled + 1 >= slices.len() {
                         return filled;
                     }
@@ -150,76 +263,60 @@ impl Outbox {
         filled
     }
 
-    /// The peer took `count` bytes of what `gather` gave. Returns the bytes of shared frames that
-    /// no outbox holds any longer.
-    pub(super) fn take(&mut self, spare: &mut Spare, now: Instant, mut count: usize) -> usize {
-        let Some(queue) = &mut self.queue else {
-            return 0;
-        };
-        let mut freed = 0;
+    /// The socket was offered what `gather` gave and took `count` bytes of it; `full` when it takes
+    /// no more for now.
+    pub(super) fn take(&mut self, pool: &mut Pool, now: Instant, count: usize, full: bool) {
+        let Some(queue) = &mut self.queue else { return };
         if count > 0 {
             queue.progress_at = now;
         }
         queue.bytes -= count.min(queue.bytes);
-        while let Some(front) = queue.segments.front() {
-            let left = front.len() - queue.front_taken;
-            let taken = left.min(count);
-            if matches!(front, Segment::Own(_)) {
-                queue.own_taken += taken;
-            }
-            count -= taken;
-            if taken < left {
-                queue.front_taken += taken;
-                queue.compact();
-                return freed;
-            }
-            queue.front_taken = 0;
-            freed += queue.drop_front();
+        match queue.take_segments(pool, count) {
+            // Of a socket that is full, nothing more could have been asked.
+            true if full => pool.forget_unoffered(queue),
+            true => pool.note_offered(queue),
+            false => self.rest(pool),
         }
-        self.rest(spare);
-        freed
     }
 
     /// Drops every frame of which the peer has not yet taken a byte, so that a Close can follow
-    /// the one it is in the middle of. Returns as `take` does.
-    pub(super) fn cut(&mut self, spare: &mut Spare) -> usize {
-        let Some(queue) = &mut self.queue else {
-            return 0;
-        };
+    /// the one it is in the middle of.
+    pub(super) fn cut(&mut self, pool: &mut Pool) {
+        let Some(queue) = &mut self.queue else { return };
         let keep = usize::from(queue.front_taken > 0);
-        let mut freed = 0;
         while queue.segments.len() > keep {
             if let Some(segment) = queue.segments.pop_back() {
                 queue.bytes -= segment.len();
                 if let Segment::Own(len) = segment {
                     queue.own.truncate(queue.own.len() - len);
                 }
-                freed += freed_by(&segment);
+                pool.drop_segment(&segment);
             }
         }
+        pool.forget_unoffered(queue);
         if keep == 0 {
-            self.rest(spare);
+            self.rest(pool);
         }
-        freed
     }
 
-    /// Gives everything back. Returns as `take` does.
-    pub(super) fn clear(&mut self, spare: &mut Spare) -> usize {
-        let Some(queue) = &mut self.queue else {
-            return 0;
-        };
-        let mut freed = 0;
-        while !queue.segments.is_empty() {
-            freed += queue.drop_front();
+    /// Gives everything back.
+    pub(super) fn clear(&mut self, pool: &mut Pool) {
+        let Some(queue) = &mut self.queue else { return };
+        while let Some(segment) = queue.segments.pop_front() {
+            pool.drop_segment(&segment);
         }
-        self.rest(spare);
-        freed
+        self.rest(pool);
     }
 
-    /// Counts again what it says of itself, and collects the frames it shares. O(segments).
-    pub(super) fn audit(&self, shared: &mut SharedFrames) -> Result<(), String> {
+    /// Counts again what it says of itself, and collects the frames it shares. Returns how many of
+    /// its shared frames were not offered, and whether it is crowded. O(segments).
+    pub(super) fn audit(
+        &self,
+        pool: &Pool,
+        shared: &mut SharedFrames,
+    ) -> Result<Unoffered, String> {
         let Some(queue) = &self.queue else {
-            return Ok(());
+            return Ok(Unoffered::default());
         };
         let (mut own, mut all) = (0, 0);
         for segment in &queue.segments {
@@ -233,46 +330,85 @@ impl Outbox {
         let own_taken = if is_own_first { queue.front_taken } else { 0 };
         let holds = queue.bytes + queue.front_taken == all
             && queue.own.len() + own_taken == queue.own_taken + own
+            && queue.unoffered_bytes <= queue.bytes
+            && queue.unoffered_shared as usize <= queue.segments.len()
             && queue
                 .segments
                 .front()
                 .is_some_and(|front| queue.front_taken < front.len());
         match holds {
-            true => Ok(()),
+            true => Ok(Unoffered {
+                shared: queue.unoffered_shared as usize,
+                is_crowded: queue.is_crowded(pool.crowded_bytes),
+            }),
             false => Err("an outbox holds another number of bytes than it says".to_owned()),
         }
     }
 
-    fn queue_mut(&mut self, spare: &mut Spare, now: Instant) -> &mut Queue {
+    fn queue_mut(&mut self, pool: &mut Pool, now: Instant) -> &mut Queue {
         self.queue.get_or_insert_with(|| {
-            let mut queue = spare.queues.pop().unwrap_or_default();
+            let mut queue = pool.spare.pop().unwrap_or_default();
             queue.progress_at = now;
             queue
         })
     }
 
     /// Nothing waits any longer: the queue goes to the pool, or is freed.
-    fn rest(&mut self, spare: &mut Spare) {
+    fn rest(&mut self, pool: &mut Pool) {
         let Some(mut queue) = self.queue.take() else {
             return;
         };
+        pool.forget_unoffered(&mut queue);
         let small = queue.own.capacity() <= SPARE_BYTES_MAX
             && queue.segments.capacity() * size_of::<Segment>() <= SPARE_BYTES_MAX;
-        if small && spare.queues.len() < SPARE_MAX {
+        if small && pool.spare.len() < SPARE_MAX {
             queue.own.clear();
             queue.own_taken = 0;
             queue.front_taken = 0;
             queue.bytes = 0;
-            spare.queues.push(queue);
+            pool.spare.push(queue);
         }
     }
 }
 
 impl Queue {
-    fn drop_front(&mut self) -> usize {
-        self.segments
-            .pop_front()
-            .map_or(0, |segment| freed_by(&segment))
+    fn held_bytes(&self) -> usize {
+        size_of::<Queue>() + self.own.capacity() + self.segments.capacity() * size_of::<Segment>()
+    }
+
+    fn is_crowded(&self, crowded_bytes: usize) -> bool {
+        self.unoffered_shared > 0 && self.unoffered_bytes > crowded_bytes
+    }
+
+    /// Room for one more segment. A broadcast makes every recipient's queue grow at once, so it grows
+    /// by an eighth, not to twice its size.
+    fn reserve_segment(&mut self) {
+        let len = self.segments.len();
+        if len == self.segments.capacity() {
+            self.segments.reserve_exact(SEGMENTS_MIN.max(len / 8));
+        }
+    }
+
+    /// The peer took `count` bytes. Returns whether more wait.
+    fn take_segments(&mut self, pool: &mut Pool, mut count: usize) -> bool {
+        while let Some(front) = self.segments.front() {
+            let left = front.len() - self.front_taken;
+            let taken = left.min(count);
+            if matches!(front, Segment::Own(_)) {
+                self.own_taken += taken;
+            }
+            count -= taken;
+            if taken < left {
+                self.front_taken += taken;
+                self.compact();
+                return true;
+            }
+            self.front_taken = 0;
+            if let Some(segment) = self.segments.pop_front() {
+                pool.drop_segment(&segment);
+            }
+        }
+        false
     }
 
     /// Moves the bytes that wait to the front of the buffer once those before them are the
@@ -286,19 +422,12 @@ impl Queue {
     }
 }
 
-/// The bytes that go with this segment: those of a shared frame when it is the last to hold it.
-fn freed_by(segment: &Segment) -> usize {
-    match segment {
-        Segment::Shared(bytes) if Rc::strong_count(bytes) == 1 => bytes.len(),
-        _ => 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const NOW: Instant = Instant::from_micros(5);
+    const OUTBOX_BYTES_MAX: usize = 4 * 1_024;
 
     fn text(outbox: &Outbox) -> String {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
@@ -307,13 +436,14 @@ mod tests {
         String::from_utf8(bytes).expect("the tests write text")
     }
 
-    fn mixed(spare: &mut Spare) -> Outbox {
+    fn mixed(pool: &mut Pool) -> Outbox {
         let mut outbox = Outbox::default();
         let shared: Rc<[u8]> = Rc::from(&b"<shared>"[..]);
-        outbox.push(spare, NOW, |out| out.extend(b"one"));
-        outbox.push(spare, NOW, |out| out.extend(b"two"));
-        outbox.share(spare, NOW, &shared);
-        outbox.push(spare, NOW, |out| out.extend(b"three"));
+        outbox.push(pool, NOW, |out| out.extend(b"one"));
+        outbox.push(pool, NOW, |out| out.extend(b"two"));
+        outbox.share(pool, NOW, &shared);
+        pool.count_shared(&shared);
+        outbox.push(pool, NOW, |out| out.extend(b"three"));
         outbox
     }
 
@@ -321,31 +451,32 @@ mod tests {
     fn frames_leave_in_their_order_however_the_peer_takes_them() {
         let whole = "onetwo<shared>three";
         for step in 1..=whole.len() {
-            let mut spare = Spare::default();
-            let mut outbox = mixed(&mut spare);
+            let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+            let mut outbox = mixed(&mut pool);
             let mut seen = String::new();
-            let mut freed = 0;
             while !outbox.is_empty() {
                 let waiting = text(&outbox);
                 assert_eq!(waiting.len(), outbox.bytes());
-                let counted = outbox.audit(&mut SharedFrames::new());
+                let counted = outbox.audit(&pool, &mut SharedFrames::new());
                 counted.expect("it counts right");
                 let taken = step.min(waiting.len());
                 seen.push_str(&waiting[..taken]);
-                freed += outbox.take(&mut spare, NOW, taken);
+                assert_eq!(pool.shared_bytes() > 0, waiting.contains('>'));
+                outbox.take(&mut pool, NOW, taken, false);
             }
             assert_eq!(seen, whole, "in steps of {step}");
-            assert_eq!(freed, 8);
+            assert_eq!((pool.shared_bytes(), pool.unoffered_shared()), (0, 0));
         }
     }
 
     #[test]
     fn neighbours_go_in_one_slice() {
-        let mut spare = Spare::default();
-        let mut outbox = mixed(&mut spare);
+        let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+        let mut outbox = mixed(&mut pool);
         let shared: Rc<[u8]> = Rc::from(&b"<shared>"[..]);
-        outbox.share(&mut spare, NOW, &shared);
-        outbox.share(&mut spare, NOW, &shared);
+        outbox.share(&mut pool, NOW, &shared);
+        outbox.share(&mut pool, NOW, &shared);
+        pool.count_shared(&shared);
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let filled = outbox.gather(&mut slices);
         let lens: Vec<usize> = slices[..filled].iter().map(|slice| slice.len()).collect();
@@ -354,19 +485,20 @@ mod tests {
 
     #[test]
     fn more_segments_than_slices_are_gathered_in_turns() {
-        let mut spare = Spare::default();
+        let mut pool = Pool::new(OUTBOX_BYTES_MAX);
         let mut outbox = Outbox::default();
         for number in 0..200_u8 {
             let shared: Rc<[u8]> = Rc::from(&[number][..]);
-            outbox.share(&mut spare, NOW, &shared);
-            outbox.push(&mut spare, NOW, |out| out.push(number));
+            outbox.share(&mut pool, NOW, &shared);
+            pool.count_shared(&shared);
+            outbox.push(&mut pool, NOW, |out| out.push(number));
         }
         let mut seen = Vec::new();
         while !outbox.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let filled = outbox.gather(&mut slices);
             let bytes: Vec<u8> = slices[..filled].iter().flat_map(|s| s.to_vec()).collect();
-            outbox.take(&mut spare, NOW, bytes.len());
+            outbox.take(&mut pool, NOW, bytes.len(), false);
             seen.extend(bytes);
         }
         let expected: Vec<u8> = (0..200).flat_map(|number| [number, number]).collect();
@@ -376,39 +508,40 @@ mod tests {
     #[test]
     fn a_stall_begins_anew_with_each_byte_taken_and_only_then() {
         let at = Instant::from_micros;
-        let mut spare = Spare::default();
-        let mut outbox = mixed(&mut spare);
+        let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+        let mut outbox = mixed(&mut pool);
         assert_eq!(outbox.stalled_since(), Some(NOW));
-        outbox.take(&mut spare, at(10), 0);
+        outbox.take(&mut pool, at(10), 0, true);
         assert_eq!(outbox.stalled_since(), Some(NOW));
-        outbox.take(&mut spare, at(20), 1);
+        outbox.take(&mut pool, at(20), 1, true);
         assert_eq!(outbox.stalled_since(), Some(at(20)));
     }
 
     #[test]
     fn a_cut_keeps_only_the_frame_under_way() {
-        let mut spare = Spare::default();
-        let mut outbox = mixed(&mut spare);
-        outbox.take(&mut spare, NOW, 4);
-        assert_eq!(outbox.cut(&mut spare), 8);
+        let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+        let mut outbox = mixed(&mut pool);
+        outbox.take(&mut pool, NOW, 4, true);
+        outbox.cut(&mut pool);
+        assert_eq!(pool.shared_bytes(), 0);
         assert_eq!((text(&outbox).as_str(), outbox.bytes()), ("wo", 2));
-        outbox.push(&mut spare, NOW, |out| out.extend(b"close"));
+        outbox.push(&mut pool, NOW, |out| out.extend(b"close"));
         assert_eq!(text(&outbox), "woclose");
 
-        let mut untouched = mixed(&mut spare);
-        untouched.cut(&mut spare);
+        let mut untouched = mixed(&mut pool);
+        untouched.cut(&mut pool);
         assert!(untouched.is_empty());
     }
 
     #[test]
     fn a_slow_but_steady_reader_does_not_make_the_buffer_grow() {
         for bytes in [1_000, 5_000] {
-            let mut spare = Spare::default();
+            let mut pool = Pool::new(OUTBOX_BYTES_MAX);
             let mut outbox = Outbox::default();
-            outbox.push(&mut spare, NOW, |out| out.resize(bytes, 0));
+            outbox.push(&mut pool, NOW, |out| out.resize(bytes, 0));
             for _ in 0..10_000 {
-                outbox.push(&mut spare, NOW, |out| out.resize(out.len() + bytes, 0));
-                outbox.take(&mut spare, NOW, bytes);
+                outbox.push(&mut pool, NOW, |out| out.resize(out.len() + bytes, 0));
+                outbox.take(&mut pool, NOW, bytes, false);
             }
             assert!(outbox.held_bytes() < 32 * 1024, "{}", outbox.held_bytes());
         }
@@ -416,10 +549,10 @@ mod tests {
 
     #[test]
     fn what_an_outbox_holds_is_its_bytes_and_a_place_for_each_frame() {
-        let mut spare = Spare::default();
+        let mut pool = Pool::new(OUTBOX_BYTES_MAX);
         let mut outbox = Outbox::default();
         for _ in 0..1_000 {
-            outbox.push(&mut spare, NOW, |out| out.push(0));
+            outbox.push(&mut pool, NOW, |out| out.push(0));
         }
         assert!(outbox.held_bytes() >= 1_000 * (1 + size_of::<Segment>()));
     }
@@ -427,27 +560,91 @@ mod tests {
     #[test]
     fn an_outbox_at_rest_holds_nothing_and_the_pool_is_bounded() {
         assert_eq!(size_of::<Outbox>(), 8);
-        let mut spare = Spare::default();
-        let mut all: Vec<Outbox> = (0..100).map(|_| mixed(&mut spare)).collect();
+        let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+        let mut all: Vec<Outbox> = (0..100).map(|_| mixed(&mut pool)).collect();
         for outbox in &mut all {
-            outbox.clear(&mut spare);
+            outbox.clear(&mut pool);
             assert_eq!(outbox.held_bytes(), 0);
         }
-        assert_eq!(spare.queues.len(), SPARE_MAX);
+        assert_eq!(pool.spare.len(), SPARE_MAX);
     }
 
     #[test]
     fn a_queue_that_has_grown_is_not_handed_on() {
         for (frames, bytes) in [(1, 100_000), (2_000, 1)] {
-            let mut spare = Spare::default();
+            let mut pool = Pool::new(OUTBOX_BYTES_MAX);
             let mut outbox = Outbox::default();
             for _ in 0..frames {
-                outbox.push(&mut spare, NOW, |out| out.resize(out.len() + bytes, 0));
+                outbox.push(&mut pool, NOW, |out| out.resize(out.len() + bytes, 0));
             }
-            outbox.clear(&mut spare);
+            outbox.clear(&mut pool);
             let mut next = Outbox::default();
-            next.push(&mut spare, NOW, |out| out.push(0));
+            next.push(&mut pool, NOW, |out| out.push(0));
             assert!(next.held_bytes() < 32 * 1024, "{}", next.held_bytes());
         }
+    }
+
+    #[test]
+    fn what_was_not_offered_is_known_until_the_socket_was_asked() {
+        let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+        let mut outbox = Outbox::default();
+        let frame: Rc<[u8]> = Rc::from(&[b'x'; 600][..]);
+        for count in 1..=3 {
+            outbox.share(&mut pool, NOW, &frame);
+            assert_eq!(pool.unoffered_shared(), count);
+            assert_eq!(
+                (outbox.unoffered_bytes(), outbox.offered_bytes()),
+                (count * 600, 0)
+            );
+            // A quarter of the outbox is 1,024 bytes.
+            assert_eq!(pool.has_crowded(), count >= 2);
+        }
+        pool.count_shared(&frame);
+        outbox.take(&mut pool, NOW, 100, true);
+        assert_eq!((pool.unoffered_shared(), pool.has_crowded()), (0, false));
+        assert_eq!(
+            (outbox.unoffered_bytes(), outbox.offered_bytes()),
+            (0, 1_700)
+        );
+        outbox.share(&mut pool, NOW, &frame);
+        assert_eq!(
+            (outbox.unoffered_bytes(), outbox.offered_bytes()),
+            (600, 1_700)
+        );
+        outbox.cut(&mut pool);
+        assert_eq!((pool.unoffered_shared(), outbox.unoffered_bytes()), (0, 0));
+        outbox.clear(&mut pool);
+    }
+
+    #[test]
+    fn one_write_offers_as_many_frames_as_it_has_slices() {
+        let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+        let mut outbox = Outbox::default();
+        for number in 0..200_u8 {
+            let frame: Rc<[u8]> = Rc::from(&[number][..]);
+            outbox.share(&mut pool, NOW, &frame);
+            pool.count_shared(&frame);
+        }
+        outbox.take(&mut pool, NOW, SLICES_MAX - 1, false);
+        assert_eq!(pool.unoffered_shared(), 200 - (SLICES_MAX - 1));
+        outbox.take(&mut pool, NOW, 10, true);
+        assert_eq!(pool.unoffered_shared(), 0, "a full socket was offered all");
+        outbox.clear(&mut pool);
+    }
+
+    #[test]
+    fn a_queue_grows_by_little_when_a_frame_is_shared() {
+        let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+        let mut outbox = Outbox::default();
+        let frame: Rc<[u8]> = Rc::from(&b"x"[..]);
+        for _ in 0..5_000 {
+            let before = outbox.held_bytes();
+            let grown = outbox.share(&mut pool, NOW, &frame);
+            assert_eq!(outbox.held_bytes(), before + grown);
+            let first = size_of::<Queue>() + SEGMENTS_MIN * size_of::<Segment>();
+            assert!(grown <= first.max(before / 8), "{grown} of {before}");
+        }
+        pool.count_shared(&frame);
+        outbox.clear(&mut pool);
     }
 }

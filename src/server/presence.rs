@@ -9,7 +9,10 @@ use slab::Slab;
 
 use crate::gate::Standing;
 use crate::ids::IdHasher;
-use crate::time::UnixSeconds;
+use crate::time::{Instant, UnixSeconds};
+
+use super::rates::Meter;
+use super::table::{Remembered, Table};
 
 const NONE: u32 = u32::MAX;
 
@@ -23,6 +26,8 @@ pub(super) struct Presence {
     /// Every person's place in `people`, by the hash of the id.
     by_id: HashTable<u32>,
     hasher: IdHasher,
+    /// What those have spent who have no connection at the moment.
+    departed: Table<Spending>,
 }
 
 /// A logged-in connection.
@@ -41,6 +46,31 @@ pub(super) struct Person {
     pub(super) standing: Standing,
     /// The first of this person's connections; the others follow by `Place::after`.
     first: u32,
+    /// How many they are.
+    connections: usize,
+    /// What the user has spent of its allowances, over all its connections, those that have ended
+    /// included.
+    pub(super) spending: Spending,
+}
+
+/// What a user has used up of the rates that hold for all its connections together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spending {
+    /// Frames.
+    pub(super) frames: Meter,
+    /// Bytes of messages, before they are multiplied.
+    pub(super) broadcast_bytes: Meter,
+    /// Messages times recipients.
+    pub(super) deliveries: Meter,
+}
+
+impl Remembered for Spending {
+    fn until(&self) -> Instant {
+        let frames = self.frames.until();
+        frames
+            .max(self.broadcast_bytes.until())
+            .max(self.deliveries.until())
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +108,7 @@ impl Presence {
             people: Slab::new(),
             by_id: HashTable::new(),
             hasher: IdHasher::new(seed),
+            departed: Table::new(seed.rotate_left(4)),
         }
     }
 
@@ -87,6 +118,7 @@ impl Presence {
         let number = self.person_number(id, standing);
         let person = &mut self.people[number as usize];
         person.standing = standing;
+        person.connections += 1;
         let after = std::mem::replace(&mut person.first, key);
         if after != NONE {
             self.places[after as usize].before = key;
@@ -135,6 +167,7 @@ impl Presence {
         if let Some(moved) = self.members.get(place.index as usize) {
             self.places[moved.key as usize].index = place.index;
         }
+        self.people[place.person as usize].connections -= 1;
         if place.after != NONE {
             self.places[place.after as usize].before = place.before;
         }
@@ -145,6 +178,7 @@ impl Presence {
         self.people[place.person as usize].first = place.after;
         if place.after == NONE {
             let person = self.people.remove(place.person as usize);
+            *self.departed.entry(&person.id) = person.spending;
             let hash = self.hasher.hash(&person.id);
             let entry = self
                 .by_id
@@ -186,6 +220,18 @@ impl Presence {
         })
     }
 
+    /// How many connections the person called `id` has. O(1).
+    pub(super) fn count_of(&self, id: &str) -> usize {
+        let number = self.number(id);
+        number.map_or(0, |number| self.people[number as usize].connections)
+    }
+
+    /// The number of the person whose connection this is: theirs alone while they are here.
+    pub(super) fn person_of(&self, key: u32) -> Option<u32> {
+        let place = self.places.get(key as usize)?;
+        (place.person != NONE).then_some(place.person)
+    }
+
     /// The logged-in connections of the person called `id`.
     pub(super) fn members_of(&self, id: &str) -> impl Iterator<Item = Member> + '_ {
         self.connections_of(id).filter_map(|key| {
@@ -221,6 +267,8 @@ impl Presence {
             id: Rc::from(id),
             standing,
             first: NONE,
+            connections: 0,
+            spending: self.departed.get(&id).copied().unwrap_or_default(),
         });
         let (hasher, people) = (self.hasher, &self.people);
         let hash_of = |number: &u32| hasher.hash(&people[*number as usize].id);

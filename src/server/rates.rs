@@ -14,6 +14,8 @@ use super::table::{Remembered, Table};
 pub(super) struct Allowance {
     /// What one event costs, in microseconds; zero when there is no bound.
     interval_micros: u64,
+    /// So many units, or none when there is no bound, in each period.
+    rate: Rate,
     /// How far a meter may run ahead of the clock, in microseconds.
     ahead_micros_max: u64,
 }
@@ -28,8 +30,17 @@ impl Allowance {
         let interval_micros = period.checked_div(u64::from(rate.count)).unwrap_or(0);
         Allowance {
             interval_micros,
+            rate,
             ahead_micros_max: interval_micros.saturating_mul(u64::from(burst.max(1))),
         }
+    }
+
+    /// An allowance of many small units, such as bytes, for [`spend`](Allowance::spend).
+    pub(super) fn of_units(rate: Rate, burst: u32) -> Allowance {
+        let mut allowance = Allowance::new(rate, burst);
+        let whole = allowance.cost(u64::from(burst.max(1))).as_micros();
+        allowance.ahead_micros_max = u64::try_from(whole).unwrap_or(u64::MAX);
+        allowance
     }
 
     /// Counts one event. O(1).
@@ -45,6 +56,33 @@ impl Allowance {
         }
         meter.0 = due;
         Ok(())
+    }
+
+    /// What the meter comes to when so many units happen now. O(1).
+    ///
+    /// More units than a whole burst may happen at once when nothing of the burst is used: what
+    /// exceeds it is waited for afterwards.
+    ///
+    /// # Errors
+    /// When they are too many: how long to wait.
+    pub(super) fn spend(&self, meter: Meter, now: Instant, units: u64) -> Result<Meter, Duration> {
+        let cost = self.cost(units);
+        let ahead_max = Duration::from_micros(self.ahead_micros_max);
+        let needed = meter.0.since(now) + cost.min(ahead_max);
+        match needed <= ahead_max {
+            true => Ok(Meter(meter.0.max(now) + cost)),
+            false => Err(needed - ahead_max),
+        }
+    }
+
+    /// What so many units cost, rounded up; nothing when there is no bound.
+    fn cost(&self, units: u64) -> Duration {
+        let period = u64::try_from(self.rate.period.as_micros()).unwrap_or(u64::MAX);
+        let micros = match self.rate.count {
+            0 => 0,
+            count => units.saturating_mul(period).div_ceil(u64::from(count)),
+        };
+        Duration::from_micros(micros)
     }
 
     /// True when more than half of what may happen at once has happened.
@@ -117,6 +155,43 @@ mod tests {
         allowance
             .admit(&mut meter, at(1_010))
             .expect_err("but not two");
+    }
+
+    #[test]
+    fn units_are_spent_to_the_last_one_of_the_burst_and_come_back_with_time() {
+        let allowance = Allowance::of_units(rate(64 * 1_024, 1), 256 * 1_024);
+        let fresh = Meter::default();
+        let spent = allowance.spend(fresh, at(1), 200 * 1_024).expect("within");
+        let full = allowance
+            .spend(spent, at(1), 56 * 1_024)
+            .expect("all of it");
+        let wait = allowance.spend(full, at(1), 32 * 1_024).expect_err("more");
+        assert_eq!(wait, Duration::from_millis(500));
+        allowance.spend(full, at(501), 32 * 1_024).expect("waited");
+        allowance
+            .spend(full, at(501), 32 * 1_024 + 1)
+            .expect_err("one more");
+    }
+
+    #[test]
+    fn more_than_a_burst_happens_once_and_is_waited_for_afterwards() {
+        let allowance = Allowance::of_units(rate(20, 1), 40);
+        let spent = allowance
+            .spend(Meter::default(), at(0), 100)
+            .expect("at rest");
+        let wait = allowance.spend(spent, at(0), 1).expect_err("it is owed");
+        assert_eq!(wait, Duration::from_millis(3_050));
+        let one = allowance.spend(spent, at(3_050), 1).expect("waited");
+        allowance
+            .spend(one, at(3_050), 100)
+            .expect_err("not at rest");
+    }
+
+    #[test]
+    fn a_rate_of_zero_lets_any_number_of_units_pass() {
+        let allowance = Allowance::of_units(rate(0, 1), 1);
+        let meter = Meter::default();
+        allowance.spend(meter, at(1), u64::MAX).expect("no bound");
     }
 
     #[test]

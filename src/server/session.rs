@@ -18,6 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::time::Instant;
 use crate::wire::{Endpoint, HeadScanner};
 
+use super::flushes::Queued;
 use super::outbox::Outbox;
 use super::rates::Meter;
 
@@ -68,8 +69,8 @@ pub(super) struct Session {
     /// True exactly when it counts by its peer's address: not for a Unix socket, nor for a proxy
     /// that has not yet said for whom it comes.
     pub(super) is_counted: bool,
-    /// True exactly when it is in the queue of outboxes to be written.
-    pub(super) flush_queued: bool,
+    /// In which queue of outboxes to be written it waits.
+    pub(super) queued: Queued,
     /// True once the peer's FIN was seen.
     pub(super) peer_finished: bool,
     pub(super) outbox: Outbox,

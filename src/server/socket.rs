@@ -3,6 +3,8 @@
 use std::mem;
 use std::rc::Rc;
 
+use zeroize::Zeroizing;
+
 use crate::app::{Fault, Outcome};
 use crate::gate::{Bound, LOGIN, Pass, Passage, Standing};
 use crate::limits::FRAGMENTS_MAX;
@@ -12,7 +14,7 @@ use crate::wire::{CloseCode, Event, MessageRules};
 
 use super::cause::Cause;
 use super::host::Caller;
-use super::hub::Hub;
+use super::hub::{Hub, Undecided};
 use super::presence::Dates;
 use super::{Server, answer};
 
@@ -36,6 +38,12 @@ impl Server {
                     self.hub
                         .refuse(now, key, Cause::Wire(violation), None, None);
                 }
+            }
+            if !bytes.is_empty() && (self.hub.is_pressed() || self.hub.is_answered_enough(key)) {
+                let id = self.hub.id(key);
+                let bytes = Zeroizing::new(bytes.to_vec());
+                self.hub.undecided = Some(Undecided { id, bytes });
+                break;
             }
             // After a failure, and after a Close, nothing that arrived is read.
             let Some(open) = self.hub.open_mut(key) else {
@@ -87,7 +95,9 @@ impl Server {
         });
         match self.gate.admit(text, bound, &mut self.hub, now.unix) {
             Ok(Passage::Admitted(frame)) => {
-                self.hub.admit(now, key, frame.pass());
+                if !self.hub.admit(now, key, frame.pass()) {
+                    return;
+                }
                 let mut data = mem::take(&mut self.hub.answer_scratch);
                 data.clear();
                 let mut host = Caller {
@@ -135,22 +145,36 @@ impl Hub {
         }
     }
 
+    /// Counts a frame of the connection, and of its user over all its connections.
     fn count_frame(&mut self, now: Now, key: u32) -> bool {
         let frames = self.frames;
-        self.open_mut(key)
-            .is_some_and(|open| frames.admit(&mut open.meter, now.monotonic).is_ok())
+        let is_within = self
+            .open_mut(key)
+            .is_some_and(|open| frames.admit(&mut open.meter, now.monotonic).is_ok());
+        is_within && self.count_user_frame(now, key)
     }
 
-    /// A verified token: the first logs the connection in, a newer one moves its expiry.
-    pub(super) fn admit(&mut self, now: Now, key: u32, pass: &Pass<'_>) {
+    fn count_user_frame(&mut self, now: Now, key: u32) -> bool {
+        let frames = self.user_rates.frames;
+        self.presence.person_mut(key).is_none_or(|person| {
+            let meter = &mut person.spending.frames;
+            frames.admit(meter, now.monotonic).is_ok()
+        })
+    }
+
+    /// A verified token: the first logs the connection in, a newer one moves its expiry. Returns
+    /// whether the connection is logged in; if not, it was refused.
+    pub(super) fn admit(&mut self, now: Now, key: u32, pass: &Pass<'_>) -> bool {
         let dates = Dates {
             issued_at: pass.issued_at(),
             expires_at: pass.expires_at(),
         };
-        self.log_in(now, key, pass.subject(), dates, pass.standing());
+        self.log_in(now, key, pass.subject(), dates, pass.standing())
     }
 
-    /// The connection is logged in for as long as its token would be admitted.
+    /// The connection is logged in for as long as its token would be admitted; or it is refused, when
+    /// its user has as many connections as it may have, or sends more frames over all of them than
+    /// it may. Returns which.
     pub(super) fn log_in(
         &mut self,
         now: Now,
@@ -158,21 +182,31 @@ impl Hub {
         id: &str,
         dates: Dates,
         standing: Standing,
-    ) {
+    ) -> bool {
         let expires_at = dates.expires_at.plus(self.leeway_seconds);
         let dates = Dates {
             expires_at,
             ..dates
         };
-        match self.presence.person(key) {
-            Some(_) => self.presence.renew(key, dates),
-            None => {
-                self.presence.enter(key, id, dates, standing);
-                self.settle(key);
-                self.prefer(key);
-                self.schedule(now, key);
-            }
+        if self.presence.is_member(key) {
+            self.presence.renew(key, dates);
+            return true;
         }
+        let connections_max = self.config.connections_per_user_max;
+        if connections_max > 0 && self.presence.count_of(id) >= connections_max {
+            self.refuse(now, key, Cause::TooManyConnections, None, None);
+            return false;
+        }
+        self.presence.enter(key, id, dates, standing);
+        self.settle(key);
+        self.prefer(key);
+        self.schedule(now, key);
+        // The frame that logs in was counted for the connection alone.
+        let is_within = self.count_user_frame(now, key);
+        if !is_within {
+            self.refuse(now, key, Cause::RateLimited, None, None);
+        }
+        is_within
     }
 
     /// What a handler came to.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use framegate::app::Events;
 use framegate::app::users::{MemoryStore, User, Users};
 use framegate::config::Config;
-use framegate::server::{ConnectionId, Ending, Peer, Reading, SLICES_MAX, Server};
+use framegate::server::{FlushesLeft, ConnectionId, Ending, Peer, Reading, SLICES_MAX, Server};
 use framegate::time::{Instant, Now};
 
 use crate::subject::{self, ASKED, CREATED_AT, HEAD, NAME, NOW};
@@ -99,8 +99,11 @@ impl Core {
 
     fn write(&mut self) -> usize {
         let mut written_bytes = 0;
-        let mut strangers_left = usize::MAX;
-        while let Some(id) = self.server.next_flush(self.now, &mut strangers_left) {
+        let mut left = FlushesLeft {
+            broadcasts: usize::MAX,
+            pending: usize::MAX,
+        };
+        while let Some(id) = self.server.next_flush(self.now, &mut left) {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let filled = self.server.gather(id, &mut slices);
             let lent = black_box(&slices[..filled]);

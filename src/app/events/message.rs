@@ -13,7 +13,7 @@ pub(in crate::app) fn handle(
         .data()
         .ok_or(Fault::BadData("a message needs `data`, any JSON"))?;
     let audience = frame.to().map_or(Audience::Everyone, Audience::User);
-    let delivered = host.send(audience, &mut |out| write(out, frame, data));
+    let delivered = host.send(audience, &mut |out| write(out, frame, data))?;
     if frame.id().is_none() {
         return Ok(Outcome::Silent);
     }

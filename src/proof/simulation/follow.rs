@@ -164,8 +164,7 @@ impl World<'_> {
                 .link(report.connection)
                 .ok_or("nobody's end is reported")?;
             let is_due = match cause {
-                // The tick itself may have sent each of them a Ping.
-                Cause::Memory => held_bytes + 512 * self.links.len() > self.config.memory_bytes_max,
+                Cause::Memory => self.may_be_short_of_memory(held_bytes),
                 cause => self.is_due(index, cause),
             };
             if !is_due {
@@ -393,7 +392,7 @@ fn is_as_agreed(error: Option<&str>, close: Option<Option<u16>>) -> Result<(), S
         Some("bad_frame") => &[1_003, 1_007],
         Some("too_big") => &[1_009],
         Some("rate_limited") => &[1_008],
-        Some("unavailable") => &[1_013],
+        Some("unavailable" | "too_many_connections") => &[1_013],
         Some(_) => &[],
         None => return Ok(()),
     };

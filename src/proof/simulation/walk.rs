@@ -91,6 +91,7 @@ impl World<'_> {
         let index = self.link(report.connection).ok_or("nobody ended")?;
         let is_due = match cause_of(report.what) {
             Some(Cause::SlowReader) => true,
+            Some(Cause::Memory) => self.may_be_short_of_memory(self.pressed_bytes),
             Some(Cause::Gate(cause)) => self.is_due(index, Cause::Gate(cause)),
             _ => false,
         };
@@ -108,7 +109,9 @@ impl World<'_> {
             return self.end_own(told, None);
         }
         // It ended since too much waits for it: after which of its frames, nobody can tell.
-        let is_slow = told.own_cause() == Some(Cause::SlowReader);
+        let is_slow = told.own_cause() == Some(Cause::SlowReader)
+            || told.own_cause() == Some(Cause::Memory)
+                && self.may_be_short_of_memory(self.pressed_bytes);
         let may_fail = told.is_refused(Outcomes::of_code("unavailable"));
         told.is_doubtful = is_slow || may_fail && self.people.is_store_failing;
         while let Some(mark) = self.links[index].next_mark() {

@@ -10,7 +10,8 @@ use crate::app::Events;
 use crate::app::password::HashJob;
 use crate::config::Config;
 use crate::gate::{ClaimRules, Gate, Signer, TokenError, Verifier};
-use crate::server::{ConnectionId, Ending, Peer, Reading, Report, SLICES_MAX, Server};
+use crate::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYTES_MAX};
+use crate::server::{ConnectionId, Ending, FlushesLeft, Peer, Reading, Report, SLICES_MAX, Server};
 use crate::time::{Instant, Now, UnixSeconds};
 
 use super::Reads;
@@ -19,6 +20,9 @@ use super::link::{Character, Link};
 use super::people::{Made, Pass, People, TOKEN_TTL_SECONDS, keys_of, user_of};
 
 const START: UnixSeconds = UnixSeconds(1_800_000_000);
+
+/// Turns within which all must have been offered that was queued by one read.
+const TURNS_MAX: usize = 10_000;
 
 pub(super) struct World<'a> {
     pub(super) choice: Choice<'a>,
@@ -40,8 +44,8 @@ pub(super) struct World<'a> {
     pub(super) next_nonce: u32,
     /// When the users last changed, or the store last failed.
     pub(super) disturbed_at: Instant,
-    /// How many strangers are written to in a turn.
-    strangers_max: usize,
+    /// How many broadcasts, and how many strangers, are written in a turn.
+    flushes_max: usize,
     /// True when the store is asked for changes behind a turn, too.
     looks_ahead: bool,
     /// True when another world must come to the same.
@@ -50,12 +54,17 @@ pub(super) struct World<'a> {
     pub(super) is_kind: bool,
     /// All that came out so far, in one number.
     pub(super) digest: u64,
+    /// What was written while the model did not know yet what was said.
+    unheard: Vec<(ConnectionId, Vec<u8>)>,
+    is_hearing_late: bool,
+    /// Bytes held at the most while what a peer said was decided on.
+    pub(super) pressed_bytes: usize,
 }
 
 impl<'a> World<'a> {
     pub(super) fn new(mut choice: Choice<'a>, reads: Reads) -> Result<Self, String> {
         let config = config(&mut choice, reads);
-        let strangers_max = choice.pick(&[1, 4, 1_000]);
+        let flushes_max = choice.pick(&[1, 4, 1_000]);
         let looks_ahead = choice.chance(50);
         let cuts = match reads {
             Reads::Whole | Reads::Roomy => None,
@@ -79,11 +88,14 @@ impl<'a> World<'a> {
             hostile: BTreeMap::new(),
             next_nonce: 0,
             disturbed_at: Instant::ORIGIN,
-            strangers_max,
+            flushes_max,
             looks_ahead,
             is_compared: reads != Reads::Whole,
             is_kind: false,
             digest: 0xCBF2_9CE4_8422_2325,
+            unheard: Vec::new(),
+            is_hearing_late: false,
+            pressed_bytes: 0,
         })
     }
 
@@ -128,16 +140,21 @@ impl<'a> World<'a> {
         }
         let (id, address) = (link.id, link.client.unwrap_or(link.address));
         let before = self.server.verifications();
-        let reading = self.receive(id, &mut piece);
+        self.is_hearing_late = true;
+        let reading = self.receive(id, &mut piece)?;
+        self.is_hearing_late = false;
         while let Some(job) = self.server.next_job() {
             self.jobs.push_back((job, id, address));
         }
         self.follow_receive(index, reading, before)?;
+        for (id, bytes) in std::mem::take(&mut self.unheard) {
+            self.hear(id, &bytes)?;
+        }
         self.turn()
     }
 
     /// The server reads it, in one piece or in several.
-    fn receive(&mut self, id: ConnectionId, bytes: &mut [u8]) -> Reading {
+    fn receive(&mut self, id: ConnectionId, bytes: &mut [u8]) -> Result<Reading, String> {
         let mut rest = bytes;
         while let Some(cuts) = &mut self.cuts
             && !rest.is_empty()
@@ -145,14 +162,53 @@ impl<'a> World<'a> {
             let size = 1 + cuts.below(40).min(rest.len() as u32 - 1) as usize;
             let (piece, behind) = rest.split_at_mut(size);
             if behind.is_empty() {
-                return self.server.receive(self.now, id, piece);
+                return self.hand_over(id, piece);
             }
-            if self.server.receive(self.now, id, piece) == Reading::Over {
-                return Reading::Over;
+            if self.hand_over(id, piece)? == Reading::Over {
+                return Ok(Reading::Over);
             }
             rest = behind;
         }
-        self.server.receive(self.now, id, rest)
+        self.hand_over(id, rest)
+    }
+
+    /// As the driver: what is pressed is written first, and what waits is decided on then. What
+    /// peers hear meanwhile is judged when the model knows what was said.
+    fn hand_over(&mut self, id: ConnectionId, bytes: &mut [u8]) -> Result<Reading, String> {
+        let mut reading = self.server.receive(self.now, id, bytes);
+        self.pressed_bytes = self.server.held_bytes();
+        for turns in 0.. {
+            if !self.server.is_pressed() {
+                break;
+            }
+            if turns > TURNS_MAX {
+                return Err("the core stays pressed though all was written".to_owned());
+            }
+            self.check_memory()?;
+            self.write()?;
+            self.pressed_bytes = self.pressed_bytes.max(self.server.held_bytes());
+            self.server.tick(self.now);
+            // What was decided meanwhile may have ended it.
+            reading = self.server.receive(self.now, id, &mut []);
+        }
+        self.check_memory()?;
+        Ok(reading)
+    }
+
+    /// Bytes held stay within `MEMORY` after each input.
+    fn check_memory(&self) -> Result<(), String> {
+        match self.server.held_bytes() <= self.config.memory_bytes_max {
+            true => Ok(()),
+            false => Err(format!("{} bytes are held", self.server.held_bytes())),
+        }
+    }
+
+    /// Whether memory was so short, with so much held, that somebody may have had to go.
+    pub(super) fn may_be_short_of_memory(&self, held_bytes: usize) -> bool {
+        // The tick itself may have sent each of them a Ping.
+        let message = 2 * self.config.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
+        let reserve = message + self.config.memory_bytes_max / MEMORY_RESERVE_PARTS;
+        held_bytes + 1_024 * self.links.len() + reserve > self.config.memory_bytes_max
     }
 
     pub(super) fn finish(&mut self, index: usize) -> Result<(), String> {
@@ -287,13 +343,17 @@ impl<'a> World<'a> {
 
     fn write(&mut self) -> Result<(), String> {
         // A few strangers a turn, and as many turns as it takes.
-        let mut strangers = self.strangers_max;
+        let some = FlushesLeft {
+            broadcasts: self.flushes_max,
+            pending: self.flushes_max,
+        };
+        let mut left = some;
         loop {
-            let Some(id) = self.server.next_flush(self.now, &mut strangers) else {
+            let Some(id) = self.server.next_flush(self.now, &mut left) else {
                 if !self.server.has_flushes() {
                     return Ok(());
                 }
-                strangers = self.strangers_max;
+                left = some;
                 continue;
             };
             let index = self
@@ -316,10 +376,18 @@ impl<'a> World<'a> {
             link.room -= count;
             link.note_progress(count, offered, self.now.monotonic);
             self.digest(u64::from(id.serial), &taken);
-            self.links[index].hear(&taken)?;
-            self.take_gifts(index)?;
+            match self.is_hearing_late {
+                true => self.unheard.push((id, taken)),
+                false => self.hear(id, &taken)?,
+            }
             self.server.wrote(self.now, id, count, count < offered);
         }
+    }
+
+    fn hear(&mut self, id: ConnectionId, bytes: &[u8]) -> Result<(), String> {
+        let index = self.link(id).ok_or("somebody hears who is no more")?;
+        self.links[index].hear(bytes)?;
+        self.take_gifts(index)
     }
 
     fn close(&mut self) -> Result<(), String> {
@@ -432,7 +500,14 @@ fn config(choice: &mut Choice<'_>, reads: Reads) -> Config {
     config.connections_per_address_max = choice.pick(&[0, 4, 30]);
     config.pending_per_address_max = choice.pick(&[0, 3, 30]);
     config.outbox_bytes_max = choice.pick(&[4_096, 16_384, 262_144]);
-    let memory = choice.pick(&[10 * 1_024, 24 * 1_024, 256 * 1_024, 32 * 1_024 * 1_024]);
+    config.connections_per_user_max = 0;
+    config.broadcast_rate.count = 0;
+    config.delivery_rate.count = 0;
+    // Room for what one peer may hold and for every connection, and for so much more.
+    let peer = 2 * config.message_bytes_max + config.outbox_bytes_max + 1_024;
+    let needed = peer + config.connections_max * CONNECTION_BYTES;
+    let more = choice.pick(&[0, 14 * 1_024, 240 * 1_024, 32 * 1_024 * 1_024]);
+    let memory = (needed + more) * MEMORY_RESERVE_PARTS / (MEMORY_RESERVE_PARTS - 1) + 8;
     config.memory_bytes_max = match reads {
         Reads::Whole => memory,
         Reads::Roomy | Reads::Cut(_) => usize::MAX / 2,

@@ -228,12 +228,15 @@ fn assert_bounds(config: &Config) {
     assert!(memory_kib.contains(&config.password_memory_kib));
     for rate in [
         config.frame_rate,
+        config.delivery_rate,
         config.connect_rate,
         config.login_rate,
         config.log_rate,
     ] {
         assert_rate(rate);
     }
+    assert!(u64::from(config.broadcast_rate.count) <= limits::BYTE_RATE_MAX);
+    assert!(config.broadcast_burst_bytes >= 1 && config.delivery_burst >= 1);
     assert!(config.frame_burst >= 1 && !config.database.as_os_str().is_empty());
 }
 
@@ -253,7 +256,8 @@ fn assert_relations(config: &Config) {
     let message = config.message_bytes_max;
     assert!(limits::MESSAGE_BYTES_MIN as usize <= before_login && before_login <= message);
     assert!(message + limits::MESSAGE_OVERHEAD_BYTES_MAX <= config.outbox_bytes_max);
-    assert!(message + config.outbox_bytes_max <= config.memory_bytes_max);
+    assert!(config.connections_within_memory() >= 1);
+    assert!(2 * message + config.outbox_bytes_max <= config.memory_bytes_max);
     for listen in &config.listen {
         let is_private = match listen {
             Listen::Tcp(address) => address.ip().to_canonical().is_loopback(),

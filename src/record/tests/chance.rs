@@ -122,7 +122,7 @@ fn whatever_happens_is_replayed() {
             config.ban_after = [0, 5][chance.below(2)];
             config.login_rate.count = [0, 10][chance.below(2)];
             config.pending_max = [5, 1_000][chance.below(2)];
-            config.memory_bytes_max = [300_000, 1 << 25][chance.below(2)];
+            config.memory_bytes_max = [500_000, 1 << 25][chance.below(2)];
         });
         rig.secrets.push("hunter2".to_owned());
         let mut ids = Vec::new();

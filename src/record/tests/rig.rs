@@ -16,7 +16,7 @@ use crate::limits::RECORDING_BYTES_MAX;
 use crate::record::paper::Written;
 use crate::record::tape::Tape;
 use crate::record::{Recorded, replay};
-use crate::server::{ConnectionId, Ending, Peer, Reading, SLICES_MAX, Server};
+use crate::server::{ConnectionId, Ending, FlushesLeft, Peer, Reading, SLICES_MAX, Server};
 use crate::time::{Instant, Now, UnixSeconds};
 
 pub(super) const START: UnixSeconds = UnixSeconds(1_800_000_000);
@@ -231,8 +231,11 @@ impl Rig {
         while let Some(job) = self.recorded.next_job() {
             self.jobs.push(job);
         }
-        let mut strangers_left = 8;
-        while let Some(id) = self.recorded.next_flush(self.now, &mut strangers_left) {
+        let mut left = FlushesLeft {
+            broadcasts: 128,
+            pending: 8,
+        };
+        while let Some(id) = self.recorded.next_flush(self.now, &mut left) {
             self.write(id);
         }
         self.recorded.look_ahead(self.now);

@@ -346,7 +346,10 @@ fn more_frames_than_the_rate_allows_end_the_connection() {
 
 #[test]
 fn a_reader_too_slow_is_closed_and_the_others_miss_nothing() {
-    let mut world = World::with(|config| config.frame_rate.count = 0);
+    let mut world = World::with(|config| {
+        config.frame_rate.count = 0;
+        config.broadcast_rate.count = 0;
+    });
     let (alice, slow, bob) = (
         world.member("alice"),
         world.member("carol"),
@@ -453,7 +456,7 @@ fn stopping_tells_everybody_and_takes_nobody() {
 
 #[test]
 fn a_server_without_connections_holds_nothing() {
-    let mut world = World::new();
+    let mut world = World::with(|config| config.connections_per_user_max = 0);
     let ids: Vec<_> = (0..50).map(|_| world.member("alice")).collect();
     for id in ids {
         world.send(id, &masked(0x01, b"{"));

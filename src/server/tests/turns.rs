@@ -1,12 +1,17 @@
 //! What a driver asks in a turn: whom to write to, what to write, whether to read on.
 
-use crate::server::SLICES_MAX;
+use crate::server::{FlushesLeft, SLICES_MAX};
 
 use super::world::{World, masked, upgrade};
 
 /// An outbox that is small, and whose quarter is a frame of [`message`].
 const OUTBOX_BYTES_MAX: usize = 4 * FRAME_BYTES;
 const FRAME_BYTES: usize = 1_024;
+
+const MEMBERS_ALONE: FlushesLeft = FlushesLeft {
+    broadcasts: usize::MAX,
+    pending: 0,
+};
 
 /// The members of a frame whose broadcast is `FRAME_BYTES` and so many more, its header included.
 fn message(more: usize) -> String {
@@ -27,9 +32,16 @@ fn what_waits_for_whoever_just_logged_in_goes_with_the_members() {
         assert!(world.server.has_flushes());
         assert_eq!(world.server.is_member(id), id == member);
     }
-    let flushed = world.server.next_flush(world.now, &mut 0);
+    let flushed = world
+        .server
+        .next_flush(world.now, &mut MEMBERS_ALONE.clone());
     assert_eq!(flushed, Some(member));
-    assert_eq!(world.server.next_flush(world.now, &mut 0), None);
+    assert_eq!(
+        world
+            .server
+            .next_flush(world.now, &mut MEMBERS_ALONE.clone()),
+        None
+    );
     assert!(world.server.has_flushes());
     world.server.writable(member);
     for id in [stranger, member] {

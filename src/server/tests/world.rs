@@ -13,7 +13,7 @@ use crate::app::users::{MemoryStore, StoreError, User, Users};
 use crate::config::Config;
 use crate::gate::{ClaimRules, Gate, Keys, Secret, Signer};
 use crate::server::{
-    ConnectionId, Ending, Peer, Reading, Report, SLICES_MAX, Server, Summary, What,
+    ConnectionId, Ending, FlushesLeft, Peer, Reading, Report, SLICES_MAX, Server, Summary, What,
 };
 use crate::time::{Instant, Now, UnixSeconds};
 
@@ -255,10 +255,30 @@ impl World {
         self.reports.iter().filter_map(refused).collect()
     }
 
+    /// A turn that writes at most so many broadcasts.
+    pub(super) fn settle_some(&mut self, broadcasts: usize) {
+        let pending = usize::MAX;
+        self.server.tick(self.now);
+        let mut left = FlushesLeft {
+            broadcasts,
+            pending,
+        };
+        while let Some(id) = self.server.next_flush(self.now, &mut left) {
+            self.write(id);
+        }
+    }
+
     /// Drains every output, as a driver does at the end of a turn.
     fn settle(&mut self) {
-        while let Some(id) = self.server.next_flush(self.now, &mut usize::MAX.clone()) {
-            self.write(id);
+        loop {
+            while let Some(id) = self.server.next_flush(self.now, &mut ALL.clone()) {
+                self.write(id);
+            }
+            // What was read and not decided on goes on once all was written.
+            if !self.server.is_pressed() {
+                break;
+            }
+            self.server.tick(self.now);
         }
         while let Some((id, ending)) = self.server.next_ending() {
             let heard = self.heard.get_mut(&id.serial).expect("it connected");
@@ -296,6 +316,12 @@ impl World {
         self.server.wrote(self.now, id, taken, full);
     }
 }
+
+/// No bound on what a turn writes.
+pub(super) const ALL: FlushesLeft = FlushesLeft {
+    broadcasts: usize::MAX,
+    pending: usize::MAX,
+};
 
 impl Heard {
     /// Turns the bytes that are whole into lines.

@@ -1,0 +1,140 @@
+//! The ledger, and who goes when it runs short.
+
+use crate::server::ConnectionId;
+
+use super::world::{World, masked, upgrade};
+
+/// Room for ten connections, and `more` bytes.
+fn world_with(more: usize) -> World {
+    World::with(|config| {
+        config.message_bytes_max = 16 * 1_024;
+        config.outbox_bytes_max = 64 * 1_024;
+        config.frame_rate.count = 0;
+        config.broadcast_rate.count = 0;
+        let needed = 2 * 16 * 1_024 + 1_024 + more + 10 * 384;
+        config.memory_bytes_max = needed * 8 / 7;
+    })
+}
+
+fn half_message(world: &mut World, id: ConnectionId) {
+    world.send(id, &masked(0x01, &[b' '; 15_000]));
+}
+
+fn is_thrown_out(world: &mut World, id: ConnectionId) -> bool {
+    world.hear(id).contains(&"close 1013".to_owned())
+}
+
+#[test]
+fn who_holds_most_by_its_own_doing_goes_when_memory_is_short() {
+    let mut world = world_with(64 * 1_024);
+    let small = world.member("alice");
+    world.send(small, &masked(0x01, &[b' '; 100]));
+    let hoarders: Vec<_> = (0..8).map(|_| world.member("bob")).collect();
+    for id in &hoarders {
+        half_message(&mut world, *id);
+        assert!(world.server.held_bytes() <= (64 + 33) * 1_024 * 8 / 7);
+    }
+    world.wait(std::time::Duration::from_millis(20));
+    assert!(world.hear(small).is_empty());
+    let gone = hoarders.iter().filter(|id| is_thrown_out(&mut world, **id));
+    assert!((3..8).contains(&gone.count()));
+}
+
+#[test]
+fn a_user_with_many_half_messages_goes_before_one_who_was_sent_much() {
+    let mut world = world_with(128 * 1_024);
+    let (eve, bob) = (world.member("carol"), world.member("bob"));
+    world.set_deaf(bob, true);
+    let data = "x".repeat(12 * 1_024);
+    let frame = format!(r#""event":"message","to":"bob","data":"{data}""#);
+    for _ in 0..3 {
+        world.say_as(eve, "carol", &frame);
+    }
+    let hoarders: Vec<_> = (0..10).map(|_| world.member("alice")).collect();
+    for id in &hoarders {
+        half_message(&mut world, *id);
+    }
+    world.wait(std::time::Duration::from_millis(20));
+    assert!(world.refusals().len() >= 2 && world.refusals().iter().all(|word| *word == "memory"));
+    assert!(hoarders.iter().any(|id| is_thrown_out(&mut world, *id)));
+    world.set_deaf(bob, false);
+    assert_eq!(world.hear(bob).len(), 3, "each message, and no Close");
+}
+
+#[test]
+fn readers_who_take_nothing_go_when_nobody_holds_much_by_its_own_doing() {
+    let mut world = world_with(48 * 1_024);
+    let (alice, sender) = (world.member("alice"), world.member("alice"));
+    let slow = world.member("bob");
+    half_message(&mut world, sender);
+    world.set_deaf(slow, true);
+    let data = "x".repeat(12 * 1_024);
+    for _ in 0..4 {
+        world.say_as(
+            alice,
+            "alice",
+            &format!(r#""event":"message","data":"{data}""#),
+        );
+    }
+    world.wait(std::time::Duration::from_millis(20));
+    assert_eq!(world.refusals(), ["memory"]);
+    world.set_deaf(slow, false);
+    assert_eq!(world.hear(slow), ["close 1013", "FIN"]);
+    assert_eq!(world.hear(sender).len(), 4);
+}
+
+#[test]
+fn being_there_throws_nobody_out_at_the_cap_that_memory_has_room_for() {
+    for outbox_bytes_max in [4 * 1_024, 64 * 1_024] {
+        let mut world = World::with(|config| {
+            config.message_bytes_max = 2 * 1_024;
+            config.message_before_login_bytes_max = 1_024;
+            config.outbox_bytes_max = outbox_bytes_max;
+            config.memory_bytes_max = 128 * 1_024;
+            config.connections_max = config.connections_within_memory();
+            config.pending_max = config.connections_max;
+        });
+        let mut members = Vec::new();
+        while let Some(id) = world.connect_from(None) {
+            let user = ["alice", "bob", "carol"][members.len() % 3];
+            let bearer = format!("Authorization: Bearer {}\r\n", world.token(user));
+            world.send(id, upgrade(&bearer).as_bytes());
+            members.push(id);
+            if members.len() == 96 {
+                break;
+            }
+        }
+        assert!(members.len() >= 80, "{}", members.len());
+        world.say_as(members[0], "alice", r#""event":"message","data":1"#);
+        world.wait(std::time::Duration::from_millis(20));
+        assert_eq!(world.refusals(), [""; 0]);
+        assert!(world.server.held_bytes() <= 128 * 1_024);
+    }
+}
+
+#[test]
+fn many_who_broadcast_in_one_write_throw_nobody_out_and_hold_no_more_than_may_be() {
+    let mut world = World::with(|config| {
+        config.connections_per_user_max = 0;
+        config.delivery_rate.count = 0;
+        config.memory_bytes_max = 1_024 * 1_024;
+    });
+    let members: Vec<_> = (0..300).map(|_| world.member("alice")).collect();
+    let token = world.token("alice");
+    let text = format!(r#"{{"token":"{token}","event":"message","data":1}}"#);
+    let frame = masked(0x81, text.as_bytes());
+    // As a driver delivers it: the rest is decided on turn by turn.
+    let mut bytes = frame.repeat(200);
+    world.server.receive(world.now, members[0], &mut bytes);
+    let mut turns = 0;
+    while world.server.is_pressed() {
+        assert!(world.server.held_bytes() <= 1_024 * 1_024);
+        world.settle_some(128);
+        turns += 1;
+        assert!(turns < 10_000);
+    }
+    assert_eq!(world.refusals(), [""; 0]);
+    for id in &members {
+        assert_eq!(world.hear(*id).len(), 200);
+    }
+}
