@@ -154,21 +154,42 @@ impl FromStr for Networks {
 
 /// What caps, rates and bans count an address by: IPv4 whole, IPv6 by its first
 /// [`ADDRESS_KEY_IPV6_BITS`], since whoever has one address of such a subnet has them all.
+///
+/// A peer on a Unix socket has no address; the system's user whose process it is counts as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AddressKey(IpAddr);
+pub struct AddressKey(Source);
 
-impl From<IpAddr> for AddressKey {
-    fn from(address: IpAddr) -> AddressKey {
-        AddressKey(truncated(address.to_canonical(), ADDRESS_KEY_IPV6_BITS))
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Source {
+    /// Canonical, and without the bits that do not count.
+    Address(IpAddr),
+    /// The system's number of a user.
+    User(u32),
+}
+
+impl AddressKey {
+    /// The key of a user of the system.
+    pub const fn of_user(user: u32) -> AddressKey {
+        AddressKey(Source::User(user))
     }
 }
 
-/// `192.0.2.1` or `2001:db8::/64`.
+impl From<IpAddr> for AddressKey {
+    fn from(address: IpAddr) -> AddressKey {
+        let address = truncated(address.to_canonical(), ADDRESS_KEY_IPV6_BITS);
+        AddressKey(Source::Address(address))
+    }
+}
+
+/// `192.0.2.1`, `2001:db8::/64` or `user 1000`.
 impl fmt::Display for AddressKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            IpAddr::V4(address) => write!(formatter, "{address}"),
-            IpAddr::V6(address) => write!(formatter, "{address}/{ADDRESS_KEY_IPV6_BITS}"),
+            Source::Address(IpAddr::V4(address)) => write!(formatter, "{address}"),
+            Source::Address(IpAddr::V6(address)) => {
+                write!(formatter, "{address}/{ADDRESS_KEY_IPV6_BITS}")
+            }
+            Source::User(user) => write!(formatter, "user {user}"),
         }
     }
 }

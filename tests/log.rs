@@ -10,15 +10,13 @@ mod support;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use support::{Home, PATIENCE, password_of, text};
 
 /// What every server here is told: no bound of its own is to keep lines from the log.
@@ -231,18 +229,8 @@ fn a_pipe_that_does_not_block_loses_no_line() {
 fn a_terminal_stopped_with_ctrl_s_stops_nobody() {
     const CTRL_S: &[u8] = b"\x13";
     let home = Home::with_users(&["alice"]);
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&master).expect("it is ours");
-    unlockpt(&master).expect("it is ours");
-    let name = ptsname(&master, Vec::new()).expect("it has a name");
-    let name = Path::new(name.to_str().expect("a plain name"));
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    options.custom_flags(OFlags::NOCTTY.bits() as i32);
-    let terminal: OwnedFd = options.open(name).expect("a terminal").into();
-    File::from(master.try_clone().expect("a descriptor"))
-        .write_all(CTRL_S)
-        .expect("a key");
+    let (mut master, terminal) = support::terminal();
+    master.write_all(CTRL_S).expect("a key");
     let mut server = Quiet::start(&home, terminal);
     server.flood(FLOOD);
     let p99 = server.health_p99();

@@ -8,9 +8,12 @@
 
 mod support;
 
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -236,4 +239,98 @@ fn being_stopped_and_continued_interrupts_nothing() {
         assert_eq!(hear(&mut alice)["from"], "alice");
         assert_eq!(hear(&mut alice)["id"], round);
     }
+}
+
+/// A server on a Unix socket, started by a shell under a umask; it also listens on an address, so
+/// that its start is seen.
+fn serve_under(home: &Home, umask: &str, arguments: &[&str]) -> Server {
+    let script = format!("umask {umask}; exec \"$@\"");
+    let mut command = Command::new("/bin/sh");
+    command
+        .args([
+            "-c",
+            &script,
+            "sh",
+            env!("CARGO_BIN_EXE_framegate"),
+            "serve",
+        ])
+        .args(["--listen=127.0.0.1:0", "--listen=unix:gate.sock"])
+        .args(arguments)
+        .current_dir(home.path())
+        .env("FRAMEGATE_PASSWORD_MEMORY", "64KiB");
+    Server::start(command)
+}
+
+#[test]
+fn a_unix_socket_has_the_mode_that_was_set_whatever_the_umask() {
+    let home = Home::with_users(&["alice"]);
+    for (umask, arguments, mode) in [
+        ("000", &[][..], 0o660),
+        ("077", &[], 0o660),
+        ("000", &["--socket-mode=0600"], 0o600),
+        ("077", &["--socket-mode=666"], 0o666),
+    ] {
+        let mut server = serve_under(&home, umask, arguments);
+        let file = fs::metadata(home.path().join("gate.sock")).expect("it listens");
+        assert_eq!(file.permissions().mode() & 0o777, mode, "umask {umask}");
+        server.signal("-TERM");
+        assert_eq!(server.wait().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_user_on_a_bare_unix_socket_has_the_limits_of_an_address() {
+    let home = Home::with_users(&["alice"]);
+    let mut server = serve_under(&home, "077", &["--login-rate=5/min", "--ban-after=8"]);
+    let path = home.path().join("gate.sock");
+    let body = r#"{"id":"alice","password":"wrong"}"#;
+    let head = format!(
+        "POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: {}",
+        body.len()
+    );
+    let request = format!("{head}\r\n\r\n{body}");
+    let mut statuses = Vec::new();
+    for _ in 0..12 {
+        let mut stream = UnixStream::connect(&path).expect("it listens");
+        // A banned peer is shut out before it is read.
+        let _ = stream.write_all(request.as_bytes());
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        statuses.push(
+            String::from_utf8_lossy(&answer)
+                .chars()
+                .skip(9)
+                .take(3)
+                .collect::<String>(),
+        );
+    }
+    assert_eq!(statuses[..6], ["401", "401", "401", "401", "401", "429"]);
+    assert_eq!(statuses[11], "", "{statuses:?}");
+    let line = server.wait_for_log("banned ");
+    assert!(line.contains(" WARN banned peer=unix:"), "{line}");
+    // Everybody else is as before.
+    let health = server.request("GET /health HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(health.ends_with("ok\n"), "{health}");
+}
+
+#[test]
+fn a_recording_that_may_grow_no_more_ends_and_the_server_goes_on() {
+    let home = Home::with_users(&["alice"]);
+    let mut command = Command::new("prlimit");
+    command
+        .args(["--fsize=65536", env!("CARGO_BIN_EXE_framegate"), "serve"])
+        .args(["--listen=127.0.0.1:0", "--record=bug.rec"])
+        .args(["--connect-rate=0", "--ban-after=0"])
+        .current_dir(home.path())
+        .env("FRAMEGATE_PASSWORD_MEMORY", "64KiB");
+    let mut server = Server::start(command);
+    for _ in 0..400 {
+        server.request("GET /nope HTTP/1.1\r\nHost: h\r\n\r\n");
+    }
+    let line = server.wait_for_log("recording stopped");
+    assert!(line.contains("File too large"), "{line}");
+    let health = server.request("GET /health HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(health.ends_with("ok\n"), "{health}");
+    server.signal("-TERM");
+    assert_eq!(server.wait().code(), Some(0));
 }

@@ -28,7 +28,7 @@ pub use error::CliError;
 pub use import::LineError;
 pub use terminal::Terminal;
 
-use crate::driver::logger;
+use crate::driver::{self, logger};
 use crate::time::UnixSeconds;
 use terminal::StandardTerminal;
 
@@ -51,6 +51,8 @@ pub struct Context<'a> {
 /// Runs the command that the process was started with.
 #[expect(clippy::disallowed_methods, reason = "here they are handed in")]
 pub fn main() -> ExitCode {
+    // Where it cannot be had, a limit ends the process as it does without us.
+    let _ = driver::outlive_file_size_limit();
     let arguments = Arguments::new(std::env::args_os().skip(1));
     let (mut terminal, mut progress) = (StandardTerminal::of_process(), io::stderr());
     let shows_progress = progress.is_terminal();

@@ -60,7 +60,8 @@ fn start(
 }
 
 fn bind(config: &Config) -> Result<Vec<Listener>, CliError> {
-    let bound = config.listen.iter().map(Listener::bind);
+    let bind = |listen| Listener::bind(listen, config.socket_mode);
+    let bound = config.listen.iter().map(bind);
     bound
         .collect::<Result<_, _>>()
         .map_err(|error| CliError::Serve(error.to_string().into()))

@@ -4,12 +4,14 @@ use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::mem;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use rustix::io::{read, retry_on_intr};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, read, retry_on_intr};
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
 use zeroize::Zeroizing;
 
+use crate::driver::{HeldSignal, HeldSignals};
 use crate::limits::PASSWORD_BYTES_MAX;
 
 /// Where a person can be asked.
@@ -37,17 +39,24 @@ impl Terminal for StandardTerminal {
     fn ask(&mut self, prompt: &str) -> io::Result<Zeroizing<String>> {
         // Past the lock and the buffer of standard input: a password is not left in there.
         let stdin = io::stdin();
-        let silence = Silence::begin(stdin.as_fd())?;
-        write!(io::stderr(), "{prompt}")?;
-        let typed = read_typed(silence.terminal);
-        drop(silence);
-        writeln!(io::stderr())?;
-        typed
+        let signals = HeldSignals::hold()?;
+        loop {
+            let silence = Silence::begin(stdin.as_fd())?;
+            write!(io::stderr(), "{prompt}")?;
+            let typed = read_typed(silence.terminal, &signals);
+            drop(silence);
+            writeln!(io::stderr())?;
+            match typed? {
+                Typed::Line(line) => return line.into_string(),
+                Typed::Signal(signal) => signals.obey(signal)?,
+            }
+            // It was stopped, or another has changed the terminal meanwhile: asked anew.
+        }
     }
 }
 
 /// While it lives the terminal shows nothing, and hands over each byte as it comes. Ctrl-C
-/// comes as a byte too, instead of a signal that would end us with the terminal left silent.
+/// comes as a byte too: what was asked for is given up, and not what asked for it.
 struct Silence<'f> {
     terminal: BorrowedFd<'f>,
     before: Termios,
@@ -74,14 +83,36 @@ impl Drop for Silence<'_> {
     }
 }
 
-fn read_typed(terminal: BorrowedFd<'_>) -> io::Result<Zeroizing<String>> {
+/// What an answer is.
+enum Typed {
+    Line(Line),
+    /// Something came in between.
+    Signal(HeldSignal),
+}
+
+fn read_typed(terminal: BorrowedFd<'_>, signals: &HeldSignals) -> io::Result<Typed> {
     let mut line = Line::new();
     loop {
+        let mut asked = [
+            PollFd::from_borrowed_fd(terminal, PollFlags::IN),
+            PollFd::new(signals, PollFlags::IN),
+        ];
+        match poll(&mut asked, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(signal) = signals.take() {
+            return Ok(Typed::Signal(signal));
+        }
+        if asked[0].revents().is_empty() {
+            continue;
+        }
         let mut byte = [0];
         let count = retry_on_intr(|| read(terminal, &mut byte))?;
         match line.key((count > 0).then_some(byte[0])) {
             Key::More => {}
-            Key::Enter => return line.into_string(),
+            Key::Enter => return Ok(Typed::Line(line)),
+            Key::Stop => return Ok(Typed::Signal(HeldSignal::STOP)),
             Key::GiveUp => return Err(ErrorKind::Interrupted.into()),
         }
     }
@@ -94,6 +125,8 @@ enum Key {
     More,
     /// The line is done.
     Enter,
+    /// The person has something else to do first.
+    Stop,
     /// The person would rather not.
     GiveUp,
 }
@@ -112,12 +145,14 @@ impl Line {
         const CTRL_C: u8 = 0x03;
         const CTRL_D: u8 = 0x04;
         const CTRL_U: u8 = 0x15;
+        const CTRL_Z: u8 = 0x1a;
         const CTRL_BACKSLASH: u8 = 0x1c;
         const BACKSPACE: u8 = 0x08;
         const DELETE: u8 = 0x7f;
         match byte {
             Some(b'\n' | b'\r') => return Key::Enter,
             None | Some(CTRL_C | CTRL_BACKSLASH) => return Key::GiveUp,
+            Some(CTRL_Z) => return Key::Stop,
             Some(CTRL_D) if self.0.is_empty() => return Key::GiveUp,
             Some(CTRL_D) => {}
             Some(CTRL_U) => self.0.clear(),
@@ -157,7 +192,7 @@ mod tests {
             match line.key(Some(*byte)) {
                 Key::More => {}
                 Key::Enter => return Ok(line.into_string().unwrap().to_string()),
-                Key::GiveUp => return Err(Key::GiveUp),
+                key => return Err(key),
             }
         }
         Err(line.key(None))
@@ -184,6 +219,7 @@ mod tests {
             assert_eq!(typed(bytes), Err(Key::GiveUp));
         }
         assert_eq!(typed(b"abc\x04\n").unwrap(), "abc");
+        assert_eq!(typed(b"abc\x1a\n"), Err(Key::Stop));
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct Rate {
 pub struct Config {
     /// `LISTEN`: at least one.
     pub listen: Vec<Listen>,
+    /// `SOCKET_MODE`: the mode of Unix sockets; at most 0777.
+    pub socket_mode: u32,
     /// `ALLOW_PLAINTEXT`: a listener may be other than loopback without TLS.
     pub allow_plaintext: bool,
     /// `DB`: the SQLite file of users.
@@ -185,6 +187,7 @@ fn unset() -> Config {
     };
     Config {
         listen: Vec::new(),
+        socket_mode: 0,
         allow_plaintext: false,
         database: PathBuf::new(),
         token_ttl: Duration::ZERO,

@@ -50,6 +50,13 @@ const LISTENING: &[Setting] = &[
     )
     .many(),
     setting(
+        "SOCKET_MODE",
+        "OCTAL",
+        "0660",
+        "who may connect to Unix sockets: their mode",
+        |config, text| put(&mut config.socket_mode, value::mode(text)),
+    ),
+    setting(
         "ALLOW_PLAINTEXT",
         "",
         "false",

@@ -42,6 +42,15 @@ pub(super) fn count<T: TryFrom<u64>>(text: &str, min: u64, max: u64) -> Result<T
         .ok_or_else(|| format!("a whole number from {min} to {max}").into())
 }
 
+/// The mode of a file, in octal as chmod(1) takes it.
+pub(super) fn mode(text: &str) -> Result<u32, Expected> {
+    let is_octal = |byte: u8| matches!(byte, b'0'..=b'7');
+    let is_mode = matches!(text.len(), 3 | 4) && text.bytes().all(is_octal);
+    let mode = u32::from_str_radix(text, 8).ok();
+    mode.filter(|mode| is_mode && *mode <= 0o777)
+        .ok_or_else(|| "a mode in octal, such as 0660 or 600, from 0000 to 0777".into())
+}
+
 /// A duration such as `250ms`, `5s`, `30m` or `1h`, between bounds in milliseconds.
 pub(super) fn duration(text: &str, min: u64, max: u64) -> Result<Duration, Expected> {
     measured(text, &DURATION_UNITS)

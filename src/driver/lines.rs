@@ -32,8 +32,12 @@ pub(super) struct Line<'a>(pub(super) &'a Report);
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Line(report) = self;
-        if let (What::Banned(duration), Some(address)) = (report.what, report.peer.address) {
-            return write!(f, "banned address={address} for={}s", duration.as_secs());
+        if let What::Banned(duration) = report.what {
+            match report.peer.address {
+                Some(address) => write!(f, "banned address={address}")?,
+                None => write!(f, "banned peer={}", report.peer)?,
+            }
+            return write!(f, " for={}s", duration.as_secs());
         }
         write!(
             f,
@@ -85,6 +89,7 @@ mod tests {
             peer: Peer {
                 address: Some(address.parse().unwrap()),
                 port: 5_000,
+                user: None,
             },
             user: Some(user.into()),
             event: Some("a b=c".into()),
@@ -100,6 +105,15 @@ mod tests {
             let line = line(banned, address, "alice");
             assert_eq!(line, format!("banned address={address} for=60s"));
         }
+        let report = Report {
+            what: banned,
+            connection: ConnectionId { slot: 0, serial: 7 },
+            peer: Peer::on_unix_socket(Some(1_000)),
+            user: None,
+            event: None,
+        };
+        let line = Line(&report).to_string();
+        assert_eq!(line, "banned peer=unix:1000 for=60s");
         assert_ne!(target_of(banned), PEERS);
         assert_eq!(target_of(What::LoginFailed), PEERS);
     }

@@ -1,15 +1,21 @@
 //! Where connections come from: TCP addresses and Unix sockets.
 
 use std::fmt;
+use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use mio::event::Source;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, socket_with,
+};
 
 use crate::config::Listen;
 use crate::server::Peer;
@@ -38,8 +44,13 @@ enum Inner {
     Unix {
         listener: mio::net::UnixListener,
         path: PathBuf,
+        /// The file that we made there.
+        file: FileId,
     },
 }
+
+/// Names a file whatever its path (POSIX.1-2017 §4.1): its device, and its number there.
+type FileId = (u64, u64);
 
 /// A listener cannot be had.
 #[derive(Debug)]
@@ -54,14 +65,22 @@ impl fmt::Display for ListenError {
             Listen::Tcp(address) => write!(f, "cannot listen on {address}: ")?,
             Listen::Unix(path) => write!(f, "cannot listen on unix:{}: ", path.display())?,
         }
-        match self.error.kind() {
-            ErrorKind::AddrInUse => {
+        match (self.error.kind(), &self.listen) {
+            (ErrorKind::AddrInUse, Listen::Unix(path)) if !is_socket(path) => write!(
+                f,
+                "{} stands there; remove it, or choose another --listen",
+                what_stands_at(path)
+            ),
+            (ErrorKind::AddrInUse, _) => {
                 f.write_str("another program listens there; stop it, or choose another --listen")
             }
-            ErrorKind::PermissionDenied => {
+            (ErrorKind::NotFound, _) => {
+                f.write_str("there is no such directory; make it, or choose another --listen")
+            }
+            (ErrorKind::PermissionDenied, _) => {
                 f.write_str("not allowed; ports below 1024 need a privilege, and a path needs a writable directory")
             }
-            ErrorKind::AddrNotAvailable => {
+            (ErrorKind::AddrNotAvailable, _) => {
                 f.write_str("this machine has no such address; choose another --listen")
             }
             _ => write!(f, "{}", self.error),
@@ -72,14 +91,15 @@ impl fmt::Display for ListenError {
 impl std::error::Error for ListenError {}
 
 impl Listener {
-    /// Binds and listens. A Unix socket that nobody listens on any longer is taken over.
+    /// Binds and listens, on a Unix socket with the mode `socket_mode`. One that nobody listens on
+    /// any longer is taken over.
     ///
     /// # Errors
     /// When the address is taken, not ours, or not allowed.
-    pub fn bind(listen: &Listen) -> Result<Listener, ListenError> {
+    pub fn bind(listen: &Listen, socket_mode: u32) -> Result<Listener, ListenError> {
         let bound = match listen {
             Listen::Tcp(address) => bind_tcp(*address),
-            Listen::Unix(path) => bind_unix(path),
+            Listen::Unix(path) => bind_unix(path, socket_mode),
         };
         bound
             .map(|inner| Listener {
@@ -109,13 +129,10 @@ impl Listener {
             }
             Inner::Unix { listener, .. } => {
                 let (stream, _) = listener.accept()?;
-                Ok((
-                    Socket::Unix(stream),
-                    Peer {
-                        address: None,
-                        port: 0,
-                    },
-                ))
+                // man 7 unix, SO_PEERCRED: whose process it was when it connected.
+                let user = socket_peercred(&stream).ok();
+                let user = user.map(|credentials| credentials.uid.as_raw());
+                Ok((Socket::Unix(stream), Peer::on_unix_socket(user)))
             }
         }
     }
@@ -177,35 +194,82 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Inner> {
     })
 }
 
-fn bind_unix(path: &Path) -> io::Result<Inner> {
-    let listener = match std::os::unix::net::UnixListener::bind(path) {
-        Err(error) if error.kind() == ErrorKind::AddrInUse && is_abandoned(path) => {
-            std::fs::remove_file(path)?;
-            std::os::unix::net::UnixListener::bind(path)?
+fn bind_unix(path: &Path, mode: u32) -> io::Result<Inner> {
+    let address = SocketAddrUnix::new(path)?;
+    let socket = unix_socket()?;
+    // Linux makes the file with the mode of the socket, less the umask: it is never wider than
+    // asked for. What the umask took is given back then.
+    let permissions = Permissions::from_mode(mode);
+    let socket = File::from(socket);
+    socket.set_permissions(permissions.clone())?;
+    let taken = file_id(path);
+    match bind(&socket, &address) {
+        Err(Errno::ADDRINUSE) if is_abandoned(path, &address) && file_id(path) == taken => {
+            fs::remove_file(path)?;
+            bind(&socket, &address)?;
         }
         result => result?,
-    };
-    rustix::net::listen(&listener, BACKLOG)?;
-    listener.set_nonblocking(true)?;
-    let listener = mio::net::UnixListener::from_std(listener);
+    }
+    fs::set_permissions(path, permissions)?;
+    let file = file_id(path).ok_or(ErrorKind::NotFound)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    let listener = UnixListener::from(OwnedFd::from(socket));
     Ok(Inner::Unix {
-        listener,
+        listener: mio::net::UnixListener::from_std(listener),
         path: path.to_owned(),
+        file,
     })
 }
 
-/// A socket's file outlives the program that made it.
-fn is_abandoned(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
-        && std::os::unix::net::UnixStream::connect(path)
-            .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+/// One that does not block, as mio wants it.
+fn unix_socket() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        flags,
+        None,
+    )?)
+}
+
+/// A socket's file outlives the program that made it. One whose queue is full is somebody's:
+/// connect(2) does not wait for a place in it (man 2 connect: EAGAIN).
+fn is_abandoned(path: &Path, address: &SocketAddrUnix) -> bool {
+    let refused = || connect(unix_socket()?, address).map_err(io::Error::from);
+    is_socket(path) && refused().is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
+}
+
+fn file_id(path: &Path) -> Option<FileId> {
+    let file = fs::symlink_metadata(path).ok()?;
+    Some((file.dev(), file.ino()))
+}
+
+/// What an error says of a path that no socket can be made at.
+fn what_stands_at(path: &Path) -> &'static str {
+    let Ok(file) = fs::symlink_metadata(path) else {
+        return "something";
+    };
+    match file.file_type() {
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_file() => "a plain file",
+        kind if kind.is_symlink() => "a symbolic link",
+        kind if kind.is_fifo() => "a named pipe",
+        _ => "a device",
+    }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Inner::Unix { path, .. } = &self.inner {
+        if let Inner::Unix { path, file, .. } = &self.inner
+            // Another server's may stand there by now.
+            && file_id(path) == Some(*file)
+        {
             // Should it stay, the next start takes it over.
-            let _ = std::fs::remove_file(path);
+            let _ = fs::remove_file(path);
         }
     }
 }
@@ -222,6 +286,8 @@ impl fmt::Display for Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MODE: u32 = 0o660;
 
     fn error(errno: Errno) -> io::Error {
         errno.into()
@@ -251,7 +317,7 @@ mod tests {
     #[test]
     fn a_listener_is_ready_until_the_last_who_waits_is_accepted() {
         let any = "127.0.0.1:0".parse().expect("an address");
-        let mut listener = Listener::bind(&Listen::Tcp(any)).expect("a free port");
+        let mut listener = Listener::bind(&Listen::Tcp(any), MODE).expect("a free port");
         let Inner::Tcp { address, .. } = listener.inner else {
             panic!("it is bound to an address");
         };
@@ -270,7 +336,7 @@ mod tests {
     fn an_address_in_use_is_told_in_a_line_that_helps() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = taken.local_addr().expect("it is bound");
-        let refused = Listener::bind(&Listen::Tcp(address)).expect_err("it is taken");
+        let refused = Listener::bind(&Listen::Tcp(address), MODE).expect_err("it is taken");
         let line = refused.to_string();
         assert!(
             line.starts_with(&format!("cannot listen on {address}: another program")),
@@ -278,19 +344,94 @@ mod tests {
         );
     }
 
+    /// A path of its own.
+    fn path(name: &str) -> PathBuf {
+        let name = format!("framegate-listener-{}-{name}", std::process::id());
+        std::env::temp_dir().join(name)
+    }
+
+    fn bound(path: &Path) -> Result<Listener, String> {
+        let listen = Listen::Unix(path.to_owned());
+        Listener::bind(&listen, MODE).map_err(|error| error.to_string())
+    }
+
     #[test]
     fn a_socket_that_a_program_left_behind_is_taken_over_and_one_in_use_is_not() {
-        let name = format!("framegate-listener-{}.sock", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        drop(std::os::unix::net::UnixListener::bind(&path).expect("it can be made"));
-        let listener = Listener::bind(&Listen::Unix(path.clone())).expect("nobody listens there");
-        let refused = Listener::bind(&Listen::Unix(path.clone())).expect_err("somebody does");
+        let path = path("left.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        let listener = bound(&path).unwrap();
+        let refused = bound(&path).unwrap_err();
         assert!(
-            refused
-                .to_string()
-                .contains("another program listens there")
+            refused.contains("another program listens there"),
+            "{refused}"
         );
         drop(listener);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_socket_whose_queue_is_full_is_told_to_be_in_use_at_once() {
+        let path = path("full.sock");
+        let full = UnixListener::bind(&path).unwrap();
+        // A second listen(2) makes the queue as short as it can be.
+        rustix::net::listen(&full, 0).unwrap();
+        let address = SocketAddrUnix::new(&path).unwrap();
+        let waiting: Vec<OwnedFd> = std::iter::from_fn(|| {
+            let socket = unix_socket().unwrap();
+            connect(&socket, &address).is_ok().then_some(socket)
+        })
+        .collect();
+        assert!(!waiting.is_empty());
+        let refused = bound(&path).unwrap_err();
+        assert!(
+            refused.contains("another program listens there"),
+            "{refused}"
+        );
+        assert!(path.exists());
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_socket_is_named_and_stays() {
+        let place = path("what");
+        fs::create_dir(&place).unwrap();
+        let at = |name: &str| place.join(name);
+        fs::create_dir(at("directory")).unwrap();
+        fs::write(at("file"), "kept").unwrap();
+        std::os::unix::fs::symlink("nowhere", at("link")).unwrap();
+        for (name, what) in [
+            ("directory", "a directory stands there; remove it"),
+            ("file", "a plain file stands there; remove it"),
+            ("link", "a symbolic link stands there; remove it"),
+            ("none/x", "there is no such directory; make it"),
+        ] {
+            let refused = bound(&at(name)).unwrap_err();
+            let told = format!("cannot listen on unix:{}: {what}", at(name).display());
+            assert!(refused.starts_with(&told), "{refused}");
+        }
+        assert_eq!(fs::read(at("file")).unwrap(), b"kept");
+        fs::remove_dir_all(&place).unwrap();
+    }
+
+    #[test]
+    fn a_server_that_goes_leaves_the_socket_of_another_that_came() {
+        let path = path("other.sock");
+        let first = bound(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let second = bound(&path).unwrap();
+        drop(first);
+        assert!(path.exists());
+        drop(second);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_peer_on_a_unix_socket_is_known_by_its_user() {
+        let path = path("user.sock");
+        let listener = bound(&path).unwrap();
+        let _peer = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        let (_, peer) = listener.accept().unwrap();
+        let own = rustix::process::getuid().as_raw();
+        assert_eq!(peer, Peer::on_unix_socket(Some(own)));
     }
 }

@@ -43,6 +43,7 @@ use socket::Socket;
 pub use descriptors::connections_possible;
 pub use listener::{ListenError, Listener};
 pub use recording::RecordingFile;
+pub use signals::{HeldSignal, HeldSignals, outlive_file_size_limit};
 
 /// Room in the read buffer that is worth a read of a member.
 const READ_BYTES_MIN: usize = 16 * 1024;

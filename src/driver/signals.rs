@@ -1,11 +1,111 @@
-//! SIGINT and SIGTERM, as bytes in a pipe that the loop watches.
+//! What the system tells the process: SIGINT and SIGTERM, as bytes in a pipe that the loop watches;
+//! what befalls a prompt; and a file that may grow no more.
 
 use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mio::event::Source;
 use mio::net::UnixStream;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::low_level::pipe;
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGXFSZ};
+use signal_hook::flag;
+use signal_hook::low_level::{emulate_default_handler, pipe};
+
+/// From now on a write past the size that a file may have (man 2 setrlimit: RLIMIT_FSIZE) fails as
+/// one on a full disk does, instead of ending the process without a word.
+///
+/// # Errors
+/// When the system does not let us.
+pub fn outlive_file_size_limit() -> io::Result<()> {
+    // There is no safe way to ignore a signal; one whose handler does nothing is as good.
+    flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(|_| ())
+}
+
+/// What may end, stop or continue the process while a terminal is other than its user left it, in
+/// the order in which it is obeyed.
+const OF_A_PROMPT: [i32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGCONT];
+
+/// Signals that are held back while this lives, so that a terminal can be put right before they are
+/// obeyed. At any other time they do what they always do.
+pub struct HeldSignals {
+    /// Whether each of [`OF_A_PROMPT`] came.
+    came: [Arc<AtomicBool>; OF_A_PROMPT.len()],
+    /// True exactly while none is held back.
+    is_free: Arc<AtomicBool>,
+    /// Gets a byte for each.
+    pipe: std::os::unix::net::UnixStream,
+}
+
+/// A signal that was held back.
+#[derive(Clone, Copy, Debug)]
+pub struct HeldSignal(i32);
+
+impl HeldSignals {
+    /// Holds them back from now on.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn hold() -> io::Result<HeldSignals> {
+        let (pipe, writing) = std::os::unix::net::UnixStream::pair()?;
+        pipe.set_nonblocking(true)?;
+        let signals = HeldSignals {
+            came: Default::default(),
+            is_free: Arc::default(),
+            pipe,
+        };
+        for (signal, came) in OF_A_PROMPT.into_iter().zip(&signals.came) {
+            flag::register_conditional_default(signal, Arc::clone(&signals.is_free))?;
+            flag::register(signal, Arc::clone(came))?;
+            pipe::register(signal, writing.try_clone()?)?;
+        }
+        Ok(signals)
+    }
+
+    /// The next that came, if one did.
+    pub fn take(&self) -> Option<HeldSignal> {
+        // Emptied before the flags are looked at: a byte that comes in between is looked at again.
+        while (&self.pipe).read(&mut [0; 16]).is_ok_and(|count| count > 0) {}
+        let mut signals = OF_A_PROMPT.into_iter().zip(&self.came);
+        let came = signals.find(|(_, came)| came.swap(false, Ordering::Relaxed));
+        came.map(|(signal, _)| HeldSignal(signal))
+    }
+
+    /// Does what the signal does by default: the process ends, or stops until it is continued, or
+    /// goes on.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn obey(&self, signal: HeldSignal) -> io::Result<()> {
+        emulate_default_handler(signal.0)?;
+        // It goes on: what made it do so is done with.
+        let [.., continued] = &self.came;
+        continued.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl HeldSignal {
+    /// What stops the process until it is continued.
+    pub const STOP: HeldSignal = HeldSignal(SIGTSTP);
+}
+
+impl AsFd for HeldSignals {
+    /// Readable once a signal has come.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pipe.as_fd()
+    }
+}
+
+impl Drop for HeldSignals {
+    fn drop(&mut self) {
+        self.is_free.store(true, Ordering::Relaxed);
+        // One that came in the last moment is not lost.
+        while let Some(signal) = self.take() {
+            let _ = self.obey(signal);
+        }
+    }
+}
 
 pub(super) struct Signals {
     pipe: UnixStream,

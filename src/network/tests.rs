@@ -191,6 +191,14 @@ fn a_list_holds_what_any_of_its_networks_holds() {
 }
 
 #[test]
+fn a_user_of_the_system_is_a_key_like_no_address() {
+    let key = AddressKey::of_user(1_000);
+    assert_eq!(key.to_string(), "user 1000");
+    assert_ne!(key, AddressKey::of_user(1_001));
+    assert_ne!(key, AddressKey::from(address("0.0.3.232")));
+}
+
+#[test]
 fn an_empty_list_holds_nobody() {
     for text in ["", "  "] {
         let networks: Networks = text.parse().unwrap();

@@ -405,12 +405,26 @@ pub(super) fn read_id(text: &str) -> Option<ConnectionId> {
 }
 
 fn read_peer(text: &str) -> Option<Peer> {
-    let nobody = Peer {
-        address: None,
-        port: 0,
-    };
-    match text {
-        "unix" => Some(nobody),
+    match (text, text.strip_prefix("unix:")) {
+        ("unix", _) => Some(Peer::on_unix_socket(None)),
+        (_, Some(user)) => Some(Peer::on_unix_socket(Some(user.parse().ok()?))),
         _ => text.parse::<SocketAddr>().ok().map(Peer::from),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_read_as_it_was_written() {
+        for peer in [
+            Peer::from(SocketAddr::from(([192, 0, 2, 1], 5_000))),
+            Peer::on_unix_socket(None),
+            Peer::on_unix_socket(Some(1_000)),
+        ] {
+            assert_eq!(read_peer(&peer.to_string()), Some(peer));
+        }
+        assert_eq!(read_peer("unix:x"), None);
     }
 }

@@ -6,7 +6,14 @@ use crate::config::{self, Config, ConfigError, Flags, Rate};
 
 /// Settings that mean nothing to the core: where it listens, its files, its log.
 #[cfg(test)]
-const OTHERS: &[&str] = &["LISTEN", "ALLOW_PLAINTEXT", "DB", "LOG", "LOG_RATE"];
+const OTHERS: &[&str] = &[
+    "LISTEN",
+    "SOCKET_MODE",
+    "ALLOW_PLAINTEXT",
+    "DB",
+    "LOG",
+    "LOG_RATE",
+];
 
 /// Every setting that the core knows, by name.
 pub(super) fn show(config: &Config) -> Vec<(&'static str, String)> {

@@ -28,8 +28,8 @@ impl Hub {
         peer: Peer,
     ) -> Result<ConnectionId, NoRoom> {
         let is_proxy = self.is_proxy(peer);
-        let judged = match peer.address {
-            Some(address) if !is_proxy => self.judge_address(now, address.into()),
+        let judged = match peer.key() {
+            Some(address) if !is_proxy => self.judge_address(now, address),
             _ => Ok(()),
         };
         if let Err(why) = judged.and_then(|()| self.make_room(now)) {
@@ -58,7 +58,7 @@ impl Hub {
     }
 
     /// A proxy on a Unix socket has no address; whoever may open that socket is trusted once
-    /// proxies are spoken of at all.
+    /// proxies are spoken of at all. Until then its user is one client.
     fn is_proxy(&self, peer: Peer) -> bool {
         match peer.address {
             Some(address) => self.config.trusted_proxies.contains(address),
@@ -105,7 +105,7 @@ impl Hub {
         let serial = self.next_serial;
         self.next_serial = serial.wrapping_add(1);
         let by = now.monotonic + self.config.handshake_timeout;
-        let address = peer.address.filter(|_| !is_proxy);
+        let address = peer.key().filter(|_| !is_proxy);
         let key = self.sessions.insert(Session {
             serial,
             peer,
@@ -129,7 +129,7 @@ impl Hub {
         }) as u32;
         self.places.enter(key);
         if let Some(address) = address {
-            self.places.count(key, address.into());
+            self.places.count(key, address);
         }
         self.deadlines.schedule(key, by);
         self.notice_crowd(now);
@@ -139,8 +139,7 @@ impl Hub {
     /// The address the connection counts by.
     pub(super) fn counted_address(&self, key: u32) -> Option<AddressKey> {
         let session = &self.sessions[key as usize];
-        let address = session.peer.address.filter(|_| session.is_counted);
-        address.map(AddressKey::from)
+        session.peer.key().filter(|_| session.is_counted)
     }
 
     /// The connection is pending no longer.

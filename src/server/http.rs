@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use crate::app::{Credentials, Fault, write_session};
 use crate::gate::{self, Minted};
 use crate::limits::LOGIN_TIMEOUT;
-use crate::network::AddressKey;
 use crate::time::{Instant, Now};
 use crate::wire::response::{self, Response, ResponseField, Status};
 use crate::wire::{
@@ -248,6 +247,7 @@ impl Hub {
         let client = Peer {
             address: Some(address),
             port: 0,
+            user: None,
         };
         match self.name_client(now, key, client) {
             Ok(()) => true,
@@ -261,10 +261,7 @@ impl Hub {
     /// There is no place for the client a proxy named.
     fn refuse_client(&mut self, now: Now, key: u32, why: NoRoom) {
         let cause = Cause::NoRoom(why);
-        let address = self.sessions[key as usize]
-            .peer
-            .address
-            .map(AddressKey::from);
+        let address = self.sessions[key as usize].peer.key();
         let ban = address.map(|address| self.bans.left(address, now.monotonic));
         let wait = answer::whole_seconds(ban.unwrap_or_default()).max(1);
         self.refuse_with(now, key, cause, |out| {

@@ -15,6 +15,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::network::AddressKey;
 use crate::time::Instant;
 use crate::wire::{Endpoint, HeadScanner};
 
@@ -38,6 +39,25 @@ pub struct Peer {
     pub address: Option<IpAddr>,
     /// Its port, or 0.
     pub port: u16,
+    /// On a Unix socket, the system's number of the user whose process it is, where that is known.
+    pub user: Option<u32>,
+}
+
+impl Peer {
+    /// A peer on a Unix socket.
+    pub fn on_unix_socket(user: Option<u32>) -> Peer {
+        Peer {
+            address: None,
+            port: 0,
+            user,
+        }
+    }
+
+    /// What caps, rates and bans count it by.
+    pub(super) fn key(self) -> Option<AddressKey> {
+        let address = self.address.map(AddressKey::from);
+        address.or(self.user.map(AddressKey::of_user))
+    }
 }
 
 impl From<SocketAddr> for Peer {
@@ -45,6 +65,7 @@ impl From<SocketAddr> for Peer {
         Peer {
             address: Some(address.ip().to_canonical()),
             port: address.port(),
+            user: None,
         }
     }
 }
@@ -54,7 +75,10 @@ impl fmt::Display for Peer {
         match self.address {
             Some(IpAddr::V4(address)) => write!(f, "{address}:{}", self.port),
             Some(IpAddr::V6(address)) => write!(f, "[{address}]:{}", self.port),
-            None => f.write_str("unix"),
+            None => match self.user {
+                Some(user) => write!(f, "unix:{user}"),
+                None => f.write_str("unix"),
+            },
         }
     }
 }

@@ -3,10 +3,10 @@
 #![allow(dead_code, reason = "each suite uses its part")]
 
 use std::ffi::OsStr;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
@@ -14,6 +14,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::fs::OFlags;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_framegate");
 
@@ -239,6 +242,19 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A terminal: where keys are pressed and what it shows is read, and what a process has of it.
+pub(crate) fn terminal() -> (File, File) {
+    let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&keyboard).expect("it is ours");
+    unlockpt(&keyboard).expect("it is ours");
+    let name = ptsname(&keyboard, Vec::new()).expect("it has a name");
+    let mut options = File::options();
+    options.read(true).write(true);
+    options.custom_flags(OFlags::NOCTTY.bits() as i32);
+    let name = name.to_str().expect("a plain name");
+    (keyboard.into(), options.open(name).expect("a terminal"))
 }
 
 pub(crate) fn password_of(user: &str) -> String {

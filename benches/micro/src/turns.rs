@@ -82,6 +82,7 @@ impl Core {
         let peer = Peer {
             address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             port: 40_000,
+            user: None,
         };
         self.server.accept(self.now, peer).expect("there is room")
     }

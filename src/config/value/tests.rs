@@ -294,3 +294,19 @@ fn a_list_of_networks_is_refused_by_its_bad_entry_however_long() {
     let long = networks(&"x".repeat(10_000)).unwrap_err();
     assert!(long.len() < 256, "{long}");
 }
+
+#[test]
+fn a_mode_is_three_octal_digits_with_a_zero_before_them_or_without() {
+    for (text, read) in [
+        ("0660", 0o660),
+        ("600", 0o600),
+        ("000", 0),
+        ("0777", 0o777),
+        ("0000", 0),
+    ] {
+        assert_eq!(mode(text), Ok(read), "{text}");
+    }
+    for text in ["", "0", "66", "1777", "00660", "0o660", "678", "+60", "rw-"] {
+        assert!(mode(text).is_err(), "{text}");
+    }
+}

@@ -139,7 +139,14 @@ impl Rig {
         self.next_address += 1;
         let address = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, self.next_address)));
         let port = 40_000;
-        let id = self.recorded.accept(self.now, Peer { address, port });
+        let id = self.recorded.accept(
+            self.now,
+            Peer {
+                address,
+                port,
+                user: None,
+            },
+        );
         self.turn();
         id.expect("there is room")
     }

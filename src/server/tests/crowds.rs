@@ -254,6 +254,7 @@ fn a_place_that_is_used_again_is_written_to_once() {
         let peer = Peer {
             address: Some(MALLORY),
             port: 40_000,
+            user: None,
         };
         let id = world.server.accept(world.now, peer).expect("there is room");
         let mut head = upgrade("").into_bytes();

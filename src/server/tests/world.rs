@@ -112,6 +112,7 @@ impl World {
         let peer = Peer {
             address: address.into(),
             port: 40_000,
+            user: None,
         };
         let id = self.server.accept(self.now, peer);
         if let Some(id) = id {
