@@ -56,18 +56,34 @@ pub fn hash(
 /// a user whose password was hashed at that setting. A user's hash from before a change of
 /// the setting, or imported with another cost, takes its own time; setting the password anew
 /// evens that out. A hash whose cost is out of bounds is never computed: it counts as none.
-pub fn verify(expected: Option<&PasswordHash>, password: &str, memory_kib: u32) -> bool {
+pub fn verify(expected: Option<&PasswordHash>, password: &str, memory_kib: u32) -> Verdict {
     if check_password(password).is_err() {
-        return false;
+        return Verdict::Wrong;
     }
     let target = expected.and_then(|hash| Target::parse(&hash.0).ok());
     let known = target.is_some();
     let Ok(target) = target.map_or_else(|| Target::nobody(memory_kib), Ok) else {
-        return false;
+        return Verdict::Wrong;
     };
-    // `Output` compares in constant time.
-    compute(&target.params, &target.salt, password).is_ok_and(|output| output == target.output)
-        & known
+    match compute(&target.params, &target.salt, password) {
+        // `Output` compares in constant time.
+        Ok(output) if (output == target.output) & known => Verdict::Right,
+        Err(PasswordError::OutOfMemory) => Verdict::NoMemory,
+        Ok(_) | Err(_) => Verdict::Wrong,
+    }
+}
+
+/// What a check of a password came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is the user's.
+    Right,
+    /// It is not, or the user cannot log in.
+    Wrong,
+    /// It was not checked: there was no memory for its hash.
+    NoMemory,
+    /// It was not checked: the check broke off, which is a fault of ours.
+    Failed,
 }
 
 /// A PHC string, `$argon2id$v=19$m=…,t=…,p=…$salt$hash`. Its `Debug` keeps it to itself.
@@ -119,7 +135,7 @@ impl HashJob {
     pub fn run(self) -> HashOutcome {
         HashOutcome {
             ticket: self.ticket,
-            matches: verify(self.expected.as_ref(), &self.password, self.memory_kib),
+            verdict: verify(self.expected.as_ref(), &self.password, self.memory_kib),
         }
     }
 }
@@ -136,8 +152,8 @@ impl fmt::Debug for HashJob {
 pub struct HashOutcome {
     /// The job's ticket.
     pub ticket: u64,
-    /// Whether the password was right.
-    pub matches: bool,
+    /// What the check came to.
+    pub verdict: Verdict,
 }
 
 /// Why a password or a hash is refused. It names neither.
@@ -274,16 +290,11 @@ fn compute(params: &Params, salt: &Salt, password: &str) -> Result<Output, Passw
     Output::new(output).map_err(|_| PasswordError::Malformed)
 }
 
-/// What a hash is computed in; a block is one KiB.
-///
-/// More than 32 MiB is reserved, though no more than `blocks` is touched: glibc gives that
-/// back to the system when it is freed. Less it keeps once it has seen as much freed (mallopt(3),
-/// M_MMAP_THRESHOLD), and an idle server would hold on to the memory of its last hashes.
+/// What a hash is computed in, no more and no less; a block is one KiB.
 fn memory(blocks: usize) -> Result<Vec<Block>, PasswordError> {
-    const RETURNED_BLOCKS_MIN: usize = 32 * 1024 + 1;
     let mut memory = Vec::new();
     memory
-        .try_reserve_exact(blocks.max(RETURNED_BLOCKS_MIN))
+        .try_reserve_exact(blocks)
         .map_err(|_| PasswordError::OutOfMemory)?;
     memory.resize(blocks, Block::default());
     Ok(memory)

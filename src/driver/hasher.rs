@@ -1,4 +1,5 @@
-//! The helper thread: checks passwords one after the other, so that the loop never waits for one.
+//! The helper thread for passwords: checks them one after the other, so that the loop never waits
+//! for one.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,7 +8,8 @@ use std::thread;
 
 use mio::Waker;
 
-use crate::app::password::{HashJob, HashOutcome};
+use super::HELPER_STACK_BYTES;
+use crate::app::password::{HashJob, HashOutcome, Verdict};
 
 /// The thread ends when this is dropped. The core bounds the jobs that wait.
 pub(super) struct Hasher {
@@ -21,15 +23,11 @@ impl Hasher {
         let (done, outcomes) = channel();
         thread::Builder::new()
             .name("hasher".into())
+            .stack_size(HELPER_STACK_BYTES)
             .spawn(move || {
+                let mut log = FaultLog::default();
                 for job in waiting {
-                    let ticket = job.ticket;
-                    // Whatever befalls one password must not keep the others from being checked.
-                    let outcome = catch_unwind(AssertUnwindSafe(|| job.run()));
-                    let outcome = outcome.unwrap_or(HashOutcome {
-                        ticket,
-                        matches: false,
-                    });
+                    let outcome = check(job, &mut log);
                     // Either fails only when the loop has ended.
                     if done.send(outcome).is_err() || waker.wake().is_err() {
                         return;
@@ -46,5 +44,40 @@ impl Hasher {
 
     pub(super) fn next_outcome(&self) -> Option<HashOutcome> {
         self.outcomes.try_recv().ok()
+    }
+}
+
+/// Whatever befalls one password must not keep the others from being checked.
+fn check(job: HashJob, log: &mut FaultLog) -> HashOutcome {
+    let (ticket, memory_kib) = (job.ticket, job.memory_kib);
+    let outcome = catch_unwind(AssertUnwindSafe(|| job.run()));
+    let outcome = outcome.unwrap_or(HashOutcome {
+        ticket,
+        verdict: Verdict::Failed,
+    });
+    log.note(outcome.verdict, memory_kib);
+    outcome
+}
+
+/// Tells that passwords cannot be checked: once, until one was checked again.
+#[derive(Default)]
+struct FaultLog {
+    is_told: bool,
+}
+
+impl FaultLog {
+    fn note(&mut self, verdict: Verdict, memory_kib: u32) {
+        let is_fault = matches!(verdict, Verdict::NoMemory | Verdict::Failed);
+        if std::mem::replace(&mut self.is_told, is_fault) || !is_fault {
+            return;
+        }
+        match verdict {
+            Verdict::NoMemory => log::error!(
+                "no password can be checked: there is no memory for a hash, which takes \
+                 {memory_kib} KiB; give the process more, or lower PASSWORD_MEMORY and set the \
+                 passwords anew"
+            ),
+            _ => log::error!("a password was not checked: the check broke off"),
+        }
     }
 }

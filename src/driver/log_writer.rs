@@ -17,6 +17,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
+use super::HELPER_STACK_BYTES;
 use crate::limits::LOG_LINES_PENDING_MAX;
 
 /// A line with its line feed.
@@ -55,6 +56,7 @@ impl LogWriter {
         let queue = writer.clone();
         thread::Builder::new()
             .name("log".into())
+            .stack_size(HELPER_STACK_BYTES)
             .spawn(move || queue.write_lines(write_to_standard_error))?;
         Ok(writer)
     }

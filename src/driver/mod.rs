@@ -59,6 +59,10 @@ const EVENTS_MAX: usize = 64;
 /// How long the last connections may take once the server is to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// The stack of a helper thread: more than SQLite and Argon2 need, and little beside an address
+/// space that is limited.
+const HELPER_STACK_BYTES: usize = 256 * 1024;
+
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 /// Listeners have the tokens from here down, connections those from 0 up.

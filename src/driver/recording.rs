@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
+use super::HELPER_STACK_BYTES;
 use crate::limits::RECORDING_PENDING_BYTES_MAX;
 
 /// A file that only its owner can read. Dropped, it waits until all is written.
@@ -38,6 +39,7 @@ impl RecordingFile {
         let written = Arc::clone(&pending_bytes);
         let thread = thread::Builder::new()
             .name("recorder".into())
+            .stack_size(HELPER_STACK_BYTES)
             .spawn(move || write_all(file, &waiting, &written))?;
         Ok(RecordingFile {
             pieces: Some(pieces),

@@ -166,8 +166,8 @@ impl Recorded {
 
     /// As [`Server::hashed`].
     pub fn hashed(&mut self, now: Now, outcome: &HashOutcome) {
-        let HashOutcome { ticket, matches } = outcome;
-        self.call(now, format_args!("hashed {ticket} {matches}"));
+        let HashOutcome { ticket, verdict } = outcome;
+        self.call(now, format_args!("hashed {ticket} {verdict:?}"));
         self.server.hashed(now, outcome);
     }
 

@@ -14,7 +14,7 @@ use super::store::Recalled;
 use super::tape::{FIRST_LINE, Tape};
 use super::{Recorded, STOPPED, settings};
 use crate::app::Events;
-use crate::app::password::HashOutcome;
+use crate::app::password::{HashOutcome, Verdict};
 use crate::app::users::Users;
 use crate::config::{Config, ConfigError};
 use crate::gate::{ClaimRules, Gate, Signer, StandIns};
@@ -362,7 +362,7 @@ impl Replay {
             "hashed" => {
                 let outcome = HashOutcome {
                     ticket: words.next()?.parse().ok()?,
-                    matches: words.next()?.parse().ok()?,
+                    verdict: read_verdict(words.next()?)?,
                 };
                 recorded.hashed(now, &outcome);
             }
@@ -402,6 +402,17 @@ pub(super) fn read_id(text: &str) -> Option<ConnectionId> {
         slot: slot.parse().ok()?,
         serial: serial.parse().ok()?,
     })
+}
+
+fn read_verdict(text: &str) -> Option<Verdict> {
+    let all = [
+        Verdict::Right,
+        Verdict::Wrong,
+        Verdict::NoMemory,
+        Verdict::Failed,
+    ];
+    let shown = |verdict: &Verdict| format!("{verdict:?}") == text;
+    all.into_iter().find(shown)
 }
 
 fn read_peer(text: &str) -> Option<Peer> {

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::app::password::{HashJob, HashOutcome, PasswordHash};
-use crate::app::users::{StoreError, User};
+use crate::app::password::{HashJob, HashOutcome, PasswordHash, Verdict};
+use crate::app::users::User;
 use crate::app::{Credentials, Fault, write_session};
 use crate::gate::{self, Forbidden, LOGIN, Minted};
 use crate::limits::{HASHES_PENDING_MAX, LOGIN_FAILURES_MAX};
@@ -133,7 +133,12 @@ impl Hub {
         let Some(login) = self.logins.remove(&outcome.ticket) else {
             return;
         };
-        let user = self.confirmed(&login, outcome.matches);
+        let user = match outcome.verdict {
+            Verdict::Right => self.confirmed(&login),
+            Verdict::Wrong => Ok(None),
+            // Of the password nothing is known then.
+            Verdict::NoMemory | Verdict::Failed => Err(Fault::Unavailable),
+        };
         if let Ok(None) = &user {
             self.count_failed_login(now, &login);
         }
@@ -146,7 +151,7 @@ impl Hub {
         let result = match user {
             Ok(Some(user)) => self.mint(now, &user).map(|minted| (user, minted)),
             Ok(None) => Err(Fault::LoginFailed),
-            Err(_) => Err(Fault::Unavailable),
+            Err(fault) => Err(fault),
         };
         if let Err(Fault::LoginFailed) = &result {
             self.report_login(now, key, What::LoginFailed, &login.id);
@@ -162,15 +167,8 @@ impl Hub {
         }
     }
 
-    /// The user whose password it was, if he may still come in.
-    fn confirmed(
-        &mut self,
-        login: &PendingLogin,
-        matches: bool,
-    ) -> Result<Option<User>, StoreError> {
-        if !matches {
-            return Ok(None);
-        }
+    /// The user whose password it was, if the user may still come in.
+    fn confirmed(&mut self, login: &PendingLogin) -> Result<Option<User>, Fault> {
         let user = self.user_uncached(&login.id)?;
         Ok(user.filter(|user| user.login_hash() == login.expected.as_ref()))
     }

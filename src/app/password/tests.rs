@@ -12,11 +12,11 @@ fn phc(cost: &str) -> String {
 #[test]
 fn a_password_matches_its_own_hash_and_no_other_does() {
     let hash = hash("correct horse", SALT, LITTLE_KIB).unwrap();
-    assert!(verify(Some(&hash), "correct horse", LITTLE_KIB));
-    assert!(!verify(Some(&hash), "correct hors", LITTLE_KIB));
-    assert!(!verify(Some(&hash), "Correct horse", LITTLE_KIB));
+    assert_eq!(verify(Some(&hash), "correct horse", LITTLE_KIB), Verdict::Right);
+    assert_eq!(verify(Some(&hash), "correct hors", LITTLE_KIB), Verdict::Wrong);
+    assert_eq!(verify(Some(&hash), "Correct horse", LITTLE_KIB), Verdict::Wrong);
     let read_back = PasswordHash::parse(hash.as_str()).unwrap();
-    assert!(verify(Some(&read_back), "correct horse", LITTLE_KIB));
+    assert_eq!(verify(Some(&read_back), "correct horse", LITTLE_KIB), Verdict::Right);
 }
 
 #[test]
@@ -30,8 +30,8 @@ fn a_hash_carries_the_cost_and_the_salt_of_the_policy() {
 #[test]
 fn a_hash_of_the_reference_implementation_is_understood() {
     let hash = PasswordHash::parse(REFERENCE).unwrap();
-    assert!(verify(Some(&hash), "password", LITTLE_KIB));
-    assert!(!verify(Some(&hash), "passwore", LITTLE_KIB));
+    assert_eq!(verify(Some(&hash), "password", LITTLE_KIB), Verdict::Right);
+    assert_eq!(verify(Some(&hash), "passwore", LITTLE_KIB), Verdict::Wrong);
 }
 
 const REFERENCE: &str =
@@ -40,12 +40,12 @@ const REFERENCE: &str =
 #[test]
 fn a_changed_memory_setting_leaves_old_hashes_good() {
     let hash = hash("correct horse", SALT, LITTLE_KIB).unwrap();
-    assert!(verify(Some(&hash), "correct horse", 64));
+    assert_eq!(verify(Some(&hash), "correct horse", 64), Verdict::Right);
 }
 
 #[test]
 fn nobody_has_a_password() {
-    assert!(!verify(None, "correct horse", LITTLE_KIB));
+    assert_eq!(verify(None, "correct horse", LITTLE_KIB), Verdict::Wrong);
     // Not even the one the stand-in is computed with.
     let output = Target::nobody(LITTLE_KIB).unwrap().output;
     assert_eq!(output.as_bytes(), [0; 32]);
@@ -65,7 +65,7 @@ fn a_password_of_the_longest_length_is_taken_and_one_byte_more_refused() {
     let longest = "x".repeat(PASSWORD_BYTES_MAX);
     assert_eq!(check_password(&longest), Ok(()));
     let hash = hash(&longest, SALT, LITTLE_KIB).unwrap();
-    assert!(verify(Some(&hash), &longest, LITTLE_KIB));
+    assert_eq!(verify(Some(&hash), &longest, LITTLE_KIB), Verdict::Right);
     let longer = longest + "x";
     assert_eq!(check_password(&longer), Err(PasswordError::TooLong));
     assert!(super::hash(&longer, SALT, LITTLE_KIB).is_err());
@@ -104,7 +104,7 @@ fn a_cost_at_its_bound_is_taken_and_one_past_it_refused() {
 fn a_stored_hash_of_four_gibibytes_is_never_computed() {
     let stored = PasswordHash::from_store(phc("m=4194304,t=2,p=1").into());
     let started = std::time::Instant::now();
-    assert!(!verify(Some(&stored), "correct horse", LITTLE_KIB));
+    assert_eq!(verify(Some(&stored), "correct horse", LITTLE_KIB), Verdict::Wrong);
     assert!(started.elapsed() < std::time::Duration::from_secs(1));
 }
 
@@ -162,7 +162,7 @@ fn another_algorithm_or_version_is_refused() {
 fn a_memory_setting_below_the_least_hashes_nothing() {
     let refused = hash("correct horse", SALT, PASSWORD_MEMORY_KIB_MIN - 1);
     assert_eq!(refused, Err(PasswordError::TooLittleMemory));
-    assert!(!verify(None, "correct horse", PASSWORD_MEMORY_KIB_MIN - 1));
+    assert_eq!(verify(None, "correct horse", PASSWORD_MEMORY_KIB_MIN - 1), Verdict::Wrong);
 }
 
 #[test]
@@ -179,8 +179,13 @@ fn a_job_answers_under_its_ticket() {
         job(8, "wrong", expected).run(),
         job(9, "correct horse", None).run(),
     ];
-    let outcomes = outcomes.map(|outcome| (outcome.ticket, outcome.matches));
-    assert_eq!(outcomes, [(7, true), (8, false), (9, false)]);
+    let outcomes = outcomes.map(|outcome| (outcome.ticket, outcome.verdict));
+    let expected = [
+        (7, Verdict::Right),
+        (8, Verdict::Wrong),
+        (9, Verdict::Wrong),
+    ];
+    assert_eq!(outcomes, expected);
 }
 
 #[test]
