@@ -42,7 +42,7 @@ pub fn hash(
     let hash = argon2::PasswordHash {
         algorithm: ARGON2ID_IDENT,
         version: Some(Version::V0x13.into()),
-        hash: Some(compute(&params, &salt, password)?),
+        hash: Some(compute(&params, &salt, password, AddressSpace::Limited)?),
         params: ParamsString::try_from(&params).map_err(|_| PasswordError::Malformed)?,
         salt: Some(salt),
     };
@@ -56,7 +56,12 @@ pub fn hash(
 /// a user whose password was hashed at that setting. A user's hash from before a change of
 /// the setting, or imported with another cost, takes its own time; setting the password anew
 /// evens that out. A hash whose cost is out of bounds is never computed: it counts as none.
-pub fn verify(expected: Option<&PasswordHash>, password: &str, memory_kib: u32) -> Verdict {
+pub fn verify(
+    expected: Option<&PasswordHash>,
+    password: &str,
+    memory_kib: u32,
+    space: AddressSpace,
+) -> Verdict {
     if check_password(password).is_err() {
         return Verdict::Wrong;
     }
@@ -65,12 +70,21 @@ pub fn verify(expected: Option<&PasswordHash>, password: &str, memory_kib: u32) 
     let Ok(target) = target.map_or_else(|| Target::nobody(memory_kib), Ok) else {
         return Verdict::Wrong;
     };
-    match compute(&target.params, &target.salt, password) {
+    match compute(&target.params, &target.salt, password, space) {
         // `Output` compares in constant time.
         Ok(output) if (output == target.output) & known => Verdict::Right,
         Err(PasswordError::OutOfMemory) => Verdict::NoMemory,
         Ok(_) | Err(_) => Verdict::Wrong,
     }
+}
+
+/// Whether the process may map as much as it likes (`ulimit -v`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressSpace {
+    /// It may not: a hash maps what it touches.
+    Limited,
+    /// It may: a hash maps so much that all of it goes back to the system.
+    Unlimited,
 }
 
 /// What a check of a password came to.
@@ -132,10 +146,15 @@ pub struct HashJob {
 
 impl HashJob {
     /// Does the work: some tens of milliseconds, and `memory_kib` of memory.
-    pub fn run(self) -> HashOutcome {
+    pub fn run(self, space: AddressSpace) -> HashOutcome {
         HashOutcome {
             ticket: self.ticket,
-            verdict: verify(self.expected.as_ref(), &self.password, self.memory_kib),
+            verdict: verify(
+                self.expected.as_ref(),
+                &self.password,
+                self.memory_kib,
+                space,
+            ),
         }
     }
 }
@@ -279,22 +298,37 @@ fn our_params(memory_kib: u32) -> Result<Params, PasswordError> {
         .map_err(|_| PasswordError::TooLittleMemory)
 }
 
-fn compute(params: &Params, salt: &Salt, password: &str) -> Result<Output, PasswordError> {
+fn compute(
+    params: &Params,
+    salt: &Salt,
+    password: &str,
+    space: AddressSpace,
+) -> Result<Output, PasswordError> {
     let mut bytes = [0; Output::MAX_LENGTH];
     let len = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
     let output = bytes.get_mut(..len).ok_or(PasswordError::Malformed)?;
-    let memory = memory(params.block_count())?;
+    let memory = memory(params.block_count(), space)?;
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
         .hash_password_into_with_memory(password.as_bytes(), salt, output, memory)
         .map_err(|_| PasswordError::Malformed)?;
     Output::new(output).map_err(|_| PasswordError::Malformed)
 }
 
-/// What a hash is computed in, no more and no less; a block is one KiB.
-fn memory(blocks: usize) -> Result<Vec<Block>, PasswordError> {
+/// What a hash is computed in; a block is one KiB. Never more than `blocks` is touched.
+///
+/// Where the address space has no limit, more than 32 MiB of it is mapped: glibc unmaps that when
+/// it is freed. Less it keeps once it has seen as much freed (mallopt(3), M_MMAP_THRESHOLD): after
+/// three hashes of 19 MiB an idle server held 38 MiB.
+fn memory(blocks: usize, space: AddressSpace) -> Result<Vec<Block>, PasswordError> {
+    const RETURNED_BLOCKS_MIN: usize = 32 * 1024 + 1;
     let mut memory = Vec::new();
+    let mapped = match space {
+        AddressSpace::Limited => blocks,
+        AddressSpace::Unlimited => blocks.max(RETURNED_BLOCKS_MIN),
+    };
     memory
-        .try_reserve_exact(blocks)
+        .try_reserve_exact(mapped)
+        .or_else(|_| memory.try_reserve_exact(blocks))
         .map_err(|_| PasswordError::OutOfMemory)?;
     memory.resize(blocks, Block::default());
     Ok(memory)

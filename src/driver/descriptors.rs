@@ -1,8 +1,10 @@
-//! How many descriptors there are.
+//! What the process is allowed: descriptors, and address space.
 
 use std::os::fd::OwnedFd;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::app::password::AddressSpace;
 
 /// Descriptors kept for all but connections: listeners, the user store and its journal, the
 /// event queue, pipes, the log, and one to spare.
@@ -22,6 +24,14 @@ pub fn connections_possible() -> usize {
     current.map_or(usize::MAX, |descriptors| {
         descriptors.saturating_sub(RESERVE) as usize
     })
+}
+
+/// Whether the address space has a limit.
+pub(super) fn address_space() -> AddressSpace {
+    match getrlimit(Resource::As).current {
+        Some(_) => AddressSpace::Limited,
+        None => AddressSpace::Unlimited,
+    }
 }
 
 /// A descriptor of no use but to be given up.

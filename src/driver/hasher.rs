@@ -9,7 +9,8 @@ use std::thread;
 use mio::Waker;
 
 use super::HELPER_STACK_BYTES;
-use crate::app::password::{HashJob, HashOutcome, Verdict};
+use super::descriptors::address_space;
+use crate::app::password::{AddressSpace, HashJob, HashOutcome, Verdict};
 
 /// The thread ends when this is dropped. The core bounds the jobs that wait.
 pub(super) struct Hasher {
@@ -25,9 +26,10 @@ impl Hasher {
             .name("hasher".into())
             .stack_size(HELPER_STACK_BYTES)
             .spawn(move || {
+                let space = address_space();
                 let mut log = FaultLog::default();
                 for job in waiting {
-                    let outcome = check(job, &mut log);
+                    let outcome = check(job, space, &mut log);
                     // Either fails only when the loop has ended.
                     if done.send(outcome).is_err() || waker.wake().is_err() {
                         return;
@@ -48,9 +50,9 @@ impl Hasher {
 }
 
 /// Whatever befalls one password must not keep the others from being checked.
-fn check(job: HashJob, log: &mut FaultLog) -> HashOutcome {
+fn check(job: HashJob, space: AddressSpace, log: &mut FaultLog) -> HashOutcome {
     let (ticket, memory_kib) = (job.ticket, job.memory_kib);
-    let outcome = catch_unwind(AssertUnwindSafe(|| job.run()));
+    let outcome = catch_unwind(AssertUnwindSafe(|| job.run(space)));
     let outcome = outcome.unwrap_or(HashOutcome {
         ticket,
         verdict: Verdict::Failed,

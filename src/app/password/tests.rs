@@ -5,6 +5,10 @@ use crate::limits::PASSWORD_MEMORY_KIB_DEFAULT;
 const LITTLE_KIB: u32 = PASSWORD_MEMORY_KIB_MIN;
 const SALT: [u8; PASSWORD_SALT_BYTES] = *b"0123456789abcdef";
 
+fn verify(expected: Option<&PasswordHash>, password: &str, memory_kib: u32) -> Verdict {
+    super::verify(expected, password, memory_kib, AddressSpace::Limited)
+}
+
 fn phc(cost: &str) -> String {
     format!("$argon2id$v=19${cost}$MDEyMzQ1Njc4OWFiY2RlZg$AAAAAAAAAAAAAAAAAAAAAA")
 }
@@ -12,11 +16,23 @@ fn phc(cost: &str) -> String {
 #[test]
 fn a_password_matches_its_own_hash_and_no_other_does() {
     let hash = hash("correct horse", SALT, LITTLE_KIB).unwrap();
-    assert_eq!(verify(Some(&hash), "correct horse", LITTLE_KIB), Verdict::Right);
-    assert_eq!(verify(Some(&hash), "correct hors", LITTLE_KIB), Verdict::Wrong);
-    assert_eq!(verify(Some(&hash), "Correct horse", LITTLE_KIB), Verdict::Wrong);
+    assert_eq!(
+        verify(Some(&hash), "correct horse", LITTLE_KIB),
+        Verdict::Right
+    );
+    assert_eq!(
+        verify(Some(&hash), "correct hors", LITTLE_KIB),
+        Verdict::Wrong
+    );
+    assert_eq!(
+        verify(Some(&hash), "Correct horse", LITTLE_KIB),
+        Verdict::Wrong
+    );
     let read_back = PasswordHash::parse(hash.as_str()).unwrap();
-    assert_eq!(verify(Some(&read_back), "correct horse", LITTLE_KIB), Verdict::Right);
+    assert_eq!(
+        verify(Some(&read_back), "correct horse", LITTLE_KIB),
+        Verdict::Right
+    );
 }
 
 #[test]
@@ -104,7 +120,10 @@ fn a_cost_at_its_bound_is_taken_and_one_past_it_refused() {
 fn a_stored_hash_of_four_gibibytes_is_never_computed() {
     let stored = PasswordHash::from_store(phc("m=4194304,t=2,p=1").into());
     let started = std::time::Instant::now();
-    assert_eq!(verify(Some(&stored), "correct horse", LITTLE_KIB), Verdict::Wrong);
+    assert_eq!(
+        verify(Some(&stored), "correct horse", LITTLE_KIB),
+        Verdict::Wrong
+    );
     assert!(started.elapsed() < std::time::Duration::from_secs(1));
 }
 
@@ -162,7 +181,10 @@ fn another_algorithm_or_version_is_refused() {
 fn a_memory_setting_below_the_least_hashes_nothing() {
     let refused = hash("correct horse", SALT, PASSWORD_MEMORY_KIB_MIN - 1);
     assert_eq!(refused, Err(PasswordError::TooLittleMemory));
-    assert_eq!(verify(None, "correct horse", PASSWORD_MEMORY_KIB_MIN - 1), Verdict::Wrong);
+    assert_eq!(
+        verify(None, "correct horse", PASSWORD_MEMORY_KIB_MIN - 1),
+        Verdict::Wrong
+    );
 }
 
 #[test]
@@ -175,9 +197,9 @@ fn a_job_answers_under_its_ticket() {
         memory_kib: LITTLE_KIB,
     };
     let outcomes = [
-        job(7, "correct horse", expected.clone()).run(),
-        job(8, "wrong", expected).run(),
-        job(9, "correct horse", None).run(),
+        job(7, "correct horse", expected.clone()).run(AddressSpace::Unlimited),
+        job(8, "wrong", expected).run(AddressSpace::Unlimited),
+        job(9, "correct horse", None).run(AddressSpace::Unlimited),
     ];
     let outcomes = outcomes.map(|outcome| (outcome.ticket, outcome.verdict));
     let expected = [
@@ -198,4 +220,24 @@ fn nothing_printed_holds_a_password_or_a_hash() {
     };
     let printed = format!("{job:?} {:?}", job.expected);
     assert_eq!(printed, "HashJob { ticket: 7, .. } Some(PasswordHash(..))");
+}
+
+#[test]
+fn memory_that_no_machine_has_is_refused_and_not_died_for() {
+    for space in [AddressSpace::Limited, AddressSpace::Unlimited] {
+        let memory = memory(usize::MAX, space);
+        assert_eq!(memory.err(), Some(PasswordError::OutOfMemory));
+    }
+}
+
+#[test]
+fn a_hash_in_a_limited_address_space_maps_what_is_set_and_no_more() {
+    for blocks in [8, 64, 19 * 1_024] {
+        let limited = memory(blocks, AddressSpace::Limited).unwrap();
+        assert_eq!((limited.len(), limited.capacity()), (blocks, blocks));
+        assert_eq!(
+            memory(blocks, AddressSpace::Unlimited).unwrap().len(),
+            blocks
+        );
+    }
 }

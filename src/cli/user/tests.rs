@@ -3,7 +3,7 @@ use std::io;
 
 use super::super::Terminal;
 use super::*;
-use crate::app::password::{Verdict, verify};
+use crate::app::password::{AddressSpace, Verdict, verify};
 use crate::app::users::StoreError;
 use crate::app::users::tests::TemporaryDirectory;
 use crate::limits::{PASSWORD_MEMORY_KIB_MIN, USER_NAME_BYTES_MAX};
@@ -95,7 +95,8 @@ impl Terminal for VecDeque<&'static str> {
 }
 
 pub(in super::super) fn logs_in(user: &User, password: &str) -> bool {
-    verify(user.login_hash(), password, PASSWORD_MEMORY_KIB_MIN) == Verdict::Right
+    let space = AddressSpace::Limited;
+    verify(user.login_hash(), password, PASSWORD_MEMORY_KIB_MIN, space) == Verdict::Right
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::app::Events;
-use crate::app::password::HashJob;
+use crate::app::password::{AddressSpace, HashJob};
 use crate::config::Config;
 use crate::gate::{ClaimRules, Gate, Signer, TokenError, Verifier};
 use crate::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYTES_MAX};
@@ -237,7 +237,7 @@ impl<'a> World<'a> {
         // Should it be wrong, it counts, whether or not somebody waits for the answer.
         *self.hostile.entry(address).or_default() += 1;
         let asked = super::follow::asked(&job);
-        let outcome = job.run();
+        let outcome = job.run(AddressSpace::Limited);
         self.server.hashed(self.now, &outcome);
         self.follow_hashed(id, asked)?;
         self.turn()

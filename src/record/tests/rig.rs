@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::app::Events;
-use crate::app::password::{HashJob, hash};
+use crate::app::password::{AddressSpace, HashJob, hash};
 use crate::app::users::{MemoryStore, User, Users};
 use crate::config::Config;
 use crate::gate::{ClaimRules, Gate, Keys, Secret, Signer};
@@ -226,7 +226,8 @@ impl Rig {
 
     pub(super) fn hash(&mut self) {
         for job in std::mem::take(&mut self.jobs) {
-            self.recorded.hashed(self.now, &job.run());
+            self.recorded
+                .hashed(self.now, &job.run(AddressSpace::Limited));
         }
         self.turn();
     }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::app::Events;
-use crate::app::password::{HashJob, HashOutcome, hash};
+use crate::app::password::{AddressSpace, HashJob, HashOutcome, hash};
 use crate::app::users::{MemoryStore, StoreError, User, Users};
 use crate::config::Config;
 use crate::gate::{ClaimRules, Gate, Keys, Secret, Signer};
@@ -237,7 +237,7 @@ impl World {
     /// The helper thread works off what waits.
     pub(super) fn hash(&mut self) {
         for job in std::mem::take(&mut self.jobs) {
-            let outcome: HashOutcome = job.run();
+            let outcome: HashOutcome = job.run(AddressSpace::Limited);
             self.server.hashed(self.now, &outcome);
         }
         self.settle();
