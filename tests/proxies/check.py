@@ -203,7 +203,7 @@ class Look:
         for name, see in rows():
             try:
                 self.seen[name] = see(self), True
-            except Exception as miss:  # pylint: disable=broad-exception-caught
+            except Exception as miss:
                 traceback.print_exc(file=sys.stderr)
                 lines = str(miss).splitlines() or [""]
                 self.seen[name] = f"{type(miss).__name__}: {lines[0]}".replace("|", "/"), False
@@ -281,11 +281,10 @@ class Look:
         return seen
 
     def see_check(self):
-        """the proxy's own health check, with framegate away and back; without: HTTP/1.0"""
+        """its health check, framegate away and back; nginx: plain `proxy_pass`, HTTP/1.0"""
         if not self.proxy.sees_no_gate:
-            response = http.client.HTTPConnection("127.0.0.1", self.proxy.port + 1, timeout=10)
-            response.request("GET", "/health")
-            return f"none; {expect(200, response.getresponse().status)}"
+            health, login = self.plainly("GET", "/health"), self.plainly("POST", "/login")
+            return f"{expect(200, health)}, {expect(200, login)}"
         assert not self.proxy.sees_no_gate()
         self.gate.stop()
         until(self.proxy.sees_no_gate, "framegate is found away")
@@ -301,6 +300,12 @@ class Look:
             return self.client.ask("GET", "/health")[0]
         except OSError:
             return None
+
+    def plainly(self, method, path):
+        """The status of a request to the proxy's second port."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.proxy.port + 1, timeout=10)
+        connection.request(method, path, CREDENTIALS if method == "POST" else None)
+        return connection.getresponse().status
 
     def is_served(self):
         return self.answers() == 200

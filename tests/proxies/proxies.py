@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 from page import SOCKET, UPSTREAM, put
@@ -237,7 +238,7 @@ class Caddy(Proxy):
     """The newer one of two: Debian's is older than `stream_close_delay`."""
 
     name = "Caddy"
-    program = os.path.join(os.path.dirname(os.path.realpath(os.sys.prefix + "/bin")), "bin/caddy")
+    program = os.path.join(sys.prefix, "bin", "caddy")
     has_timeout = False
 
     @classmethod
