@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import ssl
+import stat
 import subprocess
 import sys
 import tempfile
@@ -80,8 +81,7 @@ class Gate:
         options = {"cwd": self.home, "env": self.environment()}
         if over_socket:
             words += ["--listen", f"unix:{self.socket}"]
-            # The proxy is in the group of the socket.
-            options["umask"] = 0o117
+            # SOCKET_MODE lets the group in, which is the proxy's.
             if IS_ROOT:
                 options["group"] = self.group
         else:
@@ -331,6 +331,7 @@ class Look:
         self.gate.start(over_socket=True)
         self.proxy.start(over_socket=True)
         until(self.is_served, "framegate is found")
+        expect(0o660, stat.S_IMODE(os.stat(self.gate.socket).st_mode))
         return f"101, {self.see_address()}"
 
 
