@@ -87,6 +87,11 @@ pub const DATABASE_WAIT_SERVING: Duration = Duration::from_millis(20);
 pub const DATABASE_WAIT_ADMINISTERING: Duration = Duration::from_secs(5);
 /// Pages of the database held in memory, in KiB.
 pub const DATABASE_CACHE_KIB: u32 = 256;
+/// Steps of SQLite's virtual machine that a query of a server may take. The longest of ours is a
+/// look-up of some dozens, and a million takes tens of milliseconds.
+pub const DATABASE_STEPS_MAX: i32 = 1_000_000;
+/// A value or a row of the database, in bytes.
+pub const DATABASE_VALUE_BYTES_MAX: i32 = 8 * 1_024;
 /// Tries to switch a fresh database to its write-ahead log, while others do.
 pub const DATABASE_SWITCHES_MAX: usize = 16;
 /// A line of a file of users to import, in bytes, without its line feed.

@@ -74,7 +74,7 @@ fn lacks_secret(secrets: &Secrets, env_file: &Path) -> Result<bool, CliError> {
 
 /// Whether the database is missing, or was made and then never got a user.
 fn lacks_users(database: &Path) -> Result<bool, CliError> {
-    match SqliteStore::open(database, Mode::Serve) {
+    match SqliteStore::open(database, Mode::Read) {
         Ok(store) => is_empty(&store),
         Err(StoreError::Missing { .. }) => Ok(true),
         Err(error) => Err(error.into()),

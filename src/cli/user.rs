@@ -273,7 +273,7 @@ fn import(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(
 
 fn show(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(), CliError> {
     let id = &given.operand;
-    let user = open(config)?.user(id)?;
+    let user = look(config)?.user(id)?;
     let user = user.ok_or_else(|| CliError::no_such_user(id))?;
     for (column, value) in COLUMNS.iter().zip(values(&user)) {
         writeln!(context.output, "{column}: {value}")?;
@@ -283,7 +283,7 @@ fn show(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(),
 
 /// A line a user, the values parted by tabs, for `cut` and for people.
 fn list(_: &Given, config: &Config, context: &mut Context<'_>) -> Result<(), CliError> {
-    let store = open(config)?;
+    let store = look(config)?;
     writeln!(context.output, "{}", COLUMNS.join("\t"))?;
     let mut written = Ok(());
     store.list(|user| {
@@ -331,8 +331,14 @@ fn shown(text: &str) -> String {
     shown
 }
 
+/// To change something: the database is made where there is none.
 fn open(config: &Config) -> Result<SqliteStore, CliError> {
     Ok(SqliteStore::open(&config.database, Mode::Administer)?)
+}
+
+/// To look only: what is not there is said.
+fn look(config: &Config) -> Result<SqliteStore, CliError> {
+    Ok(SqliteStore::open(&config.database, Mode::Read)?)
 }
 
 fn found(id: &str, found: bool) -> Result<(), CliError> {

@@ -24,6 +24,8 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct Shared {
     users: BTreeMap<Box<str>, User>,
+    /// The ids that were removed, and the second before which their tokens were void then.
+    removed: BTreeMap<Box<str>, UnixSeconds>,
     /// Commits of all connections.
     commits: u64,
     /// Calls of the trait's functions, of all connections.
@@ -51,23 +53,30 @@ impl MemoryStore {
         }
     }
 
-    /// Adds `user`. False, and nothing done, when the id is taken.
+    /// Adds `user`. False, and nothing done, when the id is taken. Of an id that was removed, the
+    /// tokens issued until now are void, whatever `user` says.
     pub fn add(&mut self, user: &User) -> bool {
         let added = !self.shared.borrow().users.contains_key(&user.id);
         if added {
-            let id = user.id.clone();
-            self.commit(|users| _ = users.insert(id, user.clone()));
+            let mut user = user.clone();
+            if let Some(from) = self.shared.borrow().removed.get(&user.id) {
+                let from = (*from).max(user.created_at.plus(1));
+                user.tokens_valid_from = user.tokens_valid_from.max(Some(from));
+            }
+            self.commit(|users| _ = users.insert(user.id.clone(), user));
         }
         added
     }
 
     /// Removes the user called `id`. False when there is none.
     pub fn remove(&mut self, id: &str) -> bool {
-        let known = self.shared.borrow().users.contains_key(id);
-        if known {
-            self.commit(|users| _ = users.remove(id));
-        }
-        known
+        let Some(user) = self.peek(id) else {
+            return false;
+        };
+        let from = user.tokens_valid_from.unwrap_or_default();
+        self.shared.borrow_mut().removed.insert(user.id, from);
+        self.commit(|users| _ = users.remove(id));
+        true
     }
 
     /// Sets the password of `id`. False when there is no such user.

@@ -190,6 +190,20 @@ pub enum StoreError {
         /// The version of its schema.
         version: i64,
     },
+    /// The schema is not ours to the letter.
+    Altered {
+        /// The file.
+        path: PathBuf,
+        /// What of the schema is missing, another, or too many.
+        object: Box<str>,
+    },
+    /// The database is of an older framegate, and holds a user that none ever made.
+    NotMigrated {
+        /// The file.
+        path: PathBuf,
+        /// The user.
+        id: Box<str>,
+    },
     /// The database is damaged, or somebody wrote to it what we would not.
     Corrupt {
         /// The file.
@@ -249,6 +263,18 @@ impl fmt::Display for StoreError {
                 "{} was made by a newer framegate (schema version {version}); update this one",
                 path.display()
             ),
+            StoreError::Altered { path, object } => write!(
+                f,
+                "the schema of {} was altered at \"{}\"; undo that with sqlite3, or restore a backup",
+                path.display(),
+                shortened(object)
+            ),
+            StoreError::NotMigrated { path, id } => write!(
+                f,
+                "{} holds a user \"{}\" that framegate did not make; remove it with sqlite3",
+                path.display(),
+                shortened(id)
+            ),
             StoreError::Corrupt { path } => write!(
                 f,
                 "the user database {} is damaged; restore it from a backup",
@@ -267,6 +293,11 @@ impl fmt::Display for StoreError {
 }
 
 impl std::error::Error for StoreError {}
+
+/// What another program wrote, as a line may have it.
+fn shortened(text: &str) -> String {
+    text.escape_debug().take(64).collect()
+}
 
 #[cfg(test)]
 pub(crate) mod tests;

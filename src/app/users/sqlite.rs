@@ -1,41 +1,20 @@
-//! The users in a SQLite file: the only file of the program that knows of SQL.
+//! The users in a SQLite file: the only place of the program that knows of SQL.
 //!
 //! Statements are prepared anew for each use. The hot path reads users from the cache in
 //! front, and a look-up costs some ten microseconds with that; keeping statements would take
 //! two more crates.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind};
+mod opening;
+mod schema;
+
 use std::ops::ControlFlow;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{
-    Connection, ErrorCode, FileControl, MAIN_DB, OpenFlags, OptionalExtension, Params, Row,
-    TransactionBehavior, ffi,
-};
+use rusqlite::{Connection, ErrorCode, FileControl, MAIN_DB, OptionalExtension, Params, Row, ffi};
 
 use super::{StoreError, User, UserStore};
 use crate::app::password::PasswordHash;
-use crate::limits::{
-    DATABASE_CACHE_KIB, DATABASE_SWITCHES_MAX, DATABASE_WAIT_ADMINISTERING, DATABASE_WAIT_SERVING,
-};
 use crate::time::UnixSeconds;
-
-/// `fgat`: what tells our files from other programs' (SQLite file format §1.3.16).
-const APPLICATION_ID: i64 = 0x6667_6174;
-/// The version of the schema, kept in the file as its `user_version`.
-const SCHEMA_VERSION: i64 = 1;
-
-const SCHEMA: &str = "
-    CREATE TABLE users (
-        id TEXT PRIMARY KEY,
-        name TEXT NOT NULL,
-        password_hash TEXT,
-        created_at INTEGER NOT NULL,
-        disabled INTEGER NOT NULL DEFAULT 0,
-        tokens_valid_from INTEGER
-    ) STRICT, WITHOUT ROWID";
 
 const SELECT: &str =
     "SELECT id, name, password_hash, created_at, disabled, tokens_valid_from FROM users";
@@ -43,6 +22,8 @@ const SELECT: &str =
 /// What a database is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
+    /// To look: the file must be there, and nothing in it changes.
+    Read,
     /// To serve: the file must be there, and nobody is waited for longer than a turn can bear.
     Serve,
     /// To administer users: the file is made where there is none.
@@ -56,38 +37,19 @@ pub struct SqliteStore {
     path: PathBuf,
     /// SQLite's `data_version` when it was asked for last.
     data_version: i64,
+    /// SQLite's `schema_version` when the schema was last found to be ours.
+    schema_version: i64,
 }
 
 impl SqliteStore {
-    /// Opens the database at `path`. A file we make is its owner's alone to read.
-    ///
-    /// # Errors
-    ///
-    /// When the file is missing (to serve), cannot be opened or written to, or is not a
-    /// framegate database that we understand; it is left as it was.
-    pub fn open(path: &Path, mode: Mode) -> Result<SqliteStore, StoreError> {
-        if mode == Mode::Administer {
-            make_file(path).map_err(|error| cannot_open(path, &error))?;
-        }
-        let mut store = SqliteStore {
-            connection: connect(path)?,
-            path: path.to_owned(),
-            data_version: 0,
-        };
-        store.check_writable()?;
-        store.configure(mode)?;
-        store.settle(mode)?;
-        store.data_version = store.pragma("data_version")?;
-        Ok(store)
-    }
-
-    /// Adds `user`. False, and nothing done, when the id is taken.
+    /// Adds `user`. False, and nothing done, when the id is taken. Of an id that was removed, the
+    /// tokens issued until now are void, whatever `user` says.
     ///
     /// # Errors
     ///
     /// When the user could not be added.
     pub fn add(&mut self, user: &User) -> Result<bool, StoreError> {
-        insert(&self.connection, user).map_err(|error| self.failure(error))
+        self.write(|connection| insert(connection, user))
     }
 
     /// Adds all of `users`, or none: then with the index of the first whose id is taken.
@@ -96,7 +58,14 @@ impl SqliteStore {
     ///
     /// When they could not be added; then none is.
     pub fn add_all(&mut self, users: &[User]) -> Result<Option<usize>, StoreError> {
-        insert_all(&mut self.connection, users).map_err(|error| failure(&self.path, error))
+        self.transact(|connection| {
+            for (index, user) in users.iter().enumerate() {
+                if !insert(connection, user)? {
+                    return Ok((Some(index), Outcome::RollBack));
+                }
+            }
+            Ok((None, Outcome::Commit))
+        })
     }
 
     /// Hands each user to `each`, in the order of their ids, until it breaks.
@@ -146,103 +115,6 @@ impl SqliteStore {
         )
     }
 
-    /// Before anything is read: a reader of a write-ahead log makes the files beside it.
-    fn check_writable(&self) -> Result<(), StoreError> {
-        let read_only = self.connection.is_readonly(MAIN_DB);
-        match read_only.map_err(|error| self.failure(error))? {
-            false => Ok(()),
-            true => Err(StoreError::ReadOnly {
-                path: self.path.clone(),
-            }),
-        }
-    }
-
-    /// What this connection needs to be: small, and durable.
-    fn configure(&self, mode: Mode) -> Result<(), StoreError> {
-        let wait = match mode {
-            Mode::Serve => DATABASE_WAIT_SERVING,
-            Mode::Administer => DATABASE_WAIT_ADMINISTERING,
-        };
-        // With FULL a commit has reached the disk when it returns: a revocation that was
-        // answered for is not undone by a loss of power.
-        let pragmas = format!(
-            "PRAGMA synchronous = FULL; PRAGMA cache_size = -{DATABASE_CACHE_KIB};
-             PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;"
-        );
-        self.connection
-            .busy_timeout(wait)
-            .and_then(|()| self.connection.execute_batch(&pragmas))
-            .map_err(|error| self.failure(error))
-    }
-
-    /// Sees to it that the file is a database of ours, before anything is written to it.
-    fn settle(&mut self, mode: Mode) -> Result<(), StoreError> {
-        // One reading of the file: another process may be making the database.
-        self.execute("BEGIN")?;
-        let is_ours = self.is_ours();
-        self.execute("ROLLBACK")?;
-        if !is_ours? {
-            match mode {
-                Mode::Serve => return Err(missing(&self.path)),
-                Mode::Administer => self.make_schema()?,
-            }
-        }
-        self.check_readable()?;
-        self.use_write_ahead_log()
-    }
-
-    /// False for a file with nothing in it.
-    fn is_ours(&self) -> Result<bool, StoreError> {
-        let path = self.path.clone();
-        let tables: i64 = self.value("SELECT count(*) FROM sqlite_schema")?;
-        match (self.pragma("application_id")?, self.pragma("user_version")?) {
-            (0, 0) if tables == 0 => Ok(false),
-            (APPLICATION_ID, SCHEMA_VERSION) => Ok(true),
-            (APPLICATION_ID, version) if version > SCHEMA_VERSION => {
-                Err(StoreError::TooNew { path, version })
-            }
-            _ => Err(StoreError::NotOurs { path }),
-        }
-    }
-
-    /// Makes the table, and the marks that the file is ours, all at once or not at all.
-    fn make_schema(&mut self) -> Result<(), StoreError> {
-        self.execute("BEGIN IMMEDIATE")?;
-        // Another process may have been faster.
-        let made = match self.is_ours() {
-            Ok(false) => self.execute(&format!(
-                "{SCHEMA}; PRAGMA application_id = {APPLICATION_ID};
-                 PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
-            )),
-            Ok(true) => self.execute("ROLLBACK"),
-            Err(error) => Err(error),
-        };
-        // When it failed the connection is given up, and what it began with it.
-        made
-    }
-
-    /// SQLite does not wait for others when it switches the journal, but says that it is busy at
-    /// once. For the right to write it does wait; then it is worth another try.
-    fn use_write_ahead_log(&mut self) -> Result<(), StoreError> {
-        for _ in 0..DATABASE_SWITCHES_MAX {
-            match self.value::<String>("PRAGMA journal_mode = WAL") {
-                Err(StoreError::Busy) => self.execute("BEGIN IMMEDIATE; ROLLBACK")?,
-                mode => return self.check_journal(&mode?),
-            }
-        }
-        Err(StoreError::Busy)
-    }
-
-    fn check_journal(&self, mode: &str) -> Result<(), StoreError> {
-        match mode {
-            "wal" => Ok(()),
-            _ => Err(StoreError::CannotOpen {
-                path: self.path.clone(),
-                reason: "its file system cannot hold a write-ahead log".into(),
-            }),
-        }
-    }
-
     /// The file we have open must still be the one the commands open: else they would
     /// disable users, and we would never know.
     fn check_in_place(&self) -> Result<(), StoreError> {
@@ -258,18 +130,36 @@ impl SqliteStore {
         }
     }
 
-    /// Whether there is any user is not the question; whether it can be told is.
-    fn check_readable(&self) -> Result<(), StoreError> {
-        self.value::<bool>("SELECT EXISTS (SELECT 1 FROM users)")
-            .map(drop)
+    /// Runs a statement that changes one user; false when there is no such user.
+    fn change(&mut self, sql: &str, params: impl Params) -> Result<bool, StoreError> {
+        self.write(|connection| Ok(connection.execute(sql, params)? > 0))
     }
 
-    /// Runs a statement that changes one user; false when there is no such user.
-    fn change(&self, sql: &str, params: impl Params) -> Result<bool, StoreError> {
-        let changes = self.connection.execute(sql, params);
-        changes
-            .map(|changes| changes > 0)
-            .map_err(|error| self.failure(error))
+    /// Runs `work` in a transaction of its own, and commits it.
+    fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.transact(|connection| Ok((work(connection)?, Outcome::Commit)))
+    }
+
+    /// Runs `work` in a transaction of its own. What fails leaves nothing changed.
+    fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<(T, Outcome)>,
+    ) -> Result<T, StoreError> {
+        self.execute("BEGIN IMMEDIATE")?;
+        let worked = self
+            .check_schema_again()
+            .and_then(|()| work(&self.connection).map_err(|error| self.failure(error)));
+        let ended = match &worked {
+            Ok((_, Outcome::Commit)) => self.execute("COMMIT"),
+            Ok((_, Outcome::RollBack)) | Err(_) => Ok(()),
+        };
+        if !self.connection.is_autocommit() {
+            self.execute("ROLLBACK")?;
+        }
+        ended.and(worked).map(|(value, _)| value)
     }
 
     fn execute(&self, sql: &str) -> Result<(), StoreError> {
@@ -322,47 +212,21 @@ impl UserStore for SqliteStore {
     }
 }
 
-/// Makes an empty file, unless there is a file; SQLite gives those beside it the same mode.
-fn make_file(path: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    let made = options.write(true).create_new(true).mode(0o600).open(path);
-    match made {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        made => made.map(drop),
-    }
+/// What becomes of a transaction.
+enum Outcome {
+    Commit,
+    RollBack,
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
-    // A pipe would be waited for, and a directory is told of more clearly here.
-    match fs::metadata(path) {
-        Err(error) => return Err(cannot_open(path, &error)),
-        Ok(metadata) if metadata.is_dir() => {
-            return Err(cannot_open(path, &ErrorKind::IsADirectory.into()));
-        }
-        Ok(metadata) if !metadata.is_file() => {
-            return Err(StoreError::NotOurs {
-                path: path.to_owned(),
-            });
-        }
-        Ok(_) => {}
-    }
-    // `:memory:` and `file:…` mean something else to SQLite; no absolute path does.
-    let absolute = std::path::absolute(path).map_err(|error| cannot_open(path, &error))?;
-    // The one connection is one thread's.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(absolute, flags).map_err(|error| {
-        // SQLite keeps the system's reason to itself. Nothing of ours can be locked in a
-        // file that it could not open, so that opening it here takes no lock away.
-        match OpenOptions::new().read(true).write(true).open(path) {
-            Err(error) => cannot_open(path, &error),
-            Ok(_) => failure(path, error),
-        }
-    })
-}
-
+/// An id that was removed begins with its tokens void until now, and at the least for as long as
+/// they were void when it was removed.
 fn insert(connection: &Connection, user: &User) -> rusqlite::Result<bool> {
-    let mut statement = connection
-        .prepare("INSERT INTO users VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING")?;
+    let mut statement = connection.prepare(
+        "INSERT INTO users VALUES (?1, ?2, ?3, ?4, ?5, nullif(max(ifnull(?6, 0), ifnull((
+             SELECT max(removed.tokens_valid_from, clock.latest + 1, ?4 + 1)
+             FROM removed, clock WHERE removed.id = ?1), 0)), 0))
+         ON CONFLICT DO NOTHING",
+    )?;
     let changes = statement.execute((
         &*user.id,
         &*user.name,
@@ -372,18 +236,6 @@ fn insert(connection: &Connection, user: &User) -> rusqlite::Result<bool> {
         user.tokens_valid_from.map(integer),
     ))?;
     Ok(changes > 0)
-}
-
-fn insert_all(connection: &mut Connection, users: &[User]) -> rusqlite::Result<Option<usize>> {
-    // What is not committed is rolled back when it goes out of scope.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for (index, user) in users.iter().enumerate() {
-        if !insert(&transaction, user)? {
-            return Ok(Some(index));
-        }
-    }
-    transaction.commit()?;
-    Ok(None)
 }
 
 fn list(
@@ -426,27 +278,6 @@ fn integer(seconds: UnixSeconds) -> i64 {
     i64::try_from(seconds.0).unwrap_or(i64::MAX)
 }
 
-fn missing(path: &Path) -> StoreError {
-    StoreError::Missing {
-        path: path.to_owned(),
-    }
-}
-
-fn cannot_open(path: &Path, error: &io::Error) -> StoreError {
-    match error.kind() {
-        ErrorKind::NotFound if path.parent().is_some_and(is_here) => missing(path),
-        _ => StoreError::CannotOpen {
-            path: path.to_owned(),
-            reason: error.to_string().into(),
-        },
-    }
-}
-
-/// Whether a directory, as the parent of a path, is there; "" is where we are.
-fn is_here(directory: &Path) -> bool {
-    directory.as_os_str().is_empty() || directory.is_dir()
-}
-
 fn failure(path: &Path, error: rusqlite::Error) -> StoreError {
     let path = path.to_owned();
     let rusqlite::Error::SqliteFailure(error, message) = error else {
@@ -460,7 +291,10 @@ fn failure(path: &Path, error: rusqlite::Error) -> StoreError {
         ErrorCode::DiskFull => StoreError::Full,
         ErrorCode::SystemIoFailure => StoreError::Io,
         ErrorCode::OutOfMemory => StoreError::OutOfMemory,
-        ErrorCode::DatabaseCorrupt => StoreError::Corrupt { path },
+        // A query of ours is short, and so is whatever we write.
+        ErrorCode::DatabaseCorrupt | ErrorCode::OperationInterrupted | ErrorCode::TooBig => {
+            StoreError::Corrupt { path }
+        }
         ErrorCode::NotADatabase => StoreError::NotOurs { path },
         // Our statements are right, so the table is not the one we made.
         _ if error.extended_code == ffi::SQLITE_ERROR => StoreError::Corrupt { path },

@@ -109,6 +109,7 @@ on_both_stores! {
     a_user_added_is_found_whole
     an_id_that_is_taken_is_not_added_again
     a_user_removed_is_unknown
+    an_id_added_again_begins_with_its_tokens_void_until_now
     an_unknown_user_cannot_be_changed
     a_password_can_be_set_and_taken_away
     a_user_is_disabled_until_enabled
@@ -148,6 +149,24 @@ fn a_user_removed_is_unknown(ours: Store<'_>, theirs: Store<'_>) {
     assert!(theirs.remove("alice"));
     assert_eq!(ours.user("alice"), Ok(None));
     assert!(!theirs.remove("alice"));
+}
+
+fn an_id_added_again_begins_with_its_tokens_void_until_now(ours: Store<'_>, theirs: Store<'_>) {
+    let from = |store: Store<'_>| store.user("alice").unwrap().unwrap().tokens_valid_from;
+    let added_at = user("alice").created_at;
+    assert!(theirs.add(&user("alice")));
+    assert_eq!(from(ours), None);
+    assert!(ours.remove("alice"));
+    assert!(theirs.add(&user("alice")));
+    // A token of this very second is one of the former alice's too.
+    assert_eq!(from(ours), Some(added_at.plus(1)));
+    // What was void when she went is void when she comes back.
+    assert_eq!(ours.revoke("alice", added_at.plus(100)), Ok(true));
+    assert!(theirs.remove("alice"));
+    assert!(ours.add(&user("alice")));
+    assert_eq!(from(theirs), Some(added_at.plus(101)));
+    assert!(theirs.add(&user("bob")));
+    assert_eq!(theirs.user("bob"), Ok(Some(user("bob"))));
 }
 
 fn an_unknown_user_cannot_be_changed(ours: Store<'_>, _: Store<'_>) {
@@ -312,6 +331,14 @@ fn every_error_is_one_line() {
         StoreError::TooNew {
             path: path(),
             version: 2,
+        },
+        StoreError::Altered {
+            path: path(),
+            object: "user_added".into(),
+        },
+        StoreError::NotMigrated {
+            path: path(),
+            id: "b\nob".into(),
         },
         StoreError::Corrupt { path: path() },
         StoreError::Moved { path: path() },

@@ -271,6 +271,7 @@ fn a_user_is_disabled_enabled_revoked_and_removed() {
 #[test]
 fn a_user_who_is_not_there_is_told_by_every_command() {
     let mut desk = Desk::new();
+    desk.run("add alice --no-password").unwrap();
     for command in [
         "show",
         "rm",
@@ -286,8 +287,20 @@ fn a_user_who_is_not_there_is_told_by_every_command() {
 }
 
 #[test]
+fn who_only_looks_makes_no_database() {
+    let mut desk = Desk::new();
+    for command in ["list", "show alice"] {
+        let error = desk.run(command).unwrap_err();
+        assert!(matches!(error, CliError::Store(StoreError::Missing { .. })));
+        assert_eq!(error.exit_code(), 2);
+        assert!(!desk.database_is_there());
+    }
+}
+
+#[test]
 fn the_list_is_a_line_a_user_with_tabs_between() {
     let mut desk = Desk::new();
+    drop(desk.store());
     const HEADER: &str = "id\tname\tcreatedAt\tdisabled\tpassword\ttokensValidFrom\n";
     assert_eq!(desk.run("list").unwrap(), HEADER);
     desk.input = b"correct horse\n".to_vec();

@@ -1,8 +1,11 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Instant;
+use std::{fs, io};
 
 use super::super::tests::{TemporaryDirectory, user};
+use super::opening::missing;
 use super::*;
+use crate::limits::{DATABASE_WAIT_SERVING, SUBJECT_BYTES_MAX, USER_NAME_BYTES_MAX};
 
 fn names(directory: &TemporaryDirectory) -> Vec<String> {
     let entries = fs::read_dir(directory.path()).unwrap();
@@ -77,7 +80,9 @@ fn a_commit_is_on_the_disk_when_it_returns() {
 fn a_missing_database_is_not_made_to_serve() {
     let directory = TemporaryDirectory::new();
     let path = directory.file("users.db");
-    assert_eq!(refusal(&path, Mode::Serve), missing(&path));
+    for mode in [Mode::Read, Mode::Serve] {
+        assert_eq!(refusal(&path, mode), missing(&path));
+    }
     assert!(names(&directory).is_empty());
 }
 
@@ -96,7 +101,7 @@ fn an_empty_file_becomes_a_database_when_administered_only() {
 fn a_missing_directory_is_told_and_not_made() {
     let directory = TemporaryDirectory::new();
     let path = directory.file("nowhere/users.db");
-    for mode in [Mode::Serve, Mode::Administer] {
+    for mode in [Mode::Read, Mode::Serve, Mode::Administer] {
         let line = refusal(&path, mode).to_string();
         assert!(line.contains("nowhere/users.db: No such file"), "{line}");
     }
@@ -106,7 +111,7 @@ fn a_missing_directory_is_told_and_not_made() {
 #[test]
 fn a_directory_is_not_a_database() {
     let directory = TemporaryDirectory::new();
-    for mode in [Mode::Serve, Mode::Administer] {
+    for mode in [Mode::Read, Mode::Serve, Mode::Administer] {
         let line = refusal(directory.path(), mode).to_string();
         assert!(line.ends_with(": is a directory"), "{line}");
     }
@@ -116,7 +121,7 @@ fn a_directory_is_not_a_database() {
 #[test]
 fn a_path_that_is_no_file_is_not_waited_for() {
     let path = Path::new("/dev/null");
-    for mode in [Mode::Serve, Mode::Administer] {
+    for mode in [Mode::Read, Mode::Serve, Mode::Administer] {
         assert_eq!(
             refusal(path, mode),
             StoreError::NotOurs { path: path.into() }
@@ -131,7 +136,7 @@ fn a_file_that_is_not_sqlite_is_left_as_it_was() {
     // SQLite takes a file of one byte for an empty one.
     for text in ["xy".to_owned(), "not a database\n".repeat(1_000)] {
         fs::write(&path, &text).unwrap();
-        for mode in [Mode::Serve, Mode::Administer] {
+        for mode in [Mode::Read, Mode::Serve, Mode::Administer] {
             assert_eq!(
                 refusal(&path, mode),
                 StoreError::NotOurs { path: path.clone() }
@@ -153,7 +158,7 @@ fn the_database_of_another_program_is_left_as_it_was() {
     ] {
         foreign(&path, sql);
         let before = fs::read(&path).unwrap();
-        for mode in [Mode::Serve, Mode::Administer] {
+        for mode in [Mode::Read, Mode::Serve, Mode::Administer] {
             assert_eq!(
                 refusal(&path, mode),
                 StoreError::NotOurs { path: path.clone() }
@@ -168,11 +173,11 @@ fn a_newer_schema_is_told_with_its_version() {
     let directory = TemporaryDirectory::new();
     let path = directory.file("users.db");
     open(&path);
-    foreign(&path, "PRAGMA user_version = 2");
-    for mode in [Mode::Serve, Mode::Administer] {
+    foreign(&path, "PRAGMA user_version = 3");
+    for mode in [Mode::Read, Mode::Serve, Mode::Administer] {
         let too_new = StoreError::TooNew {
             path: path.clone(),
-            version: 2,
+            version: 3,
         };
         assert_eq!(refusal(&path, mode), too_new);
     }
@@ -188,7 +193,7 @@ fn a_truncated_database_is_damaged() {
     assert!(whole.len() > 3 * 4_096);
     for length in [whole.len() - 4_096, 4_097, 4_096, 1_000, 99, 50, 2] {
         fs::write(&path, &whole[..length]).unwrap();
-        for mode in [Mode::Serve, Mode::Administer] {
+        for mode in [Mode::Read, Mode::Serve, Mode::Administer] {
             let refused = refusal(&path, mode);
             let damaged = matches!(
                 refused,
@@ -200,26 +205,75 @@ fn a_truncated_database_is_damaged() {
     }
 }
 
+/// Writes what no bound of the schema lets in.
+fn foreign_unchecked(path: &Path, sql: &str) {
+    foreign(
+        path,
+        &format!("PRAGMA ignore_check_constraints = ON; {sql}"),
+    );
+}
+
 #[test]
 fn a_row_we_would_not_write_denies_its_user_and_no_other() {
     let directory = TemporaryDirectory::new();
     let path = directory.file("users.db");
     let mut store = open(&path);
     assert_eq!(store.add(&user("alice")), Ok(true));
-    foreign(
+    foreign_unchecked(
         &path,
         "INSERT INTO users VALUES ('bob', 'Bob', NULL, -1, 0, NULL);
          INSERT INTO users VALUES ('carol', CAST(x'ff' AS TEXT), NULL, 1, 0, NULL);
          INSERT INTO users VALUES ('dave', 'Dave', NULL, 1, 2, NULL);
-         INSERT INTO users VALUES ('erin', 'Erin', NULL, 1, 0, -1)",
+         INSERT INTO users VALUES ('erin', 'Erin', NULL, 1, 0, -1);
+         INSERT INTO users VALUES ('fred', hex(zeroblob(4000000)), NULL, 1, 0, NULL)",
     );
     let corrupt = StoreError::Corrupt { path };
-    for id in ["bob", "carol", "erin"] {
+    for id in ["bob", "carol", "erin", "fred"] {
         assert_eq!(store.user(id), Err(corrupt.clone()), "{id}");
     }
     // Whatever is not a plain "no" disables.
     assert!(store.user("dave").unwrap().unwrap().disabled);
     assert!(store.user("alice").unwrap().is_some());
+}
+
+#[test]
+fn the_schema_holds_the_bounds_of_a_user_whoever_writes() {
+    let directory = TemporaryDirectory::new();
+    let path = directory.file("users.db");
+    let mut store = open(&path);
+    let longest = User::new(
+        &"x".repeat(SUBJECT_BYTES_MAX),
+        &"é".repeat(USER_NAME_BYTES_MAX / 2),
+        None,
+        UnixSeconds(0),
+    );
+    assert_eq!(store.add(&longest.unwrap()), Ok(true));
+    let connection = Connection::open(&path).unwrap();
+    for (values, is_taken) in [
+        ("'a', 'A', NULL, 0, 0, NULL", true),
+        ("'b', 'B', hex(zeroblob(256)), 1, 1, 0", true),
+        ("'c', 'C', hex(zeroblob(256)) || 'x', 1, 1, 0", false),
+        ("hex(zeroblob(64)) || 'x', 'D', NULL, 1, 1, 0", false),
+        ("'', 'E', NULL, 1, 1, 0", false),
+        ("'f', '', NULL, 1, 1, 0", false),
+        ("'g', hex(zeroblob(128)) || 'é', NULL, 1, 1, 0", false),
+        ("'h', 'H', NULL, -1, 0, NULL", false),
+        ("'i', 'I', NULL, 1, 2, NULL", false),
+        ("'j', 'J', NULL, 1, 0, -1", false),
+    ] {
+        let done = connection.execute(&format!("INSERT INTO users VALUES ({values})"), []);
+        assert_eq!(done.is_ok(), is_taken, "{values}");
+    }
+}
+
+#[test]
+fn an_id_never_changes() {
+    let directory = TemporaryDirectory::new();
+    let path = directory.file("users.db");
+    assert_eq!(open(&path).add(&user("alice")), Ok(true));
+    let connection = Connection::open(&path).unwrap();
+    let done = connection.execute("UPDATE users SET id = 'bob'", []);
+    assert!(done.is_err());
 }
 
 #[test]
@@ -231,9 +285,157 @@ fn a_removed_table_denies_everybody() {
     foreign(&path, "DROP TABLE users");
     let corrupt = StoreError::Corrupt { path: path.clone() };
     assert_eq!(store.user("alice"), Err(corrupt.clone()));
-    assert_eq!(store.check(), Err(corrupt.clone()));
     drop(store);
-    assert_eq!(refusal(&path, Mode::Administer), corrupt);
+    let altered = altered(&path, "users");
+    assert_eq!(refusal(&path, Mode::Administer), altered);
+}
+
+fn altered(path: &Path, object: &str) -> StoreError {
+    StoreError::Altered {
+        path: path.to_owned(),
+        object: object.into(),
+    }
+}
+
+#[test]
+fn a_schema_that_is_not_ours_to_the_letter_is_refused() {
+    for (object, sql) in [
+        ("user_added", "DROP TRIGGER user_added"),
+        ("clock", "DROP TABLE clock"),
+        (
+            "deaf",
+            "CREATE TRIGGER deaf BEFORE UPDATE ON users BEGIN SELECT RAISE(IGNORE); END",
+        ),
+        ("another", "CREATE TABLE another (id TEXT)"),
+        ("by_name", "CREATE INDEX by_name ON users (name)"),
+        ("users", "ALTER TABLE users ADD COLUMN extra TEXT"),
+        (
+            "kept",
+            "ALTER TABLE users RENAME TO kept;
+             CREATE VIEW users AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+             SELECT i AS id, i AS name, NULL AS password_hash, 1 AS created_at, 0 AS disabled,
+             NULL AS tokens_valid_from FROM n",
+        ),
+    ] {
+        let directory = TemporaryDirectory::new();
+        let path = directory.file("users.db");
+        open(&path);
+        foreign(&path, sql);
+        for mode in [Mode::Read, Mode::Serve, Mode::Administer] {
+            assert_eq!(refusal(&path, mode), altered(&path, object), "{sql}");
+        }
+    }
+}
+
+#[test]
+fn a_planner_may_keep_its_own_statistics() {
+    let directory = TemporaryDirectory::new();
+    let path = directory.file("users.db");
+    assert_eq!(open(&path).add(&user("alice")), Ok(true));
+    foreign(&path, "ANALYZE");
+    assert!(SqliteStore::open(&path, Mode::Serve).is_ok());
+}
+
+#[test]
+fn a_trigger_that_would_swallow_a_change_is_found_by_who_changes() {
+    let directory = TemporaryDirectory::new();
+    let path = directory.file("users.db");
+    let mut store = open(&path);
+    assert_eq!(store.add(&user("alice")), Ok(true));
+    foreign(
+        &path,
+        "CREATE TRIGGER deaf BEFORE UPDATE ON users BEGIN SELECT RAISE(IGNORE); END",
+    );
+    assert_eq!(
+        store.set_disabled("alice", true),
+        Err(altered(&path, "deaf"))
+    );
+    foreign(&path, "DROP TRIGGER deaf");
+    assert_eq!(store.set_disabled("alice", true), Ok(true));
+}
+
+#[test]
+fn a_query_without_end_is_ended() {
+    let directory = TemporaryDirectory::new();
+    let path = directory.file("users.db");
+    open(&path);
+    let mut store = SqliteStore::open(&path, Mode::Serve).unwrap();
+    foreign(
+        &path,
+        "DROP TABLE users; CREATE VIEW users AS
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+         SELECT -i AS id, i AS name, NULL AS password_hash, 1 AS created_at, 0 AS disabled,
+         NULL AS tokens_valid_from FROM n",
+    );
+    assert_eq!(store.user("alice"), Err(StoreError::Corrupt { path }));
+}
+
+/// A database as the first version made it.
+fn first_version(path: &Path, rows: &str) {
+    foreign(
+        path,
+        &format!(
+            "CREATE TABLE users (
+                 id TEXT PRIMARY KEY,
+                 name TEXT NOT NULL,
+                 password_hash TEXT,
+                 created_at INTEGER NOT NULL,
+                 disabled INTEGER NOT NULL DEFAULT 0,
+                 tokens_valid_from INTEGER
+             ) STRICT, WITHOUT ROWID;
+             PRAGMA application_id = 1718051188; PRAGMA user_version = 1; {rows}"
+        ),
+    );
+}
+
+#[test]
+fn the_first_version_is_brought_forward_by_who_writes_and_read_by_who_looks() {
+    let rows = "INSERT INTO users VALUES
+         ('alice', 'ALICE', NULL, 1700000000, 0, NULL),
+         ('bob', 'BOB', '$argon2id$', 1700000000, 1, 1800000000)";
+    for mode in [Mode::Read, Mode::Serve, Mode::Administer] {
+        let directory = TemporaryDirectory::new();
+        let path = directory.file("users.db");
+        first_version(&path, rows);
+        let mut store = SqliteStore::open(&path, mode).unwrap();
+        assert_eq!(store.user("alice"), Ok(Some(user("alice"))));
+        let bob = store.user("bob").unwrap().unwrap();
+        assert!(bob.disabled && bob.tokens_valid_from == Some(UnixSeconds(1_800_000_000)));
+        let version = if mode == Mode::Read { 1 } else { 2 };
+        assert_eq!(store.pragma("user_version"), Ok(version));
+        drop(store);
+        let mut store = open(&path);
+        assert_eq!(ids(&store), ["alice", "bob"]);
+        assert_eq!(store.add(&user("carol")), Ok(true));
+    }
+}
+
+#[test]
+fn the_first_version_with_a_user_nobody_made_is_left_as_it_was() {
+    for (id, row) in [
+        ("", "'', 'A', NULL, 1, 0, NULL"),
+        ("bob", "'bob', hex(zeroblob(4000000)), NULL, 1, 0, NULL"),
+        ("erin", "'erin', 'E', NULL, 1, 0, -1"),
+    ] {
+        let directory = TemporaryDirectory::new();
+        let path = directory.file("users.db");
+        first_version(&path, &format!("INSERT INTO users VALUES ({row})"));
+        let refused = StoreError::NotMigrated {
+            path: path.clone(),
+            id: id.into(),
+        };
+        for mode in [Mode::Serve, Mode::Administer] {
+            assert_eq!(refusal(&path, mode), refused);
+        }
+        let connection = Connection::open(&path).unwrap();
+        let users = "SELECT count(*) FROM users";
+        let count: i64 = connection.query_row(users, [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 1);
+    }
+    let directory = TemporaryDirectory::new();
+    let path = directory.file("users.db");
+    first_version(&path, "CREATE TABLE another (id TEXT)");
+    assert_eq!(refusal(&path, Mode::Serve), altered(&path, "another"));
 }
 
 #[test]
@@ -331,7 +533,7 @@ fn a_path_that_sqlite_would_take_for_something_else_is_a_path() {
 
 #[test]
 fn an_empty_path_is_refused() {
-    for mode in [Mode::Serve, Mode::Administer] {
+    for mode in [Mode::Read, Mode::Serve, Mode::Administer] {
         assert!(SqliteStore::open(Path::new(""), mode).is_err());
     }
 }
@@ -341,7 +543,7 @@ fn a_link_that_leads_nowhere_is_refused() {
     let directory = TemporaryDirectory::new();
     let link = directory.file("users.db");
     symlink(directory.file("nowhere"), &link).unwrap();
-    for mode in [Mode::Serve, Mode::Administer] {
+    for mode in [Mode::Read, Mode::Serve, Mode::Administer] {
         assert_eq!(refusal(&link, mode), missing(&link));
     }
 }

@@ -1,0 +1,286 @@
+//! Opening the user database: what is looked at before anything is done with it, and how it is
+//! made or brought forward.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
+
+use super::schema::{self, Kind};
+use super::{Mode, SqliteStore, failure};
+use crate::app::users::StoreError;
+use crate::limits::{
+    DATABASE_CACHE_KIB, DATABASE_STEPS_MAX, DATABASE_SWITCHES_MAX, DATABASE_VALUE_BYTES_MAX,
+    DATABASE_WAIT_ADMINISTERING, DATABASE_WAIT_SERVING,
+};
+
+impl SqliteStore {
+    /// Opens the database at `path`. A file we make is its owner's alone to read.
+    ///
+    /// # Errors
+    ///
+    /// When the file is missing (to serve), cannot be opened or written to, or is not a
+    /// framegate database that we understand; it is left as it was.
+    pub fn open(path: &Path, mode: Mode) -> Result<SqliteStore, StoreError> {
+        if mode == Mode::Administer {
+            make_file(path).map_err(|error| cannot_open(path, &error))?;
+        }
+        let mut store = SqliteStore {
+            connection: connect(path)?,
+            path: path.to_owned(),
+            data_version: 0,
+            schema_version: 0,
+        };
+        store.check_writable()?;
+        store.configure(mode)?;
+        store.settle(mode)?;
+        store.limit_steps(mode)?;
+        store.data_version = store.pragma("data_version")?;
+        Ok(store)
+    }
+
+    /// Before anything is read: a reader of a write-ahead log makes the files beside it.
+    fn check_writable(&self) -> Result<(), StoreError> {
+        let read_only = self.connection.is_readonly(MAIN_DB);
+        match read_only.map_err(|error| self.failure(error))? {
+            false => Ok(()),
+            true => Err(StoreError::ReadOnly {
+                path: self.path.clone(),
+            }),
+        }
+    }
+
+    /// What this connection needs to be: small, and durable.
+    fn configure(&self, mode: Mode) -> Result<(), StoreError> {
+        let wait = match mode {
+            Mode::Serve => DATABASE_WAIT_SERVING,
+            Mode::Read | Mode::Administer => DATABASE_WAIT_ADMINISTERING,
+        };
+        // With FULL a commit has reached the disk when it returns: a revocation that was
+        // answered for is not undone by a loss of power.
+        let pragmas = format!(
+            "PRAGMA synchronous = FULL; PRAGMA cache_size = -{DATABASE_CACHE_KIB};
+             PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;"
+        );
+        let length = Limit::SQLITE_LIMIT_LENGTH;
+        self.connection
+            .busy_timeout(wait)
+            .and_then(|()| self.connection.execute_batch(&pragmas))
+            .and_then(|()| self.connection.set_limit(length, DATABASE_VALUE_BYTES_MAX))
+            .map(drop)
+            .map_err(|error| self.failure(error))
+    }
+
+    /// A query of a server must end: its loop stands still meanwhile.
+    fn limit_steps(&mut self, mode: Mode) -> Result<(), StoreError> {
+        if mode != Mode::Serve {
+            return Ok(());
+        }
+        let limited = self
+            .connection
+            .progress_handler(DATABASE_STEPS_MAX, Some(|| true));
+        limited.map_err(|error| self.failure(error))
+    }
+
+    /// Sees to it that the file is a database of ours, before anything is written to it.
+    fn settle(&mut self, mode: Mode) -> Result<(), StoreError> {
+        // One reading of the file: another process may be making the database.
+        let kind = self.reading(|store| store.kind())?;
+        match (kind, mode) {
+            (Kind::Empty, Mode::Administer) => self.renew(schema_made)?,
+            (Kind::Empty, Mode::Read | Mode::Serve) => return Err(missing(&self.path)),
+            // The columns that are read have not changed since.
+            (Kind::Ours(schema::VERSION_FIRST), Mode::Read) => {}
+            (Kind::Ours(schema::VERSION_FIRST), Mode::Serve | Mode::Administer) => {
+                self.renew(schema_migrated)?;
+            }
+            (Kind::Ours(_) | Kind::Foreign, _) => {}
+        }
+        self.reading(|store| store.check_schema())?;
+        self.check_readable()?;
+        self.use_write_ahead_log()
+    }
+
+    /// What the file is; an error where we cannot use it.
+    fn kind(&self) -> Result<Kind, StoreError> {
+        let path = self.path.clone();
+        match schema::kind(&self.connection).map_err(|error| self.failure(error))? {
+            Kind::Foreign => Err(StoreError::NotOurs { path }),
+            Kind::Ours(version) if version > schema::VERSION => {
+                Err(StoreError::TooNew { path, version })
+            }
+            Kind::Ours(version) if version < schema::VERSION_FIRST => {
+                Err(StoreError::NotOurs { path })
+            }
+            kind => Ok(kind),
+        }
+    }
+
+    /// Makes the schema or brings it forward, all at once or not at all.
+    fn renew(
+        &mut self,
+        work: fn(&SqliteStore) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.execute("BEGIN IMMEDIATE")?;
+        // When it fails the connection is given up, and what it began with it.
+        work(self)?;
+        self.execute("COMMIT")
+    }
+
+    /// The schema must be ours to the letter: a view or a trigger of somebody else's would answer
+    /// for the users, or keep a command from doing what it says it did.
+    fn check_schema(&mut self) -> Result<(), StoreError> {
+        let Kind::Ours(version) = self.kind()? else {
+            return Err(missing(&self.path));
+        };
+        let schema_version = self.pragma("schema_version")?;
+        let stranger = schema::stranger(&self.connection, version);
+        match stranger.map_err(|error| self.failure(error))? {
+            None => {
+                self.schema_version = schema_version;
+                Ok(())
+            }
+            Some(object) => Err(StoreError::Altered {
+                path: self.path.clone(),
+                object: object.into(),
+            }),
+        }
+    }
+
+    /// As [`check_schema`](SqliteStore::check_schema), if the schema changed since. O(1) otherwise.
+    pub(super) fn check_schema_again(&mut self) -> Result<(), StoreError> {
+        match self.pragma("schema_version")? == self.schema_version {
+            true => Ok(()),
+            false => self.check_schema(),
+        }
+    }
+
+    /// Runs `work` in one reading of the file.
+    fn reading<T>(
+        &mut self,
+        work: impl FnOnce(&mut SqliteStore) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.execute("BEGIN")?;
+        let done = work(self);
+        self.execute("ROLLBACK")?;
+        done
+    }
+
+    /// SQLite does not wait for others when it switches the journal, but says that it is busy at
+    /// once. For the right to write it does wait; then it is worth another try.
+    fn use_write_ahead_log(&mut self) -> Result<(), StoreError> {
+        for _ in 0..DATABASE_SWITCHES_MAX {
+            match self.value::<String>("PRAGMA journal_mode = WAL") {
+                Err(StoreError::Busy) => self.execute("BEGIN IMMEDIATE; ROLLBACK")?,
+                mode => return self.check_journal(&mode?),
+            }
+        }
+        Err(StoreError::Busy)
+    }
+
+    fn check_journal(&self, mode: &str) -> Result<(), StoreError> {
+        match mode {
+            "wal" => Ok(()),
+            _ => Err(StoreError::CannotOpen {
+                path: self.path.clone(),
+                reason: "its file system cannot hold a write-ahead log".into(),
+            }),
+        }
+    }
+
+    /// Whether there is any user is not the question; whether it can be told is.
+    pub(super) fn check_readable(&self) -> Result<(), StoreError> {
+        self.value::<bool>("SELECT EXISTS (SELECT 1 FROM users)")
+            .map(drop)
+    }
+}
+
+/// Makes an empty file, unless there is a file; SQLite gives those beside it the same mode.
+fn make_file(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let made = options.write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    // A pipe would be waited for, and a directory is told of more clearly here.
+    match fs::metadata(path) {
+        Err(error) => return Err(cannot_open(path, &error)),
+        Ok(metadata) if metadata.is_dir() => {
+            return Err(cannot_open(path, &ErrorKind::IsADirectory.into()));
+        }
+        Ok(metadata) if !metadata.is_file() => {
+            return Err(StoreError::NotOurs {
+                path: path.to_owned(),
+            });
+        }
+        Ok(_) => {}
+    }
+    // `:memory:` and `file:…` mean something else to SQLite; no absolute path does.
+    let absolute = std::path::absolute(path).map_err(|error| cannot_open(path, &error))?;
+    // The one connection is one thread's.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(absolute, flags).map_err(|error| {
+        // SQLite keeps the system's reason to itself. Nothing of ours can be locked in a
+        // file that it could not open, so that opening it here takes no lock away.
+        match OpenOptions::new().read(true).write(true).open(path) {
+            Err(error) => cannot_open(path, &error),
+            Ok(_) => failure(path, error),
+        }
+    })
+}
+
+fn schema_made(store: &SqliteStore) -> Result<(), StoreError> {
+    match store.kind()? {
+        Kind::Empty => schema::make(&store.connection).map_err(|error| store.failure(error)),
+        // Another process was faster.
+        _ => Ok(()),
+    }
+}
+
+fn schema_migrated(store: &SqliteStore) -> Result<(), StoreError> {
+    if store.kind()? != Kind::Ours(schema::VERSION_FIRST) {
+        return Ok(());
+    }
+    let failure = |error| store.failure(error);
+    let first = schema::VERSION_FIRST;
+    if let Some(object) = schema::stranger(&store.connection, first).map_err(failure)? {
+        let path = store.path.clone();
+        let object = object.into();
+        return Err(StoreError::Altered { path, object });
+    }
+    match schema::migrate(&store.connection).map_err(failure)? {
+        None => Ok(()),
+        Some(id) => Err(StoreError::NotMigrated {
+            path: store.path.clone(),
+            id: id.into(),
+        }),
+    }
+}
+
+pub(super) fn missing(path: &Path) -> StoreError {
+    StoreError::Missing {
+        path: path.to_owned(),
+    }
+}
+
+fn cannot_open(path: &Path, error: &io::Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::NotFound if path.parent().is_some_and(is_here) => missing(path),
+        _ => StoreError::CannotOpen {
+            path: path.to_owned(),
+            reason: error.to_string().into(),
+        },
+    }
+}
+
+/// Whether a directory, as the parent of a path, is there; "" is where we are.
+fn is_here(directory: &Path) -> bool {
+    directory.as_os_str().is_empty() || directory.is_dir()
+}
