@@ -80,7 +80,7 @@ Usage: framegate user add ID [--name NAME] [--password-stdin | --no-password] [S
 until now; the user may log in again. `list` prints a line a user, with tabs between the
 values. `import` adds all users of a file or none. Each line of it is an object:
 {\"id\":\"alice\",\"name\":\"Alice\",\"password\":\"...\"}, or with a \"passwordHash\"
-($argon2id$v=19$...) instead of the password, or with neither.
+($argon2id$v=19$...) instead of the password, or with neither; without a name it is the id.
 
 Options:
   --name NAME       what people call the user [the id]

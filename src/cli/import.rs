@@ -88,12 +88,19 @@ pub(crate) fn read(input: &mut dyn BufRead, now: UnixSeconds) -> Result<Vec<Entr
     let mut line = 0;
     while let Some(bytes) = read_line(input, IMPORT_LINE_BYTES_MAX)? {
         line += 1;
+        // Windows programs put a byte order mark in front of a file.
+        let mark = bytes.strip_prefix("\u{feff}".as_bytes());
+        let content = mark.filter(|_| line == 1).unwrap_or(&bytes);
         // An editor leaves an empty line at the end now and then. Of a line that is too long
         // not all was kept: it may hold a user behind its spaces.
-        if bytes.len() <= IMPORT_LINE_BYTES_MAX && bytes.trim_ascii().is_empty() {
+        if bytes.len() <= IMPORT_LINE_BYTES_MAX && content.trim_ascii().is_empty() {
             continue;
         }
-        let entry = parse(&bytes, now).and_then(|(user, password)| {
+        if bytes.len() > IMPORT_LINE_BYTES_MAX {
+            let error = LineError::TooLong;
+            return Err(CliError::ImportLine { line, error });
+        }
+        let entry = parse(content, now).and_then(|(user, password)| {
             match lines_of_ids.insert(user.id.clone(), line) {
                 Some(earlier) => Err(LineError::Repeated { earlier }),
                 None => Ok(Entry {
@@ -108,11 +115,8 @@ pub(crate) fn read(input: &mut dyn BufRead, now: UnixSeconds) -> Result<Vec<Entr
     Ok(entries)
 }
 
-/// Reads `{"id","name","password"?,"passwordHash"?}`.
+/// Reads `{"id","name"?,"password"?,"passwordHash"?}`.
 fn parse(bytes: &[u8], now: UnixSeconds) -> Result<(User, Option<Zeroizing<String>>), LineError> {
-    if bytes.len() > IMPORT_LINE_BYTES_MAX {
-        return Err(LineError::TooLong);
-    }
     let text = std::str::from_utf8(bytes).map_err(|_| LineError::NotUtf8)?;
     let (mut id, mut name, mut password, mut hash) = (None, None, None, None);
     json::members::<LineError>(text, |member, value| {
@@ -121,14 +125,14 @@ fn parse(bytes: &[u8], now: UnixSeconds) -> Result<(User, Option<Zeroizing<Strin
             "name" => (&mut name, "name"),
             "password" => (&mut password, "password"),
             "passwordHash" => (&mut hash, "passwordHash"),
-            _ => return Err(LineError::unknown(member)),
+            _ => return Err(LineError::Unknown),
         };
         let string = value.string().ok_or(LineError::NotAString { member })?;
         *slot = Some(Zeroizing::new(string.into_owned()));
         Ok(())
     })?;
     let id = id.ok_or(LineError::Missing { member: "id" })?;
-    let name = name.ok_or(LineError::Missing { member: "name" })?;
+    let name = name.as_ref().unwrap_or(&id);
     if let Some(password) = &password {
         check_password(password)?;
         if hash.is_some() {
@@ -136,7 +140,7 @@ fn parse(bytes: &[u8], now: UnixSeconds) -> Result<(User, Option<Zeroizing<Strin
         }
     }
     let hash = hash.map(|hash| PasswordHash::parse(&hash)).transpose()?;
-    Ok((User::new(&id, &name, hash, now)?, password))
+    Ok((User::new(&id, name, hash, now)?, password))
 }
 
 /// Hashes the passwords, and says on a terminal how far it has come: each takes some tens of
@@ -177,11 +181,9 @@ pub enum LineError {
     NotUtf8,
     /// Not a strict JSON object.
     Json(JsonError),
-    /// A member that means nothing.
-    Unknown {
-        /// Its name, or the beginning of it.
-        member: Box<str>,
-    },
+    /// A member that means nothing. What it is called is not shown: where quotes got lost, it may be
+    /// a password.
+    Unknown,
     /// A member that is not a string.
     NotAString {
         /// Its name.
@@ -207,16 +209,6 @@ pub enum LineError {
     Taken,
 }
 
-impl LineError {
-    fn unknown(member: &str) -> LineError {
-        const SHOWN_CHARACTERS: usize = 32;
-        let member: String = member.escape_debug().take(SHOWN_CHARACTERS).collect();
-        LineError::Unknown {
-            member: member.into(),
-        }
-    }
-}
-
 impl fmt::Display for LineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -226,10 +218,9 @@ impl fmt::Display for LineError {
                 f,
                 "it is {error}; a line reads like {{\"id\":\"alice\",\"name\":\"Alice\"}}"
             ),
-            LineError::Unknown { member } => write!(
-                f,
-                "there is no member \"{member}\"; id, name, password and passwordHash are known"
-            ),
+            LineError::Unknown => {
+                f.write_str("a member is none of id, name, password and passwordHash")
+            }
             LineError::NotAString { member } => write!(f, "{member} is not a string"),
             LineError::Missing { member } => write!(f, "{member} is missing"),
             LineError::TwoPasswords => {

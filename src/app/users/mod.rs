@@ -73,16 +73,34 @@ impl User {
     }
 }
 
-/// Whether `text` can be a name: 1 to [`USER_NAME_BYTES_MAX`] bytes that are shown as they
-/// stand, on one line.
+/// Whether `text` can be a name: 1 to [`USER_NAME_BYTES_MAX`] bytes that are shown as they stand, on
+/// one line, and of which something is seen.
 fn is_name(text: &str) -> bool {
-    (1..=USER_NAME_BYTES_MAX).contains(&text.len()) && !text.chars().any(is_disruptive)
+    (1..=USER_NAME_BYTES_MAX).contains(&text.len())
+        && !text.chars().any(is_disruptive)
+        && text.chars().any(|c| !c.is_whitespace() && !is_joiner(c))
 }
 
-/// Whether `character` controls a terminal, breaks a line, or turns the direction of what
-/// stands around it (Unicode Standard Annex 9 §2), so that a name could pose as another.
+/// Whether `character` controls a terminal, breaks a line, turns the direction of what stands around
+/// it (Unicode Standard Annex 9 §2), or takes a place and is not seen, so that a name could pose as
+/// another.
 pub(crate) fn is_disruptive(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    character.is_control()
+        || matches!(character,
+            // Format characters (general category Cf) but the joiners.
+            '\u{AD}' | '\u{600}'..='\u{605}' | '\u{61C}' | '\u{6DD}' | '\u{70F}' | '\u{180E}'
+            | '\u{200B}' | '\u{200E}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}'
+            | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E007F}'
+            // Letters and marks that are blank by design.
+            | '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{2800}'
+            | '\u{3164}' | '\u{FFA0}')
+}
+
+/// What Persian, the scripts of India, and pictures of two people are written with: not seen by
+/// itself, and needed between others.
+fn is_joiner(character: char) -> bool {
+    matches!(character, '\u{200C}' | '\u{200D}' | '\u{FE00}'..='\u{FE0F}')
 }
 
 /// What a running server needs of a user store, and no more.
@@ -137,7 +155,8 @@ impl fmt::Display for UserError {
             ),
             UserError::Name => write!(
                 f,
-                "a name is 1 to {USER_NAME_BYTES_MAX} bytes without control characters"
+                "a name is 1 to {USER_NAME_BYTES_MAX} bytes of text that is seen, on one line, without \
+                 characters that hide or turn it"
             ),
         }
     }

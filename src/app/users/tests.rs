@@ -264,7 +264,7 @@ fn a_name_of_the_longest_length_is_taken_and_one_byte_more_refused() {
 }
 
 #[test]
-fn a_name_that_would_disturb_a_terminal_is_refused() {
+fn a_name_that_hides_or_turns_something_is_refused() {
     for name in [
         "a\nb",
         "a\tb",
@@ -273,11 +273,23 @@ fn a_name_that_would_disturb_a_terminal_is_refused() {
         "a\u{85}",
         "a\u{2028}b",
         "\u{202e}nimda",
+        "\u{2067}nimda",
+        "\u{200f}a",
+        "ad\u{200b}min",
+        "ad\u{ad}min",
+        "\u{feff}admin",
+        "admin\u{2060}",
+        "admin\u{e0041}",
+        "\u{3164}",
+        "\u{2800}",
+        " ",
+        "\u{a0}\u{3000}",
+        "\u{200d}",
     ] {
         let refused = User::new("alice", name, None, UnixSeconds(0));
         assert_eq!(refused, Err(UserError::Name), "{name:?}");
     }
-    for name in ["Ann O'Neill", "Zoë", "李雷", "👩‍🚀", " "] {
+    for name in ["Ann O'Neill", "Zoë", "李雷", "👩‍🚀", "❤️", "می‌خواهم"] {
         assert!(
             User::new("alice", name, None, UnixSeconds(0)).is_ok(),
             "{name:?}"

@@ -67,7 +67,7 @@ impl Desk {
         Ok(String::from_utf8(output).unwrap())
     }
 
-    fn error(&mut self, line: &str) -> String {
+    pub(in super::super) fn error(&mut self, line: &str) -> String {
         self.run(line).unwrap_err().to_string()
     }
 

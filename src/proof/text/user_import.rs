@@ -1,6 +1,7 @@
 //! A file of users to import, against a model that reads each line by serde_json.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
@@ -51,6 +52,8 @@ fn model(lines: &[&[u8]]) -> Result<Vec<ModelUser>, u64> {
     let (mut users, mut ids) = (Vec::new(), BTreeSet::new());
     for (line, content) in (1..).zip(lines) {
         let is_short = content.len() <= IMPORT_LINE_BYTES_MAX;
+        let mark = content.strip_prefix("\u{feff}".as_bytes());
+        let content = mark.filter(|_| line == 1).unwrap_or(content);
         if is_short && content.trim_ascii().is_empty() {
             continue;
         }
@@ -63,7 +66,7 @@ fn model(lines: &[&[u8]]) -> Result<Vec<ModelUser>, u64> {
     Ok(users)
 }
 
-/// `{"id","name","password"?,"passwordHash"?}`, each once, each a string that can be one.
+/// `{"id","name"?,"password"?,"passwordHash"?}`, each once, each a string that can be one.
 fn model_user(line: u64, content: &[u8]) -> Option<ModelUser> {
     let text = str::from_utf8(content).ok()?;
     serde_json::from_str::<Value>(text).ok()?;
@@ -77,27 +80,60 @@ fn model_user(line: u64, content: &[u8]) -> Option<ModelUser> {
             _ => Err(()),
         }
     };
+    let (id, name) = (take("id").ok()??, take("name").ok()?);
+    let has_name = name.is_some();
     let user = ModelUser {
         line,
-        id: take("id").ok()??,
-        name: take("name").ok()??,
+        name: name.unwrap_or_else(|| id.clone()),
+        id,
         password: take("password").ok()?,
         hash: take("passwordHash").ok()?,
     };
-    let given = 2 + usize::from(user.password.is_some()) + usize::from(user.hash.is_some());
+    let given = 1
+        + usize::from(has_name)
+        + usize::from(user.password.is_some())
+        + usize::from(user.hash.is_some());
     (members.len() == given && user.is_sound()).then_some(user)
 }
 
+/// Line and paragraph ends; marks, embeddings, overrides and isolates of Unicode Standard Annex 9 §2;
+/// what else takes no room or shows nothing.
+const HIDING: &[RangeInclusive<char>] = &[
+    '\u{2028}'..='\u{2029}',
+    '\u{202A}'..='\u{202E}',
+    '\u{2066}'..='\u{2069}',
+    '\u{200E}'..='\u{200F}',
+    '\u{61C}'..='\u{61C}',
+    '\u{AD}'..='\u{AD}',
+    '\u{34F}'..='\u{34F}',
+    '\u{600}'..='\u{605}',
+    '\u{6DD}'..='\u{6DD}',
+    '\u{70F}'..='\u{70F}',
+    '\u{115F}'..='\u{1160}',
+    '\u{17B4}'..='\u{17B5}',
+    '\u{180E}'..='\u{180E}',
+    '\u{200B}'..='\u{200B}',
+    '\u{2060}'..='\u{2065}',
+    '\u{206A}'..='\u{206F}',
+    '\u{2800}'..='\u{2800}',
+    '\u{3164}'..='\u{3164}',
+    '\u{FEFF}'..='\u{FEFF}',
+    '\u{FFA0}'..='\u{FFA0}',
+    '\u{FFF9}'..='\u{FFFB}',
+    '\u{1D173}'..='\u{1D17A}',
+    '\u{E0000}'..='\u{E007F}',
+];
+
 impl ModelUser {
     fn is_sound(&self) -> bool {
-        let is_visible = |c: char| !c.is_control() && !"\u{2028}\u{2029}".contains(c);
-        // Unicode Standard Annex 9 §2: embeddings, overrides, isolates and their ends.
-        let turns = ['\u{202A}'..='\u{202E}', '\u{2066}'..='\u{2069}'];
-        let turns = |c: char| turns.iter().any(|range| range.contains(&c));
+        let joins =
+            |c: char| "\u{200C}\u{200D}".contains(c) || ('\u{FE00}'..='\u{FE0F}').contains(&c);
+        let hides = |c: char| c.is_control() || HIDING.iter().any(|range| range.contains(&c));
         (1..=SUBJECT_BYTES_MAX).contains(&self.id.len())
             && self.id.bytes().all(|byte| byte.is_ascii_graphic())
             && (1..=USER_NAME_BYTES_MAX).contains(&self.name.len())
-            && self.name.chars().all(|c| is_visible(c) && !turns(c))
+            && !self.name.chars().any(hides)
+            && !self.name.chars().all(|c| c.is_whitespace() || joins(c))
             && self.password.as_ref().is_none_or(|password| {
                 (1..=PASSWORD_BYTES_MAX).contains(&password.len()) && !password.contains('\0')
             })
