@@ -130,6 +130,7 @@ impl Driver {
             socket,
             is_ready: false,
             peer_finished: false,
+            is_read_out: false,
             is_over: false,
         });
     }

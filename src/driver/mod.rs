@@ -131,8 +131,10 @@ struct Connection {
     socket: Socket,
     /// True exactly when it is in `ready`.
     is_ready: bool,
-    /// True once an event said that the peer's FIN has arrived.
+    /// True once an event said that the peer's FIN has arrived: perhaps after bytes that are unread.
     peer_finished: bool,
+    /// True once it was read to the peer's FIN: nothing is unread, nor will be.
+    is_read_out: bool,
     /// True once the core wants nothing more of it.
     is_over: bool,
 }
@@ -297,9 +299,9 @@ impl Driver {
             self.server.writable(id);
         }
         if connection.is_over {
-            // What still arrives is discarded unread; only the peer's FIN is of interest.
+            // What still arrives is discarded; only the peer's FIN is of interest.
             if connection.peer_finished {
-                self.server.finished(now, id);
+                self.discard(now, id);
             }
         } else if event.is_readable() || event.is_read_closed() {
             self.mark_ready(id);
@@ -403,7 +405,7 @@ impl Driver {
             is_drained,
         } = arrival;
         match result {
-            Ok(0) => self.server.finished(now, id),
+            Ok(0) => self.finished(now, id),
             Ok(count) => {
                 let bytes = &mut self.scratch[start..start + count];
                 let is_over = self.server.receive(now, id, bytes) == Reading::Over;
@@ -413,8 +415,10 @@ impl Driver {
                 connection.is_over |= is_over;
                 // Had the peer's FIN arrived before the socket was drained, there is nothing
                 // behind it either.
-                if connection.peer_finished && (is_drained || is_over) {
-                    self.server.finished(now, id);
+                match (connection.peer_finished, is_drained) {
+                    (true, true) => self.finished(now, id),
+                    (true, false) if is_over => self.discard(now, id),
+                    _ => {}
                 }
                 if !is_drained && !is_over {
                     self.mark_ready(id);
@@ -423,6 +427,24 @@ impl Driver {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(_) => self.server.failed(now, id),
         }
+    }
+
+    /// Drops what is unread before the FIN of a peer of whom nothing more is wanted. A FIN has not
+    /// come before that: close(2) with unread bytes sends a reset, which may overtake our last words
+    /// or throw them away (RFC 2525 §2.17). Should it be too much, the linger ends the connection.
+    fn discard(&mut self, now: Now, id: ConnectionId) {
+        let connection = self.connection_mut(id);
+        if connection.is_some_and(|connection| connection.socket.discard()) {
+            self.finished(now, id);
+        }
+    }
+
+    /// The connection was read to the peer's FIN.
+    fn finished(&mut self, now: Now, id: ConnectionId) {
+        if let Some(connection) = self.connection_mut(id) {
+            connection.is_read_out = true;
+        }
+        self.server.finished(now, id);
     }
 
     fn hand_out_jobs(&mut self) {

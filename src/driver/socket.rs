@@ -10,6 +10,11 @@ use mio::net::{TcpStream, UnixStream};
 use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
+/// Bytes of one read whose bytes are dropped, and how many such reads there are at a time: as much
+/// in all as a peer may well have sent that had no answer yet.
+const DISCARD_BYTES: usize = 16 * 1_024;
+const DISCARDS_MAX: usize = 16;
+
 pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -70,6 +75,23 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Socket::Unix(stream) => stream.shutdown(Shutdown::Write),
+        }
+    }
+
+    /// Drops what is unread, up to a bound. Returns whether nothing is left.
+    pub(super) fn discard(&self) -> bool {
+        let mut buffer = [0; DISCARD_BYTES];
+        (0..DISCARDS_MAX).any(|_| match self.read(&mut buffer) {
+            Ok(count) => count < buffer.len(),
+            Err(_) => true,
+        })
+    }
+
+    /// Closes the descriptor with a FIN, for which nothing may be unread.
+    pub(super) fn close(self) {
+        if !self.discard() {
+            // A reset follows. What was written leaves before it.
+            let _ = self.shut_sending_side();
         }
     }
 

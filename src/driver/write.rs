@@ -68,14 +68,14 @@ impl Driver {
                     if connection.socket.shut_sending_side().is_err() {
                         self.server.failed(now, id);
                     } else if connection.peer_finished {
-                        self.server.finished(now, id);
+                        self.discard(now, id);
                     }
                 }
                 Ending::Close | Ending::Reset => {
-                    if let Some(connection) = place.take()
-                        && ending == Ending::Reset
-                    {
-                        connection.socket.reset();
+                    match place.take() {
+                        Some(connection) if ending == Ending::Reset => connection.socket.reset(),
+                        Some(connection) if !connection.is_read_out => connection.socket.close(),
+                        Some(_) | None => {}
                     }
                     // A descriptor has come free: those that wait need not wait for the timer.
                     self.accept_retry_at = None;
