@@ -22,6 +22,12 @@ pub const NETWORKS_MAX: usize = 256;
 /// at the least (RFC 6177 §2), within which an address costs nothing.
 pub const ADDRESS_KEY_IPV6_BITS: u8 = 64;
 
+/// Leading bits of an IPv6 address that name a site: the most one subscriber is commonly given
+/// (RFC 6177 §1).
+pub const SITE_IPV6_BITS: u8 = 48;
+/// How many times more than one address a whole site may have before it is taken for a crowd.
+pub const SITE_ADDRESSES: usize = 16;
+
 /// Frames that one message may be cut into (RFC 6455 §5.4 names no bound).
 pub const FRAGMENTS_MAX: u32 = 64;
 /// Payload of a control frame, in bytes (RFC 6455 §5.5).
@@ -99,11 +105,17 @@ pub const IMPORT_LINE_BYTES_MAX: usize = 8 * 1024;
 
 /// Time for the first valid token while pending connections fill more than half their budget.
 pub const AUTH_TIMEOUT_CROWDED: Duration = Duration::from_secs(2);
+/// Bytes a second that a reader takes at the least for whom a Ping is not late yet: what its
+/// socket took lies before the Ping, and where it has come in that, nobody can see.
+pub const READ_BYTES_PER_SECOND_MIN: u64 = 16 * 1_024;
 /// The longest ban.
 pub const BAN_MAX: Duration = Duration::from_secs(3_600);
 
-/// Connections whose FIN is sent and whose peer's is awaited; the next is reset at once.
+/// Connections whose FIN is sent and whose peer's is awaited. The next one's descriptor is closed
+/// once its last byte is written; with a reset, if it failed for a hostile cause.
 pub const LINGERING_MAX: usize = 256;
+/// What of them one address may have.
+pub const LINGERING_PER_ADDRESS_MAX: usize = 16;
 
 /// What `MEMORY` must have for each connection there may be: its session, and the queue of an outbox
 /// that holds a frame. In bytes.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use crate::limits::{ADDRESS_KEY_IPV6_BITS, NETWORKS_MAX};
+use crate::limits::{ADDRESS_KEY_IPV6_BITS, NETWORKS_MAX, SITE_IPV6_BITS};
 
 const IPV4_BITS: u8 = Ipv4Addr::BITS as u8;
 const IPV6_BITS: u8 = Ipv6Addr::BITS as u8;
@@ -178,6 +178,23 @@ impl From<IpAddr> for AddressKey {
     fn from(address: IpAddr) -> AddressKey {
         let address = truncated(address.to_canonical(), ADDRESS_KEY_IPV6_BITS);
         AddressKey(Source::Address(address))
+    }
+}
+
+/// The first [`SITE_IPV6_BITS`] of an IPv6 address: who has such a site has as many addresses, of
+/// those that caps count by, as they like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Site(IpAddr);
+
+impl AddressKey {
+    /// The site the address is of; IPv4 addresses are too few for such.
+    pub fn site(self) -> Option<Site> {
+        match self.0 {
+            Source::Address(address @ IpAddr::V6(_)) => {
+                Some(Site(truncated(address, SITE_IPV6_BITS)))
+            }
+            Source::Address(IpAddr::V4(_)) | Source::User(_) => None,
+        }
     }
 }
 

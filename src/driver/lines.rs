@@ -9,8 +9,8 @@ use super::logger::{PEERS, quoted};
 pub(super) fn level_of(what: What) -> log::Level {
     match what {
         // A flood of strangers puts itself out, which the summary counts; a line each would be
-        // the flood's.
-        What::Refused(Cause::Evicted) => log::Level::Debug,
+        // the flood's. Browsers connect ahead and may find nothing to ask.
+        What::Refused(Cause::Evicted | Cause::NoRequest) => log::Level::Debug,
         What::Refused(_) | What::LoginFailed | What::Banned(_) => log::Level::Warn,
         What::LoggedIn => log::Level::Info,
         What::Closed(_) => log::Level::Debug,

@@ -1,6 +1,6 @@
 //! Who gets in: caps by standing. A flood of strangers takes no member's place, since the pending
-//! have a budget of their own; when it is full, whoever has been pending for longest goes before
-//! a newcomer waits.
+//! have a budget of their own; when it is full, one of them goes before a newcomer waits: the
+//! oldest of the address, or the site, that has most of them.
 
 use std::net::IpAddr;
 
@@ -83,7 +83,7 @@ impl Hub {
         if is_over(count.connections, self.config.connections_per_address_max) {
             return Err(NoRoom::AddressFull);
         }
-        if is_over(count.pending, self.config.pending_per_address_max) {
+        if is_over(count.pending.len, self.config.pending_per_address_max) {
             return Err(NoRoom::AddressPendingFull);
         }
         Ok(())
@@ -96,8 +96,8 @@ impl Hub {
             return Ok(());
         }
         // Members are never put out for a stranger.
-        let oldest = self.places.oldest_pending().ok_or(NoRoom::Full)?;
-        self.abandon(now, oldest, What::Refused(Cause::Evicted), Ending::Reset);
+        let crowding = self.places.most_crowding().ok_or(NoRoom::Full)?;
+        self.abandon(now, crowding, What::Refused(Cause::Evicted), Ending::Reset);
         Ok(())
     }
 
@@ -113,6 +113,7 @@ impl Hub {
             is_counted: address.is_some(),
             queued: Queued::No,
             peer_finished: false,
+            is_hostile: false,
             outbox: Outbox::default(),
             held_bytes: 0,
             state: match is_proxy && self.config.proxy_protocol {

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::limits::{HASHES_PENDING_MAX, LINGERING_MAX, MESSAGE_OVERHEAD_BYTES_MAX};
+use crate::limits::{
+    HASHES_PENDING_MAX, LINGERING_MAX, LINGERING_PER_ADDRESS_MAX, MESSAGE_OVERHEAD_BYTES_MAX,
+};
 use crate::network::AddressKey;
 
 use super::flushes::Queued;
@@ -55,10 +57,7 @@ impl Hub {
                 &self.deadlines.is_scheduled(key),
                 &!is_gone,
             )?;
-            lingering += usize::from(matches!(
-                session.state,
-                State::Finishing { fin_sent: true, .. }
-            ));
+            lingering += usize::from(self.lingers(key));
             if is_gone || !matches!(session.state, State::Open(_)) {
                 equal("a member", &self.presence.is_member(key), &false)?;
             }
@@ -111,8 +110,8 @@ impl Hub {
 
     /// Places by address, and those not yet logged in.
     fn audit_places(&self) -> Audit {
-        let mut counts: BTreeMap<AddressKey, Count> = BTreeMap::new();
         let mut pending = BTreeSet::new();
+        let mut addresses = BTreeMap::new();
         for (key, session) in &self.sessions {
             let key = key as u32;
             let is_pending = match session.state {
@@ -127,11 +126,7 @@ impl Hub {
             if is_pending {
                 pending.insert(key);
             }
-            if let Some(address) = self.counted_address(key) {
-                let count = counts.entry(address).or_default();
-                count.connections += 1;
-                count.pending += usize::from(is_pending);
-            }
+            addresses.insert(key, self.counted_address(key));
         }
         equal("pending", &self.places.pending(), &pending.len())?;
         equal(
@@ -140,10 +135,16 @@ impl Hub {
             &pending,
         )?;
         at_most("pending", pending.len(), self.config.pending_max)?;
-        equal("places by address", self.places.by_address(), &counts)?;
-        counts
-            .values()
-            .try_for_each(|count| self.audit_address(*count))
+        let counted: BTreeSet<AddressKey> = addresses.values().copied().flatten().collect();
+        self.places
+            .audit(addresses.into_iter(), |key| self.lingers(key))?;
+        let mut counts = counted.iter().map(|address| self.places.of(*address));
+        counts.try_for_each(|count| self.audit_address(count))
+    }
+
+    fn lingers(&self, key: u32) -> bool {
+        let state = &self.sessions[key as usize].state;
+        matches!(state, State::Finishing { fin_sent: true, .. })
     }
 
     fn audit_address(&self, count: Count) -> Audit {
@@ -155,8 +156,13 @@ impl Hub {
         )?;
         at_most(
             "pending connections of an address",
-            count.pending,
+            count.pending.len,
             max(self.config.pending_per_address_max),
+        )?;
+        at_most(
+            "lingering of an address",
+            count.lingering,
+            LINGERING_PER_ADDRESS_MAX.max(self.stopped()),
         )
     }
 

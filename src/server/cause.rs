@@ -38,10 +38,14 @@ pub enum Cause {
     LoginFailed,
 
     // Time.
-    /// The head or the body did not come in time.
+    /// Not a byte of a request came in time.
+    NoRequest,
+    /// The head or the body was begun and did not come in time.
     HandshakeTimeout,
     /// No valid token did.
     AuthTimeout,
+    /// No valid token did in the time we leave for it while newcomers are many.
+    AuthTimeoutCrowded,
     /// A message was begun and not finished.
     MessageTimeout,
     /// No answer to our Ping.
@@ -50,7 +54,7 @@ pub enum Cause {
     SlowReader,
 
     // Others came first.
-    /// It was pending for longest when a newcomer needed its place.
+    /// It was pending when a newcomer needed a place, and its address had most of those.
     Evicted,
     /// It held most when what is held for peers in all was too much.
     Memory,
@@ -73,7 +77,7 @@ impl Cause {
             Cause::LoginFailed => Some("login_failed"),
             Cause::RateLimited => Some("rate_limited"),
             Cause::TooManyConnections => Some("too_many_connections"),
-            Cause::AuthTimeout => Some("auth_timeout"),
+            Cause::AuthTimeout | Cause::AuthTimeoutCrowded => Some("auth_timeout"),
             Cause::Wire(Violation::Text | Violation::Binary) => Some("bad_frame"),
             Cause::Wire(Violation::TooBig) => Some("too_big"),
             _ => None,
@@ -86,7 +90,7 @@ impl Cause {
         match self {
             Cause::Gate(cause) => Some(gate_close_code(cause)),
             Cause::Expired | Cause::LoginFailed => Some(CloseCode::UNAUTHORIZED),
-            Cause::AuthTimeout => Some(CloseCode::TIMEOUT),
+            Cause::AuthTimeout | Cause::AuthTimeoutCrowded => Some(CloseCode::TIMEOUT),
             Cause::Wire(violation) => Some(violation.close_code()),
             Cause::RateLimited | Cause::MessageTimeout => Some(CloseCode::POLICY_VIOLATION),
             Cause::SlowReader | Cause::Memory | Cause::TooManyConnections => {
@@ -100,6 +104,7 @@ impl Cause {
             | Cause::Upgrade(_)
             | Cause::Request(_)
             | Cause::NoRoom(_)
+            | Cause::NoRequest
             | Cause::HandshakeTimeout
             | Cause::PongTimeout
             | Cause::Evicted => None,
@@ -125,8 +130,12 @@ impl Cause {
             Cause::Memory => Cow::Borrowed("the server is short of memory; come back later"),
             Cause::Expired => Cow::Borrowed("token expired"),
             Cause::LoginFailed => Cow::Borrowed("the id or the password is wrong, three times now"),
+            Cause::NoRequest => Cow::Borrowed("no request came"),
             Cause::HandshakeTimeout => Cow::Borrowed("the request took too long"),
             Cause::AuthTimeout => Cow::Borrowed("no valid token in time"),
+            Cause::AuthTimeoutCrowded => {
+                Cow::Borrowed("no valid token in the short time there is while newcomers are many")
+            }
             Cause::MessageTimeout => Cow::Borrowed("a message was begun and not finished in time"),
             Cause::PongTimeout => Cow::Borrowed("no answer to a ping"),
             Cause::SlowReader => Cow::Borrowed("reading too slowly"),
@@ -153,8 +162,10 @@ impl Cause {
             Cause::Memory => "memory",
             Cause::Expired => "token_expired",
             Cause::LoginFailed => "login_failures",
+            Cause::NoRequest => "no_request",
             Cause::HandshakeTimeout => "handshake_timeout",
             Cause::AuthTimeout => "auth_timeout",
+            Cause::AuthTimeoutCrowded => "auth_timeout_crowded",
             Cause::MessageTimeout => "message_timeout",
             Cause::PongTimeout => "pong_timeout",
             Cause::SlowReader => "slow_reader",
@@ -165,9 +176,10 @@ impl Cause {
     }
 
     /// True when it counts towards a ban: a bad signature, a malformed token, frame or request,
-    /// RFC 6455 broken, a rate exceeded, a missed deadline of handshake or login. A wrong password
-    /// does too, and is counted where it is found. Expiry, a removed user or a page of another
-    /// origin ban nobody.
+    /// RFC 6455 broken, a rate exceeded, a request begun and not finished in time, a missed
+    /// deadline of login that we did not shorten. A wrong password does too, and is counted where
+    /// it is found. Expiry, a removed user, a page of another origin or a connection that says
+    /// nothing ban nobody.
     pub fn is_hostile(self) -> bool {
         match self {
             // Another version of HTTP is well-formed, and so is an `Expect`.

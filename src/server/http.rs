@@ -20,7 +20,7 @@ use super::hub::Hub;
 use super::login::Via;
 use super::rates::Meter;
 use super::report::What;
-use super::session::{Open, Peer, State};
+use super::session::{Open, Peer, Ping, State};
 use super::{Server, answer};
 
 const JSON: &str = "application/json";
@@ -277,8 +277,10 @@ impl Hub {
             meter: Meter::default(),
             opened_at: now.monotonic,
             message_since: None,
-            heard_at: now.monotonic,
-            asked_at: None,
+            alive_at: now.monotonic,
+            ping: Ping::None,
+            is_socket_full: false,
+            read_by: now.monotonic,
             login_failures: 0,
             login_pending: false,
         };

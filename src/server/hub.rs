@@ -11,7 +11,7 @@ use crate::app::password::HashJob;
 use crate::app::users::{StoreError, Users};
 use crate::config::Config;
 use crate::gate::Signer;
-use crate::limits::LINGERING_MAX;
+use crate::limits::{LINGERING_MAX, LINGERING_PER_ADDRESS_MAX};
 use crate::network::AddressKey;
 use crate::time::Now;
 use crate::wire::CloseCode;
@@ -265,7 +265,8 @@ impl Hub {
         self.deadlines.schedule(key, linger_by);
     }
 
-    /// Every byte of a finishing session has left: our FIN follows, and the wait for the peer's.
+    /// Every byte of a finishing session has left: our FIN follows, and the wait for the peer's,
+    /// if there is room for that.
     pub(super) fn flushed(&mut self, now: Now, key: u32) {
         let session = &self.sessions[key as usize];
         let State::Finishing {
@@ -277,14 +278,17 @@ impl Hub {
         };
         if session.peer_finished {
             self.release(key, Ending::Close);
-        } else if self.is_to_be_brief(now, key) {
+        } else if self.is_to_be_reset(now, key) {
             self.release(key, Ending::Reset);
+        } else if !self.may_linger(key) {
+            self.release(key, Ending::Close);
         } else {
             self.sessions[key as usize].state = State::Finishing {
                 linger_by,
                 fin_sent: true,
             };
             self.lingering += 1;
+            self.places.linger(self.counted_address(key));
             let id = self.id(key);
             self.endings.push_back((id, Ending::Fin));
         }
@@ -294,15 +298,24 @@ impl Hub {
     pub(super) fn ends_with_fin(&self, now: Now, key: u32) -> bool {
         let session = &self.sessions[key as usize];
         let is_finishing = matches!(session.state, State::Finishing { .. });
-        is_finishing && (session.peer_finished || !self.is_to_be_brief(now, key))
+        is_finishing && (session.peer_finished || !self.is_to_be_reset(now, key))
     }
 
-    /// The lingering are few by a cap; past it, and for an address that is more than half on its
-    /// way to a ban, the connection is reset at once.
-    fn is_to_be_brief(&self, now: Now, key: u32) -> bool {
+    /// A connection that failed for a hostile cause is reset once its last words are written, where
+    /// it may not linger or its address is more than half on its way to a ban. No other is: its
+    /// neighbours on that address have done nothing.
+    fn is_to_be_reset(&self, now: Now, key: u32) -> bool {
         let suspect = |address| self.bans.is_suspect(address, now.monotonic);
-        let is_crowd = self.lingering >= LINGERING_MAX;
-        !self.stopping && (is_crowd || self.counted_address(key).is_some_and(suspect))
+        let is_suspect = || self.counted_address(key).is_some_and(suspect);
+        let is_hostile = self.sessions[key as usize].is_hostile;
+        is_hostile && !self.stopping && (!self.may_linger(key) || is_suspect())
+    }
+
+    /// The lingering are few by a cap, of which no address has more than a share.
+    fn may_linger(&self, key: u32) -> bool {
+        let lingering_of = |address| self.places.of(address).lingering;
+        let of_address = self.counted_address(key).map_or(0, lingering_of);
+        self.stopping || self.lingering < LINGERING_MAX && of_address < LINGERING_PER_ADDRESS_MAX
     }
 
     /// The one way out: the session is deregistered everywhere, and its descriptor is to go.
@@ -316,6 +329,7 @@ impl Hub {
         }
         if matches!(state, State::Finishing { fin_sent: true, .. }) {
             self.lingering -= 1;
+            self.places.linger_no_more(address);
         }
         self.presence.leave(key);
         self.places.leave(key, address);
@@ -354,6 +368,7 @@ impl Hub {
         if let What::Refused(cause) = what {
             self.counters.count(cause.word());
             if cause.is_hostile() {
+                self.sessions[key as usize].is_hostile = true;
                 self.count_hostile(now, key);
             }
         }

@@ -216,6 +216,7 @@ impl Server {
         outbox.take(&mut hub.pool, now.monotonic, count, full);
         let empty = outbox.is_empty();
         hub.account(key);
+        hub.note_taken(now, key, count, full);
         if empty {
             hub.flushed(now, key);
         } else if full {

@@ -1,51 +1,97 @@
-//! Who holds a place: connections by address, and those not yet logged in by age. Exact, and no
-//! larger than the connections there are.
+//! Who holds a place: connections by address, and those that are pending, not yet logged in, by
+//! age and by crowd. Exact, and no larger than the connections there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::network::AddressKey;
+use crate::limits::SITE_ADDRESSES;
+use crate::network::{AddressKey, Site};
 
 const NONE: u32 = u32::MAX;
 
-/// Counts of places, and the queue of those who have yet to log in. Keys are the connections'
+/// Counts of places, and the queues of those that have yet to log in. Keys are the connections'
 /// slots in their slab; addresses are those that caps count by.
 #[derive(Debug)]
 pub(super) struct Places {
     by_address: BTreeMap<AddressKey, Count>,
-    /// A link per key; `is_pending` exactly for those in the queue.
-    links: Vec<Link>,
-    oldest: u32,
-    newest: u32,
-    pending: usize,
+    /// The pending of each site that has some.
+    by_site: BTreeMap<Site, Queue>,
+    /// Every address and site that is a crowd, by what it weighs.
+    crowds: BTreeSet<(usize, Crowd)>,
+    pending: Queue,
+    /// By key; `is_pending` exactly for those in the queues.
+    links: Vec<Links>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Count {
     pub(super) connections: usize,
-    pub(super) pending: usize,
+    /// Connections whose FIN is sent and whose peer's is awaited.
+    pub(super) lingering: usize,
+    pub(super) pending: Queue,
+}
+
+/// Who has several of the pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Crowd {
+    Site(Site),
+    Address(AddressKey),
+}
+
+/// Pending connections by age, linked by [`Links`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Queue {
+    pub(super) len: usize,
+    oldest: u32,
+    newest: u32,
+}
+
+impl Default for Queue {
+    fn default() -> Queue {
+        Queue {
+            len: 0,
+            oldest: NONE,
+            newest: NONE,
+        }
+    }
+}
+
+/// Which of the queues a link is of.
+#[derive(Clone, Copy)]
+enum Of {
+    All,
+    Site,
+    Address,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Links {
+    is_pending: bool,
+    /// By [`Of`]: the queue of all, of its site and of its address.
+    of: [Link; 3],
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Link {
-    is_pending: bool,
     older: u32,
     newer: u32,
 }
 
-const UNLINKED: Link = Link {
+const UNLINKED: Links = Links {
     is_pending: false,
-    older: NONE,
-    newer: NONE,
+    of: [Link {
+        older: NONE,
+        newer: NONE,
+    }; 3],
 };
 
 impl Places {
     pub(super) fn new() -> Places {
         Places {
             by_address: BTreeMap::new(),
+            by_site: BTreeMap::new(),
+            crowds: BTreeSet::new(),
+            pending: Queue::default(),
             links: Vec::new(),
-            oldest: NONE,
-            newest: NONE,
-            pending: 0,
         }
     }
 
@@ -54,26 +100,31 @@ impl Places {
         self.by_address.get(&address).copied().unwrap_or_default()
     }
 
-    /// The places of every address that has one.
-    pub(super) fn by_address(&self) -> &BTreeMap<AddressKey, Count> {
-        &self.by_address
-    }
-
     /// Connections not yet logged in.
     pub(super) fn pending(&self) -> usize {
-        self.pending
+        self.pending.len
     }
 
-    /// The one that has been pending for longest.
-    pub(super) fn oldest_pending(&self) -> Option<u32> {
-        (self.oldest != NONE).then_some(self.oldest)
+    /// The pending connection that goes first when there are too many: the oldest of whoever has
+    /// most of them. A site counts for no more than an address until it has `SITE_ADDRESSES` times
+    /// as many. O(log n).
+    pub(super) fn most_crowding(&self) -> Option<u32> {
+        let queue = match self.crowds.last() {
+            Some((_, Crowd::Site(site))) => self.by_site.get(site),
+            Some((_, Crowd::Address(address))) => {
+                self.by_address.get(address).map(|count| &count.pending)
+            }
+            None => None,
+        };
+        let oldest = queue.unwrap_or(&self.pending).oldest;
+        (oldest != NONE).then_some(oldest)
     }
 
     /// All that are pending, the oldest first.
     pub(super) fn all_pending(&self) -> impl Iterator<Item = u32> + '_ {
         let some = |key: u32| (key != NONE).then_some(key);
-        std::iter::successors(some(self.oldest), move |&key| {
-            some(self.links[key as usize].newer)
+        std::iter::successors(some(self.pending.oldest), move |&key| {
+            some(self.links[key as usize].of[Of::All as usize].newer)
         })
     }
 
@@ -83,51 +134,64 @@ impl Places {
         if index >= self.links.len() {
             self.links.resize(index + 1, UNLINKED);
         }
-        self.links[index] = Link {
-            is_pending: true,
-            older: self.newest,
-            newer: NONE,
-        };
-        match self.newest {
-            NONE => self.oldest = key,
-            newest => self.links[newest as usize].newer = key,
-        }
-        self.newest = key;
-        self.pending += 1;
+        self.links[index] = UNLINKED;
+        self.links[index].is_pending = true;
+        self.pending.push(&mut self.links, Of::All, key);
     }
 
     /// The connection is of this address from now on, and counts there.
     pub(super) fn count(&mut self, key: u32, address: AddressKey) {
-        let is_pending = self.links[key as usize].is_pending;
         let count = self.by_address.entry(address).or_default();
         count.connections += 1;
-        count.pending += usize::from(is_pending);
+        if self.links[key as usize].is_pending {
+            let before = count.pending.len;
+            count.pending.push(&mut self.links, Of::Address, key);
+            self.weigh(Crowd::Address(address), before, before + 1);
+            if let Some(site) = address.site() {
+                let queue = self.by_site.entry(site).or_default();
+                let before = queue.len;
+                queue.push(&mut self.links, Of::Site, key);
+                self.weigh(Crowd::Site(site), before, before + 1);
+            }
+        }
     }
 
     /// The connection is pending no longer: it logged in, or it ends.
     pub(super) fn settle(&mut self, key: u32, address: Option<AddressKey>) {
-        let Some(link) = self.links.get_mut(key as usize) else {
-            return;
-        };
-        let Link {
-            is_pending,
-            older,
-            newer,
-        } = std::mem::replace(link, UNLINKED);
-        if !is_pending {
+        let is_pending = self.links.get_mut(key as usize);
+        if !is_pending.is_some_and(|links| std::mem::take(&mut links.is_pending)) {
             return;
         }
-        self.pending -= 1;
-        match older {
-            NONE => self.oldest = newer,
-            older => self.links[older as usize].newer = newer,
+        self.pending.remove(&mut self.links, Of::All, key);
+        let Some(address) = address else { return };
+        if let Some(count) = self.by_address.get_mut(&address) {
+            let before = count.pending.len;
+            count.pending.remove(&mut self.links, Of::Address, key);
+            self.weigh(Crowd::Address(address), before, before - 1);
         }
-        match newer {
-            NONE => self.newest = older,
-            newer => self.links[newer as usize].older = older,
+        if let Some(site) = address.site()
+            && let Some(queue) = self.by_site.get_mut(&site)
+        {
+            let before = queue.len;
+            queue.remove(&mut self.links, Of::Site, key);
+            if before == 1 {
+                self.by_site.remove(&site);
+            }
+            self.weigh(Crowd::Site(site), before, before - 1);
         }
+    }
+
+    /// The connection's FIN is sent, and its peer's is awaited.
+    pub(super) fn linger(&mut self, address: Option<AddressKey>) {
         if let Some(count) = address.and_then(|address| self.by_address.get_mut(&address)) {
-            count.pending -= 1;
+            count.lingering += 1;
+        }
+    }
+
+    /// The connection lingers no longer.
+    pub(super) fn linger_no_more(&mut self, address: Option<AddressKey>) {
+        if let Some(count) = address.and_then(|address| self.by_address.get_mut(&address)) {
+            count.lingering -= 1;
         }
     }
 
@@ -141,6 +205,99 @@ impl Places {
                 self.by_address.remove(&address);
             }
         }
+    }
+
+    /// Counts again what is counted by address and by site. `connections` are all there are, with
+    /// what they count by. O(n log n).
+    ///
+    /// # Errors
+    /// What does not add up.
+    pub(super) fn audit(
+        &self,
+        connections: impl Iterator<Item = (u32, Option<AddressKey>)>,
+        lingering: impl Fn(u32) -> bool,
+    ) -> Result<(), String> {
+        let mut again = Places::new();
+        let addresses: BTreeMap<u32, Option<AddressKey>> = connections.collect();
+        let in_order = self.all_pending().chain(addresses.keys().copied());
+        let mut seen = BTreeSet::new();
+        for key in in_order.filter(|key| seen.insert(*key)) {
+            let address = addresses.get(&key).copied().flatten();
+            again.enter(key);
+            if !self.links[key as usize].is_pending {
+                again.settle(key, None);
+            }
+            if let Some(address) = address {
+                again.count(key, address);
+                if lingering(key) {
+                    again.linger(Some(address));
+                }
+            }
+        }
+        let by_address = |places: &Places| {
+            let tally = |count: &Count| (count.connections, count.lingering, count.pending.len);
+            let counts = places.by_address.iter();
+            BTreeMap::from_iter(counts.map(|(address, count)| (*address, tally(count))))
+        };
+        let by_site = |places: &Places| {
+            let queues = places.by_site.iter();
+            BTreeMap::from_iter(queues.map(|(site, queue)| (*site, queue.len)))
+        };
+        let is_same = by_address(self) == by_address(&again)
+            && by_site(self) == by_site(&again)
+            && self.crowds == again.crowds;
+        match is_same {
+            true => Ok(()),
+            false => Err(format!("places are {self:?} and should be {again:?}")),
+        }
+    }
+
+    /// Ranks anew who had `before` of the pending and has `now`. Who has one is in no rank: then
+    /// age alone decides.
+    fn weigh(&mut self, crowd: Crowd, before: usize, now: usize) {
+        if crowd.weight(before) > SITE_ADDRESSES {
+            self.crowds.remove(&(crowd.weight(before), crowd));
+        }
+        if crowd.weight(now) > SITE_ADDRESSES {
+            self.crowds.insert((crowd.weight(now), crowd));
+        }
+    }
+}
+
+impl Crowd {
+    fn weight(self, pending: usize) -> usize {
+        match self {
+            Crowd::Site(_) => pending,
+            Crowd::Address(_) => pending * SITE_ADDRESSES,
+        }
+    }
+}
+
+impl Queue {
+    fn push(&mut self, links: &mut [Links], of: Of, key: u32) {
+        links[key as usize].of[of as usize] = Link {
+            older: self.newest,
+            newer: NONE,
+        };
+        match self.newest {
+            NONE => self.oldest = key,
+            newest => links[newest as usize].of[of as usize].newer = key,
+        }
+        self.newest = key;
+        self.len += 1;
+    }
+
+    fn remove(&mut self, links: &mut [Links], of: Of, key: u32) {
+        let Link { older, newer } = links[key as usize].of[of as usize];
+        match older {
+            NONE => self.oldest = newer,
+            older => links[older as usize].of[of as usize].newer = newer,
+        }
+        match newer {
+            NONE => self.newest = older,
+            newer => links[newer as usize].of[of as usize].older = older,
+        }
+        self.len -= 1;
     }
 }
 
@@ -163,14 +320,70 @@ mod tests {
         }
         assert_eq!(Vec::from_iter(places.all_pending()), [1, 2, 3, 6, 7, 8]);
         assert_eq!(
-            (places.of(here).connections, places.of(here).pending),
+            (places.of(here).connections, places.of(here).pending.len),
             (10, 6)
         );
         for key in 0..10 {
             places.leave(key, Some(here));
         }
         assert_eq!(places.pending(), 0);
-        assert_eq!(places.oldest_pending(), None);
-        assert!(places.by_address.is_empty());
+        assert_eq!(places.most_crowding(), None);
+        assert!(places.by_address.is_empty() && places.crowds.is_empty());
+    }
+
+    fn enter(places: &mut Places, key: u32, address: &str) {
+        let address: IpAddr = address.parse().expect("an address");
+        places.enter(key);
+        places.count(key, address.into());
+    }
+
+    fn shed(places: &mut Places, addresses: &[&str]) -> u32 {
+        let key = places.most_crowding().expect("somebody is pending");
+        let address: IpAddr = addresses[key as usize].parse().expect("an address");
+        places.leave(key, Some(address.into()));
+        key
+    }
+
+    #[test]
+    fn the_oldest_of_the_address_with_most_goes_first_and_among_equals_the_oldest() {
+        let addresses = [
+            "192.0.2.1",
+            "192.0.2.2",
+            "192.0.2.3",
+            "192.0.2.2",
+            "192.0.2.2",
+        ];
+        let mut places = Places::new();
+        for (key, address) in (0..).zip(addresses) {
+            enter(&mut places, key, address);
+        }
+        let order: Vec<u32> = (0..5).map(|_| shed(&mut places, &addresses)).collect();
+        assert_eq!(order, [1, 3, 0, 2, 4]);
+        assert!(places.by_address.is_empty() && places.crowds.is_empty());
+    }
+
+    #[test]
+    fn addresses_of_one_site_weigh_together_once_they_are_many() {
+        for (addresses, first) in [(2 * SITE_ADDRESSES, 0), (2 * SITE_ADDRESSES + 1, 2)] {
+            let mut places = Places::new();
+            enter(&mut places, 0, "192.0.2.1");
+            enter(&mut places, 1, "192.0.2.1");
+            for number in 0..addresses {
+                enter(
+                    &mut places,
+                    2 + number as u32,
+                    &format!("2001:db8:1:{number:x}::1"),
+                );
+            }
+            assert_eq!(places.most_crowding(), Some(first), "{addresses}");
+            assert_eq!(places.by_site.len(), 1);
+            for number in 0..addresses {
+                let address = format!("2001:db8:1:{number:x}::1");
+                let address: IpAddr = address.parse().expect("an address");
+                places.leave(2 + number as u32, Some(address.into()));
+            }
+            assert!(places.by_site.is_empty());
+            assert_eq!(places.most_crowding(), Some(0));
+        }
     }
 }

@@ -97,6 +97,8 @@ pub(super) struct Session {
     pub(super) queued: Queued,
     /// True once the peer's FIN was seen.
     pub(super) peer_finished: bool,
+    /// True once it was refused for a hostile cause.
+    pub(super) is_hostile: bool,
     pub(super) outbox: Outbox,
     /// What the ledger counts for it, in bytes.
     pub(super) held_bytes: usize,
@@ -136,14 +138,31 @@ pub(super) struct Open {
     pub(super) opened_at: Instant,
     /// When the message under way began.
     pub(super) message_since: Option<Instant>,
-    /// When the peer was last heard of.
-    pub(super) heard_at: Instant,
-    /// When we asked it for a sign of life, if it owes us one.
-    pub(super) asked_at: Option<Instant>,
+    /// When the peer last gave a sign of life: its bytes arrived, or its socket, which was full,
+    /// took bytes again.
+    pub(super) alive_at: Instant,
+    /// Our Ping, while the peer owes us a sign of life.
+    pub(super) ping: Ping,
+    /// True exactly when the socket took less than it was last offered.
+    pub(super) is_socket_full: bool,
+    /// By when a steady reader has read all that its socket took.
+    pub(super) read_by: Instant,
     /// Wrong passwords so far.
     pub(super) login_failures: u8,
     /// True while a password of this connection is being checked.
     pub(super) login_pending: bool,
+}
+
+/// A question for a sign of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ping {
+    /// None is asked for.
+    None,
+    /// The Ping waits in the outbox. Its clock has not begun: whether the peer takes anything is
+    /// for `WRITE_TIMEOUT` to judge.
+    Waiting,
+    /// The Ping has left, and a steady reader has come to it by this instant.
+    Left(Instant),
 }
 
 #[cfg(test)]

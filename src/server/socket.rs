@@ -16,6 +16,7 @@ use super::cause::Cause;
 use super::host::Caller;
 use super::hub::{Hub, Undecided};
 use super::presence::Dates;
+use super::session::Ping;
 use super::{Server, answer};
 
 impl Server {
@@ -26,8 +27,8 @@ impl Server {
         let Some(open) = self.hub.open_mut(key) else {
             return;
         };
-        open.heard_at = now.monotonic;
-        open.asked_at = None;
+        open.alive_at = now.monotonic;
+        open.ping = Ping::None;
         let mut endpoint = mem::take(&mut open.endpoint);
         loop {
             let rules = self.hub.message_rules(key);

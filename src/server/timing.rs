@@ -2,8 +2,10 @@
 //! Both the scheduling and the judging read it, so that they cannot differ. Each bounds a whole
 //! operation: no received byte extends it.
 
+use std::time::Duration;
+
 use crate::app::Fault;
-use crate::limits::{AUTH_TIMEOUT_CROWDED, LOGIN_TIMEOUT};
+use crate::limits::{AUTH_TIMEOUT_CROWDED, LOGIN_TIMEOUT, READ_BYTES_PER_SECOND_MIN};
 use crate::time::{Instant, Now};
 use crate::wire::frame;
 
@@ -11,7 +13,7 @@ use super::Ending;
 use super::cause::Cause;
 use super::hub::Hub;
 use super::report::What;
-use super::session::{Open, State};
+use super::session::{Ping, State};
 
 /// What the passing of a deadline causes.
 #[derive(Clone, Copy)]
@@ -36,6 +38,10 @@ impl Hub {
     fn each_deadline(&self, now: Now, key: u32, mut row: impl FnMut(Instant, Passing)) {
         let session = &self.sessions[key as usize];
         match &session.state {
+            // A browser may connect ahead and find nothing to ask.
+            State::Proxy { by, held } | State::Head { by, held, .. } if held.is_empty() => {
+                row(*by, Passing::Abandon(Cause::NoRequest, Ending::Close));
+            }
             State::Proxy { by, .. } | State::Head { by, .. } | State::Body { by, .. } => {
                 row(
                     *by,
@@ -51,7 +57,15 @@ impl Hub {
                         now.instant_of(dates.expires_at),
                         Passing::Refuse(Cause::Expired),
                     ),
-                    None => row(self.auth_by(open), Passing::Refuse(Cause::AuthTimeout)),
+                    // Patient when calm, since a person may be typing; ruthless when crowded.
+                    None => {
+                        let by = open.opened_at + self.config.auth_timeout;
+                        row(by, Passing::Refuse(Cause::AuthTimeout));
+                        if self.is_crowded {
+                            let by = open.opened_at + AUTH_TIMEOUT_CROWDED;
+                            row(by, Passing::Refuse(Cause::AuthTimeoutCrowded));
+                        }
+                    }
                 }
                 if let Some(since) = open.message_since {
                     let by = since + self.config.message_timeout;
@@ -60,27 +74,16 @@ impl Hub {
                 if let Some(since) = session.outbox.stalled_since() {
                     row(since + self.config.write_timeout, Passing::DropSlowReader);
                 }
-                match open.asked_at {
-                    Some(asked_at) => row(
-                        asked_at + self.config.pong_timeout,
+                match open.ping {
+                    Ping::None => row(open.alive_at + self.config.ping_interval, Passing::Ask),
+                    Ping::Waiting => {}
+                    Ping::Left(at) => row(
+                        at + self.config.pong_timeout,
                         Passing::Abandon(Cause::PongTimeout, Ending::Reset),
                     ),
-                    None => row(open.heard_at + self.config.ping_interval, Passing::Ask),
                 }
             }
         }
-    }
-
-    /// When the first valid token must have come: patient when calm, since a person may be
-    /// typing, ruthless when crowded.
-    fn auth_by(&self, open: &Open) -> Instant {
-        let calm = self.config.auth_timeout;
-        let patience = if self.is_crowded {
-            calm.min(AUTH_TIMEOUT_CROWDED)
-        } else {
-            calm
-        };
-        open.opened_at + patience
     }
 
     /// Sees to it that the session is looked at when its next deadline comes.
@@ -129,8 +132,33 @@ impl Hub {
     /// Asks for a sign of life (RFC 6455 §5.5.2).
     fn ask(&mut self, now: Now, key: u32) {
         if let Some(open) = self.open_mut(key) {
-            open.asked_at = Some(now.monotonic);
+            open.ping = Ping::Waiting;
             self.push(now, key, |out| frame::write_ping(out, b""));
+        }
+    }
+
+    /// The socket took `count` bytes; `full` when it takes no more for now. What that says of the
+    /// peer: a socket that was full takes bytes only when the peer has taken some; one that was not
+    /// takes them for a peer that is long gone as well.
+    pub(super) fn note_taken(&mut self, now: Now, key: u32, count: usize, full: bool) {
+        const MICROS_PER_SECOND: u64 = 1_000_000;
+        let reading = |bytes: usize| {
+            Duration::from_micros(bytes as u64 * MICROS_PER_SECOND / READ_BYTES_PER_SECOND_MIN)
+        };
+        let has_left = self.sessions[key as usize].outbox.is_empty();
+        // A reader that has more than this before it is too slow in any case.
+        let read_by_max = now.monotonic + reading(self.config.outbox_bytes_max);
+        let Some(open) = self.open_mut(key) else {
+            return;
+        };
+        if std::mem::replace(&mut open.is_socket_full, full) && count > 0 {
+            open.alive_at = now.monotonic;
+            open.ping = Ping::None;
+        }
+        open.read_by = (open.read_by.max(now.monotonic) + reading(count)).min(read_by_max);
+        if open.ping == Ping::Waiting && has_left {
+            open.ping = Ping::Left(open.read_by);
+            self.schedule(now, key);
         }
     }
 }

@@ -51,24 +51,30 @@ impl World<'_> {
         };
         let is_stranger = link.stage == Stage::Open && link.member.is_none();
         match cause {
-            Cause::HandshakeTimeout => {
+            // Who began a request is told from who said nothing.
+            Cause::HandshakeTimeout | Cause::NoRequest => {
                 link.stage == Stage::Asking
                     && is_past(Some(link.accepted_at), config.handshake_timeout)
+                    && link.is_unfinished() == (cause == Cause::HandshakeTimeout)
             }
-            Cause::AuthTimeout => {
-                let patience = config.auth_timeout.min(AUTH_TIMEOUT_CROWDED);
-                is_stranger && is_past(Some(link.opened_at), patience)
+            // Who had all the time there is when it is calm is told from who had not.
+            Cause::AuthTimeout | Cause::AuthTimeoutCrowded => {
+                let is_calm_over = is_past(Some(link.opened_at), config.auth_timeout);
+                is_stranger
+                    && is_past(Some(link.opened_at), AUTH_TIMEOUT_CROWDED)
+                    && is_calm_over == (cause == Cause::AuthTimeout)
             }
             Cause::MessageTimeout => is_past(link.unfinished_since, config.message_timeout),
             Cause::PongTimeout => {
                 let patience = config.ping_interval + config.pong_timeout;
-                is_past(Some(link.heard_from_at), patience)
+                is_past(Some(link.alive_at), patience)
+                    && is_past(link.asked_at, config.pong_timeout)
             }
             Cause::SlowReader => {
                 let is_stuck = is_past(link.stalled_since, config.write_timeout);
                 // A Ping of ours was too much.
                 let is_behind = link.stalled_since.is_some()
-                    && is_past(Some(link.heard_from_at), config.ping_interval);
+                    && is_past(Some(link.alive_at), config.ping_interval);
                 is_stuck || is_behind
             }
             Cause::Expired => link
@@ -127,8 +133,13 @@ impl World<'_> {
             }
             Stage::Over(over) => duties[0] = ("it is over", Some(over.at), config.linger),
             Stage::Open => {
-                let silence = config.ping_interval + config.pong_timeout + SLACK;
-                duties[0] = ("it is silent", Some(link.heard_from_at), silence);
+                // Who takes nothing is not expected to answer; that has a deadline of its own.
+                let asked_by = link.alive_at + config.ping_interval;
+                let since = asked_by
+                    .max(link.caught_up_at)
+                    .max(link.asked_at.unwrap_or(asked_by));
+                let since = link.stalled_since.is_none().then_some(since);
+                duties[0] = ("it is silent", since, config.pong_timeout + SLACK);
                 duties[1] = (
                     "a message is not finished",
                     link.unfinished_since,

@@ -71,18 +71,33 @@ impl World<'_> {
         (here().count(), pending.count())
     }
 
-    /// The one who has been pending for longest may have gone for a newcomer.
+    /// One that was pending may have gone for a newcomer: of an address that has most of those, or
+    /// the one that has been pending for longest where none has several.
     pub(super) fn follow_connect(&mut self, id: ConnectionId) -> Result<(), String> {
         for report in self.reports() {
             // One whose login was given up may be pending no longer.
             let is_pending = |link: &&Link| {
                 let may_be_over = link.is_given_up() && link.id != report.connection;
-                !link.is_over() && !may_be_over && link.member.is_none()
+                !link.is_over() && !may_be_over && link.member.is_none() && link.id != id
             };
-            let oldest = self.links.iter().find(is_pending);
-            let is_oldest = oldest.is_some_and(|link| link.id == report.connection);
+            let pending = || self.links.iter().filter(is_pending);
+            let crowd = |link: &Link| {
+                let is_neighbour =
+                    |other: &&Link| other.is_counted && other.address == link.address;
+                if link.is_counted {
+                    pending().filter(is_neighbour).count()
+                } else {
+                    0
+                }
+            };
+            let most = pending().map(crowd).max().unwrap_or_default();
+            let evicted = match most {
+                0 | 1 => pending().next().filter(|link| link.id == report.connection),
+                _ => pending().find(|link| link.id == report.connection),
+            };
+            let is_right = evicted.is_some_and(|link| crowd(link) == most || most == 1);
             let is_evicted = report.what == Happening::Refused(Cause::Evicted);
-            if !is_evicted || !is_oldest || report.connection == id {
+            if !is_evicted || !is_right {
                 return Err(format!("{report:?} on a connect"));
             }
             self.end(&report, None)?;
@@ -309,7 +324,11 @@ impl World<'_> {
         let is_open = self.links[index].stage == Stage::Open;
         let is_abandoned = matches!(
             cause,
-            Cause::HandshakeTimeout | Cause::PongTimeout | Cause::Evicted | Cause::Proxy(_)
+            Cause::NoRequest
+                | Cause::HandshakeTimeout
+                | Cause::PongTimeout
+                | Cause::Evicted
+                | Cause::Proxy(_)
         ) || matches!(cause, Cause::NoRoom(_))
             && self.links[index].owed.is_empty();
         let is_told = is_open && !is_abandoned && matches!(report.what, Happening::Refused(_));
@@ -356,6 +375,7 @@ impl World<'_> {
             && cause.is_hostile()
             && let Some(index) = self.link(report.connection)
         {
+            self.links[index].is_hostile = true;
             *self.hostile.entry(self.links[index].address).or_default() += 1;
         }
         self.digest(

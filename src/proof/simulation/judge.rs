@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::limits::LOGIN_TIMEOUT;
+use crate::time::Instant;
 
 use super::heard::Word;
 use super::link::{Link, Login, Over, Stage, What};
@@ -13,9 +14,12 @@ impl Link {
     ///
     /// # Errors
     /// When they are not what the peer is owed.
-    pub(super) fn hear(&mut self, bytes: &[u8]) -> Result<(), String> {
+    pub(super) fn hear(&mut self, bytes: &[u8], now: Instant) -> Result<(), String> {
         self.heard.hear(bytes);
         while let Some(word) = self.heard.next()? {
+            if matches!(word, Word::Ping) {
+                self.asked_at = Some(now);
+            }
             self.judge(word)?;
         }
         Ok(())

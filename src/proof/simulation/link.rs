@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
+use crate::limits::READ_BYTES_PER_SECOND_MIN;
 use crate::server::ConnectionId;
 use crate::time::Instant;
 
@@ -134,10 +136,16 @@ pub(super) struct Link {
     /// True once it has heard a Close.
     pub(super) heard_close: bool,
     pub(super) has_fin: bool,
+    /// True once it was refused for a hostile cause.
+    pub(super) is_hostile: bool,
     /// Tokens it was given.
     pub(super) gifts: Vec<String>,
     /// True when it was asked for a sign of life.
     pub(super) is_asked: bool,
+    /// When it heard the last Ping, if nothing was heard of it since.
+    pub(super) asked_at: Option<Instant>,
+    /// True when its socket took less than it was last offered.
+    pub(super) is_full: bool,
     /// True when its socket will say that it takes bytes again.
     pub(super) wants_writable: bool,
     /// The token it shows again and again.
@@ -146,7 +154,10 @@ pub(super) struct Link {
     // Times.
     pub(super) accepted_at: Instant,
     pub(super) opened_at: Instant,
-    pub(super) heard_from_at: Instant,
+    /// When it was last heard of, or took bytes though its socket was full.
+    pub(super) alive_at: Instant,
+    /// When the last byte that waited was taken, or by when it was read by a steady reader.
+    pub(super) caught_up_at: Instant,
     /// Since when something is said in part.
     pub(super) unfinished_since: Option<Instant>,
     /// True between the fragments of a message.
@@ -205,13 +216,17 @@ impl Link {
             heard_error: false,
             heard_close: false,
             has_fin: false,
+            is_hostile: false,
             gifts: Vec::new(),
             is_asked: false,
+            asked_at: None,
+            is_full: false,
             wants_writable: false,
             pass: None,
             accepted_at: now,
             opened_at: now,
-            heard_from_at: now,
+            alive_at: now,
+            caught_up_at: now,
             unfinished_since: None,
             is_in_message: false,
             expired_since: None,
@@ -242,6 +257,12 @@ impl Link {
     /// Its socket was offered bytes, and took `count` of them.
     pub(super) fn note_progress(&mut self, count: usize, offered: usize, now: Instant) {
         self.wants_writable |= count < offered;
+        if std::mem::replace(&mut self.is_full, count < offered) && count > 0 {
+            self.alive_at = now;
+            self.asked_at = None;
+        }
+        let reading = count as f64 / READ_BYTES_PER_SECOND_MIN as f64;
+        self.caught_up_at = self.caught_up_at.max(now) + Duration::from_secs_f64(reading);
         if count == offered {
             self.stalled_since = None;
         } else if count > 0 || self.stalled_since.is_none() {
@@ -284,6 +305,14 @@ impl Link {
     pub(super) fn is_unfinished(&self) -> bool {
         let is_begun = |mark: &Mark| mark.begin < self.sent;
         self.is_in_message || self.marks.front().is_some_and(is_begun)
+    }
+
+    /// Whether its descriptor may be closed with a reset.
+    pub(super) fn may_be_reset(&self) -> bool {
+        match self.stage {
+            Stage::Over(over) => over.is_cut || self.is_hostile || self.stalled_since.is_some(),
+            _ => false,
+        }
     }
 
     pub(super) fn owe(&mut self, what: What, is_sure: bool) {

@@ -62,7 +62,8 @@ impl World<'_> {
             is_doubtful: false,
             verifications: 0,
         };
-        self.links[index].heard_from_at = self.now.monotonic;
+        self.links[index].alive_at = self.now.monotonic;
+        self.links[index].asked_at = None;
         self.walk(index, &mut told)?;
         self.note_unfinished(index);
         let verified = self.server.verifications() - verifications;

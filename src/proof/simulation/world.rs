@@ -386,7 +386,7 @@ impl<'a> World<'a> {
 
     fn hear(&mut self, id: ConnectionId, bytes: &[u8]) -> Result<(), String> {
         let index = self.link(id).ok_or("somebody hears who is no more")?;
-        self.links[index].hear(bytes)?;
+        self.links[index].hear(bytes, self.now.monotonic)?;
         self.take_gifts(index)
     }
 
@@ -400,6 +400,9 @@ impl<'a> World<'a> {
                     let link = self.links.remove(index);
                     if !link.is_over() && !link.is_given_up() {
                         return Err("a connection ends for no reason".to_owned());
+                    }
+                    if ending == Ending::Reset && !link.may_be_reset() {
+                        return Err(format!("a peaceful end is a reset: {link:?}"));
                     }
                     self.gone.push(id);
                 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use crate::limits::AUTH_TIMEOUT_CROWDED;
+use crate::limits::{AUTH_TIMEOUT_CROWDED, LINGERING_MAX, LINGERING_PER_ADDRESS_MAX};
 use crate::server::{ConnectionId, Ending, Peer, What};
 
 use super::world::{ALL, World, masked, upgrade};
@@ -109,9 +109,97 @@ fn strangers_have_less_time_once_they_are_a_crowd() {
         let is_closed = |id: &&ConnectionId| world.hear(**id).contains(&"close 3008".to_owned());
         let gone = first.iter().filter(is_closed).count();
         assert_eq!(gone, newcomers, "until it is no crowd");
-        assert_eq!(world.refusals(), vec!["auth_timeout"; newcomers]);
+        assert_eq!(world.refusals(), vec!["auth_timeout_crowded"; newcomers]);
         assert!(last.iter().all(|id| world.hear(*id).is_empty()));
     }
+}
+
+#[test]
+fn a_deadline_of_login_that_a_crowd_shortened_bans_nobody() {
+    let mut world = World::with(|config| config.pending_max = 10);
+    for _ in 0..50 {
+        let crowd: Vec<_> = (0..6).map(|_| world.stranger()).collect();
+        let tab = world.connect_from(MALLORY).expect("never banned");
+        world.send(tab, upgrade("").as_bytes());
+        world.wait(AUTH_TIMEOUT_CROWDED + Duration::from_millis(50));
+        assert!(world.hear(crowd[0]).contains(&"close 3008".to_owned()));
+        world.finish(tab);
+        world.wait(Duration::from_secs(1));
+    }
+    assert!(world.refusals().contains(&"auth_timeout_crowded"));
+}
+
+#[test]
+fn the_address_with_most_of_the_pending_makes_room_though_others_are_older() {
+    let mut world = World::with(|config| config.pending_max = 6);
+    let old: Vec<_> = (0..3).map(|_| world.stranger()).collect();
+    let many: Vec<_> = (0..3)
+        .map(|_| world.connect_from(MALLORY).expect("room"))
+        .collect();
+    for id in &many[..2] {
+        world.connect();
+        assert_eq!(world.hear(*id), ["RESET"]);
+    }
+    // Each address has one: the oldest goes.
+    world.connect();
+    assert_eq!(world.hear(old[0]), ["RESET"]);
+    assert!(old[1..].iter().all(|id| world.hear(*id).is_empty()));
+}
+
+#[test]
+fn addresses_of_one_site_make_room_before_others_who_are_older() {
+    let mut world = World::with(|config| config.pending_max = 100);
+    let old: Vec<_> = (0..10).map(|_| world.stranger()).collect();
+    let from_site = |world: &mut World, number: u16| {
+        let address = std::net::Ipv6Addr::new(0x2001, 0xDB8, 1, number, 0, 0, 0, 1);
+        world.connect_from(IpAddr::V6(address)).expect("room")
+    };
+    for number in 0..300 {
+        from_site(&mut world, number);
+    }
+    assert!(old.iter().all(|id| world.hear(*id).is_empty()));
+    assert_eq!(world.server.totals().refused["pending_evicted"], 210);
+}
+
+#[test]
+fn a_peaceful_ending_of_a_suspect_address_is_no_reset() {
+    let mut world = World::new();
+    for _ in 0..11 {
+        let id = world.connect_from(MALLORY).expect("not yet banned");
+        world.send(id, b"\x16\x03\x01");
+    }
+    let id = member_from(&mut world, MALLORY, "alice");
+    world.say_as(id, "alice", r#""event":"logout""#);
+    assert_eq!(world.hear(id)[1..], ["close 1000", "FIN"]);
+    let id = world.connect_from(MALLORY).expect("not yet banned");
+    world.send(id, b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(world.hear(id), ["HTTP 200 ok", "FIN"]);
+    let id = world.connect_from(MALLORY).expect("not yet banned");
+    world.send(id, b"\x16\x03\x01");
+    assert_eq!(world.hear(id).pop().as_deref(), Some("RESET"));
+}
+
+#[test]
+fn an_address_has_a_share_of_the_lingering_and_past_it_only_the_hostile_are_reset() {
+    let mut world = World::with(|config| config.connect_rate.count = 0);
+    let mut ask = |address: IpAddr, request: &[u8]| {
+        let id = world.connect_from(address).expect("room");
+        world.send(id, request);
+        world.hear(id).pop().expect("an ending")
+    };
+    let peaceful = b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n";
+    for number in 0..LINGERING_MAX / LINGERING_PER_ADDRESS_MAX {
+        let address = IpAddr::V4(Ipv4Addr::new(198, 51, 100, number as u8));
+        for _ in 0..LINGERING_PER_ADDRESS_MAX {
+            assert_eq!(ask(address, peaceful), "FIN");
+        }
+        assert_eq!(ask(address, peaceful), "CLOSED");
+        assert_eq!(ask(address, b"\x16\x03\x01"), "RESET");
+    }
+    // The cap of all is met.
+    assert_eq!(ask(MALLORY, peaceful), "CLOSED");
+    world.wait(Duration::from_millis(600));
+    assert_eq!(world.server.connections(), 0);
 }
 
 #[test]
@@ -147,7 +235,8 @@ fn a_ban_is_for_attacks_and_not_for_bad_luck() {
     let text = |text: &str| masked(0x81, text.as_bytes());
     // What is sent, the head first; for how long nothing follows; whether that is an attack.
     for (what, head, frames, seconds, banned) in [
-        ("no head", String::new(), vec![], 6, true),
+        ("not a byte", String::new(), vec![], 6, false),
+        ("half a head", upgrade("")[..40].to_owned(), vec![], 6, true),
         ("no token", upgrade(""), vec![], 31, true),
         ("no JSON", upgrade(""), text("x"), 1, true),
         (

@@ -283,7 +283,7 @@ fn a_head_that_takes_too_long_is_dropped() {
     world.wait(Duration::from_millis(150));
     assert_eq!(world.hear(silent), ["CLOSED"]);
     assert_eq!(world.hear(dripping), ["CLOSED"]);
-    assert_eq!(world.refusals(), ["handshake_timeout", "handshake_timeout"]);
+    assert_eq!(world.refusals(), ["no_request", "handshake_timeout"]);
 }
 
 #[test]
@@ -329,6 +329,68 @@ fn a_peer_that_answers_no_ping_is_gone_and_one_that_does_stays() {
     world.wait(Duration::from_millis(10_050));
     assert_eq!(world.hear(pulled), ["RESET"]);
     assert!(world.hear(alive).is_empty());
+}
+
+#[test]
+fn a_ping_that_waits_behind_a_queue_is_never_late() {
+    let mut world = World::new();
+    let (alice, bob) = (world.member("alice"), world.member("bob"));
+    world.wait(Duration::from_secs(25));
+    world.set_deaf(bob, true);
+    world.say_as(alice, "alice", r#""event":"message","data":1"#);
+    world.wait(Duration::from_millis(9_900));
+    // It leaves 4.9 s after it was queued, and that it does is a sign of life.
+    world.set_deaf(bob, false);
+    assert_eq!(world.hear(bob)[1..], ["ping"]);
+    world.wait(Duration::from_millis(39_900));
+    assert_eq!(world.hear(bob), ["ping"]);
+    world.wait(Duration::from_millis(150));
+    assert_eq!(world.hear(bob), ["RESET"]);
+    assert!(world.refusals().contains(&"pong_timeout"));
+}
+
+#[test]
+fn a_full_socket_that_takes_bytes_again_is_a_sign_of_life_and_one_with_room_is_none() {
+    let mut world = World::new();
+    let (alice, full, roomy) = (
+        world.member("alice"),
+        world.member("bob"),
+        world.member("bob"),
+    );
+    for _ in 0..8 {
+        world.set_deaf(full, true);
+        world.say_as(alice, "alice", r#""event":"message","data":1"#);
+        world.wait(Duration::from_secs(5));
+        world.set_deaf(full, false);
+    }
+    world.wait(Duration::from_millis(100));
+    assert!(world.hear(full).iter().all(|line| line.contains("message")));
+    let heard = world.hear(roomy);
+    assert!(heard.contains(&"ping".to_owned()), "{heard:?}");
+    assert_eq!(heard.last().map(String::as_str), Some("RESET"));
+}
+
+#[test]
+fn a_ping_waits_until_a_steady_reader_has_read_what_its_socket_took_before_it() {
+    let mut world = World::with(|config| {
+        config.frame_rate.count = 0;
+        config.token_ttl = Duration::from_secs(3_600);
+    });
+    let (alice, bob) = (world.member("alice"), world.member("bob"));
+    world.wait(Duration::from_millis(29_900));
+    let filler = "x".repeat(15 * 1_024);
+    for _ in 0..15 {
+        world.say_as(
+            alice,
+            "alice",
+            &format!(r#""event":"message","data":"{filler}""#),
+        );
+    }
+    // 225 KiB at 16 KiB/s are 14 s.
+    world.wait(Duration::from_millis(23_900));
+    assert_eq!(world.hear(bob).last().map(String::as_str), Some("ping"));
+    world.wait(Duration::from_millis(300));
+    assert_eq!(world.hear(bob), ["RESET"]);
 }
 
 #[test]
