@@ -45,8 +45,9 @@ pub use listener::{ListenError, Listener};
 pub use recording::RecordingFile;
 pub use signals::{HeldSignal, HeldSignals, outlive_file_size_limit};
 
-/// Room in the read buffer that is worth a read of a member.
-const READ_BYTES_MIN: usize = 16 * 1024;
+/// Bytes that one read of a member brings at the most, and room in the read buffer that is worth such
+/// a read: in a turn there is room for several, so that one who sends much does not have it alone.
+const MEMBER_READ_BYTES_MAX: usize = 16 * 1024;
 /// Reads from connections that are not logged in, in one turn.
 const PENDING_READS_MAX: usize = 8;
 /// Bytes that one of them brings at the most.
@@ -352,11 +353,11 @@ impl Driver {
         let mut members = self.ready_members.len();
         while members > 0
             && self.arrivals.len() < EVENTS_MAX
-            && TURN_MEMBER_BYTES_MAX - start >= READ_BYTES_MIN
+            && TURN_MEMBER_BYTES_MAX - start >= MEMBER_READ_BYTES_MAX
         {
             members -= 1;
             let id = self.ready_members.pop_front();
-            start += self.fetch(id, start..TURN_MEMBER_BYTES_MAX);
+            start += self.fetch(id, start..start + MEMBER_READ_BYTES_MAX);
         }
         let end = start + TURN_PENDING_BYTES_MAX;
         for _ in 0..self.ready_pending.len().min(PENDING_READS_MAX) {
