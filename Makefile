@@ -1,6 +1,9 @@
 # The targets that a person types. `make` lists them.
 CARGO ?= cargo
 CARGO_FLAGS ?=
+# What the compiler builds for by itself: `uname -m` says armv7l, which is no target's name.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+STATIC_TARGET = $(if $(LIBC),$(subst -gnu,-$(LIBC),$(HOST)),$(HOST))
 # The crates apart share what is compiled.
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
@@ -71,10 +74,10 @@ bench:
 		--program $(abspath $(TARGET_DIR))/shipped/framegate \
 		$(if $(ONLY),$(ONLY),--out $(CURDIR)/docs/benchmarks)
 
-## static: one program that needs no library, for small machines: the least memory
+## static: one program that needs no library; with LIBC=musl, in the least memory
 static:
 	RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static" \
-		$(CARGO) build $(CARGO_FLAGS) --release --target $(shell uname -m)-unknown-linux-gnu
+		$(CARGO) build $(CARGO_FLAGS) --release --target $(STATIC_TARGET)
 
 ## sim: the whole core by seeds: make sim SEED=0 SEEDS=2000 OPS=5000
 sim:

@@ -16,7 +16,7 @@ pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result
     }
     let (config, secrets) = arguments.load(context)?;
     judge(&config, &secrets, &arguments.env_file())?;
-    for warning in warnings::of(&secrets) {
+    for warning in warnings::of(&config, &secrets) {
         writeln!(context.output, "warning: {warning}")?;
     }
     let listen: Vec<String> = config.listen.iter().map(Listen::to_string).collect();

@@ -51,7 +51,7 @@ fn start(
     let (keys, store) = check::judge(&config, &secrets, &env_file)?;
     logger::install(config.log_level, config.log_rate)
         .map_err(|error| CliError::Serve(format!("cannot start the log: {error}").into()))?;
-    for warning in warnings::of(&secrets) {
+    for warning in warnings::of(&config, &secrets) {
         log::warn!("{warning}");
     }
     let config = within_memory(within_descriptors(config));
@@ -60,10 +60,7 @@ fn start(
 }
 
 fn bind(config: &Config) -> Result<Vec<Listener>, CliError> {
-    let bind = |listen| Listener::bind(listen, config.socket_mode);
-    let bound = config.listen.iter().map(bind);
-    bound
-        .collect::<Result<_, _>>()
+    Listener::bind_all(&config.listen, config.socket_mode)
         .map_err(|error| CliError::Serve(error.to_string().into()))
 }
 

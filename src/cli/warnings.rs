@@ -5,15 +5,19 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Origin, Secrets};
+use crate::config::{Config, Origin, Secrets};
 use crate::driver::logger::quoted;
 
 /// The warnings, a line each.
-pub(super) fn of(secrets: &Secrets) -> Vec<String> {
-    files_of(secrets)
+pub(super) fn of(config: &Config, secrets: &Secrets) -> Vec<String> {
+    let mut warnings: Vec<String> = files_of(secrets)
         .iter()
         .filter_map(|path| exposed(path))
-        .collect()
+        .collect();
+    // SQLite gives what it keeps beside a database the mode of that: told once.
+    let database = files_of_database(&config.database);
+    warnings.extend(database.iter().find_map(|path| exposed(path)));
+    warnings
 }
 
 /// The `.env` file, where a secret stands in it.
@@ -27,6 +31,16 @@ fn files_of(secrets: &Secrets) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+/// The database, and what SQLite keeps beside it while it is open: a lock that another user takes on
+/// `-shm` keeps ours from writing.
+fn files_of_database(database: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| {
+        let mut path = database.as_os_str().to_owned();
+        path.push(suffix);
+        PathBuf::from(path)
+    })
 }
 
 /// The warning of a file that others can read or write.

@@ -338,7 +338,7 @@ const RATES: &[Setting] = &[
         "BROADCAST_RATE",
         "RATE",
         "64KiB/s",
-        "bytes of one user's messages, before they are multiplied",
+        "bytes of one user's messages, before they multiply",
         |config, text| put(&mut config.broadcast_rate, value::byte_rate(text)),
     ),
     setting(
@@ -357,7 +357,7 @@ const RATES: &[Setting] = &[
         "DELIVERY_RATE",
         "RATE",
         "20000/s",
-        "deliveries of one user's messages: messages times recipients",
+        "messages of one user times their recipients",
         |config, text| put(&mut config.delivery_rate, value::rate(text)),
     ),
     setting(

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use mio::event::Source;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::sockopt::socket_peercred;
+use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr, socket_peercred};
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, socket_with,
 };
@@ -91,6 +91,25 @@ impl fmt::Display for ListenError {
 impl std::error::Error for ListenError {}
 
 impl Listener {
+    /// Binds and listens on each of `listen`. `[::]:P` takes IPv4 too, unless `0.0.0.0:P` stands
+    /// beside it.
+    ///
+    /// # Errors
+    /// The first that cannot be had.
+    pub fn bind_all(listen: &[Listen], socket_mode: u32) -> Result<Vec<Listener>, ListenError> {
+        let is_beside = |address: SocketAddr| {
+            let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+            address.ip() == Ipv6Addr::UNSPECIFIED && listen.contains(&Listen::Tcp(ipv4))
+        };
+        let bind = |listen: &Listen| match listen {
+            Listen::Tcp(address) if is_beside(*address) => {
+                Listener::of(listen, bind_ipv6_only(*address).and_then(watched))
+            }
+            _ => Listener::bind(listen, socket_mode),
+        };
+        listen.iter().map(bind).collect()
+    }
+
     /// Binds and listens, on a Unix socket with the mode `socket_mode`. One that nobody listens on
     /// any longer is taken over.
     ///
@@ -98,9 +117,13 @@ impl Listener {
     /// When the address is taken, not ours, or not allowed.
     pub fn bind(listen: &Listen, socket_mode: u32) -> Result<Listener, ListenError> {
         let bound = match listen {
-            Listen::Tcp(address) => bind_tcp(*address),
+            Listen::Tcp(address) => std::net::TcpListener::bind(address).and_then(watched),
             Listen::Unix(path) => bind_unix(path, socket_mode),
         };
+        Listener::of(listen, bound)
+    }
+
+    fn of(listen: &Listen, bound: io::Result<Inner>) -> Result<Listener, ListenError> {
         bound
             .map(|inner| Listener {
                 inner,
@@ -179,8 +202,18 @@ pub(super) fn is_want_of_descriptors(error: &io::Error) -> bool {
     )
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<Inner> {
-    let listener = std::net::TcpListener::bind(address)?;
+/// As std binds, but for IPv6 alone (RFC 3493 §5.3).
+fn bind_ipv6_only(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET6, SocketType::STREAM, flags, None)?;
+    set_socket_reuseaddr(&socket, true)?;
+    set_ipv6_v6only(&socket, true)?;
+    bind(&socket, &address)?;
+    Ok(socket.into())
+}
+
+/// Listens, as mio wants it.
+fn watched(listener: std::net::TcpListener) -> io::Result<Inner> {
     // A second listen(2) only changes the backlog.
     rustix::net::listen(&listener, BACKLOG)?;
     listener.set_nonblocking(true)?;
@@ -330,6 +363,28 @@ mod tests {
             assert_eq!(listener.is_ready, is_more);
         }
         drop(waiting);
+    }
+
+    #[test]
+    fn every_address_of_both_families_is_listened_on_side_by_side() {
+        // A port that is free for both, as like as not: any that is taken is tried no more.
+        let listeners = (0..100).find_map(|_| {
+            let free = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+            let port = free.local_addr().unwrap().port();
+            drop(free);
+            let of = |ip: &str| Listen::Tcp(format!("{ip}:{port}").parse().unwrap());
+            Listener::bind_all(&[of("[::]"), of("0.0.0.0")], MODE).ok()
+        });
+        let listeners = listeners.unwrap();
+        for (listener, from) in listeners.iter().zip(["::1", "127.0.0.1"]) {
+            let Inner::Tcp { address, .. } = listener.inner else {
+                panic!("it is bound to an address");
+            };
+            let from: std::net::IpAddr = from.parse().unwrap();
+            let _client = std::net::TcpStream::connect((from, address.port())).unwrap();
+            let (_, peer) = listener.accept().unwrap();
+            assert_eq!(peer.address, Some(from));
+        }
     }
 
     #[test]
