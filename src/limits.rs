@@ -11,9 +11,9 @@ pub const HEAD_FIELDS_MAX: usize = 64;
 
 /// A PROXY protocol header of version 1, in bytes, its CR LF included (PROXY protocol §2.1).
 pub const PROXY_LINE_BYTES_MAX: usize = 107;
-/// A PROXY protocol header of version 2, in bytes: what fits the smallest TCP segment every
-/// host must take, for which the header was designed (PROXY protocol §2).
-pub const PROXY_HEADER_BYTES_MAX: usize = 536;
+/// A PROXY protocol header of version 2, in bytes. What stands in it behind the addresses is
+/// skipped, but may be long: a proxy that ended TLS passes certificates on (PROXY protocol §2.2.5).
+pub const PROXY_HEADER_BYTES_MAX: usize = 4 * 1024;
 /// Hops that `Forwarded` or `X-Forwarded-For` may name; each is looked up among the trusted.
 pub const FORWARDED_HOPS_MAX: usize = 32;
 /// Networks in one list. A look-up passes over them all.

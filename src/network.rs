@@ -15,6 +15,9 @@ const IPV6_BITS: u8 = Ipv6Addr::BITS as u8;
 /// Where the IPv4 address begins in a mapped one.
 const MAPPED_BITS: u8 = IPV6_BITS - IPV4_BITS;
 
+/// `64:ff9b::/96` (RFC 6052 §2.1).
+const NAT64_PREFIX: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
+
 /// The addresses that share their leading bits with one address (RFC 4632 §3.1, RFC 4291 §2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network {
@@ -153,7 +156,8 @@ impl FromStr for Networks {
 }
 
 /// What caps, rates and bans count an address by: IPv4 whole, IPv6 by its first
-/// [`ADDRESS_KEY_IPV6_BITS`], since whoever has one address of such a subnet has them all.
+/// [`ADDRESS_KEY_IPV6_BITS`], since who has one address of such a subnet has them all. An address
+/// that NAT64 made counts by the IPv4 address in it: all of IPv4 stands in one such subnet.
 ///
 /// A peer on a Unix socket has no address; the system's user whose process it is counts as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -176,8 +180,19 @@ impl AddressKey {
 
 impl From<IpAddr> for AddressKey {
     fn from(address: IpAddr) -> AddressKey {
-        let address = truncated(address.to_canonical(), ADDRESS_KEY_IPV6_BITS);
-        AddressKey(Source::Address(address))
+        let address = address.to_canonical();
+        let address = inside_nat64(address).unwrap_or(address);
+        AddressKey(Source::Address(truncated(address, ADDRESS_KEY_IPV6_BITS)))
+    }
+}
+
+/// The IPv4 address in the last 32 bits of one under the well-known prefix (RFC 6052 §2.1, §2.2).
+fn inside_nat64(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V6(address) if address.segments()[..6] == NAT64_PREFIX => {
+            Some(Ipv4Addr::from_bits(address.to_bits() as u32).into())
+        }
+        _ => None,
     }
 }
 

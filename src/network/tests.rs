@@ -253,6 +253,17 @@ fn addresses_of_one_64_share_a_key_and_others_do_not() {
 }
 
 #[test]
+fn an_address_of_nat64_counts_by_the_ipv4_address_inside() {
+    let key = |text| AddressKey::from(address(text));
+    assert_eq!(key("64:ff9b::192.0.2.1"), key("192.0.2.1"));
+    assert_ne!(key("64:ff9b::192.0.2.1"), key("64:ff9b::192.0.2.2"));
+    assert_eq!(key("64:ff9b::c000:201").to_string(), "192.0.2.1");
+    // RFC 8215: what stands below another prefix is addresses like any other.
+    assert_eq!(key("64:ff9b:1::192.0.2.1"), key("64:ff9b:1::192.0.2.2"));
+    assert_ne!(key("64:ff9b:0:0:0:1:c000:201"), key("192.0.2.1"));
+}
+
+#[test]
 fn a_key_shows_what_it_counts() {
     for (text, shown) in [
         ("192.0.2.1", "192.0.2.1"),

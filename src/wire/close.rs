@@ -6,6 +6,10 @@ use tungstenite::protocol::frame::coding;
 
 use super::violation::Violation;
 
+/// 1014: a gateway had a bad answer. It was registered later than the RFC (§11.7), and
+/// tungstenite does not know it.
+const BAD_GATEWAY: u16 = 1014;
+
 /// A code that may stand in a Close frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CloseCode(u16);
@@ -44,9 +48,8 @@ impl CloseCode {
     /// RFC 6455 §7.4: not those below 1000, nor 1004–1006 and 1015, which must never stand in a
     /// frame, nor those nobody has given a meaning, nor those above 4999.
     pub(super) fn received(code: u16) -> Option<CloseCode> {
-        coding::CloseCode::from(code)
-            .is_allowed()
-            .then_some(CloseCode(code))
+        let is_allowed = coding::CloseCode::from(code).is_allowed() || code == BAD_GATEWAY;
+        is_allowed.then_some(CloseCode(code))
     }
 }
 
@@ -77,7 +80,7 @@ mod tests {
 
     #[test]
     fn exactly_the_codes_with_a_meaning_are_received() {
-        let allowed = |code| matches!(code, 1000..=1003 | 1007..=1013 | 3000..=4999);
+        let allowed = |code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
         for code in 0..=u16::MAX {
             let expected = if allowed(code) {
                 Ok(Some((CloseCode(code), "")))

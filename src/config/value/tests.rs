@@ -242,6 +242,7 @@ fn an_origin_is_written_as_browsers_send_it() {
         "http://[::1]:1",
         "app+x://id",
         "https://a:80",
+        "file://",
     ] {
         assert_eq!(origins(right), Ok(vec![right.to_owned()]));
     }

@@ -109,14 +109,13 @@ fn is_broken(
     }
 }
 
-/// RFC 4648 §4: 16 bytes are 21 characters of six bits, one whose lower four are zero, and
-/// two of padding.
+/// RFC 4648 §4: 16 bytes are 22 characters of six bits and two of padding.
 fn is_key(key: &[u8]) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
-    let [digits @ .., last, b'=', b'='] = key else {
+    let [digits @ .., b'=', b'='] = key else {
         return false;
     };
-    digits.len() == 21 && digits.iter().all(is_digit) && b"AQgw".contains(last)
+    digits.len() == 22 && digits.iter().all(is_digit)
 }
 
 /// RFC 6454 §4: listed, or scheme, host and port are our own, where a default port may stand
