@@ -8,6 +8,9 @@ use std::time::Duration;
 pub const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// Header fields in a request head.
 pub const HEAD_FIELDS_MAX: usize = 64;
+/// What stands around the content of a chunked body, in bytes: sizes, line ends, extensions and
+/// trailers. A login in chunks of one byte passes.
+pub const CHUNK_FRAMING_BYTES_MAX: usize = 16 * 1024;
 
 /// A PROXY protocol header of version 1, in bytes, its CR LF included (PROXY protocol §2.1).
 pub const PROXY_LINE_BYTES_MAX: usize = 107;

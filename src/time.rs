@@ -80,6 +80,31 @@ impl fmt::Display for UnixSeconds {
     }
 }
 
+/// A second as HTTP writes it in `Date` (RFC 9110 §5.6.7, IMF-fixdate):
+/// `Tue, 24 Nov 2026 10:20:30 GMT`.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpDate(pub UnixSeconds);
+
+impl fmt::Display for HttpDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The first of January 1970 was a Thursday.
+        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const MONTHS: [&str; 12] = [
+            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+        ];
+        let HttpDate(UnixSeconds(seconds)) = *self;
+        let days = seconds / DAY_SECONDS;
+        let (year, month, day) = date_of(days);
+        let (weekday, month) = (DAYS[(days % 7) as usize], MONTHS[month as usize - 1]);
+        let second = seconds % DAY_SECONDS;
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        write!(
+            f,
+            "{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
+        )
+    }
+}
+
 const DAY_SECONDS: u64 = 24 * 3_600;
 
 /// The date that lies `days` behind 1970-01-01, in the Gregorian calendar. Years are counted
@@ -175,6 +200,21 @@ mod tests {
             (253_402_300_799, "9999-12-31T23:59:59Z"),
         ] {
             assert_eq!(UnixSeconds(seconds).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn unix_seconds_show_as_http_writes_a_date() {
+        for (seconds, shown) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            // RFC 9110 §5.6.7.
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (1_795_515_630, "Tue, 24 Nov 2026 10:20:30 GMT"),
+            (4_107_542_399, "Sun, 28 Feb 2100 23:59:59 GMT"),
+            (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ] {
+            assert_eq!(HttpDate(UnixSeconds(seconds)).to_string(), shown);
         }
     }
 

@@ -42,7 +42,9 @@ impl Scrubber {
 
     /// A request's head, or as much of it as showed that it is none.
     pub(super) fn head(&self, head: &mut [u8]) {
-        let mut lines = head.split_mut(|byte| *byte == b'\n');
+        // RFC 9112 §2.2: an empty line may stand ahead of the request line.
+        let empty_bytes = if head.starts_with(b"\r\n") { 2 } else { 0 };
+        let mut lines = head[empty_bytes..].split_mut(|byte| *byte == b'\n');
         if let Some(request_line) = lines.next() {
             scrub_target(request_line);
         }
@@ -70,22 +72,26 @@ impl Scrubber {
         }
     }
 
-    /// RFC 9110 §11.4: credentials = auth-scheme 1*SP token68.
+    /// RFC 9110 §11.4: credentials = auth-scheme 1*SP token68. What is of another scheme is not
+    /// read, nor that scheme's name, which may be a token that stands alone.
     fn authorization(&self, value: &mut [u8]) {
-        let scheme_bytes = value.iter().position(|byte| *byte == b' ');
-        let (scheme, rest) = value.split_at_mut(scheme_bytes.unwrap_or(0));
+        let is_other = |byte: &u8| !is_token_byte(*byte);
+        let scheme_bytes = value.iter().position(is_other).unwrap_or(value.len());
+        let (scheme, rest) = value.split_at_mut(scheme_bytes);
+        if !scheme.eq_ignore_ascii_case(b"bearer") {
+            return blank(value);
+        }
         let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
         let credentials = &mut rest[spaces..];
         // RFC 9110 §5.5: at a byte that no value may hold, the head is refused.
         let is_refused = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
         match str::from_utf8(credentials) {
-            Ok(token)
-                if scheme.eq_ignore_ascii_case(b"bearer")
-                    && !token.as_bytes().iter().any(is_refused) =>
-            {
+            Ok(token) if spaces > 0 && !token.as_bytes().iter().any(is_refused) => {
                 let stand_in = self.stand_ins.stand_in(token);
                 credentials.copy_from_slice(stand_in.as_bytes());
             }
+            // What ends the scheme's name stays.
+            _ if spaces == 0 => blank(credentials.get_mut(1..).unwrap_or_default()),
             _ => blank(credentials),
         }
     }
@@ -208,18 +214,31 @@ fn place_in(text: &str, value: Value<'_>) -> Range<usize> {
     start..start + value.raw().len()
 }
 
-/// Nobody reads the query, and some put secrets there.
+/// Nobody reads the query, nor who is named ahead of a host (for that the target is refused), and
+/// some put secrets there.
 fn scrub_target(request_line: &mut [u8]) {
     mask(request_line);
-    if let Some(start) = request_line.iter().position(|byte| *byte == b'?') {
-        let query = &mut request_line[start + 1..];
-        let end = query.iter().position(|byte| *byte == b' ');
-        let end = end.unwrap_or(query.len());
-        // RFC 3986 §3.4: a byte that no query may hold stays, for the head is refused there.
-        let graphic = query[..end]
-            .iter_mut()
-            .filter(|byte| byte.is_ascii_graphic());
-        graphic.for_each(|byte| *byte = b'x');
+    let target = match request_line.iter().position(|byte| *byte == b' ') {
+        Some(space) => &mut request_line[space + 1..],
+        None => request_line,
+    };
+    let end = target.iter().position(|byte| *byte == b' ');
+    let (target, _) = target.split_at_mut(end.unwrap_or(target.len()));
+    let query_at = target.iter().position(|byte| *byte == b'?');
+    let (target, query) = target.split_at_mut(query_at.unwrap_or(target.len()));
+    if let Some(at) = target.windows(3).position(|window| window == b"://") {
+        let mut authority = target[at + 3..].splitn_mut(2, |byte| *byte == b'/');
+        let authority = authority.next().unwrap_or_default();
+        let user_bytes = authority.iter().rposition(|byte| *byte == b'@');
+        blank_value(&mut authority[..user_bytes.unwrap_or(0)]);
+    }
+    // RFC 3986 §3.4: a byte that no query may hold stays, for the head is refused there.
+    for byte in query
+        .iter_mut()
+        .skip(1)
+        .filter(|byte| byte.is_ascii_graphic())
+    {
+        *byte = b'x';
     }
 }
 

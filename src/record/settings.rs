@@ -2,24 +2,20 @@
 
 use std::time::Duration;
 
-use crate::config::{self, Config, ConfigError, Flags, Rate};
+use crate::config::{self, Config, ConfigError, Flags, Listen, Rate};
 
-/// Settings that mean nothing to the core: where it listens, its files, its log.
+/// Settings that mean nothing to the core: its files, its log.
 #[cfg(test)]
-const OTHERS: &[&str] = &[
-    "LISTEN",
-    "SOCKET_MODE",
-    "ALLOW_PLAINTEXT",
-    "DB",
-    "LOG",
-    "LOG_RATE",
-];
+const OTHERS: &[&str] = &["SOCKET_MODE", "DB", "LOG", "LOG_RATE"];
 
 /// Every setting that the core knows, by name.
 pub(super) fn show(config: &Config) -> Vec<(&'static str, String)> {
     let millis = |duration: Duration| format!("{}ms", duration.as_millis());
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let listen: Vec<_> = config.listen.iter().map(Listen::to_string).collect();
     vec![
+        ("LISTEN", listen.join(",")),
+        ("ALLOW_PLAINTEXT", config.allow_plaintext.to_string()),
         ("ORIGINS", config.origins.join(",")),
         (
             "REQUIRE_HANDSHAKE_TOKEN",
@@ -131,6 +127,8 @@ mod tests {
 
     /// Each with a value other than its default.
     const CHANGED: &[(&str, &str)] = &[
+        ("LISTEN", "0.0.0.0:7420,unix:/run/gate.sock"),
+        ("ALLOW_PLAINTEXT", "true"),
         ("ORIGINS", "https://a.example,http://b.example:8080"),
         ("REQUIRE_HANDSHAKE_TOKEN", "true"),
         ("PASSWORD_MEMORY", "64KiB"),

@@ -5,12 +5,15 @@
 //! What is never written is what the core never looked into: the beginning of something that was
 //! not finished, and all that came behind a connection's end.
 
+use std::ops::Range;
+
 use super::filler::blank;
 use super::mask::{Mask, mask};
 use super::scrub::Scrubber;
+use crate::config::Config;
 use crate::limits::{CONTROL_PAYLOAD_BYTES_MAX, FRAGMENTS_MAX};
 use crate::wire::frame::{Header, Opcode, unmask};
-use crate::wire::{HeadScanner, ProxyHeader, Request, Violation};
+use crate::wire::{BodyDecoder, HeadScanner, ProxyHeader, Request, TransferEncoding, Violation};
 
 /// What a piece of a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,23 @@ pub(super) struct Piece<'a> {
 /// Where pieces go.
 pub(super) type Out<'a> = &'a mut dyn FnMut(Piece<'_>);
 
+/// How much a peer may send in one.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    message_bytes_max: usize,
+    /// Of a login's body.
+    body_bytes_max: usize,
+}
+
+impl Bounds {
+    pub(super) fn of(config: &Config) -> Bounds {
+        Bounds {
+            message_bytes_max: config.message_bytes_max,
+            body_bytes_max: config.message_before_login_bytes_max,
+        }
+    }
+}
+
 /// One connection's stream, and how far it was looked at. It has no `Debug`, for it may hold a
 /// token.
 pub(super) struct Stream {
@@ -46,7 +66,7 @@ pub(super) struct Stream {
     written_bytes: usize,
     /// Fragments of a message whose last one has not come.
     message: Option<Message>,
-    message_bytes_max: usize,
+    bounds: Bounds,
     /// How much of a token has gone out to the peer.
     pub(super) told: Mask,
 }
@@ -54,11 +74,45 @@ pub(super) struct Stream {
 enum Stage {
     Proxy,
     Head(HeadScanner),
-    /// So many bytes, the whole of the rest.
-    Body(usize),
+    /// A login's body.
+    Body(Body),
     Frames,
     /// Nobody looks into what still comes.
     Over,
+}
+
+/// A body that is not whole yet.
+struct Body {
+    decoder: BodyDecoder,
+    /// How much of `held` the decoder has seen.
+    seen_bytes: usize,
+    /// Where in `held` its content stands.
+    content: Vec<Range<usize>>,
+    /// True inside an extension or the value of a trailer, which nobody reads.
+    is_hidden: bool,
+}
+
+impl Body {
+    fn of(decoder: BodyDecoder) -> Stage {
+        Stage::Body(Body {
+            decoder,
+            seen_bytes: 0,
+            content: Vec::new(),
+            is_hidden: false,
+        })
+    }
+
+    /// Fills up what nobody reads of the bytes around the content.
+    fn hide(&mut self, framing: &mut [u8]) {
+        for byte in framing {
+            match *byte {
+                b'\n' => self.is_hidden = false,
+                b';' | b':' => self.is_hidden = true,
+                b'!'..=b'~' | 0x80.. if self.is_hidden => *byte = b'x',
+                _ => {}
+            }
+        }
+    }
 }
 
 #[derive(Default)]
@@ -69,7 +123,7 @@ struct Message {
 }
 
 impl Stream {
-    pub(super) fn new(is_proxy: bool, message_bytes_max: usize) -> Stream {
+    pub(super) fn new(is_proxy: bool, bounds: Bounds) -> Stream {
         Stream {
             stage: match is_proxy {
                 true => Stage::Proxy,
@@ -79,7 +133,7 @@ impl Stream {
             held: Vec::new(),
             written_bytes: 0,
             message: None,
-            message_bytes_max,
+            bounds,
             told: Mask::default(),
         }
     }
@@ -92,7 +146,7 @@ impl Stream {
             goes_on = match self.stage {
                 Stage::Proxy => self.take_proxy(out),
                 Stage::Head(_) => self.take_head(scrubber, out),
-                Stage::Body(bytes) => self.take_body(bytes, scrubber, out),
+                Stage::Body(_) => self.take_body(scrubber, out),
                 Stage::Frames => self.take_frame(scrubber, out),
                 Stage::Over => {
                     self.pass(self.held.len());
@@ -148,7 +202,13 @@ impl Stream {
         };
         let (stage, head_bytes) = match scanner.scan(&self.held) {
             Ok(None) => return false,
-            Ok(Some(head)) => (stage_behind(Request::parse(head).ok()), head.bytes().len()),
+            Ok(Some(head)) => {
+                let request = Request::parse(head).ok();
+                (
+                    stage_behind(request, self.bounds.body_bytes_max),
+                    head.bytes_used(),
+                )
+            }
             Err(_) => {
                 let mut scanner = HeadScanner::default();
                 let is_failing = |front: &[u8]| scanner.scan(front).is_err();
@@ -162,14 +222,43 @@ impl Stream {
         true
     }
 
-    fn take_body(&mut self, bytes: usize, scrubber: &Scrubber, out: Out<'_>) -> bool {
-        if self.held.len() < bytes {
+    /// What stands around the content is written as it comes: by that the core finds its end, or
+    /// refuses it. The content is, once it is whole.
+    fn take_body(&mut self, scrubber: &Scrubber, out: Out<'_>) -> bool {
+        let Stage::Body(body) = &mut self.stage else {
+            return false;
+        };
+        let coming = &self.held[body.seen_bytes..];
+        let (mut rest, mut written) = (coming, body.seen_bytes);
+        let mut next = body.content.len();
+        let decoded = body.decoder.decode(&mut rest, |piece| {
+            let start = piece.as_ptr().addr() - coming.as_ptr().addr() + body.seen_bytes;
+            body.content.push(start..start + piece.len());
+        });
+        let end = self.held.len() - rest.len();
+        while written < end {
+            let content = body.content.get(next).cloned().unwrap_or(end..end);
+            let mut framing = self.held[written..content.start].to_vec();
+            body.hide(&mut framing);
+            write_at(self.at + written as u64, &framing, out);
+            (written, next) = (content.end, next + 1);
+        }
+        body.seen_bytes = end;
+        if decoded == Ok(false) {
             return false;
         }
-        // What is longer than it said is not looked into.
-        if self.held.len() == bytes {
-            scrubber.login_body(&mut self.held);
-            self.write_front(Kind::Plain, bytes, out);
+        if decoded == Ok(true) {
+            let mut text: Vec<u8> = Vec::new();
+            for range in &body.content {
+                text.extend_from_slice(&self.held[range.clone()]);
+            }
+            scrubber.login_body(&mut text);
+            let mut rest = &text[..];
+            for range in &body.content {
+                let (piece, behind) = rest.split_at(range.len());
+                write_at(self.at + range.start as u64, piece, out);
+                rest = behind;
+            }
         }
         self.stage = Stage::Over;
         true
@@ -279,7 +368,7 @@ impl Stream {
             }
             (Opcode::Continuation | Opcode::Text, message) => {
                 let held = message.map_or(0, |message| message.text.len());
-                Ok(self.message_bytes_max.saturating_sub(held))
+                Ok(self.bounds.message_bytes_max.saturating_sub(held))
             }
         })
     }
@@ -322,14 +411,28 @@ impl Message {
 }
 
 /// What the core reads behind a head.
-fn stage_behind(request: Option<Request<'_>>) -> Stage {
+fn stage_behind(request: Option<Request<'_>>, body_bytes_max: usize) -> Stage {
     let Some(request) = request else {
         return Stage::Over;
     };
-    match (request.path, request.method, request.content_length) {
-        ("/ws", _, _) => Stage::Frames,
-        ("/login", "POST", Some(bytes)) => usize::try_from(bytes).map_or(Stage::Over, Stage::Body),
+    match (request.path, request.method) {
+        ("/ws", _) => Stage::Frames,
+        ("/login", "POST") => match (request.transfer_encoding, request.content_length) {
+            (TransferEncoding::Chunked, None) => Body::of(BodyDecoder::chunked(body_bytes_max)),
+            (TransferEncoding::Absent, Some(bytes)) => match usize::try_from(bytes) {
+                Ok(bytes) if bytes <= body_bytes_max => Body::of(BodyDecoder::announced(bytes)),
+                _ => Stage::Over,
+            },
+            _ => Stage::Over,
+        },
         _ => Stage::Over,
+    }
+}
+
+fn write_at(at: u64, bytes: &[u8], out: Out<'_>) {
+    if !bytes.is_empty() {
+        let kind = Kind::Plain;
+        out(Piece { kind, at, bytes });
     }
 }
 

@@ -21,7 +21,7 @@ use super::paper::{Paper, hex, push_text};
 use super::scrub::Scrubber;
 use super::settings;
 use super::store::Watched;
-use super::stream::{Kind, Piece, Stream};
+use super::stream::{Bounds, Kind, Piece, Stream};
 use crate::app::password::PasswordHash;
 use crate::app::users::UserStore;
 use crate::config::Config;
@@ -63,7 +63,7 @@ pub struct Tape {
     scrubber: Scrubber,
     /// By the connection's serial.
     streams: BTreeMap<u32, Stream>,
-    message_bytes_max: usize,
+    bounds: Bounds,
     written_at: Option<Now>,
 }
 
@@ -75,7 +75,7 @@ impl Tape {
             sheet: Rc::new(RefCell::new(Sheet { paper, hashes })),
             scrubber: Scrubber::new(StandIns::new(keys)),
             streams: BTreeMap::new(),
-            message_bytes_max: config.message_bytes_max,
+            bounds: Bounds::of(config),
             written_at: None,
         }
     }
@@ -131,7 +131,7 @@ impl Tape {
 
     /// A connection begins.
     pub(super) fn begin(&mut self, id: ConnectionId, is_proxy: bool) {
-        let stream = Stream::new(is_proxy, self.message_bytes_max);
+        let stream = Stream::new(is_proxy, self.bounds);
         self.streams.insert(id.serial, stream);
     }
 

@@ -28,9 +28,9 @@ impl Hub {
         peer: Peer,
     ) -> Result<ConnectionId, NoRoom> {
         let is_proxy = self.is_proxy(peer);
-        let judged = match peer.key() {
-            Some(address) if !is_proxy => self.judge_address(now, address),
-            _ => Ok(()),
+        let judged = match is_proxy {
+            true => Ok(()),
+            false => self.judge_peer(now, peer),
         };
         if let Err(why) = judged.and_then(|()| self.make_room(now)) {
             self.counters.count(why.word());
@@ -50,10 +50,9 @@ impl Hub {
         let Some(address) = client.address.filter(|address| !trusted(address)) else {
             return Ok(());
         };
-        let address = AddressKey::from(address);
-        self.judge_address(now, address)?;
+        self.judge_peer(now, client)?;
         self.sessions[key as usize].is_counted = true;
-        self.places.count(key, address);
+        self.places.count(key, address.into());
         Ok(())
     }
 
@@ -66,9 +65,16 @@ impl Hub {
         }
     }
 
-    /// Whether one more connection may come from the address.
-    fn judge_address(&mut self, now: Now, address: AddressKey) -> Result<(), NoRoom> {
-        if self.bans.is_banned(address, now.monotonic) {
+    /// Whether one more connection may come from the peer.
+    fn judge_peer(&mut self, now: Now, peer: Peer) -> Result<(), NoRoom> {
+        let Some(address) = peer.key() else {
+            return Ok(());
+        };
+        // A neighbour under the same key may be banned.
+        let is_exempt = peer
+            .address
+            .is_some_and(|address| self.is_ban_exempt(address));
+        if !is_exempt && self.bans.is_banned(address, now.monotonic) {
             return Err(NoRoom::Banned);
         }
         if self
@@ -87,6 +93,11 @@ impl Hub {
             return Err(NoRoom::AddressPendingFull);
         }
         Ok(())
+    }
+
+    /// True when the address is never banned.
+    pub(super) fn is_ban_exempt(&self, address: IpAddr) -> bool {
+        self.config.no_ban.contains(address) || self.config.trusted_proxies.contains(address)
     }
 
     /// Sees to it that there is a place for one more stranger.
@@ -114,6 +125,8 @@ impl Hub {
             queued: Queued::No,
             peer_finished: false,
             is_hostile: false,
+            asks_head: false,
+            listed_origin: None,
             outbox: Outbox::default(),
             held_bytes: 0,
             state: match is_proxy && self.config.proxy_protocol {

@@ -4,13 +4,15 @@
 use std::borrow::Cow;
 
 use crate::gate;
-use crate::wire::{CloseCode, ForwardedError, HeadError, ProxyError, Rejection, Status, Violation};
+use crate::wire::{CloseCode, ForwardedError, HeadError, ProxyError, Rejection, Violation};
+
+use super::unserved::Unserved;
 
 /// Why a connection was ended, grouped by whose doing it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     // The bytes.
-    /// The request head is not HTTP/1.1 as we read it.
+    /// The request head is not HTTP as we read it.
     Head(HeadError),
     /// A trusted proxy's connection does not begin with a PROXY header.
     Proxy(ProxyError),
@@ -19,7 +21,7 @@ pub enum Cause {
     /// An upgrade that may not be.
     Upgrade(Rejection),
     /// A plain request we have no answer to: its path, its method, or its body.
-    Request(Status),
+    Request(Unserved),
     /// RFC 6455 broken, or a message we do not take.
     Wire(Violation),
     /// More frames than the rate allows.
@@ -118,7 +120,7 @@ impl Cause {
             Cause::Proxy(error) => Cow::Owned(error.to_string()),
             Cause::Forwarded(error) => Cow::Owned(error.to_string()),
             Cause::Upgrade(rejection) => Cow::Owned(rejection.to_string()),
-            Cause::Request(status) => Cow::Borrowed(status.reason()),
+            Cause::Request(unserved) => unserved.reason(),
             Cause::Wire(violation) => Cow::Owned(violation.to_string()),
             Cause::Gate(cause) => cause.reason(),
             Cause::RateLimited => Cow::Borrowed("too many frames; slow down and come back"),
@@ -152,7 +154,7 @@ impl Cause {
             Cause::Proxy(error) => error.word(),
             Cause::Forwarded(error) => error.word(),
             Cause::Upgrade(rejection) => rejection.word(),
-            Cause::Request(status) => request_word(status),
+            Cause::Request(unserved) => unserved.word(),
             Cause::Wire(violation) => violation.word(),
             Cause::Gate(cause) => cause.word(),
             Cause::RateLimited => "rate_limited",
@@ -175,21 +177,18 @@ impl Cause {
         }
     }
 
-    /// True when it counts towards a ban: a bad signature, a malformed token, frame or request,
-    /// RFC 6455 broken, a rate exceeded, a request begun and not finished in time, a missed
-    /// deadline of login that we did not shorten. A wrong password does too, and is counted where
-    /// it is found. Expiry, a removed user, a page of another origin or a connection that says
-    /// nothing ban nobody.
+    /// True when it counts towards a ban: a bad signature, a malformed token or frame, bytes that
+    /// are no HTTP, RFC 6455 broken, a rate exceeded, a request begun and not finished in time, a
+    /// missed deadline of login that we did not shorten. A wrong password does too, and is counted
+    /// where it is found. A well-formed request that is not served, expiry, a removed user, a page
+    /// of another origin or a connection that says nothing ban nobody.
     pub fn is_hostile(self) -> bool {
         match self {
-            // Another version of HTTP is well-formed, and so is an `Expect`.
-            Cause::Head(error) => error != HeadError::Version,
+            Cause::Head(error) => error.is_malformed(),
             Cause::Wire(_) | Cause::RateLimited => true,
             Cause::HandshakeTimeout | Cause::AuthTimeout => true,
-            Cause::Upgrade(rejection) => rejection.status() == Status::BadRequest,
-            Cause::Request(status) => {
-                matches!(status, Status::BadRequest | Status::ContentTooLarge)
-            }
+            Cause::Upgrade(rejection) => rejection == Rejection::Token,
+            Cause::Request(unserved) => unserved.is_hostile(),
             Cause::Gate(gate::Cause::BadFrame(_) | gate::Cause::TokenMissing) => true,
             Cause::Gate(gate::Cause::TokenRejected(error)) => error.is_hostile(),
             _ => false,
@@ -245,15 +244,5 @@ fn gate_close_code(cause: gate::Cause) -> CloseCode {
         | gate::Cause::TokenRevoked => CloseCode::UNAUTHORIZED,
         gate::Cause::Forbidden(_) => CloseCode::FORBIDDEN,
         gate::Cause::Unavailable => CloseCode::TRY_AGAIN_LATER,
-    }
-}
-
-fn request_word(status: Status) -> &'static str {
-    match status {
-        Status::NotFound => "not_found",
-        Status::MethodNotAllowed => "method_not_allowed",
-        Status::ContentTooLarge => "content_too_large",
-        Status::ExpectationFailed => "expectation",
-        _ => "bad_request",
     }
 }

@@ -8,10 +8,10 @@ use crate::app::{Credentials, Fault, write_session};
 use crate::gate::{self, Minted};
 use crate::limits::LOGIN_TIMEOUT;
 use crate::time::{Instant, Now};
-use crate::wire::response::{self, Response, ResponseField, Status};
+use crate::wire::response::{self, Reply, Response, ResponseField, Status};
 use crate::wire::{
-    Endpoint, Head, HeadError, HeadScanner, Origins, ProxyHeader, Rejection, Request, TokenSource,
-    Upgrade, forwarded,
+    BodyDecoder, Endpoint, Expectation, Head, HeadError, HeadScanner, ProxyHeader, Rejection,
+    Request, TokenSource, TransferEncoding, Upgrade, forwarded, head,
 };
 
 use super::Ending;
@@ -21,10 +21,13 @@ use super::login::Via;
 use super::rates::Meter;
 use super::report::What;
 use super::session::{Open, Peer, Ping, State};
+use super::unserved::Unserved;
 use super::{Server, answer};
 
 const JSON: &str = "application/json";
-const TEXT: &str = "text/plain; charset=utf-8";
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+/// RFC 9110 §15.6.4: when to come back, in seconds.
+const UNAVAILABLE_FIELDS: &[ResponseField<'_>] = &[("Retry-After", &"1")];
 
 impl Server {
     /// Bytes of a PROXY protocol header, and of the head behind it.
@@ -33,7 +36,7 @@ impl Server {
             return;
         };
         held.extend_from_slice(bytes);
-        let (by, held) = (*by, mem::take(held));
+        let (by, mut held) = (*by, mem::take(held));
         match ProxyHeader::parse(&held) {
             Ok(Some(header)) => {
                 self.hub.sessions[key as usize].state = State::Head {
@@ -48,7 +51,7 @@ impl Server {
                     let what = What::Refused(Cause::NoRoom(why));
                     return self.hub.abandon(now, key, what, Ending::Reset);
                 }
-                self.receive_head(now, key, &held[header.bytes_used..]);
+                self.receive_head(now, key, &mut held[header.bytes_used..]);
             }
             Ok(None) => {
                 self.hub.sessions[key as usize].state = State::Proxy { by, held };
@@ -63,24 +66,25 @@ impl Server {
     }
 
     /// Bytes of a head. Only an unfinished one is kept.
-    pub(super) fn receive_head(&mut self, now: Now, key: u32, bytes: &[u8]) {
+    pub(super) fn receive_head(&mut self, now: Now, key: u32, bytes: &mut [u8]) {
         let State::Head { by, scanner, held } = &mut self.hub.sessions[key as usize].state else {
             return;
         };
         let (by, mut scanner, mut kept) = (*by, mem::take(scanner), mem::take(held));
-        let whole = match kept.is_empty() {
-            true => bytes,
-            false => {
-                kept.extend_from_slice(bytes);
-                &kept
-            }
-        };
+        let is_first = kept.is_empty();
+        if !is_first {
+            kept.extend_from_slice(bytes);
+        }
+        let whole = if is_first { &mut *bytes } else { &mut kept[..] };
         match scanner.scan(whole) {
             Ok(Some(head)) => {
+                let head_bytes = head.bytes_used();
                 self.receive_request(now, key, by, head);
+                self.receive_behind_head(now, key, &mut whole[head_bytes..]);
+                self.hub.ask_for_body(now, key);
             }
             Ok(None) => {
-                if kept.is_empty() {
+                if is_first {
                     kept.extend_from_slice(bytes);
                 }
                 self.hub.sessions[key as usize].state = State::Head {
@@ -90,11 +94,15 @@ impl Server {
                 };
                 self.hub.account(key);
             }
-            Err(error) => self.hub.refuse_head(now, key, error),
+            Err(error) => {
+                self.hub.sessions[key as usize].asks_head = head::asks_head(whole);
+                self.hub.refuse_head(now, key, error);
+            }
         }
     }
 
     fn receive_request(&mut self, now: Now, key: u32, by: Instant, head: Head<'_>) {
+        self.hub.sessions[key as usize].asks_head = head::asks_head(head.bytes());
         let request = match Request::parse(head) {
             Ok(request) => request,
             Err(error) => return self.hub.refuse_head(now, key, error),
@@ -102,20 +110,34 @@ impl Server {
         if !self.hub.learn_client(now, key, &request) {
             return;
         }
+        let refuse = |hub: &mut Hub, unserved| hub.refuse_request(now, key, unserved);
         match (request.path, request.method) {
-            ("/ws", "GET") => self.receive_upgrade(now, key, &request),
+            ("/ws", "GET") | ("/login", "POST") if self.hub.stopping => {
+                refuse(&mut self.hub, Unserved::Stopping);
+            }
+            ("/ws", "GET" | "HEAD") => self.receive_upgrade(now, key, &request),
             ("/login", "POST") => self.receive_login(now, key, by, &request),
-            ("/health", "GET") => self.hub.answer_health(now, key),
-            ("/ws" | "/health", _) => self.hub.refuse_method(now, key, "GET"),
-            ("/login", _) => self.hub.refuse_method(now, key, "POST"),
-            _ => self.hub.refuse_plainly(now, key, Status::NotFound),
+            ("/login", "OPTIONS") => self.hub.answer_preflight(now, key, &request),
+            ("/health", "GET" | "HEAD") => self.hub.answer_health(now, key),
+            ("/ws" | "/health", _) => refuse(&mut self.hub, Unserved::NotGet),
+            ("/login", _) => refuse(&mut self.hub, Unserved::NotPost),
+            _ => refuse(&mut self.hub, Unserved::Path),
+        }
+    }
+
+    /// Bytes behind a head: a body's, or frames. They are the same whether they came with the
+    /// head or later; what nobody waits for is not looked at.
+    pub(super) fn receive_behind_head(&mut self, now: Now, key: u32, bytes: &mut [u8]) {
+        match self.hub.sessions[key as usize].state {
+            State::Body { .. } => self.receive_body(now, key, bytes),
+            State::Open(_) if !bytes.is_empty() => self.receive_frames(now, key, bytes),
+            _ => {}
         }
     }
 
     /// `GET /ws` (RFC 6455 §4.2).
     fn receive_upgrade(&mut self, now: Now, key: u32, request: &Request<'_>) {
-        let origins = Origins::OwnAnd(&self.hub.config.origins);
-        let upgrade = match Upgrade::check(request, origins) {
+        let upgrade = match Upgrade::check(request, self.hub.origins(key)) {
             Ok(upgrade) => upgrade,
             Err(rejection) => {
                 return self
@@ -153,46 +175,33 @@ impl Server {
 
     /// The head of a `POST /login`.
     fn receive_login(&mut self, now: Now, key: u32, by: Instant, request: &Request<'_>) {
-        let status = match request.content_length {
-            _ if request.has_transfer_encoding => Err(Status::BadRequest),
-            _ if request.has_expectation => Err(Status::ExpectationFailed),
-            None => Err(Status::BadRequest),
-            Some(bytes) => match usize::try_from(bytes) {
-                Ok(bytes) if bytes <= self.hub.config.message_before_login_bytes_max => Ok(bytes),
-                _ => Err(Status::ContentTooLarge),
-            },
-        };
-        let origin = Origins::OwnAnd(&self.hub.config.origins).check(request);
-        match (status, origin) {
-            (Err(status), _) => self.hub.refuse_plainly(now, key, status),
-            (_, Err(rejection)) => {
-                self.hub
-                    .refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
-            }
-            (Ok(bytes), Ok(())) => {
-                let state = State::Body {
+        if !self.hub.let_page_in(now, key, request) {
+            return;
+        }
+        match body_of(request, self.hub.config.message_before_login_bytes_max) {
+            Err(unserved) => self.hub.refuse_request(now, key, unserved),
+            Ok(decoder) => {
+                self.hub.sessions[key as usize].state = State::Body {
                     by,
+                    decoder,
                     held: Vec::new(),
-                    bytes,
+                    awaits_continue: request.expectation == Expectation::Continue,
                 };
-                self.hub.sessions[key as usize].state = state;
-                self.receive_body(now, key, request.behind_head);
             }
         }
     }
 
-    /// Bytes of a body.
-    pub(super) fn receive_body(&mut self, now: Now, key: u32, more: &[u8]) {
-        let State::Body { held, bytes, .. } = &mut self.hub.sessions[key as usize].state else {
+    /// Bytes of a body, and what follows it, which is not looked at.
+    fn receive_body(&mut self, now: Now, key: u32, mut more: &[u8]) {
+        let State::Body { held, decoder, .. } = &mut self.hub.sessions[key as usize].state else {
             return;
         };
-        if held.len() + more.len() > *bytes {
-            // What follows the body would be a second request.
-            return self.hub.refuse_plainly(now, key, Status::BadRequest);
-        }
-        held.extend_from_slice(more);
-        if held.len() < *bytes {
-            return self.hub.account(key);
+        match decoder.decode(&mut more, |piece| held.extend_from_slice(piece)) {
+            Ok(true) => {}
+            Ok(false) => return self.hub.account(key),
+            Err(error) => {
+                return self.hub.refuse_request(now, key, Unserved::Body(error));
+            }
         }
         let body = zeroize::Zeroizing::new(mem::take(held));
         let by = now.monotonic + LOGIN_TIMEOUT;
@@ -207,7 +216,7 @@ impl Server {
         };
         if let Err(fault) = begun {
             if let Fault::BadData(_) = fault {
-                let what = What::Refused(Cause::Request(Status::BadRequest));
+                let what = What::Refused(Cause::Request(Unserved::NoLogin));
                 self.hub.report(now, key, what, None);
             }
             self.hub.answer_http_login(now, key, Err(fault));
@@ -232,7 +241,9 @@ impl Hub {
             Ok(Some(address)) => self.take_client(now, key, address),
             Ok(None) => true,
             Err(error) => {
-                self.refuse_with(now, key, Cause::Forwarded(error), |out| error.write(out));
+                self.refuse_with(now, key, Cause::Forwarded(error), |out, reply| {
+                    error.write(out, reply);
+                });
                 false
             }
         }
@@ -264,10 +275,22 @@ impl Hub {
         let address = self.sessions[key as usize].peer.key();
         let ban = address.map(|address| self.bans.left(address, now.monotonic));
         let wait = answer::whole_seconds(ban.unwrap_or_default()).max(1);
-        self.refuse_with(now, key, cause, |out| {
+        self.refuse_with(now, key, cause, |out, reply| {
             let fields: &[ResponseField<'_>] = &[("Retry-After", &wait)];
-            response::write_line(out, Status::ServiceUnavailable, fields, &cause.reason());
+            let status = Status::ServiceUnavailable;
+            response::write_line(out, reply, status, fields, &cause.reason());
         });
+    }
+
+    /// RFC 9110 §10.1.1: the client waits to be asked for a body that we want and it did not send.
+    fn ask_for_body(&mut self, now: Now, key: u32) {
+        if let State::Body {
+            awaits_continue, ..
+        } = &mut self.sessions[key as usize].state
+            && mem::take(awaits_continue)
+        {
+            self.push(now, key, response::write_continue);
+        }
     }
 
     /// 101, and the connection is a WebSocket.
@@ -298,8 +321,12 @@ impl Hub {
                 "the user store does not answer\n",
             ),
         };
-        self.respond(now, key, status, &[], TEXT, body.as_bytes());
+        let fields = match status {
+            Status::Ok => &[][..],
+            _ => UNAVAILABLE_FIELDS,
+        };
         self.report(now, key, What::Closed(Cause::Done), None);
+        self.respond(now, key, status, fields, TEXT, body.as_bytes());
     }
 
     /// What a `POST /login` came to.
@@ -330,58 +357,65 @@ impl Hub {
                         let fields: &[ResponseField<'_>] = &[("WWW-Authenticate", &"Bearer")];
                         self.respond(now, key, status, fields, JSON, &body);
                     }
+                    (None, Status::ServiceUnavailable) => {
+                        self.respond(now, key, status, UNAVAILABLE_FIELDS, JSON, &body);
+                    }
                     (None, _) => self.respond(now, key, status, &[], JSON, &body),
                 }
             }
         }
     }
 
-    fn refuse_method(&mut self, now: Now, key: u32, allowed: &'static str) {
-        self.refuse_request(now, key, Status::MethodNotAllowed, &[("Allow", &allowed)]);
-    }
-
-    fn refuse_plainly(&mut self, now: Now, key: u32, status: Status) {
-        self.refuse_request(now, key, status, &[]);
-    }
-
     /// Answers a request that leads nowhere.
-    fn refuse_request(&mut self, now: Now, key: u32, status: Status, fields: &[ResponseField<'_>]) {
-        let cause = Cause::Request(status);
-        self.refuse_with(now, key, cause, |out| {
-            response::write_line(out, status, fields, &cause.reason());
+    fn refuse_request(&mut self, now: Now, key: u32, unserved: Unserved) {
+        self.refuse_with(now, key, Cause::Request(unserved), |out, reply| {
+            let (status, reason) = (unserved.status(), unserved.reason());
+            response::write_line(out, reply, status, unserved.fields(), &reason);
         });
     }
 
     fn refuse_head(&mut self, now: Now, key: u32, error: HeadError) {
-        self.refuse_with(now, key, Cause::Head(error), |out| error.write(out));
+        self.refuse_with(now, key, Cause::Head(error), |out, reply| {
+            error.write(out, reply);
+        });
     }
 
-    fn refuse_upgrade(&mut self, now: Now, key: u32, cause: Cause, rejection: Rejection) {
-        self.refuse_with(now, key, cause, |out| rejection.write(out));
+    pub(super) fn refuse_upgrade(
+        &mut self,
+        now: Now,
+        key: u32,
+        cause: Cause,
+        rejection: Rejection,
+    ) {
+        self.refuse_with(now, key, cause, |out, reply| rejection.write(out, reply));
     }
 
     /// A token in `Authorization` that lets nobody in (RFC 6750 §3.1).
     fn refuse_token(&mut self, now: Now, key: u32, cause: gate::Cause) {
-        let status = match cause {
-            gate::Cause::Forbidden(_) => Status::Forbidden,
-            gate::Cause::Unavailable => Status::ServiceUnavailable,
+        let (status, fields) = match cause {
+            gate::Cause::Forbidden(_) => (Status::Forbidden, &[][..]),
+            gate::Cause::Unavailable => (Status::ServiceUnavailable, UNAVAILABLE_FIELDS),
             _ => {
                 return self.refuse_upgrade(now, key, Cause::Gate(cause), Rejection::Token);
             }
         };
-        self.refuse_with(now, key, Cause::Gate(cause), |out| {
-            response::write_line(out, status, &[], &cause);
+        self.refuse_with(now, key, Cause::Gate(cause), |out, reply| {
+            response::write_line(out, reply, status, fields, &cause);
         });
     }
 
-    fn refuse_with(&mut self, now: Now, key: u32, cause: Cause, write: impl FnOnce(&mut Vec<u8>)) {
+    fn refuse_with(
+        &mut self,
+        now: Now,
+        key: u32,
+        cause: Cause,
+        write: impl FnOnce(&mut Vec<u8>, Reply<'_>),
+    ) {
         self.report(now, key, What::Refused(cause), None);
-        let session = &mut self.sessions[key as usize];
-        session.outbox.push(&mut self.pool, now.monotonic, write);
-        self.finish(now, key);
+        self.reply(now, key, write);
     }
 
-    fn respond(
+    pub(super) fn respond(
         &mut self,
         now: Now,
         key: u32,
@@ -390,17 +424,44 @@ impl Hub {
         content_type: &str,
         body: &[u8],
     ) {
+        let response = Response {
+            status,
+            fields,
+            content_type,
+            body,
+        };
+        self.reply(now, key, |out, reply| response.write(out, reply));
+    }
+
+    /// Gives a request its answer, the last thing on its connection.
+    fn reply(&mut self, now: Now, key: u32, write: impl FnOnce(&mut Vec<u8>, Reply<'_>)) {
         let session = &mut self.sessions[key as usize];
-        session.outbox.push(&mut self.pool, now.monotonic, |out| {
-            Response {
-                status,
-                fields,
-                content_type,
-                body,
-            }
-            .write(out);
-        });
+        let place = session.listed_origin.map(usize::from);
+        let reply = Reply {
+            date: now.unix,
+            is_to_head: session.asks_head,
+            reader: place.and_then(|place| self.config.origins.get(place).map(String::as_str)),
+        };
+        session
+            .outbox
+            .push(&mut self.pool, now.monotonic, |out| write(out, reply));
         self.finish(now, key);
+    }
+}
+
+/// How the body of a login comes.
+fn body_of(request: &Request<'_>, bytes_max: usize) -> Result<BodyDecoder, Unserved> {
+    match (request.transfer_encoding, request.content_length) {
+        (TransferEncoding::Other, _) => Err(Unserved::Coding),
+        // RFC 9112 §6.1: both together are an attempt to smuggle a request past somebody.
+        (TransferEncoding::Chunked, Some(_)) => Err(Unserved::LengthTwice),
+        (TransferEncoding::Absent, None) => Err(Unserved::LengthMissing),
+        _ if request.expectation == Expectation::Unknown => Err(Unserved::Expectation),
+        (TransferEncoding::Chunked, None) => Ok(BodyDecoder::chunked(bytes_max)),
+        (TransferEncoding::Absent, Some(bytes)) => match usize::try_from(bytes) {
+            Ok(bytes) if bytes <= bytes_max => Ok(BodyDecoder::announced(bytes)),
+            _ => Err(Unserved::TooLong),
+        },
     }
 }
 

@@ -401,8 +401,10 @@ impl Hub {
         peer: Peer,
         address: AddressKey,
     ) {
-        let is_exempt = |address| self.config.no_ban.contains(address);
-        if peer.address.is_some_and(is_exempt) {
+        if peer
+            .address
+            .is_some_and(|address| self.is_ban_exempt(address))
+        {
             return;
         }
         if let Some(duration) = self.bans.count(address, now.monotonic) {

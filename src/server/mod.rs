@@ -25,6 +25,7 @@ mod hub;
 mod login;
 mod memory;
 mod outbox;
+mod pages;
 mod places;
 mod presence;
 mod rates;
@@ -34,6 +35,7 @@ mod session;
 mod socket;
 mod table;
 mod timing;
+mod unserved;
 
 #[cfg(test)]
 mod tests;
@@ -61,6 +63,7 @@ pub use flushes::FlushesLeft;
 pub use outbox::SLICES_MAX;
 pub use report::{Report, What};
 pub use session::{ConnectionId, Peer};
+pub use unserved::Unserved;
 
 /// How often users and the wall clock are looked at while somebody is logged in and silent.
 const REVIEW_INTERVAL: Duration = Duration::from_millis(500);
@@ -147,10 +150,7 @@ impl Server {
         match self.hub.sessions[key as usize].state {
             State::Proxy { .. } => self.receive_proxy(now, key, bytes),
             State::Head { .. } => self.receive_head(now, key, bytes),
-            State::Body { .. } => self.receive_body(now, key, bytes),
-            State::Open(_) => self.receive_frames(now, key, bytes),
-            // A second request behind the one that is being answered.
-            State::Answering { .. } | State::Finishing { .. } | State::Gone => {}
+            _ => self.receive_behind_head(now, key, bytes),
         }
         match self.hub.sessions[key as usize].state {
             State::Finishing { .. } | State::Gone => Reading::Over,
@@ -174,7 +174,8 @@ impl Server {
         }
     }
 
-    /// The peer's FIN arrived. What was already answered may still leave; nothing else will.
+    /// The peer's FIN arrived. What was asked in full is answered: to send no more is not to read
+    /// no more (RFC 9112 §9.6). A WebSocket ends with it, and so does what is unfinished.
     pub fn finished(&mut self, now: Now, id: ConnectionId) {
         let Some(key) = self.hub.key(id) else { return };
         let session = &mut self.hub.sessions[key as usize];
@@ -190,7 +191,7 @@ impl Server {
         }
         match session.state {
             State::Finishing { fin_sent: true, .. } => self.hub.release(key, Ending::Close),
-            State::Finishing { .. } | State::Gone => {}
+            State::Answering { .. } | State::Finishing { .. } | State::Gone => {}
             _ => {
                 self.hub
                     .report(now, key, Happening::Closed(EndCause::PeerLeft), None);

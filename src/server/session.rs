@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::network::AddressKey;
 use crate::time::Instant;
-use crate::wire::{Endpoint, HeadScanner};
+use crate::wire::{BodyDecoder, Endpoint, HeadScanner};
 
 use super::flushes::Queued;
 use super::outbox::Outbox;
@@ -99,6 +99,11 @@ pub(super) struct Session {
     pub(super) peer_finished: bool,
     /// True once it was refused for a hostile cause.
     pub(super) is_hostile: bool,
+    /// True once its request was seen to ask by HEAD: its answer has no content.
+    pub(super) asks_head: bool,
+    /// Which of `ORIGINS` its request came from, once it is let in by that: a page of it may read
+    /// the answer.
+    pub(super) listed_origin: Option<u8>,
     pub(super) outbox: Outbox,
     /// What the ledger counts for it, in bytes.
     pub(super) held_bytes: usize,
@@ -117,8 +122,11 @@ pub(super) enum State {
     /// The body of a `POST /login` is.
     Body {
         by: Instant,
+        decoder: BodyDecoder,
+        /// The content so far.
         held: Vec<u8>,
-        bytes: usize,
+        /// True while the client waits to be asked for it.
+        awaits_continue: bool,
     },
     /// Its password is being checked.
     Answering { by: Instant },

@@ -21,7 +21,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::head::is_token_byte;
 use super::request::Request;
-use super::response::{self, Status};
+use super::response::{self, Reply, Status};
 use crate::limits::FORWARDED_HOPS_MAX;
 
 /// The address of the client that a request came from, never IPv4-mapped. What the fields say
@@ -240,8 +240,8 @@ impl ForwardedError {
     }
 
     /// Writes the answer behind what `out` holds.
-    pub fn write(self, out: &mut Vec<u8>) {
-        response::write_line(out, Status::BadRequest, &[], &self);
+    pub fn write(self, out: &mut Vec<u8>, reply: Reply<'_>) {
+        response::write_line(out, reply, Status::BadRequest, &[], &self);
     }
 }
 

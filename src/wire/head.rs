@@ -1,25 +1,31 @@
-//! The head of an HTTP/1.1 request: where it ends, and whether it is one (RFC 9112 §2–§5).
+//! The head of an HTTP/1.1 or HTTP/1.0 request: where it ends, and whether it is one
+//! (RFC 9112 §2–§5).
 //!
-//! Stricter than the RFC asks: no line may end in a bare LF (§2.2), none may be folded (§5.2),
-//! nothing may stand before the request line, and the target is in origin-form (§3.2.1), since
-//! nobody takes us for a proxy.
+//! Stricter than the RFC asks: no line may end in a bare LF (§2.2), and none may be folded (§5.2).
 
 use std::fmt;
 
 use super::request::Field;
-use super::response::{self, Status};
+use super::response::{self, Reply, Status};
 use crate::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
 
-/// What ends every request line we accept, from its version on.
+/// What ends every request line we accept, from its version on; the minor version may be 0 too.
 const VERSION_AND_CR: &[u8; 9] = b"HTTP/1.1\r";
+/// Where in it the minor version stands.
+const MINOR_VERSION: u8 = 7;
+
+/// What may stand ahead of a request line.
+const EMPTY_LINE: &[u8] = b"\r\n";
 
 /// Finds the end of a request head, however its bytes are cut, in time linear in their number,
 /// and refuses what is no head at the first byte that shows it.
 ///
 /// ```text
-/// Start → Method → TargetStart → Target → Version → LineFeed → FieldStart ⇄ FieldName → FieldValue
-///                                                               ↓            (LineFeed ←┘)
-///                                                               LastLineFeed → Complete
+/// Start ─────────────→ Method → TargetStart → Target → Version → LineFeed → FieldStart
+///  ↓                    ↑
+///  EmptyLine → RequestLine       FieldStart ⇄ FieldName → FieldValue → LineFeed
+///                                 ↓
+///                                 LastLineFeed → Complete
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct HeadScanner {
@@ -33,6 +39,8 @@ pub struct HeadScanner {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Start,
+    EmptyLine,
+    RequestLine,
     Method,
     TargetStart,
     Target,
@@ -83,9 +91,7 @@ impl HeadScanner {
         self.position = (end - coming.len()) as u16;
         match self.state {
             State::Failed(error) => Err(error),
-            State::Complete => Ok(bytes
-                .split_at_checked(usize::from(self.position))
-                .map(|(bytes, behind)| Head { bytes, behind })),
+            State::Complete => Ok(bytes.get(..usize::from(self.position)).map(Head::new)),
             // The byte that would end the head lies beyond the bound: no need to wait for it.
             _ if usize::from(self.position) == HEAD_BYTES_MAX => Err(HeadError::TooLong),
             _ => Ok(None),
@@ -94,11 +100,17 @@ impl HeadScanner {
 
     fn step(&mut self, state: State, byte: u8) -> Result<State, HeadError> {
         match (state, byte) {
+            // RFC 9112 §2.2: an empty line ahead of the request line is ignored, one at least.
+            (State::Start, b'\r') => Ok(State::EmptyLine),
+            (State::EmptyLine, b'\n') => Ok(State::RequestLine),
+
             // RFC 9112 §3: request-line = method SP request-target SP HTTP-version.
-            (State::Start | State::Method, _) if is_token_byte(byte) => Ok(State::Method),
+            (State::Start | State::RequestLine | State::Method, _) if is_token_byte(byte) => {
+                Ok(State::Method)
+            }
             (State::Method, b' ') => Ok(State::TargetStart),
-            (State::TargetStart, b'/') => Ok(State::Target),
-            (State::Target, b'!'..=b'~') => Ok(State::Target),
+            // Which of its four forms the target has is for the request's parser.
+            (State::TargetStart | State::Target, b'!'..=b'~') => Ok(State::Target),
             (State::Target, b' ') => Ok(State::Version(0)),
             (State::Version(matched), _) => version_step(matched, byte),
 
@@ -132,6 +144,14 @@ impl HeadScanner {
     }
 }
 
+/// True when what came of a request, be it a head or not, asks by HEAD.
+pub fn asks_head(bytes: &[u8]) -> bool {
+    bytes
+        .strip_prefix(EMPTY_LINE)
+        .unwrap_or(bytes)
+        .starts_with(b"HEAD ")
+}
+
 /// What stands behind the bytes of a kind at the start of `bytes`.
 fn behind(bytes: &[u8], is: impl Fn(u8) -> bool) -> &[u8] {
     let count = bytes.iter().take_while(|byte| is(**byte)).count();
@@ -144,13 +164,14 @@ fn version_step(matched: u8, byte: u8) -> Result<State, HeadError> {
     match matched {
         8 if expected == Some(&byte) => Ok(State::LineFeed),
         _ if expected == Some(&byte) => Ok(State::Version(matched + 1)),
-        5 | 7 if byte.is_ascii_digit() => Err(HeadError::Version),
+        MINOR_VERSION if byte == b'0' => Ok(State::Version(matched + 1)),
+        5 | MINOR_VERSION if byte.is_ascii_digit() => Err(HeadError::Version),
         _ => Err(HeadError::RequestLine),
     }
 }
 
 /// RFC 9110 §5.5: field-value holds VCHAR, obs-text, SP and HTAB.
-const fn is_value_byte(byte: u8) -> bool {
+pub(super) const fn is_value_byte(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }
 
@@ -176,18 +197,26 @@ const IS_TOKEN_BYTE: [bool; 256] = {
 #[derive(Clone, Copy)]
 pub struct Head<'a> {
     bytes: &'a [u8],
-    behind: &'a [u8],
+    bytes_used: usize,
 }
 
 impl<'a> Head<'a> {
+    fn new(used: &'a [u8]) -> Head<'a> {
+        Head {
+            bytes: used.strip_prefix(EMPTY_LINE).unwrap_or(used),
+            bytes_used: used.len(),
+        }
+    }
+
     /// The head, from the request line to the blank line, both included.
     pub const fn bytes(self) -> &'a [u8] {
         self.bytes
     }
 
-    /// What was received behind the head: a body's beginning, or nothing.
-    pub const fn behind(self) -> &'a [u8] {
-        self.behind
+    /// How much of what came is the head, an empty line ahead of it included. What stands behind
+    /// it is a body, or frames.
+    pub const fn bytes_used(self) -> usize {
+        self.bytes_used
     }
 }
 
@@ -203,7 +232,9 @@ impl fmt::Debug for Head<'_> {
 pub enum HeadError {
     /// The first line is not `METHOD /path HTTP/1.1`; TLS and SSH end here.
     RequestLine,
-    /// The version is another than HTTP/1.1.
+    /// The target is neither a path nor the URL of one.
+    Target,
+    /// The version is another than HTTP/1.1 and HTTP/1.0.
     Version,
     /// A line ends in a bare LF, or a CR stands alone.
     LineEnd,
@@ -235,10 +266,24 @@ impl HeadError {
         }
     }
 
+    /// True when the bytes are no HTTP. What is HTTP may be refused too, but for what it asks.
+    pub const fn is_malformed(self) -> bool {
+        matches!(
+            self,
+            HeadError::RequestLine
+                | HeadError::LineEnd
+                | HeadError::Folded
+                | HeadError::FieldName
+                | HeadError::FieldValue
+                | HeadError::ContentLength
+        )
+    }
+
     /// One word for logs and metrics.
     pub const fn word(self) -> &'static str {
         match self {
             HeadError::RequestLine => "request_line",
+            HeadError::Target => "request_target",
             HeadError::Version => "http_version",
             HeadError::LineEnd => "line_end",
             HeadError::Folded => "folded_line",
@@ -253,8 +298,8 @@ impl HeadError {
     }
 
     /// Writes the answer behind what `out` holds.
-    pub fn write(self, out: &mut Vec<u8>) {
-        response::write_line(out, self.status(), &[], &self);
+    pub fn write(self, out: &mut Vec<u8>, reply: Reply<'_>) {
+        response::write_line(out, reply, self.status(), &[], &self);
     }
 }
 
@@ -264,14 +309,20 @@ impl fmt::Display for HeadError {
             HeadError::RequestLine => {
                 formatter.write_str("the request line is not `METHOD /path HTTP/1.1`")
             }
-            HeadError::Version => formatter.write_str("only HTTP/1.1 is spoken here"),
+            HeadError::Target => formatter.write_str(
+                "the request target is neither a path, `/path`, nor the URL of one, `http://host/path`",
+            ),
+            HeadError::Version => {
+                formatter.write_str("only HTTP/1.1 is spoken here, and HTTP/1.0 without an upgrade")
+            }
             HeadError::LineEnd => formatter.write_str("a line of the head does not end in CR LF"),
-            HeadError::Folded => formatter.write_str("a header field is folded over two lines"),
+            HeadError::Folded => formatter
+                .write_str("a header field is folded over two lines: it must stand on one"),
             HeadError::FieldName => {
                 formatter.write_str("a header field name is not a token directly before its colon")
             }
             HeadError::FieldValue => {
-                formatter.write_str("a header field value holds a control byte")
+                formatter.write_str("a header field value holds a control byte: it must be text")
             }
             HeadError::TooLong => write!(
                 formatter,
@@ -288,7 +339,7 @@ impl fmt::Display for HeadError {
                 formatter.write_str("Content-Length is not a decimal number")
             }
             HeadError::Repeated(field) => {
-                write!(formatter, "{} stands more than once", field.name())
+                write!(formatter, "{} stands more than once: send it once", field.name())
             }
         }
     }

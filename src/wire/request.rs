@@ -1,10 +1,11 @@
 //! A request's head as values: what the server asks of it, each read in one way only.
 
+use std::net::Ipv6Addr;
 use std::{fmt, iter};
 
 use memchr::memchr;
 
-use super::head::{Head, HeadError};
+use super::head::{Head, HeadError, is_token_byte};
 
 /// The header fields that mean something to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,10 +79,12 @@ impl Field {
 pub enum Authorization<'a> {
     /// There is no `Authorization`.
     Absent,
-    /// `Bearer` and what stands behind it: not empty, not yet judged (RFC 6750 §2.1).
+    /// `Bearer` and what stands behind it: not yet judged (RFC 6750 §2.1).
     Bearer(&'a str),
-    /// Another scheme, or `Bearer` and nothing readable: nobody we can let in.
+    /// `Bearer`, and nothing readable behind it: nobody we can let in.
     Unusable,
+    /// Another scheme. It is a proxy's affair, or another program's, and no token of ours.
+    OtherScheme,
 }
 
 /// The token is never shown.
@@ -91,8 +94,31 @@ impl fmt::Debug for Authorization<'_> {
             Authorization::Absent => "Absent",
             Authorization::Bearer(_) => "Bearer(…)",
             Authorization::Unusable => "Unusable",
+            Authorization::OtherScheme => "OtherScheme",
         })
     }
+}
+
+/// How a request's body is coded on its way (RFC 9112 §6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferEncoding {
+    /// There is no `Transfer-Encoding`.
+    Absent,
+    /// `chunked`, once, and nothing else.
+    Chunked,
+    /// Anything else, and anything in HTTP/1.0.
+    Other,
+}
+
+/// What a client waits for before it sends its body (RFC 9110 §10.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expectation {
+    /// Nothing.
+    None,
+    /// `100-continue`.
+    Continue,
+    /// Something that we do not know.
+    Unknown,
 }
 
 /// A request without its body.
@@ -100,9 +126,13 @@ impl fmt::Debug for Authorization<'_> {
 pub struct Request<'a> {
     /// The method, in the case it was sent in: methods are case-sensitive.
     pub method: &'a str,
-    /// The target up to its `?`; it begins with `/`. The query is read by nobody.
+    /// The target's path; it begins with `/`, or is `*` where the method is OPTIONS. The query is
+    /// read by nobody.
     pub path: &'a str,
-    /// `host[:port]`, as sent: not empty, and nothing else in it.
+    /// True exactly when the request is of HTTP/1.0.
+    pub is_http_1_0: bool,
+    /// `host[:port]`, as sent, and nothing else in it: the target's where that names one, else
+    /// that of `Host`. Empty exactly when HTTP/1.0 names none.
     pub host: &'a str,
     /// The page that asks, where a browser does.
     pub origin: Option<&'a [u8]>,
@@ -110,12 +140,10 @@ pub struct Request<'a> {
     pub authorization: Authorization<'a>,
     /// The body's announced length, in bytes.
     pub content_length: Option<u64>,
-    /// True exactly when a `Transfer-Encoding` is there, whatever it says.
-    pub has_transfer_encoding: bool,
-    /// True exactly when an `Expect` is there, whatever it says.
-    pub has_expectation: bool,
-    /// What was received behind the head: a body's beginning, or nothing.
-    pub behind_head: &'a [u8],
+    /// How the body is coded.
+    pub transfer_encoding: TransferEncoding,
+    /// What the client waits for.
+    pub expectation: Expectation,
     /// True exactly when `websocket` is among the protocols of `Upgrade`.
     pub(super) upgrade_names_websocket: bool,
     /// True exactly when `upgrade` is among the options of `Connection`.
@@ -135,17 +163,18 @@ impl<'a> Request<'a> {
     /// [`HeadError`], when a field that may stand once stands twice, `Host` is missing, or a
     /// value we must understand has no meaning.
     pub fn parse(head: Head<'a>) -> Result<Request<'a>, HeadError> {
-        let (method, path) = request_line(head).ok_or(HeadError::RequestLine)?;
+        let (method, target, version) = request_line(head).ok_or(HeadError::RequestLine)?;
+        let Target { authority, path } = Target::parse(method, target)?;
         let mut request = Request {
             method,
             path,
+            is_http_1_0: version == b"HTTP/1.0",
             host: "",
             origin: None,
             authorization: Authorization::Absent,
             content_length: None,
-            has_transfer_encoding: false,
-            has_expectation: false,
-            behind_head: head.behind(),
+            transfer_encoding: TransferEncoding::Absent,
+            expectation: Expectation::None,
             upgrade_names_websocket: false,
             connection_names_upgrade: false,
             has_subprotocols: false,
@@ -158,11 +187,25 @@ impl<'a> Request<'a> {
                 request.take(field, value)?;
             }
         }
-        // RFC 9112 §3.2: a request that lacks Host is answered with 400.
-        if request.host.is_empty() {
-            Err(HeadError::Host)
-        } else {
-            Ok(request)
+        // RFC 9112 §3.2: a request of HTTP/1.1 that lacks Host is answered with 400.
+        if request.host.is_empty() && !request.is_http_1_0 {
+            return Err(HeadError::Host);
+        }
+        // RFC 9112 §3.2.2: the target's authority takes the place of what Host says.
+        request.host = authority.unwrap_or(request.host);
+        request.heed_version();
+        Ok(request)
+    }
+
+    /// HTTP/1.0 knows neither a coding nor an expectation.
+    fn heed_version(&mut self) {
+        if self.is_http_1_0 {
+            // RFC 9110 §10.1.1: a server ignores a 100-continue of HTTP/1.0.
+            self.expectation = Expectation::None;
+            // RFC 9112 §6.1: a Transfer-Encoding in HTTP/1.0 is faulty framing.
+            if self.transfer_encoding != TransferEncoding::Absent {
+                self.transfer_encoding = TransferEncoding::Other;
+            }
         }
     }
 
@@ -205,8 +248,10 @@ impl<'a> Request<'a> {
                 let length = decimal(value).ok_or(HeadError::ContentLength)?;
                 once(&mut self.content_length, length, field)?;
             }
-            Field::TransferEncoding => self.has_transfer_encoding = true,
-            Field::Expect => self.has_expectation = true,
+            Field::TransferEncoding => {
+                self.transfer_encoding = transfer_encoding(self.transfer_encoding, value);
+            }
+            Field::Expect => self.expectation = expectation(self.expectation, value),
             // RFC 6455 §11.3.1: the key must not appear more than once.
             Field::WebSocketKey => once(&mut self.websocket_key, value, field)?,
             // Read by whoever asks for `subprotocols`.
@@ -228,11 +273,49 @@ impl fmt::Debug for Request<'_> {
     }
 }
 
-fn request_line(head: Head<'_>) -> Option<(&str, &str)> {
+/// The method, the target and the version.
+fn request_line(head: Head<'_>) -> Option<(&str, &str, &[u8])> {
     let (method, behind) = split_once(head.bytes(), b' ')?;
-    let (target, _) = split_once(behind, b' ')?;
-    let path = split_once(target, b'?').map_or(target, |(path, _)| path);
-    Some((str::from_utf8(method).ok()?, str::from_utf8(path).ok()?))
+    let (target, behind) = split_once(behind, b' ')?;
+    let (version, _) = split_once(behind, b'\r')?;
+    Some((
+        str::from_utf8(method).ok()?,
+        str::from_utf8(target).ok()?,
+        version,
+    ))
+}
+
+/// What a request asks for.
+struct Target<'a> {
+    /// `host[:port]`, where the target names one.
+    authority: Option<&'a str>,
+    path: &'a str,
+}
+
+impl<'a> Target<'a> {
+    fn parse(method: &str, target: &'a str) -> Result<Target<'a>, HeadError> {
+        let target = target.split_once('?').map_or(target, |(target, _)| target);
+        // RFC 9112 §3.2.1: origin-form. §3.2.4: asterisk-form is for OPTIONS alone.
+        if target.starts_with('/') || method == "OPTIONS" && target == "*" {
+            let authority = None;
+            return Ok(Target {
+                authority,
+                path: target,
+            });
+        }
+        // RFC 9112 §3.2.2: a server accepts absolute-form. Of its schemes, ours alone.
+        let (scheme, rest) = target.split_once("://").ok_or(HeadError::Target)?;
+        if !["http", "https"].contains(&&*scheme.to_ascii_lowercase()) {
+            return Err(HeadError::Target);
+        }
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        Ok(Target {
+            // RFC 9110 §4.2.4: one with a user's name in it is an error.
+            authority: Some(host(authority.as_bytes()).ok_or(HeadError::Host)?),
+            // RFC 9110 §4.2.3: an empty path is `/`.
+            path: if path.is_empty() { "/" } else { path },
+        })
+    }
 }
 
 /// What stands before the first `byte`, and what behind it.
@@ -248,25 +331,101 @@ fn once<T>(slot: &mut Option<T>, value: T, field: Field) -> Result<(), HeadError
     }
 }
 
-/// RFC 9110 §7.2: Host = uri-host [ ":" port ]. Of RFC 3986's sub-delims, which no name or
-/// address has, none is let in.
+/// RFC 9110 §7.2: Host = uri-host [ ":" port ], to the letter of RFC 3986 §3.2.2 and §3.2.3, but
+/// that no name is empty (RFC 9110 §4.2.1).
 fn host(value: &[u8]) -> Option<&str> {
-    let sound = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%:[]".contains(byte);
     let host = str::from_utf8(value).ok()?;
-    (!host.is_empty() && !host.starts_with(':') && value.iter().all(sound)).then_some(host)
+    let is_sound = match host.strip_prefix('[') {
+        Some(rest) => {
+            let (literal, port) = rest.split_once(']')?;
+            is_ip_literal(literal)
+                && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+        }
+        None => {
+            let (name, port) = host.split_once(':').unwrap_or((host, ""));
+            !name.is_empty() && is_name(name) && is_port(port)
+        }
+    };
+    is_sound.then_some(host)
+}
+
+/// RFC 3986 §3.2.3: port = *DIGIT.
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// RFC 3986 §3.2.2: IPv6address / IPvFuture.
+fn is_ip_literal(text: &str) -> bool {
+    let future = text
+        .strip_prefix(['v', 'V'])
+        .and_then(|future| future.split_once('.'));
+    match future {
+        Some((version, address)) => {
+            !version.is_empty()
+                && version.bytes().all(|byte| byte.is_ascii_hexdigit())
+                && !address.is_empty()
+                && address
+                    .bytes()
+                    .all(|byte| is_name_byte(byte) || byte == b':')
+        }
+        None => text.parse::<Ipv6Addr>().is_ok(),
+    }
+}
+
+/// RFC 3986 §3.2.2: reg-name = *( unreserved / pct-encoded / sub-delims ). An IPv4 address is such
+/// a name.
+fn is_name(text: &str) -> bool {
+    let mut parts = text.split('%');
+    let first = parts.next().unwrap_or_default();
+    first.bytes().all(is_name_byte)
+        && parts.all(|part| {
+            let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+            digits >= 2 && part.bytes().all(is_name_byte)
+        })
+}
+
+/// RFC 3986 §2.2, §2.3: unreserved / sub-delims.
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
 }
 
 /// RFC 9110 §11.4: credentials = auth-scheme 1*SP token68; the scheme is case-insensitive.
 fn authorization(value: &[u8]) -> Authorization<'_> {
-    match str::from_utf8(value)
-        .ok()
-        .and_then(|text| text.split_once(' '))
-    {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => {
-            Authorization::Bearer(rest.trim_start_matches(' '))
-        }
-        _ => Authorization::Unusable,
+    let is_other = |byte: &u8| !is_token_byte(*byte);
+    let scheme_bytes = value.iter().position(is_other).unwrap_or(value.len());
+    let (scheme, rest) = value.split_at(scheme_bytes);
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Authorization::OtherScheme;
     }
+    match str::from_utf8(rest)
+        .ok()
+        .and_then(|rest| rest.strip_prefix(' '))
+    {
+        Some(token) => Authorization::Bearer(token.trim_start_matches(' ')),
+        None => Authorization::Unusable,
+    }
+}
+
+/// RFC 9112 §6.1, §6.3: a body whose last coding is not `chunked` has no end that anybody knows.
+fn transfer_encoding(before: TransferEncoding, value: &[u8]) -> TransferEncoding {
+    let is_chunked = value.eq_ignore_ascii_case(b"chunked");
+    match (before, is_chunked) {
+        (TransferEncoding::Absent, true) => TransferEncoding::Chunked,
+        _ => TransferEncoding::Other,
+    }
+}
+
+/// RFC 9110 §10.1.1: Expect = #expectation, and the one that is specified is case-insensitive.
+fn expectation(before: Expectation, value: &[u8]) -> Expectation {
+    list(value).fold(before, |before, expected| {
+        let is_known =
+            before != Expectation::Unknown && expected.eq_ignore_ascii_case(b"100-continue");
+        if is_known {
+            Expectation::Continue
+        } else {
+            Expectation::Unknown
+        }
+    })
 }
 
 /// RFC 9110 §8.6: Content-Length = 1*DIGIT, and nothing `str::parse` would take beside it.

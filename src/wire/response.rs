@@ -3,6 +3,8 @@
 use std::fmt::{self, Display};
 use std::io::Write;
 
+use crate::time::{HttpDate, UnixSeconds};
+
 /// The statuses we answer with, but for an upgrade's 101.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -18,6 +20,8 @@ pub enum Status {
     NotFound,
     /// 405
     MethodNotAllowed,
+    /// 411
+    LengthRequired,
     /// 413
     ContentTooLarge,
     /// 417
@@ -53,6 +57,7 @@ impl Status {
             Status::Forbidden => (403, "Forbidden"),
             Status::NotFound => (404, "Not Found"),
             Status::MethodNotAllowed => (405, "Method Not Allowed"),
+            Status::LengthRequired => (411, "Length Required"),
             Status::ContentTooLarge => (413, "Content Too Large"),
             Status::ExpectationFailed => (417, "Expectation Failed"),
             Status::UpgradeRequired => (426, "Upgrade Required"),
@@ -73,6 +78,22 @@ impl Status {
 /// A field of a response: its name and its value, neither with a line break in it.
 pub type ResponseField<'a> = (&'a str, &'a dyn Display);
 
+/// What every answer to one request has in common, whatever it says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reply<'a> {
+    /// When it is given.
+    pub date: UnixSeconds,
+    /// True exactly when the request's method is HEAD.
+    pub is_to_head: bool,
+    /// The origin of the page that asked, where that is another's and may read the answer.
+    pub reader: Option<&'a str>,
+}
+
+/// Asks for a body whose sender waits to be asked (RFC 9110 §15.2.1).
+pub fn write_continue(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+}
+
 /// A response, the last thing its connection carries.
 pub struct Response<'a> {
     /// The status.
@@ -87,8 +108,10 @@ pub struct Response<'a> {
 
 impl Response<'_> {
     /// Writes the response behind what `out` holds.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub fn write(&self, out: &mut Vec<u8>, reply: Reply<'_>) {
         self.status.write_status_line(out);
+        // RFC 9110 §6.6.1: an origin server with a clock sends Date.
+        push(out, format_args!("Date: {}\r\n", HttpDate(reply.date)));
         push(out, format_args!("Content-Length: {}\r\n", self.body.len()));
         push(out, format_args!("Content-Type: {}\r\n", self.content_type));
         // Tokens and verdicts about them are nothing for a cache (RFC 9111 §5.2.2.5).
@@ -100,8 +123,18 @@ impl Response<'_> {
         for (name, value) in self.fields {
             push(out, format_args!("{name}: {value}\r\n"));
         }
+        if let Some(origin) = reply.reader {
+            // Fetch §3.3.3. Never `*`, nor with credentials: a token is sent by a script's own hand.
+            push(
+                out,
+                format_args!("Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n"),
+            );
+        }
         out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(self.body);
+        // RFC 9110 §9.3.2: the fields are those of GET's answer, and there is no content.
+        if !reply.is_to_head {
+            out.extend_from_slice(self.body);
+        }
     }
 
     /// RFC 9110 §7.8: who sends `Upgrade` names it in `Connection`.
@@ -116,6 +149,7 @@ impl Response<'_> {
 /// Writes a response whose body is one line of text.
 pub fn write_line(
     out: &mut Vec<u8>,
+    reply: Reply<'_>,
     status: Status,
     fields: &[ResponseField<'_>],
     line: &dyn Display,
@@ -128,7 +162,7 @@ pub fn write_line(
         content_type,
         body: body.as_bytes(),
     }
-    .write(out);
+    .write(out, reply);
 }
 
 fn push(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
@@ -154,23 +188,49 @@ mod tests {
         let mut out = b"before".to_vec();
         let fields: &[ResponseField<'_>] = &[("Retry-After", &5)];
         let status = Status::ServiceUnavailable;
-        Response {
+        let response = Response {
             status,
             fields,
             content_type: "application/json",
             body: b"{}",
-        }
-        .write(&mut out);
-        let expected = "beforeHTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\
+        };
+        let mut reply = Reply::default();
+        response.write(&mut out, reply);
+        let expected = "beforeHTTP/1.1 503 Service Unavailable\r\n\
+            Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 2\r\n\
             Content-Type: application/json\r\nCache-Control: no-store\r\n\
             X-Content-Type-Options: nosniff\r\nConnection: close\r\nRetry-After: 5\r\n\r\n{}";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+
+        // RFC 9110 §9.3.2: an answer to HEAD differs in its content alone.
+        reply.is_to_head = true;
+        let mut out = b"before".to_vec();
+        response.write(&mut out, reply);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            expected.strip_suffix("{}").unwrap()
+        );
+    }
+
+    #[test]
+    fn a_page_of_another_origin_may_read_what_is_told_it_alone() {
+        let mut out = Vec::new();
+        let reply = Reply {
+            reader: Some("https://chat.example"),
+            ..Reply::default()
+        };
+        write_line(&mut out, reply, Status::Ok, &[], &"ok");
+        let out = String::from_utf8(out).unwrap();
+        let fields =
+            "\r\nAccess-Control-Allow-Origin: https://chat.example\r\nVary: Origin\r\n\r\n";
+        assert!(out.contains(fields), "{out}");
+        assert!(!out.contains("Credentials"), "{out}");
     }
 
     #[test]
     fn a_line_is_the_body_of_a_plain_response() {
         let mut out = Vec::new();
-        write_line(&mut out, Status::Ok, &[], &"ok");
+        write_line(&mut out, Reply::default(), Status::Ok, &[], &"ok");
         let out = String::from_utf8(out).unwrap();
         assert!(
             out.contains("\r\nContent-Length: 3\r\n") && out.ends_with("\r\n\r\nok\n"),

@@ -6,8 +6,8 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::head::is_token_byte;
 use super::origin::Origins;
-use super::request::{Authorization, Request};
-use super::response::{self, ResponseField, Status};
+use super::request::{Authorization, Request, TransferEncoding};
+use super::response::{self, Reply, ResponseField, Status};
 
 /// The subprotocol we speak.
 const SUBPROTOCOL: &[u8] = b"framegate.v1";
@@ -32,9 +32,16 @@ impl<'a> Upgrade<'a> {
     /// # Errors
     /// The first clause it breaks.
     pub fn check(request: &Request<'a>, origins: Origins<'_>) -> Result<Upgrade<'a>, Rejection> {
-        // §4.2.1 (1): a GET request. The head's parser has seen to HTTP/1.1 and (2) Host.
-        if request.method != "GET" {
-            return Err(Rejection::Method);
+        // §4.2.1 (1): a GET request of HTTP/1.1. The head's parser has seen to (2) Host.
+        match request.method {
+            "GET" => {}
+            // RFC 9110 §9.3.2: told what a GET without an upgrade would be.
+            "HEAD" => return Err(Rejection::NoUpgrade),
+            _ => return Err(Rejection::Method),
+        }
+        // RFC 9110 §7.8: a server ignores an Upgrade in HTTP/1.0.
+        if request.is_http_1_0 {
+            return Err(Rejection::Http10);
         }
         // §4.2.1 (3): an Upgrade field containing the value "websocket", in any case.
         if !request.upgrade_names_websocket {
@@ -45,13 +52,10 @@ impl<'a> Upgrade<'a> {
             return Err(Rejection::Connection);
         }
         // RFC 9110 §9.3.1: content in a GET has no meaning, and may make two requests of one.
-        if request.has_transfer_encoding || request.content_length.is_some_and(|length| length != 0)
+        if request.transfer_encoding != TransferEncoding::Absent
+            || request.content_length.is_some_and(|length| length != 0)
         {
             return Err(Rejection::Body);
-        }
-        // §4.1: the client waits for our answer before it sends anything else.
-        if !request.behind_head.is_empty() {
-            return Err(Rejection::Pipelined);
         }
         // §4.2.1 (5): a Sec-WebSocket-Key that, decoded, is 16 bytes in length.
         let key = request
@@ -67,6 +71,9 @@ impl<'a> Upgrade<'a> {
         // §4.2.1 (8): the subprotocols. (9): extensions, of which we know none.
         let offer = Offer::read(request)?;
         let token = token(request.authorization, offer.token)?;
+        if offer.token.is_some() && !offer.subprotocol {
+            return Err(Rejection::BearerAlone);
+        }
         Ok(Upgrade {
             token,
             offers_subprotocol: offer.subprotocol,
@@ -119,16 +126,16 @@ pub enum TokenSource {
 /// Why a handshake is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// The method is another than GET.
+    /// The method is another than GET and HEAD.
     Method,
+    /// The request is of HTTP/1.0, which knows no upgrade.
+    Http10,
     /// No upgrade to a WebSocket is asked for.
     NoUpgrade,
     /// `Connection` does not name `upgrade`.
     Connection,
     /// A body is announced.
     Body,
-    /// Bytes came behind the head before we answered.
-    Pipelined,
     /// `Sec-WebSocket-Key` is missing, or is not 16 bytes in base64.
     Key,
     /// `Sec-WebSocket-Version` is missing, doubled, or another than 13.
@@ -139,6 +146,9 @@ pub enum Rejection {
     Subprotocol,
     /// More than one access token came along.
     TwoTokens,
+    /// A token is offered as a subprotocol, but `framegate.v1` is not. No answer would do: a
+    /// browser fails a connection for which none of its subprotocols was chosen.
+    BearerAlone,
     /// The token in `Authorization` is none we accept.
     Token,
     /// A token must come with the handshake, and none did.
@@ -151,7 +161,10 @@ impl Rejection {
         match self {
             Rejection::Method => Status::MethodNotAllowed,
             // RFC 6455 §4.2.2 (4): another version is answered with 426.
-            Rejection::NoUpgrade | Rejection::Version => Status::UpgradeRequired,
+            Rejection::Http10
+            | Rejection::NoUpgrade
+            | Rejection::Connection
+            | Rejection::Version => Status::UpgradeRequired,
             Rejection::Origin => Status::Forbidden,
             Rejection::Token | Rejection::NoToken => Status::Unauthorized,
             _ => Status::BadRequest,
@@ -162,32 +175,34 @@ impl Rejection {
     pub const fn word(self) -> &'static str {
         match self {
             Rejection::Method => "method",
+            Rejection::Http10 => "upgrade_in_http_1_0",
             Rejection::NoUpgrade => "no_upgrade",
             Rejection::Connection => "connection_field",
             Rejection::Body => "body_on_upgrade",
-            Rejection::Pipelined => "pipelined",
             Rejection::Key => "websocket_key",
             Rejection::Version => "websocket_version",
             Rejection::Origin => "origin",
             Rejection::Subprotocol => "subprotocol",
             Rejection::TwoTokens => "two_tokens",
+            Rejection::BearerAlone => "bearer_alone",
             Rejection::Token => "handshake_token",
             Rejection::NoToken => "no_handshake_token",
         }
     }
 
     /// Writes the answer behind what `out` holds.
-    pub fn write(self, out: &mut Vec<u8>) {
-        response::write_line(out, self.status(), self.fields(), &self);
+    pub fn write(self, out: &mut Vec<u8>, reply: Reply<'_>) {
+        response::write_line(out, reply, self.status(), self.fields(), &self);
     }
 
     const fn fields(self) -> &'static [ResponseField<'static>] {
         match self {
-            Rejection::Method => &[("Allow", &"GET")],
+            Rejection::Method => &[("Allow", &"GET, HEAD")],
             // RFC 9110 §15.5.22: a 426 names the protocol in Upgrade.
-            Rejection::NoUpgrade | Rejection::Version => {
-                &[("Upgrade", &"websocket"), ("Sec-WebSocket-Version", &"13")]
-            }
+            Rejection::Http10
+            | Rejection::NoUpgrade
+            | Rejection::Connection
+            | Rejection::Version => &[("Upgrade", &"websocket"), ("Sec-WebSocket-Version", &"13")],
             // RFC 6750 §3.1.
             Rejection::Token => &[("WWW-Authenticate", &"Bearer error=\"invalid_token\"")],
             // RFC 6750 §3.1: without credentials no error is named.
@@ -201,17 +216,40 @@ impl fmt::Display for Rejection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Rejection::Method => "this path takes GET",
-            Rejection::NoUpgrade => "this path speaks WebSocket: ask with `Upgrade: websocket`",
-            Rejection::Connection => "the handshake needs `Connection: Upgrade`",
-            Rejection::Body => "the handshake must not have a body",
-            Rejection::Pipelined => "bytes came behind the handshake: wait for the 101",
-            Rejection::Key => "Sec-WebSocket-Key is not 16 bytes in base64",
+            Rejection::Http10 => {
+                "a WebSocket needs HTTP/1.1, and this request is of HTTP/1.0: \
+                 a proxy must be told (nginx: `proxy_http_version 1.1`)"
+            }
+            Rejection::NoUpgrade => {
+                "this path speaks WebSocket: ask with `Upgrade: websocket` and `Connection: Upgrade`"
+            }
+            Rejection::Connection => {
+                "the handshake needs `Connection: Upgrade` beside `Upgrade`: a proxy must set both"
+            }
+            Rejection::Body => {
+                "the handshake must not have a body: no Transfer-Encoding, \
+                 and no Content-Length but 0"
+            }
+            Rejection::Key => "Sec-WebSocket-Key must be 16 bytes in base64: 24 characters",
             Rejection::Version => "only `Sec-WebSocket-Version: 13` is spoken here",
-            Rejection::Origin => "this page's origin is not allowed here",
-            Rejection::Subprotocol => "Sec-WebSocket-Protocol holds a name that is not a token",
-            Rejection::TwoTokens => "more than one access token came with the handshake",
+            Rejection::Origin => {
+                "pages of this origin may not ask here: \
+                 theirs must be the server's own, or one that ORIGINS names"
+            }
+            Rejection::Subprotocol => {
+                "Sec-WebSocket-Protocol holds a name that is not a token (RFC 9110, 5.6.2)"
+            }
+            Rejection::TwoTokens => {
+                "more than one access token came with the handshake: send one"
+            }
+            Rejection::BearerAlone => {
+                "a token offered as a subprotocol needs `framegate.v1` offered beside it"
+            }
             Rejection::Token => "the access token in Authorization is not accepted",
-            Rejection::NoToken => "an access token must come with the handshake",
+            Rejection::NoToken => {
+                "an access token must come with the handshake: in `Authorization: Bearer`, \
+                 or as the subprotocol `framegate.bearer.TOKEN` beside `framegate.v1`"
+            }
         })
     }
 }
@@ -250,18 +288,20 @@ fn token<'a>(
     offered: Option<&'a str>,
 ) -> Result<Option<HandshakeToken<'a>>, Rejection> {
     match (authorization, offered) {
-        (Authorization::Absent, None) => Ok(None),
-        (Authorization::Absent, Some(text)) => Ok(Some(HandshakeToken {
-            text,
-            source: TokenSource::Subprotocol,
-        })),
+        (Authorization::Absent | Authorization::OtherScheme, None) => Ok(None),
+        (Authorization::Absent | Authorization::OtherScheme, Some(text)) => {
+            Ok(Some(HandshakeToken {
+                text,
+                source: TokenSource::Subprotocol,
+            }))
+        }
         (Authorization::Bearer(text), None) => Ok(Some(HandshakeToken {
             text,
             source: TokenSource::Authorization,
         })),
         (Authorization::Unusable, None) => Err(Rejection::Token),
         // RFC 6750 §2: a client uses one method to send its token.
-        (_, Some(_)) => Err(Rejection::TwoTokens),
+        (Authorization::Bearer(_) | Authorization::Unusable, Some(_)) => Err(Rejection::TwoTokens),
     }
 }
 

@@ -291,25 +291,40 @@ pub(super) fn http_login(user: usize, is_right: bool) -> Utterance {
 
 /// A request that is answered and leads nowhere.
 pub(super) fn plain_request(choice: &mut Choice<'_>) -> Utterance {
-    const REQUESTS: [(&str, &[u16]); 17] = [
+    const REQUESTS: [(&str, &[u16]); 22] = [
         ("GET /health HTTP/1.1\r\nHost: gate\r\n\r\n", &[200, 503]),
         ("GET /nowhere HTTP/1.1\r\nHost: gate\r\n\r\n", &[404]),
         ("GET /login HTTP/1.1\r\nHost: gate\r\n\r\n", &[405]),
         ("POST /health HTTP/1.1\r\nHost: gate\r\n\r\n", &[405]),
         ("GET /ws HTTP/1.1\r\nHost: gate\r\n\r\n", &[426]),
-        ("GET /health HTTP/1.0\r\n", &[505]),
-        ("\r\n", &[400]),
-        ("POST /login HTTP/1.1\r\nHost: gate\r\n\r\n", &[400]),
+        ("GET /health HTTP/1.0\r\n\r\n", &[200, 503]),
+        ("GET /health HTTP/2.0\r\n", &[505]),
+        ("\n", &[400]),
+        (
+            "\r\nGET http://gate/health?x HTTP/1.1\r\nHost: else\r\n\r\n",
+            &[200, 503],
+        ),
+        ("OPTIONS /login HTTP/1.1\r\nHost: gate\r\n\r\n", &[200]),
+        ("POST /login HTTP/1.1\r\nHost: gate\r\n\r\n", &[411]),
         (
             "POST /login HTTP/1.1\r\nHost: gate\r\nContent-Length: 99999\r\n\r\n",
             &[413],
         ),
         (
-            "POST /login HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST /login HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: gzip\r\n\r\n",
             &[400],
         ),
         (
-            "POST /login HTTP/1.1\r\nHost: gate\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+            "POST /login HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n\r\n\
+             2;a=b\r\n{}\r\n0\r\nA: b\r\n\r\n",
+            &[400],
+        ),
+        (
+            "POST /login HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n\r\nx",
+            &[400],
+        ),
+        (
+            "POST /login HTTP/1.1\r\nHost: gate\r\nExpect: 200-ok\r\nContent-Length: 2\r\n\r\n",
             &[417],
         ),
         (

@@ -27,7 +27,7 @@ pub(super) fn assert_client(request: &Request<'_>, fields: &Fields<'_>) {
         Ok(client) => assert_eq!(client, client.to_canonical()),
         Err(error) => {
             assert_told(error.word(), &error);
-            assert_answer(|out| error.write(out), 400);
+            assert_answer(|out, reply| error.write(out, reply), 400);
         }
     }
     if let Some(expected) = model(fields) {

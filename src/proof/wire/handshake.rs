@@ -7,17 +7,18 @@ use crate::proof::told::{assert_hidden, assert_told};
 use crate::wire::{Origins, Rejection, Request, TokenSource, Upgrade};
 
 /// The clauses of the handshake, in the order of RFC 6455 §4.2.1.
-const CLAUSES: [Rejection; 11] = [
+const CLAUSES: [Rejection; 12] = [
     Rejection::Method,
+    Rejection::Http10,
     Rejection::NoUpgrade,
     Rejection::Connection,
     Rejection::Body,
-    Rejection::Pipelined,
     Rejection::Key,
     Rejection::Version,
     Rejection::Origin,
     Rejection::Subprotocol,
     Rejection::TwoTokens,
+    Rejection::BearerAlone,
     Rejection::Token,
 ];
 
@@ -52,7 +53,7 @@ pub(super) fn assert_handshake(request: &Request<'_>, fields: &Fields<'_>) {
 fn assert_refusal(rejection: Rejection) {
     assert_told(rejection.word(), &rejection);
     let code = rejection.status().code();
-    let head = assert_answer(|out| rejection.write(out), code);
+    let head = assert_answer(|out, reply| rejection.write(out, reply), code);
     let challenges = head
         .split("\r\n")
         .filter_map(|line| line.strip_prefix("WWW-Authenticate: "));
@@ -75,8 +76,9 @@ fn is_broken(
         elements.any(|element| element.eq_ignore_ascii_case(wanted))
     };
     match clause {
-        Rejection::Method => fields.method != b"GET",
-        Rejection::NoUpgrade => !names("upgrade", "websocket"),
+        Rejection::Method => !matches!(fields.method, b"GET" | b"HEAD"),
+        Rejection::Http10 => fields.method == b"GET" && fields.is_http_1_0,
+        Rejection::NoUpgrade => fields.method == b"HEAD" || !names("upgrade", "websocket"),
         Rejection::Connection => !names("connection", "upgrade"),
         Rejection::Body => {
             let is_zero = |value: &[u8]| value.iter().all(|digit| *digit == b'0');
@@ -85,7 +87,6 @@ fn is_broken(
                     .first("content-length")
                     .is_some_and(|value| !is_zero(value))
         }
-        Rejection::Pipelined => !fields.behind.is_empty(),
         Rejection::Key => !fields.first("sec-websocket-key").is_some_and(is_key),
         Rejection::Version => fields.all("sec-websocket-version") != [b"13"],
         Rejection::Origin => {
@@ -102,9 +103,14 @@ fn is_broken(
             })
         }
         Rejection::TwoTokens => tokens(fields).len() > 1,
+        Rejection::BearerAlone => {
+            let offered = fields.list("sec-websocket-protocol");
+            offered.iter().any(|name| name.starts_with(BEARER))
+                && !offered.contains(&"framegate.v1".to_owned())
+        }
         Rejection::Token => fields
             .first("authorization")
-            .is_some_and(|value| !is_bearer(value)),
+            .is_some_and(|value| is_bearer(value) && bearer(value).is_none()),
         Rejection::NoToken => false,
     }
 }
@@ -128,28 +134,41 @@ fn is_welcome(origin: &[u8], host: &str, listed: &[String]) -> bool {
         return true;
     }
     let origin = origin.to_ascii_lowercase();
-    let host = host.to_ascii_lowercase();
+    let host = host.trim_end_matches(':').to_ascii_lowercase();
+    let is_named = !host.is_empty();
     [("http://", ":80"), ("https://", ":443")]
         .iter()
         .any(|(scheme, port)| {
             let bare = |name: &str| name.strip_suffix(port).unwrap_or(name).to_owned();
             origin
                 .strip_prefix(scheme)
-                .is_some_and(|authority| bare(authority) == bare(&host))
+                .is_some_and(|authority| is_named && bare(authority) == bare(&host))
         })
 }
 
-/// RFC 6750 §2.1.
+/// RFC 9110 §11.1: the scheme, in any case, up to what no token may hold.
 fn is_bearer(value: &[u8]) -> bool {
-    let text = str::from_utf8(value).unwrap_or_default();
-    text.to_ascii_lowercase().starts_with("bearer ")
+    let scheme: Vec<u8> = value
+        .iter()
+        .copied()
+        .take_while(|byte| is_token(&[*byte]))
+        .collect();
+    scheme.to_ascii_lowercase() == b"bearer"
+}
+
+/// RFC 6750 §2.1.
+fn bearer(value: &[u8]) -> Option<&str> {
+    let rest = str::from_utf8(value.get(6..)?).ok()?;
+    rest.strip_prefix(' ')
 }
 
 /// The tokens that came with the request, wherever they stood.
 fn tokens(fields: &Fields<'_>) -> Vec<String> {
     let offered = fields.list("sec-websocket-protocol").into_iter();
     let offered = offered.filter_map(|name| Some(name.strip_prefix(BEARER)?.to_owned()));
-    let authorization = fields.first("authorization");
+    let authorization = fields
+        .first("authorization")
+        .filter(|value| is_bearer(value));
     offered
         .chain(authorization.map(|value| String::from_utf8_lossy(value).into_owned()))
         .collect()

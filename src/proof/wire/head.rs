@@ -16,8 +16,8 @@ pub(super) fn head<'s>(stream: &'s [u8], lengths: &[u8]) -> Option<Head<'s>> {
     let expected = ends(stream.len(), lengths).find(|end| *end >= decided_at);
     assert_eq!(cut_decided_at, expected.unwrap_or_default());
 
-    let found = whole.map(bytes).unwrap_or_default();
-    assert_eq!(found.map(<[u8]>::len), model(stream));
+    let found = whole.unwrap_or_default().map(Head::bytes_used);
+    assert_eq!(found, model(stream));
     if let Err(error) = whole {
         assert_told(error.word(), &error);
         assert!((400..=599).contains(&error.status().code()));
@@ -53,9 +53,14 @@ fn scan(stream: &[u8], ends: impl Iterator<Item = usize>) -> (Verdict<'_>, usize
 /// The length of the head that `stream` begins with: RFC 9112 §2 to §5, as strict as we are,
 /// over whole lines.
 fn model(stream: &[u8]) -> Option<usize> {
-    let blank_line = stream.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let head_bytes = blank_line + 4;
-    let mut lines = stream[..blank_line + 2].split_inclusive(|byte| *byte == b'\n');
+    // RFC 9112 §2.2: one empty line ahead of it is passed over.
+    let start = if stream.starts_with(b"\r\n") { 2 } else { 0 };
+    let blank_line = stream[start..]
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")?;
+    let end = start + blank_line;
+    let head_bytes = end + 4;
+    let mut lines = stream[start..end + 2].split_inclusive(|byte| *byte == b'\n');
     let is_sound = head_bytes <= HEAD_BYTES_MAX
         && lines.next().and_then(content).is_some_and(is_request_line)
         && lines.clone().count() <= HEAD_FIELDS_MAX
@@ -75,9 +80,9 @@ fn is_request_line(line: &[u8]) -> bool {
         return false;
     };
     is_token(method)
-        && target.starts_with(b"/")
+        && !target.is_empty()
         && target.iter().all(u8::is_ascii_graphic)
-        && version == b"HTTP/1.1"
+        && matches!(version, b"HTTP/1.1" | b"HTTP/1.0")
 }
 
 fn is_field(line: &[u8]) -> bool {

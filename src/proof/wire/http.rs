@@ -1,18 +1,20 @@
 //! What stands before the first frame: a PROXY header, a request's head, the handshake.
 
-use super::{ends, head, request, split_line};
+use super::{body, ends, head, request, split_line};
 use crate::limits::PROXY_HEADER_BYTES_MAX;
 use crate::proof::told::assert_told;
 use crate::wire::ProxyHeader;
 
 /// A PROXY header, where there is one, and the head behind it are found however they are cut,
 /// or refused at the same byte; and of a head that is found, every verdict about it and every
-/// answer to it is what a model finds, line by line.
+/// answer to it is what a model finds, line by line; and what stands behind it is a chunked body
+/// or none, whatever the cutting.
 pub fn http_head(input: &[u8]) {
     let (lengths, stream) = split_line(input);
     let stream = &stream[proxy_header_bytes(stream, lengths)..];
     if let Some(head) = head::head(stream, lengths) {
         request::request(head);
+        body::body(&stream[head.bytes_used()..], lengths);
     }
 }
 

@@ -3,6 +3,7 @@
 //! behind it. No cutting may change what the program sees.
 
 mod answer;
+mod body;
 mod client;
 mod endpoint;
 mod frames;

@@ -17,11 +17,11 @@ fn forwarded(client: &str) -> String {
 #[test]
 fn a_client_is_counted_and_banned_by_the_address_its_proxy_gives() {
     let mut world = behind_proxies();
-    let bad = format!("{}Content-Length: 1\r\n", forwarded("192.0.2.66"));
+    let bad = format!("{}Authorization: Bearer a.b.c\r\n", forwarded("192.0.2.66"));
     for _ in 0..21 {
         let id = world.connect_from(PROXY).expect("a proxy has no caps");
         world.send(id, upgrade(&bad).as_bytes());
-        assert!(world.hear(id)[0].starts_with("HTTP 400"));
+        assert!(world.hear(id)[0].starts_with("HTTP 401"));
     }
     for (client, status) in [("192.0.2.66", "HTTP 503"), ("192.0.2.67", "HTTP 101")] {
         let id = world.connect_from(PROXY).expect("a proxy is never banned");

@@ -40,6 +40,8 @@ struct Heard {
     lines: Vec<String>,
     /// A peer that takes nothing.
     is_deaf: bool,
+    /// A peer that is read byte for byte.
+    is_raw: bool,
     over: bool,
 }
 
@@ -177,6 +179,11 @@ impl World {
             .is_deaf = is_deaf;
         self.server.writable(id);
         self.settle();
+    }
+
+    /// What the peer hears is given as it is, HTTP's heads too.
+    pub(super) fn set_raw(&mut self, id: ConnectionId) {
+        self.heard.get_mut(&id.serial).expect("it connected").is_raw = true;
     }
 
     pub(super) fn finish(&mut self, id: ConnectionId) {
@@ -327,6 +334,10 @@ pub(super) const ALL: FlushesLeft = FlushesLeft {
 impl Heard {
     /// Turns the bytes that are whole into lines.
     fn read(&mut self) {
+        if self.is_raw {
+            let text = String::from_utf8(std::mem::take(&mut self.bytes));
+            return self.lines.push(text.expect("HTTP is text"));
+        }
         while let Some((line, used)) = self.next_line() {
             self.lines.push(line);
             self.bytes.drain(..used);

@@ -411,7 +411,7 @@ fn every_error_is_a_bad_request_told_in_one_line() {
         ForwardedError::Disagreement,
     ] {
         let mut out = Vec::new();
-        error.write(&mut out);
+        error.write(&mut out, Reply::default());
         let out = String::from_utf8(out).unwrap();
         assert!(out.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{out}");
         assert!(out.ends_with(&format!("\r\n\r\n{error}\n")), "{out}");

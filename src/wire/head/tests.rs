@@ -36,34 +36,65 @@ fn a_head_in_any_two_pieces_ends_at_its_blank_line() {
     let behind = [&head[..], b"\x00\r\n\r\n"].concat();
     assert_eq!(verdict(&behind), (Ok(Some(head.len())), head.len()));
     let found = HeadScanner::default().scan(&behind).unwrap().unwrap();
+    assert_eq!((found.bytes(), found.bytes_used()), (&head[..], head.len()));
+}
+
+#[test]
+fn one_empty_line_ahead_of_the_request_line_is_skipped_and_no_second() {
+    let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let with_line = [b"\r\n", &head[..]].concat();
+    assert_eq!(verdict(&with_line).0, Ok(Some(head.len())));
+    let found = HeadScanner::default().scan(&with_line).unwrap().unwrap();
     assert_eq!(
-        (found.bytes(), found.behind()),
-        (&head[..], &b"\x00\r\n\r\n"[..])
+        (found.bytes(), found.bytes_used()),
+        (&head[..], head.len() + 2)
     );
+    assert_refused(
+        [b"\r\n", &with_line[..]].concat(),
+        HeadError::RequestLine,
+        3,
+    );
+    assert_refused("\rGET / HTTP/1.1", HeadError::RequestLine, 2);
+    assert_refused("\nGET / HTTP/1.1", HeadError::RequestLine, 1);
+}
+
+#[test]
+fn a_head_of_http_1_0_is_one_too() {
+    let head = b"GET /health HTTP/1.0\r\n\r\n";
+    assert_eq!(verdict(head), (Ok(Some(head.len())), head.len()));
+}
+
+#[test]
+fn a_request_by_head_is_known_by_its_first_word() {
+    for (bytes, is_head) in [
+        ("HEAD / HTTP/1.1\r\n", true),
+        ("\r\nHEAD /", true),
+        ("\r\n\r\nHEAD /", false),
+        ("HEADER /", false),
+        ("head /", false),
+        ("HEAD", false),
+    ] {
+        assert_eq!(asks_head(bytes.as_bytes()), is_head, "{bytes:?}");
+    }
 }
 
 #[test]
 fn another_protocol_is_refused_at_the_first_byte_that_shows_it() {
     assert_refused(b"\x16\x03\x01\x02\x00", HeadError::RequestLine, 1);
-    assert_refused(
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        HeadError::RequestLine,
-        5,
-    );
+    assert_refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", HeadError::Version, 12);
     assert_refused("SSH-2.0-OpenSSH_9.6\r\n", HeadError::RequestLine, 20);
     assert_refused("GET / HTTP/2.0\r\n", HeadError::Version, 12);
-    assert_refused("GET / HTTP/1.0\r\n", HeadError::Version, 14);
+    assert_refused("GET / HTTP/0.9\r\n", HeadError::Version, 12);
+    assert_refused("GET / HTTP/1.2\r\n", HeadError::Version, 14);
 }
 
 #[test]
 fn a_bad_request_line_is_refused_at_its_first_bad_byte() {
     for (line, at) in [
-        ("\r\nGET / HTTP/1.1", 1),
         (" GET / HTTP/1.1", 1),
         ("GET  / HTTP/1.1", 5),
         ("GET\t/ HTTP/1.1", 4),
-        ("GET http://a/ HTTP/1.1", 5),
-        ("OPTIONS * HTTP/1.1", 9),
+        ("GET \u{e9} HTTP/1.1", 5),
         ("GET /\u{e9} HTTP/1.1", 6),
         ("GET /\u{7f} HTTP/1.1", 6),
         ("GET /a b HTTP/1.1", 8),
@@ -152,7 +183,7 @@ fn every_error_is_told_in_one_line_of_its_status() {
         ),
     ] {
         let mut out = Vec::new();
-        error.write(&mut out);
+        error.write(&mut out, Reply::default());
         let out = String::from_utf8(out).unwrap();
         assert!(
             out.starts_with(status) && out.ends_with(&format!("\r\n\r\n{error}\n")),
@@ -166,6 +197,7 @@ fn every_error_is_told_in_one_line_of_its_status() {
 fn every_error_has_a_word_of_its_own_for_the_log() {
     let words: BTreeSet<_> = [
         HeadError::RequestLine,
+        HeadError::Target,
         HeadError::Version,
         HeadError::LineEnd,
         HeadError::Folded,
@@ -179,7 +211,7 @@ fn every_error_has_a_word_of_its_own_for_the_log() {
     ]
     .map(HeadError::word)
     .into();
-    assert_eq!(words.len(), 11);
+    assert_eq!(words.len(), 12);
     assert!(words.contains("line_end") && !words.contains(""));
 }
 

@@ -28,11 +28,11 @@ fn a_request_is_read_without_its_query() {
         ("[::1]:7420", Some(&b"null"[..]))
     );
     assert_eq!(
-        (request.content_length, request.has_expectation),
-        (Some(12), true)
+        (request.content_length, request.expectation),
+        (Some(12), Expectation::Continue)
     );
-    assert!(!request.has_transfer_encoding);
-    assert_eq!(request.behind_head, b"{\"id\"");
+    assert_eq!(request.transfer_encoding, TransferEncoding::Absent);
+    assert!(!request.is_http_1_0);
     assert_eq!(
         request.fields().nth(2),
         Some((&b"Content-Length"[..], &b"12"[..]))
@@ -41,12 +41,54 @@ fn a_request_is_read_without_its_query() {
 
 #[test]
 fn a_host_is_one_name_or_address() {
-    for host in ["a", "a.example:80", "127.0.0.1", "[::1]:1", "x_y-z~%41"] {
+    for host in [
+        "a",
+        "a.example:80",
+        "a:",
+        "a:99999",
+        "127.0.0.1",
+        "[::1]:1",
+        "[::1]:",
+        "[::ffff:192.0.2.1]",
+        "[v1f.a:b]",
+        "x_y-z~%41",
+        "!$&'()*+,;=",
+    ] {
         let text = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
         assert_eq!(parse(&text).map(|request| request.host), Ok(host));
     }
     for host in [
-        "", ":80", "a b", "a,b", "a/b", "u@a", "\u{e9}", "a?", "a#", "a\\b",
+        "",
+        ":80",
+        "a b",
+        "a/b",
+        "u@a",
+        "\u{e9}",
+        "a?",
+        "a#",
+        "a\\b",
+        "%",
+        "%4",
+        "%4g",
+        "a%zz",
+        "a:b",
+        "a:1:2",
+        "a:-1",
+        "[::1",
+        "[::1]a",
+        "[::1]:x",
+        "[]",
+        "[a]",
+        "[1.2.3.4]",
+        "[fe80::1%25lo]",
+        "[v.a]",
+        "[vx.a]",
+        "[v1.]",
+        "::1",
+        "a]",
+        "[[::1]]",
+        "a\"",
+        "<a>",
     ] {
         let text = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
         assert_eq!(parse(&text).err(), Some(HeadError::Host), "{host}");
@@ -58,11 +100,116 @@ fn a_host_is_one_name_or_address() {
 }
 
 #[test]
+fn http_1_0_needs_no_host_and_knows_neither_coding_nor_expectation() {
+    let request = parse("POST /login HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").unwrap();
+    assert!(request.is_http_1_0);
+    assert_eq!((request.host, request.path), ("", "/login"));
+    assert_eq!(request.expectation, Expectation::None);
+    let request = parse("GET / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+    assert_eq!(request.host, "a");
+    assert_eq!(request.transfer_encoding, TransferEncoding::Other);
+    let broken = "GET / HTTP/1.0\r\nHost: a b\r\n\r\n";
+    assert_eq!(parse(broken).err(), Some(HeadError::Host));
+}
+
+#[test]
+fn a_target_is_a_path_or_the_url_of_one() {
+    let read = |method: &str, target: &str| {
+        let text = format!("{method} {target} HTTP/1.1\r\nHost: b\r\n\r\n");
+        parse(&text).map(|request| (request.host.to_owned(), request.path.to_owned()))
+    };
+    for (target, host, path) in [
+        ("/ws?a=http://x", "b", "/ws"),
+        ("//a/b", "b", "//a/b"),
+        ("http://a/ws?b", "a", "/ws"),
+        ("HTTPS://A.example:80/", "A.example:80", "/"),
+        ("http://[::1]:7420", "[::1]:7420", "/"),
+        ("http://a?b", "a", "/"),
+    ] {
+        let expected = Ok((host.to_owned(), path.to_owned()));
+        assert_eq!(read("GET", target), expected, "{target}");
+    }
+    assert_eq!(read("OPTIONS", "*"), Ok(("b".to_owned(), "*".to_owned())));
+    for target in [
+        "*", "ws", "a:443", "ftp://a/", "http:/a", "http:a", "?", "a?/b",
+    ] {
+        assert_eq!(read("GET", target), Err(HeadError::Target), "{target}");
+    }
+    for target in [
+        "http://",
+        "http:///ws",
+        "http://:80/",
+        "http://u:p@a/",
+        "http://a b",
+    ] {
+        if !target.contains(' ') {
+            assert_eq!(read("GET", target), Err(HeadError::Host), "{target}");
+        }
+    }
+    // RFC 9112 §3.2: Host stands beside it all the same.
+    let text = "GET http://a/ HTTP/1.1\r\nX: b\r\n\r\n";
+    assert_eq!(parse(text).err(), Some(HeadError::Host));
+}
+
+#[test]
+fn a_coding_is_chunked_or_another() {
+    let read = |fields: &str| {
+        let text = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+        parse(&text).unwrap().transfer_encoding
+    };
+    assert_eq!(read(""), TransferEncoding::Absent);
+    assert_eq!(
+        read("Transfer-Encoding: chunked\r\n"),
+        TransferEncoding::Chunked
+    );
+    assert_eq!(
+        read("transfer-encoding:\tCHUNKED \r\n"),
+        TransferEncoding::Chunked
+    );
+    for value in [
+        "",
+        "identity",
+        "gzip, chunked",
+        "chunked, gzip",
+        "chunked, chunked",
+        "chunked;a",
+    ] {
+        let field = format!("Transfer-Encoding: {value}\r\n");
+        assert_eq!(read(&field), TransferEncoding::Other, "{value}");
+    }
+    let twice = "Transfer-Encoding: chunked\r\n".repeat(2);
+    assert_eq!(read(&twice), TransferEncoding::Other);
+}
+
+#[test]
+fn an_expectation_is_a_continue_or_unknown() {
+    let read = |fields: &str| {
+        let text = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+        parse(&text).unwrap().expectation
+    };
+    assert_eq!(read(""), Expectation::None);
+    assert_eq!(read("Expect: 100-Continue\r\n"), Expectation::Continue);
+    for value in [
+        "200-ok",
+        "100-continue, x",
+        "x, 100-continue",
+        "100-continue;a=b",
+    ] {
+        assert_eq!(
+            read(&format!("Expect: {value}\r\n")),
+            Expectation::Unknown,
+            "{value}"
+        );
+    }
+}
+
+#[test]
 fn a_field_that_may_stand_once_is_refused_the_second_time() {
     for (field, value) in [
         (Field::Host, "a"),
         (Field::Origin, "http://a"),
         (Field::Authorization, "Bearer a"),
+        (Field::Authorization, "Basic a"),
         (Field::ContentLength, "0"),
         (Field::WebSocketKey, "a"),
     ] {
@@ -130,23 +277,26 @@ fn lists_are_read_over_all_their_lines() {
 }
 
 #[test]
-fn credentials_are_a_bearer_token_or_unusable() {
+fn credentials_are_a_bearer_token_or_of_another_scheme() {
     let read = |value: &'static str| authorization(value.as_bytes());
     assert_eq!(read("Bearer a.b.c"), Authorization::Bearer("a.b.c"));
     assert_eq!(read("bEARER   a.b.c"), Authorization::Bearer("a.b.c"));
     assert_eq!(read("Bearer a b"), Authorization::Bearer("a b"));
-    for value in [
-        "",
-        "Bearer",
-        "Bearer\ta",
-        "Bearera",
-        "Basic YTpi",
-        "a.b.c",
-        "Bearer:a",
-    ] {
+    for value in ["Bearer", "Bearer\ta", "Bearer:a", "bearer,"] {
         assert_eq!(read(value), Authorization::Unusable, "{value}");
     }
     assert_eq!(authorization(b"Bearer \xff"), Authorization::Unusable);
+    for value in [
+        "",
+        "Bearera",
+        "Basic YTpi",
+        "Digest a=\"b\"",
+        "Negotiate",
+        "a.b.c",
+    ] {
+        assert_eq!(read(value), Authorization::OtherScheme, "{value}");
+    }
+    assert_eq!(authorization(b"Basic \xff"), Authorization::OtherScheme);
 }
 
 #[test]

@@ -78,6 +78,14 @@ fn a_handshake_that_breaks_a_clause_is_rejected_with_that_clause() {
             with("Accept: x").replacen("GET", "get", 1),
             Rejection::Method,
         ),
+        (
+            with("Accept: x").replacen("GET", "HEAD", 1),
+            Rejection::NoUpgrade,
+        ),
+        (
+            with("Accept: x").replacen("HTTP/1.1", "HTTP/1.0", 1),
+            Rejection::Http10,
+        ),
         (without("Upgrade"), Rejection::NoUpgrade),
         (with("Upgrade: h2c"), Rejection::NoUpgrade),
         (without("Connection"), Rejection::Connection),
@@ -85,11 +93,6 @@ fn a_handshake_that_breaks_a_clause_is_rejected_with_that_clause() {
         (with("Content-Length: 1"), Rejection::Body),
         (with("Transfer-Encoding: chunked"), Rejection::Body),
         (with("Transfer-Encoding: identity"), Rejection::Body),
-        (with("Accept: */*") + "\0", Rejection::Pipelined),
-        (
-            with("Accept: */*") + "GET / HTTP/1.1\r\n\r\n",
-            Rejection::Pipelined,
-        ),
         (without("Sec-WebSocket-Key"), Rejection::Key),
         (without("Sec-WebSocket-Version"), Rejection::Version),
         (with("Sec-WebSocket-Version: 8"), Rejection::Version),
@@ -111,9 +114,16 @@ fn a_handshake_that_breaks_a_clause_is_rejected_with_that_clause() {
             with("Sec-WebSocket-Protocol: framegate.bearer.a=b"),
             Rejection::Subprotocol,
         ),
-        (with("Authorization: Basic YTpi"), Rejection::Token),
         (with("Authorization: Bearer"), Rejection::Token),
         (with("Authorization: Bearer "), Rejection::Token),
+        (
+            with("Sec-WebSocket-Protocol: framegate.bearer.a.b.c"),
+            Rejection::BearerAlone,
+        ),
+        (
+            with("Sec-WebSocket-Protocol: framegate.bearer., framegate.v2"),
+            Rejection::BearerAlone,
+        ),
     ] {
         assert_eq!(check(&text).err(), Some(rejection), "{text}");
     }
@@ -178,12 +188,27 @@ fn a_token_is_found_where_it_stands_and_never_sent_back() {
     );
     assert!(!answer.contains("bearer"));
 
-    let text = with("Sec-WebSocket-Protocol: framegate.bearer.");
+    let text = with("Sec-WebSocket-Protocol: framegate.v1, framegate.bearer.");
     assert_eq!(
         token(&text),
         Ok(Some((String::new(), TokenSource::Subprotocol)))
     );
-    assert!(!accept(&text).contains("Protocol:"));
+    assert!(!accept(&text).contains("bearer"));
+}
+
+#[test]
+fn another_scheme_in_authorization_is_no_token_of_ours() {
+    for scheme in ["Basic YTpi", "Digest a=b", "a.b.c", "\u{e9}"] {
+        let text = with(&format!("Authorization: {scheme}"));
+        assert_eq!(check(&text).map(|upgrade| upgrade.token), Ok(None));
+        let offer = "Sec-WebSocket-Protocol: framegate.v1, framegate.bearer.a.b.c";
+        let text = with(&format!("Authorization: {scheme}\r\n{offer}"));
+        let token = check(&text).unwrap().token.unwrap();
+        assert_eq!(
+            (token.text, token.source),
+            ("a.b.c", TokenSource::Subprotocol)
+        );
+    }
 }
 
 #[test]
@@ -192,7 +217,7 @@ fn two_tokens_are_rejected() {
         "Sec-WebSocket-Protocol: framegate.bearer.a, framegate.bearer.a",
         "Sec-WebSocket-Protocol: framegate.bearer.a\r\nSec-WebSocket-Protocol: framegate.bearer.b",
         "Authorization: Bearer a\r\nSec-WebSocket-Protocol: framegate.bearer.a",
-        "Authorization: Basic a\r\nSec-WebSocket-Protocol: framegate.bearer.a",
+        "Authorization: Bearer\r\nSec-WebSocket-Protocol: framegate.bearer.a",
     ] {
         assert_eq!(
             check(&with(line)).err(),
@@ -205,7 +230,11 @@ fn two_tokens_are_rejected() {
 #[test]
 fn a_rejection_says_what_would_be_right() {
     for (rejection, status, field) in [
-        (Rejection::Method, "405 Method Not Allowed", "Allow: GET"),
+        (
+            Rejection::Method,
+            "405 Method Not Allowed",
+            "Allow: GET, HEAD",
+        ),
         (
             Rejection::NoUpgrade,
             "426 Upgrade Required",
@@ -213,6 +242,16 @@ fn a_rejection_says_what_would_be_right() {
         ),
         (
             Rejection::NoUpgrade,
+            "426 Upgrade Required",
+            "Connection: close, Upgrade",
+        ),
+        (
+            Rejection::Connection,
+            "426 Upgrade Required",
+            "Upgrade: websocket",
+        ),
+        (
+            Rejection::Http10,
             "426 Upgrade Required",
             "Connection: close, Upgrade",
         ),
@@ -239,7 +278,7 @@ fn a_rejection_says_what_would_be_right() {
         ),
     ] {
         let mut out = Vec::new();
-        rejection.write(&mut out);
+        rejection.write(&mut out, Reply::default());
         let out = String::from_utf8(out).unwrap();
         assert!(out.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{out}");
         assert!(out.contains(&format!("\r\n{field}\r\n")), "{out}");
@@ -251,29 +290,30 @@ fn a_rejection_says_what_would_be_right() {
 fn every_rejection_has_a_word_of_its_own_for_the_log() {
     let words: BTreeSet<_> = [
         Rejection::Method,
+        Rejection::Http10,
         Rejection::NoUpgrade,
         Rejection::Connection,
         Rejection::Body,
-        Rejection::Pipelined,
         Rejection::Key,
         Rejection::Version,
         Rejection::Origin,
         Rejection::Subprotocol,
         Rejection::TwoTokens,
+        Rejection::BearerAlone,
         Rejection::Token,
         Rejection::NoToken,
     ]
     .map(Rejection::word)
     .into();
-    assert_eq!(words.len(), 12);
-    assert!(words.contains("pipelined") && !words.contains(""));
+    assert_eq!(words.len(), 13);
+    assert!(words.contains("bearer_alone") && !words.contains(""));
 }
 
 #[test]
 fn debug_shows_no_token() {
     for line in [
         "Authorization: Bearer secret",
-        "Sec-WebSocket-Protocol: framegate.bearer.secret",
+        "Sec-WebSocket-Protocol: framegate.v1, framegate.bearer.secret",
     ] {
         let text = with(line);
         let shown = format!("{:?}", check(&text).unwrap());

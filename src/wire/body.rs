@@ -1,0 +1,416 @@
+//! A request's body: of an announced length, or chunked (RFC 9112 §6.2, §7.1).
+//!
+//! Chunk extensions and trailers are skipped unread. What stands around the content is bounded
+//! like the content, so that a body ends.
+
+use std::fmt;
+
+use super::head::{is_token_byte, is_value_byte};
+use super::response::Status;
+use crate::limits::CHUNK_FRAMING_BYTES_MAX;
+
+/// Finds the content of a body and its end, however its bytes are cut, in time linear in their
+/// number.
+///
+/// ```text
+/// Size ⇄ SizeLineFeed → Content → ContentEnd → ContentLineFeed → Size
+///  ↓         ↑  ↓ (a chunk of nothing)
+///  Extension ┘  TrailerStart ⇄ TrailerName → TrailerValue → TrailerLineFeed
+///                ↓
+///                LastLineFeed → Complete
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct BodyDecoder {
+    state: State,
+    /// Content bytes that may yet come; of a length announced, that must.
+    content_left: usize,
+    /// Bytes that may yet stand around the content.
+    framing_left: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// What is left of a body whose length was announced.
+    Announced,
+    /// The digits of a chunk's size, and what they say so far.
+    Size {
+        chunk: usize,
+        has_digit: bool,
+    },
+    /// White space behind a chunk's size: an extension must follow.
+    Space {
+        chunk: usize,
+    },
+    Extension {
+        chunk: usize,
+    },
+    SizeLineFeed {
+        chunk: usize,
+    },
+    /// So many bytes of a chunk are left, one at least.
+    Content {
+        chunk: usize,
+    },
+    ContentEnd,
+    ContentLineFeed,
+    TrailerStart,
+    TrailerName,
+    TrailerValue,
+    TrailerLineFeed,
+    LastLineFeed,
+    Complete,
+    Failed(BodyError),
+}
+
+const SIZE: State = State::Size {
+    chunk: 0,
+    has_digit: false,
+};
+
+impl BodyDecoder {
+    /// A body of that many bytes.
+    pub const fn announced(bytes: usize) -> BodyDecoder {
+        BodyDecoder {
+            state: State::Announced,
+            content_left: bytes,
+            framing_left: 0,
+        }
+    }
+
+    /// A chunked body whose content is at most that long.
+    pub const fn chunked(content_bytes_max: usize) -> BodyDecoder {
+        BodyDecoder {
+            state: SIZE,
+            content_left: content_bytes_max,
+            framing_left: CHUNK_FRAMING_BYTES_MAX,
+        }
+    }
+
+    /// Takes from the front of `bytes`, which come next, what is of the body, and lends `content`
+    /// each piece of content in it. Returns whether the body is whole; what stands behind it is
+    /// left.
+    ///
+    /// # Errors
+    /// At the first byte that no such body can have there, and from then on.
+    pub fn decode(
+        &mut self,
+        bytes: &mut &[u8],
+        mut content: impl FnMut(&[u8]),
+    ) -> Result<bool, BodyError> {
+        loop {
+            match self.state {
+                State::Failed(error) => return Err(error),
+                State::Complete => return Ok(true),
+                State::Announced if self.content_left == 0 => self.state = State::Complete,
+                State::Announced => {
+                    let piece = take(bytes, self.content_left);
+                    if piece.is_empty() {
+                        return Ok(false);
+                    }
+                    content(piece);
+                    self.content_left -= piece.len();
+                }
+                State::Content { chunk } => {
+                    let piece = take(bytes, chunk);
+                    if piece.is_empty() {
+                        return Ok(false);
+                    }
+                    content(piece);
+                    self.state = match chunk - piece.len() {
+                        0 => State::ContentEnd,
+                        chunk => State::Content { chunk },
+                    };
+                }
+                state => {
+                    let Some((&byte, rest)) = bytes.split_first() else {
+                        return Ok(false);
+                    };
+                    *bytes = rest;
+                    self.state = self.step(state, byte).unwrap_or_else(State::Failed);
+                }
+            }
+        }
+    }
+
+    /// A byte that is no content.
+    fn step(&mut self, state: State, byte: u8) -> Result<State, BodyError> {
+        self.framing_left = self.framing_left.checked_sub(1).ok_or(BodyError::Framing)?;
+        match (state, byte) {
+            // RFC 9112 §7.1: chunk-size = 1*HEXDIG.
+            (State::Size { chunk, .. }, _) if byte.is_ascii_hexdigit() => self.digit(chunk, byte),
+            // RFC 9112 §7.1.1: chunk-ext = *( BWS ";" BWS chunk-ext-name … ), all of it ignored.
+            (
+                State::Size {
+                    chunk,
+                    has_digit: true,
+                }
+                | State::Space { chunk },
+                b' ' | b'\t',
+            ) => Ok(State::Space { chunk }),
+            (
+                State::Size {
+                    chunk,
+                    has_digit: true,
+                }
+                | State::Space { chunk },
+                b';',
+            ) => Ok(State::Extension { chunk }),
+            (State::Extension { chunk }, _) if is_value_byte(byte) => {
+                Ok(State::Extension { chunk })
+            }
+            (
+                State::Size {
+                    chunk,
+                    has_digit: true,
+                }
+                | State::Extension { chunk },
+                b'\r',
+            ) => Ok(State::SizeLineFeed { chunk }),
+            (State::SizeLineFeed { chunk: 0 }, b'\n') => Ok(State::TrailerStart),
+            (State::SizeLineFeed { chunk }, b'\n') => {
+                self.content_left -= chunk;
+                Ok(State::Content { chunk })
+            }
+            (State::ContentEnd, b'\r') => Ok(State::ContentLineFeed),
+            (State::ContentLineFeed, b'\n') => Ok(SIZE),
+
+            // RFC 9112 §7.1.2: trailer-section = *( field-line CRLF ), all of it ignored.
+            (State::TrailerStart, b'\r') => Ok(State::LastLineFeed),
+            (State::TrailerStart | State::TrailerName, _) if is_token_byte(byte) => {
+                Ok(State::TrailerName)
+            }
+            (State::TrailerName, b':') => Ok(State::TrailerValue),
+            (State::TrailerValue, b'\r') => Ok(State::TrailerLineFeed),
+            (State::TrailerValue, _) if is_value_byte(byte) => Ok(State::TrailerValue),
+            (State::TrailerLineFeed, b'\n') => Ok(State::TrailerStart),
+            (State::LastLineFeed, b'\n') => Ok(State::Complete),
+            _ => Err(BodyError::Chunk),
+        }
+    }
+
+    /// RFC 9112 §7.1: a recipient must expect large numbers. The first digit that makes the
+    /// content too long ends it.
+    fn digit(&self, chunk: usize, byte: u8) -> Result<State, BodyError> {
+        let digit = char::from(byte).to_digit(16).unwrap_or_default() as usize;
+        let chunk = chunk.saturating_mul(16).saturating_add(digit);
+        match chunk <= self.content_left {
+            true => Ok(State::Size {
+                chunk,
+                has_digit: true,
+            }),
+            false => Err(BodyError::TooLong),
+        }
+    }
+}
+
+/// Takes at most so many bytes off the front.
+fn take<'a>(bytes: &mut &'a [u8], count_max: usize) -> &'a [u8] {
+    let (front, rest) = bytes.split_at(bytes.len().min(count_max));
+    *bytes = rest;
+    front
+}
+
+/// Why a chunked body is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// The bytes are not chunks.
+    Chunk,
+    /// The content is longer than it may be.
+    TooLong,
+    /// What stands around the content is longer than [`CHUNK_FRAMING_BYTES_MAX`].
+    Framing,
+}
+
+impl BodyError {
+    /// The status it is answered with.
+    pub const fn status(self) -> Status {
+        match self {
+            BodyError::Chunk => Status::BadRequest,
+            BodyError::TooLong | BodyError::Framing => Status::ContentTooLarge,
+        }
+    }
+
+    /// One word for logs and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            BodyError::Chunk => "chunk",
+            BodyError::TooLong => "content_too_large",
+            BodyError::Framing => "chunk_framing",
+        }
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BodyError::Chunk => f.write_str(
+                "the chunked body is not sizes in hexadecimal and that many bytes, each ended by CR LF",
+            ),
+            BodyError::TooLong => f.write_str("the body is longer than a login's may be"),
+            BodyError::Framing => write!(
+                f,
+                "the chunked body has more than {CHUNK_FRAMING_BYTES_MAX} bytes of sizes, \
+                 extensions and trailers: send fewer and larger chunks"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Verdict = Result<Option<Vec<u8>>, BodyError>;
+
+    fn decode<'a>(mut decoder: BodyDecoder, pieces: impl IntoIterator<Item = &'a [u8]>) -> Verdict {
+        let mut content = Vec::new();
+        let mut verdict = Ok(false);
+        for mut piece in pieces {
+            let next = decoder.decode(&mut piece, |piece| content.extend_from_slice(piece));
+            // What it has said it says from then on.
+            assert!(verdict == Ok(false) || verdict == next);
+            verdict = next;
+        }
+        verdict.map(|is_whole| is_whole.then_some(content))
+    }
+
+    /// The verdict on a body, which no cutting may change.
+    #[track_caller]
+    fn verdict(decoder: BodyDecoder, bytes: &[u8]) -> Verdict {
+        let whole = decode(decoder, [bytes]);
+        assert_eq!(decode(decoder, bytes.chunks(1)), whole, "byte by byte");
+        for cut in 0..=bytes.len() {
+            let (first, second) = bytes.split_at(cut);
+            assert_eq!(decode(decoder, [first, second]), whole, "cut at {cut}");
+        }
+        whole
+    }
+
+    fn chunked(body: impl AsRef<[u8]>) -> Verdict {
+        verdict(BodyDecoder::chunked(100), body.as_ref())
+    }
+
+    #[test]
+    fn an_announced_body_is_that_many_bytes_however_cut() {
+        let announced = |bytes| verdict(BodyDecoder::announced(bytes), b"abcdef");
+        assert_eq!(announced(0), Ok(Some(b"".to_vec())));
+        assert_eq!(announced(5), Ok(Some(b"abcde".to_vec())));
+        assert_eq!(announced(6), Ok(Some(b"abcdef".to_vec())));
+        assert_eq!(announced(7), Ok(None));
+    }
+
+    #[test]
+    fn chunks_are_put_together_however_cut() {
+        for (body, content) in [
+            ("0\r\n\r\n", ""),
+            ("3\r\nabc\r\n0\r\n\r\n", "abc"),
+            ("1\r\na\r\n2\r\nbc\r\n00\r\n\r\n", "abc"),
+            ("00A\r\n0123456789\r\n0\r\n\r\n", "0123456789"),
+            ("0a\r\n0123\r\n6789\r\n0\r\n\r\n", "0123\r\n6789"),
+            ("3;a=\"b\\\"c\"\r\nabc\r\n0;last\r\n\r\n", "abc"),
+            ("3 \t;\tx = y\r\nabc\r\n0\r\n\r\n", "abc"),
+            ("3\r\nabc\r\n0\r\nA: b\r\nExpires:\r\n\r\n", "abc"),
+            ("3\r\nabc\r\n0\r\n\r\nGET / HTTP/1.1\r\n", "abc"),
+        ] {
+            assert_eq!(chunked(body), Ok(Some(content.into())), "{body:?}");
+        }
+        let whole = "3\r\nabc\r\n0\r\nA: b\r\n\r\n";
+        for end in 0..whole.len() {
+            assert_eq!(chunked(&whole[..end]), Ok(None), "{end}");
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_a_body_is_left() {
+        for (mut decoder, body) in [
+            (BodyDecoder::announced(3), "abc"),
+            (BodyDecoder::announced(0), ""),
+            (BodyDecoder::chunked(3), "3\r\nabc\r\n0\r\n\r\n"),
+        ] {
+            let bytes = format!("{body}GET /");
+            let mut rest = bytes.as_bytes();
+            assert_eq!(decoder.decode(&mut rest, |_| {}), Ok(true));
+            assert_eq!(rest, b"GET /");
+        }
+    }
+
+    #[test]
+    fn what_is_no_chunk_is_refused() {
+        for body in [
+            "\r\n",
+            "x",
+            "-1\r\n",
+            "+1\r\n",
+            " 1\r\n",
+            "0x1\r\n",
+            "1\n",
+            "1\rX",
+            "1 \r\n",
+            "1 2\r\n",
+            ";a\r\n",
+            "1;\0\r\n",
+            "1;a\nb",
+            "1\r\nab",
+            "1\r\na\n",
+            "1\r\na\rX",
+            "1\r\na\r\n\r\n",
+            "0\r\n\n",
+            "0\r\n\rX",
+            "0\r\n:\r\n",
+            "0\r\nA b\r\n",
+            "0\r\nA: \0",
+            "0\r\nA: b\n",
+            "0\r\n A: b\r\n",
+        ] {
+            assert_eq!(chunked(body), Err(BodyError::Chunk), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn content_at_the_bound_passes_and_a_byte_more_is_refused_on_its_size() {
+        let body = |bytes: usize| format!("{bytes:x}\r\n{:a<bytes$}\r\n0\r\n\r\n", "");
+        assert_eq!(chunked(body(100)), Ok(Some(vec![b'a'; 100])));
+        assert_eq!(chunked("65"), Err(BodyError::TooLong));
+        assert_eq!(
+            chunked(format!(
+                "{}1\r\n",
+                body(100).split("0\r\n\r\n").next().unwrap()
+            )),
+            Err(BodyError::TooLong)
+        );
+        assert_eq!(chunked("f".repeat(40)), Err(BodyError::TooLong));
+        assert_eq!(
+            chunked(format!("{}1\r\na\r\n0\r\n\r\n", "0".repeat(40))),
+            Ok(Some(b"a".to_vec()))
+        );
+    }
+
+    #[test]
+    fn framing_at_the_bound_passes_and_a_byte_more_is_refused() {
+        let body = |bytes: usize| format!("1\r\na\r\n0\r\nA:{:b<1$}\r\n\r\n", "", bytes - 14);
+        let decode = |body: String| decode(BodyDecoder::chunked(100), [body.as_bytes()]);
+        assert_eq!(
+            decode(body(CHUNK_FRAMING_BYTES_MAX)),
+            Ok(Some(b"a".to_vec()))
+        );
+        let beyond = body(CHUNK_FRAMING_BYTES_MAX + 1);
+        assert_eq!(decode(beyond), Err(BodyError::Framing));
+        for endless in ["0".repeat(100_000), format!("1;{}", "a".repeat(100_000))] {
+            assert_eq!(decode(endless), Err(BodyError::Framing));
+        }
+    }
+
+    #[test]
+    fn each_error_has_a_status_a_word_and_a_line() {
+        for (error, status, word) in [
+            (BodyError::Chunk, 400, "chunk"),
+            (BodyError::TooLong, 413, "content_too_large"),
+            (BodyError::Framing, 413, "chunk_framing"),
+        ] {
+            assert_eq!((error.status().code(), error.word()), (status, word));
+            assert!(!error.to_string().is_empty());
+        }
+    }
+}
