@@ -114,6 +114,9 @@ pub const READ_BYTES_PER_SECOND_MIN: u64 = 16 * 1_024;
 /// The longest ban.
 pub const BAN_MAX: Duration = Duration::from_secs(3_600);
 
+/// How long a stopping server waits for requests on the connections it has, and for passwords.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Connections whose FIN is sent and whose peer's is awaited. The next one's descriptor is closed
 /// once its last byte is written; with a reset, if it failed for a hostile cause.
 pub const LINGERING_MAX: usize = 256;

@@ -34,7 +34,9 @@ pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
         Lines::read(file).map_err(|line| ReplayError::Changed { line })?;
     let header = Header::read(&lines)?;
     let is_ended = lines.last().is_some_and(|line| line.starts_with("end "));
-    if !is_ended {
+    // One that was full ends where its next line had no room, which may be within a call.
+    let is_full = lines.pop_if(|line| **line == *"end full").is_some();
+    if is_full || !is_ended {
         drop_last_call(&mut lines, header.lines);
     }
     let recorded_by = header.version.clone();

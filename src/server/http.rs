@@ -204,6 +204,9 @@ impl Server {
             }
         }
         let body = zeroize::Zeroizing::new(mem::take(held));
+        if self.hub.stopping {
+            return self.hub.refuse_request(now, key, Unserved::Stopping);
+        }
         let by = now.monotonic + LOGIN_TIMEOUT;
         self.hub.sessions[key as usize].state = State::Answering { by };
         self.hub.deadlines.schedule(key, by);

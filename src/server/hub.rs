@@ -11,7 +11,7 @@ use crate::app::password::HashJob;
 use crate::app::users::{StoreError, Users};
 use crate::config::Config;
 use crate::gate::Signer;
-use crate::limits::{LINGERING_MAX, LINGERING_PER_ADDRESS_MAX};
+use crate::limits::{LINGERING_MAX, LINGERING_PER_ADDRESS_MAX, STOP_PATIENCE};
 use crate::network::AddressKey;
 use crate::time::Now;
 use crate::wire::CloseCode;
@@ -142,12 +142,14 @@ impl Hub {
                     );
                     self.close(now, key, Cause::ShuttingDown, Some(close));
                 }
-                State::Proxy { .. }
-                | State::Head { .. }
-                | State::Body { .. }
-                | State::Answering { .. } => {
-                    let what = What::Closed(Cause::ShuttingDown);
-                    self.abandon(now, key, what, Ending::Close);
+                // What was asked is answered, and what is asked now told that we are stopping: a
+                // balancer learns it so on the connection it has.
+                State::Proxy { ref mut by, .. }
+                | State::Head { ref mut by, .. }
+                | State::Body { ref mut by, .. }
+                | State::Answering { ref mut by } => {
+                    *by = (now.monotonic + STOP_PATIENCE).min(*by);
+                    self.schedule(now, key);
                 }
                 State::Finishing { .. } | State::Gone => {}
             }

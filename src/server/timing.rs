@@ -43,10 +43,11 @@ impl Hub {
                 row(*by, Passing::Abandon(Cause::NoRequest, Ending::Close));
             }
             State::Proxy { by, .. } | State::Head { by, .. } | State::Body { by, .. } => {
-                row(
-                    *by,
-                    Passing::Abandon(Cause::HandshakeTimeout, Ending::Close),
-                );
+                let cause = match self.stopping {
+                    true => Cause::ShuttingDown,
+                    false => Cause::HandshakeTimeout,
+                };
+                row(*by, Passing::Abandon(cause, Ending::Close));
             }
             State::Answering { by } => row(*by, Passing::GiveUpLogin),
             State::Finishing { linger_by, .. } => row(*linger_by, Passing::Free),
@@ -107,7 +108,11 @@ impl Hub {
         });
         match passed {
             Some(Passing::Abandon(cause, ending)) => {
-                self.abandon(now, key, What::Refused(cause), ending);
+                let what = match cause {
+                    Cause::ShuttingDown => What::Closed(cause),
+                    _ => What::Refused(cause),
+                };
+                self.abandon(now, key, what, ending);
             }
             Some(Passing::Refuse(cause)) => self.refuse(now, key, cause, None, None),
             Some(Passing::DropSlowReader) => self.drop_slow_reader(now, key),

@@ -1,5 +1,6 @@
 //! The model of what is asked by HTTP: for whom a proxy comes, requests, and the upgrade.
 
+use crate::limits::LOGIN_TIMEOUT;
 use crate::server::{Cause, What as Happening};
 use crate::wire::Rejection;
 
@@ -54,8 +55,8 @@ impl World<'_> {
             }
             Request::Login => {
                 self.note_login(index);
-                let since = self.now.monotonic;
-                self.links[index].stage = Stage::Waiting { since };
+                let by = self.now.monotonic + LOGIN_TIMEOUT;
+                self.links[index].stage = Stage::Waiting { by };
                 let id = self.links[index].id;
                 if !self.jobs.iter().any(|(_, waiting, _)| *waiting == id) {
                     self.links[index].owe(What::Answer(vec![429, 503]), true);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::gate;
-use crate::limits::{AUTH_TIMEOUT_CROWDED, LOGIN_TIMEOUT};
+use crate::limits::{AUTH_TIMEOUT_CROWDED, STOP_PATIENCE};
 use crate::server::Cause;
 use crate::time::Instant;
 
@@ -56,6 +56,9 @@ impl World<'_> {
                 link.stage == Stage::Asking
                     && is_past(Some(link.accepted_at), config.handshake_timeout)
                     && link.is_unfinished() == (cause == Cause::HandshakeTimeout)
+            }
+            Cause::ShuttingDown => {
+                link.stage == Stage::Asking && is_past(self.stopping_since, STOP_PATIENCE)
             }
             // Who had all the time there is when it is calm is told from who had not.
             Cause::AuthTimeout | Cause::AuthTimeoutCrowded => {
@@ -127,9 +130,8 @@ impl World<'_> {
                 let since = Some(link.accepted_at);
                 duties[0] = ("its request is not whole", since, config.handshake_timeout);
             }
-            Stage::Waiting { since } => {
-                let patience = LOGIN_TIMEOUT + config.linger;
-                duties[0] = ("its password is not checked", Some(since), patience);
+            Stage::Waiting { by } => {
+                duties[0] = ("its password is not checked", Some(by), config.linger);
             }
             Stage::Over(over) => duties[0] = ("it is over", Some(over.at), config.linger),
             Stage::Open => {

@@ -3,7 +3,7 @@
 
 use crate::app::password::HashJob;
 use crate::gate;
-use crate::limits::LOGIN_TIMEOUT;
+use crate::limits::STOP_PATIENCE;
 use crate::server::{Cause, ConnectionId, Report, What as Happening};
 use crate::wire::Rejection;
 
@@ -154,15 +154,18 @@ impl World<'_> {
             if report.what != Happening::Closed(Cause::ShuttingDown) {
                 return Err(format!("{report:?} at the end"));
             }
-            let is_open = self
-                .link(report.connection)
-                .is_some_and(|index| self.links[index].stage == Stage::Open);
-            self.end(&report, is_open.then_some(Some(1_001)))?;
+            self.end(&report, Some(Some(1_001)))?;
         }
-        match self.links.iter().find(|link| !link.is_over()) {
-            Some(link) => Err(format!("{:?} is not told to go", link.id)),
-            None => Ok(()),
+        self.stopping_since = Some(self.now.monotonic);
+        let last = self.now.monotonic + STOP_PATIENCE;
+        for link in &mut self.links {
+            match &mut link.stage {
+                Stage::Open => return Err(format!("{:?} is not told to go", link.id)),
+                Stage::Waiting { by } => *by = last.min(*by),
+                Stage::Asking | Stage::Over(_) => {}
+            }
         }
+        Ok(())
     }
 
     // Time.
@@ -194,8 +197,8 @@ impl World<'_> {
     fn give_up_logins(&mut self) {
         let now = self.now.monotonic;
         for link in &mut self.links {
-            if let Stage::Waiting { since } = link.stage
-                && since + LOGIN_TIMEOUT <= now
+            if let Stage::Waiting { by } = link.stage
+                && by <= now
                 && link.owed.is_empty()
             {
                 // It may be checked at the last moment. It is over once that is heard.

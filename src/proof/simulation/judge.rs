@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use crate::limits::LOGIN_TIMEOUT;
 use crate::time::Instant;
 
 use super::heard::Word;
@@ -34,9 +33,9 @@ impl Link {
                 if body.contains(MARK) {
                     return Err("a secret is told".to_owned());
                 }
-                if let Stage::Waiting { since } = self.stage {
+                if let Stage::Waiting { by } = self.stage {
                     self.stage = Stage::Over(Over {
-                        at: since + LOGIN_TIMEOUT,
+                        at: by,
                         error: None,
                         close: None,
                         is_cut: false,

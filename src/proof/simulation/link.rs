@@ -36,9 +36,9 @@ pub(super) enum Character {
 pub(super) enum Stage {
     /// Its request has not wholly come.
     Asking,
-    /// Its password is being checked.
+    /// Its password is being checked, until then.
     Waiting {
-        since: Instant,
+        by: Instant,
     },
     Open,
     /// Nothing more is read of it, from then on.

@@ -10,7 +10,9 @@ use crate::app::Events;
 use crate::app::password::{AddressSpace, HashJob};
 use crate::config::Config;
 use crate::gate::{ClaimRules, Gate, Signer, TokenError, Verifier};
-use crate::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYTES_MAX};
+use crate::limits::{
+    CONNECTION_BYTES, MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYTES_MAX, STOP_PATIENCE,
+};
 use crate::server::{ConnectionId, Ending, FlushesLeft, Peer, Reading, Report, SLICES_MAX, Server};
 use crate::time::{Instant, Now, UnixSeconds};
 
@@ -52,6 +54,8 @@ pub(super) struct World<'a> {
     pub(super) is_compared: bool,
     /// True once sockets take all that fits them.
     pub(super) is_kind: bool,
+    /// When the server was told to stop.
+    pub(super) stopping_since: Option<Instant>,
     /// All that came out so far, in one number.
     pub(super) digest: u64,
     /// What was written while the model did not know yet what was said.
@@ -92,6 +96,7 @@ impl<'a> World<'a> {
             looks_ahead,
             is_compared: reads != Reads::Whole,
             is_kind: false,
+            stopping_since: None,
             digest: 0xCBF2_9CE4_8422_2325,
             unheard: Vec::new(),
             is_hearing_late: false,
@@ -439,7 +444,8 @@ impl<'a> World<'a> {
             return Err("somebody is let in at the end".to_owned());
         }
         self.turn()?;
-        self.pass_time(self.config.linger + Duration::from_millis(20))?;
+        self.pass_time(STOP_PATIENCE + self.config.linger + Duration::from_millis(40))?;
+        self.stopping_since = None;
         if self.server.connections() != 0 || !self.links.is_empty() {
             return Err("somebody is still there after the end".to_owned());
         }

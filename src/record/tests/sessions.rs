@@ -297,6 +297,7 @@ fn logins_over_http_are_replayed() {
     ] {
         let id = rig.connect();
         rig.send(id, request.as_bytes());
+        rig.hash();
         assert!(rig.heard(id).starts_with("HTTP/1.1 "), "{request}");
     }
     let latin =
@@ -304,6 +305,111 @@ fn logins_over_http_are_replayed() {
     let id = rig.connect();
     rig.send(id, latin);
     assert!(rig.heard(id).contains("UTF-8"));
+    rig.replayed();
+}
+
+#[test]
+fn chunked_logins_are_replayed_and_not_shown() {
+    let mut rig = Rig::new(|config| {
+        config.ban_after = 0;
+        config.login_rate.count = 0;
+    });
+    rig.secrets
+        .extend(["hunter2", "hunt", "er2"].map(str::to_owned));
+    let head = "POST /login HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let start = "15\r\n{\"id\":\"alice\",\"passwo\r\n";
+    for rest in [
+        "9\r\nrd\":\"hunt\r\n5\r\ner2\"}\r\n0\r\n\r\n",
+        "9;hunter2=\"hunter2;hunter2\"\r\nrd\":\"hunt\r\n5\r\ner2\"}\r\n0;hunter2\r\nX: hunter2\r\n\r\n",
+        "9\r\nrd\":\"hunt\r\n5\r\ner2\"}\r\n0\r\n\r\nhunter2 hunter2",
+        // None that is one.
+        "9\r\nrd\":\"hunt\r\nhunter2",
+        "9\r\nrd\":\"hunt\r\n5\r\nhunter2",
+        "9\r\nrd\":\"hunt\r\n5;hunter2\0hunter2\r\n",
+        "9\r\nrd\":\"hunt\r\nffff\r\nhunter2",
+        "9\r\nrd\":\"hunt\r\n5\r\ner2\"}\r\n0\r\nX hunter2\r\n",
+    ] {
+        for piece_bytes in [1, 10, usize::MAX] {
+            let id = rig.connect();
+            let request = format!("{head}{start}{rest}");
+            rig.send_cut(id, request.as_bytes(), piece_bytes);
+            rig.hash();
+            assert!(rig.heard(id).starts_with("HTTP/1.1 4"), "{rest:?}");
+        }
+    }
+    // What is not finished.
+    let whole =
+        format!("{head}{start}9;hunter2\r\nrd\":\"hunt\r\n5\r\ner2\"}}\r\n0\r\nX: hunter2\r\n\r\n");
+    for end in [1, 3, 12, 16, 24, 33, 40] {
+        let id = rig.connect();
+        rig.send_cut(id, &whole.as_bytes()[..whole.len() - end], 7);
+        if end % 2 == 0 {
+            rig.finish(id);
+        }
+    }
+    rig.wait(Duration::from_secs(10));
+    rig.replayed();
+}
+
+#[test]
+fn heads_of_every_form_are_replayed_and_show_no_secret() {
+    let mut rig = Rig::new(|config| config.ban_after = 0);
+    rig.secrets.push("hunter2".to_owned());
+    for (request, status) in [
+        (
+            "\r\nGET /health?hunter2:hunter2 HTTP/1.1\r\nHost: h\r\n\r\n",
+            "200",
+        ),
+        (
+            "GET http://h/health?hunter2 HTTP/1.0\r\nCookie: hunter2\r\n\r\n",
+            "200",
+        ),
+        (
+            "GET http://a:hunter2@h/health@x HTTP/1.1\r\nHost: h\r\n\r\n",
+            "400",
+        ),
+        (
+            "GET http://hunter2@h?hunter2@h HTTP/1.1\r\nHost: h\r\n\r\n",
+            "400",
+        ),
+        (
+            "HEAD /health HTTP/1.1\r\nHost: h\r\nAuthorization: hunter2\r\n\r\n",
+            "200",
+        ),
+        (
+            "OPTIONS /login HTTP/1.1\r\nHost: h\r\nOrigin: http://h\r\n\r\n",
+            "200",
+        ),
+    ] {
+        for piece_bytes in [1, 9, usize::MAX] {
+            let id = rig.connect();
+            rig.send_cut(id, request.as_bytes(), piece_bytes);
+            let heard = rig.heard(id);
+            assert!(
+                heard.starts_with(&format!("HTTP/1.1 {status}")),
+                "{request}: {heard}"
+            );
+        }
+    }
+    for (authorization, status) in [
+        ("Basic hunter2", "101"),
+        ("hunter2", "101"),
+        ("hunter2 hunter2", "101"),
+        ("Bearer\thunter2", "401"),
+        ("Bearer:hunter2", "401"),
+        ("bearer hunter2", "401"),
+    ] {
+        let id = rig.connect();
+        rig.send(
+            id,
+            upgrade(&format!("Authorization: {authorization}\r\n")).as_bytes(),
+        );
+        let heard = rig.heard(id);
+        assert!(
+            heard.starts_with(&format!("HTTP/1.1 {status}")),
+            "{authorization}: {heard}"
+        );
+    }
     rig.replayed();
 }
 

@@ -41,6 +41,38 @@ fn health_is_ok_until_the_store_fails() {
 }
 
 #[test]
+fn a_stopping_server_answers_on_the_connections_it_has() {
+    use std::time::Duration;
+    let mut world = World::new();
+    let ids = [(); 6].map(|()| world.connect());
+    let [health, late, begun, waiting, login_begun, silent] = ids;
+    world.send(begun, b"GET /hea");
+    world.send(waiting, login().as_bytes());
+    let request = login();
+    let (first, second) = request.as_bytes().split_at(request.len() - 9);
+    world.send(login_begun, first);
+    world.server.shut_down(world.now);
+    let ask = b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n";
+    world.send(health, ask);
+    world.send(begun, &ask[8..]);
+    world.send(login_begun, second);
+    for id in [health, begun] {
+        assert_eq!(world.hear(id), ["HTTP 503 stopping", "FIN"]);
+    }
+    let stopping = "HTTP 503 the server is stopping; come back later";
+    assert_eq!(world.hear(login_begun), [stopping, "FIN"]);
+    world.wait(Duration::from_millis(1_900));
+    world.send(late, upgrade("").as_bytes());
+    assert_eq!(world.hear(late)[0], stopping);
+    world.hash();
+    assert!(world.hear(waiting)[0].starts_with("HTTP 200"));
+    // Who says nothing by then is dropped, and has done nothing wrong.
+    world.wait(Duration::from_millis(200));
+    assert_eq!(world.hear(silent), ["CLOSED"]);
+    assert!(!world.refusals().contains(&"handshake_timeout"));
+}
+
+#[test]
 fn paths_and_methods_we_do_not_know_are_told() {
     let mut world = World::new();
     let nothing = "HTTP 404 nothing is here: there are GET /ws, POST /login and GET /health";
