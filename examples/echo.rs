@@ -13,12 +13,13 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, thread};
 
+use framegate::time::UnixSeconds;
 use framegate::wire::frame::{self, Opcode};
 use framegate::wire::{
-    Endpoint, Event, HeadScanner, MessageRules, Origins, Request, Upgrade, Violation,
+    Endpoint, Event, HeadScanner, MessageRules, Origins, Reply, Request, Upgrade, Violation,
 };
 
 /// Connections at once; the next is dropped.
@@ -82,12 +83,22 @@ fn echo(mut stream: TcpStream) -> io::Result<()> {
     finish(&mut stream)
 }
 
+/// What is common to all refusals.
+fn reply() -> Reply<'static> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    Reply {
+        date: UnixSeconds(now.unwrap_or_default().as_secs()),
+        ..Reply::default()
+    }
+}
+
 /// Answers the opening handshake; true when it was one.
 fn shake_hands(stream: &mut TcpStream) -> io::Result<bool> {
     let mut scanner = HeadScanner::default();
     let mut received = Vec::new();
     let mut out = Vec::new();
-    let mut piece = [0; 1024];
+    // What stands behind the head is frames, and is left to the endpoint.
+    let mut piece = [0; 1];
     let accepted = loop {
         let bytes = stream.read(&mut piece)?;
         if bytes == 0 {
@@ -105,12 +116,12 @@ fn shake_hands(stream: &mut TcpStream) -> io::Result<bool> {
                     break true;
                 }
                 Err(rejection) => {
-                    rejection.write(&mut out);
+                    rejection.write(&mut out, reply());
                     break false;
                 }
             },
             Err(error) => {
-                error.write(&mut out);
+                error.write(&mut out, reply());
                 break false;
             }
         }

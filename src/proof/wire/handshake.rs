@@ -153,7 +153,7 @@ fn is_bearer(value: &[u8]) -> bool {
         .copied()
         .take_while(|byte| is_token(&[*byte]))
         .collect();
-    scheme.to_ascii_lowercase() == b"bearer"
+    scheme.eq_ignore_ascii_case(b"bearer")
 }
 
 /// RFC 6750 §2.1.
