@@ -38,16 +38,20 @@ impl Hub {
     fn each_deadline(&self, now: Now, key: u32, mut row: impl FnMut(Instant, Passing)) {
         let session = &self.sessions[key as usize];
         match &session.state {
+            State::Proxy { by, .. } | State::Head { by, .. } | State::Body { by, .. }
+                if self.stopping =>
+            {
+                row(*by, Passing::Abandon(Cause::ShuttingDown, Ending::Close));
+            }
             // A browser may connect ahead and find nothing to ask.
             State::Proxy { by, held } | State::Head { by, held, .. } if held.is_empty() => {
                 row(*by, Passing::Abandon(Cause::NoRequest, Ending::Close));
             }
             State::Proxy { by, .. } | State::Head { by, .. } | State::Body { by, .. } => {
-                let cause = match self.stopping {
-                    true => Cause::ShuttingDown,
-                    false => Cause::HandshakeTimeout,
-                };
-                row(*by, Passing::Abandon(cause, Ending::Close));
+                row(
+                    *by,
+                    Passing::Abandon(Cause::HandshakeTimeout, Ending::Close),
+                );
             }
             State::Answering { by } => row(*by, Passing::GiveUpLogin),
             State::Finishing { linger_by, .. } => row(*linger_by, Passing::Free),
