@@ -429,9 +429,11 @@ impl World<'_> {
     /// Two honest people come from an address nobody has seen, and one hears the other.
     fn serve_newcomers(&mut self) -> Result<(), String> {
         let user = 0;
-        // Whatever was revoked while the clock stood elsewhere goes with the user.
         self.people.remove(user, self.now.monotonic);
         self.people.add(user, self.now.monotonic);
+        // What was revoked while the clock stood elsewhere stays so for the id: the clock comes to
+        // where it has an end.
+        self.set_wall_clock(self.people.issue_date(user, self.now))?;
         self.pass_time(Duration::from_millis(60))?;
         let address = Ipv4Addr::new(10, 9, 9, 9);
         for _ in 0..2 {
