@@ -309,10 +309,8 @@ impl Link {
 
     /// Whether its descriptor may be closed with a reset.
     pub(super) fn may_be_reset(&self) -> bool {
-        match self.stage {
-            Stage::Over(over) => over.is_cut || self.is_hostile || self.stalled_since.is_some(),
-            _ => false,
-        }
+        let is_cut = matches!(self.stage, Stage::Over(over) if over.is_cut);
+        is_cut || self.is_hostile || self.stalled_since.is_some()
     }
 
     pub(super) fn owe(&mut self, what: What, is_sure: bool) {
