@@ -152,7 +152,8 @@ impl Hub {
     pub(super) fn note_taken(&mut self, now: Now, key: u32, count: usize, full: bool) {
         const MICROS_PER_SECOND: u64 = 1_000_000;
         let reading = |bytes: usize| {
-            Duration::from_micros(bytes as u64 * MICROS_PER_SECOND / READ_BYTES_PER_SECOND_MIN)
+            let micros = (bytes as u64).saturating_mul(MICROS_PER_SECOND);
+            Duration::from_micros(micros / READ_BYTES_PER_SECOND_MIN)
         };
         let has_left = self.sessions[key as usize].outbox.is_empty();
         // A reader that has more than this before it is too slow in any case.
