@@ -150,6 +150,8 @@ pub const LOG_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 pub const RECORDING_BYTES_MAX: u64 = 256 * 1_024 * 1_024;
 /// What of a recording may wait for its disk, in bytes; past it the recording stops.
 pub const RECORDING_PENDING_BYTES_MAX: usize = 32 * 1_024 * 1_024;
+/// How long a server that ends waits for a disk to take the rest of its recording.
+pub const RECORDING_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What stands around a message's data when it is passed on: the frame's header, `event`,
 /// and `from`, `to` and `id` with every character escaped. In bytes.

@@ -1,5 +1,5 @@
 //! The file of a recording, written by a thread of its own, so that the loop never waits for a
-//! disk.
+//! disk, nor the end of the server for one that hangs.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -7,19 +7,23 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
 
 use super::HELPER_STACK_BYTES;
-use crate::limits::RECORDING_PENDING_BYTES_MAX;
+use crate::limits::{RECORDING_DRAIN_TIMEOUT, RECORDING_PENDING_BYTES_MAX};
 
-/// A file that only its owner can read. Dropped, it waits until all is written.
+/// A file that only its owner can read. Dropped, it waits until all is written, but no longer than
+/// [`RECORDING_DRAIN_TIMEOUT`].
 pub struct RecordingFile {
-    /// `None` only while it is dropped.
+    /// `None` once it is dropped, or has failed.
     pieces: Option<Sender<Vec<u8>>>,
     /// Bytes that the thread has yet to write.
     pending_bytes: Arc<AtomicUsize>,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    /// What the thread says when it ends.
+    ended: Receiver<io::Result<()>>,
+    drain_timeout: Duration,
 }
 
 impl RecordingFile {
@@ -37,22 +41,25 @@ impl RecordingFile {
         let (pieces, waiting) = channel();
         let pending_bytes = Arc::new(AtomicUsize::new(0));
         let written = Arc::clone(&pending_bytes);
-        let thread = thread::Builder::new()
+        let (ending, ended) = channel();
+        thread::Builder::new()
             .name("recorder".into())
             .stack_size(HELPER_STACK_BYTES)
-            .spawn(move || write_all(file, &waiting, &written))?;
+            // Nobody may ask how it ended.
+            .spawn(move || ending.send(write_all(file, &waiting, &written)))?;
         Ok(RecordingFile {
             pieces: Some(pieces),
             pending_bytes,
-            thread: Some(thread),
+            ended,
+            drain_timeout: RECORDING_DRAIN_TIMEOUT,
         })
     }
 
     /// Why the thread writes no more.
-    fn failure(&mut self) -> io::Error {
-        let result = self.thread.take().map(JoinHandle::join);
-        match result {
-            Some(Ok(Err(error))) => error,
+    fn failure(&self) -> io::Error {
+        match self.ended.recv_timeout(self.drain_timeout) {
+            Ok(Err(error)) => error,
+            Err(RecvTimeoutError::Timeout) => io::Error::other("the disk does not keep up"),
             _ => ErrorKind::BrokenPipe.into(),
         }
     }
@@ -84,7 +91,10 @@ impl Write for RecordingFile {
             .is_some_and(|pieces| pieces.send(bytes.to_vec()).is_ok());
         match sent {
             true => Ok(bytes.len()),
-            false => Err(self.failure()),
+            false => {
+                self.pieces = None;
+                Err(self.failure())
+            }
         }
     }
 
@@ -96,9 +106,16 @@ impl Write for RecordingFile {
 
 impl Drop for RecordingFile {
     fn drop(&mut self) {
-        self.pieces = None;
-        if let Some(Ok(Err(error))) = self.thread.take().map(JoinHandle::join) {
-            log::warn!("the recording is cut off: {error}");
+        // None but after a failure, which was told.
+        if self.pieces.take().is_none() {
+            return;
+        }
+        match self.ended.recv_timeout(self.drain_timeout) {
+            Ok(Ok(())) | Err(RecvTimeoutError::Disconnected) => {}
+            Ok(Err(error)) => log::warn!("the recording is cut off: {error}"),
+            Err(RecvTimeoutError::Timeout) => {
+                log::warn!("the recording is cut off: the disk does not keep up");
+            }
         }
     }
 }
@@ -148,10 +165,24 @@ mod tests {
         let mut hanging = RecordingFile {
             pieces: Some(pieces),
             pending_bytes,
-            thread: None,
+            ended: channel().1,
+            drain_timeout: RECORDING_DRAIN_TIMEOUT,
         };
         let piece = vec![b'x'; RECORDING_PENDING_BYTES_MAX / 2];
         let taken = std::iter::from_fn(|| hanging.write_all(&piece).ok()).count();
         assert_eq!(taken, 3);
+    }
+
+    #[test]
+    fn a_disk_that_hangs_is_not_waited_for_when_it_is_dropped() {
+        let (pieces, _waiting) = channel();
+        // A thread that never says that it has ended.
+        let (_ending, ended) = channel();
+        drop(RecordingFile {
+            pieces: Some(pieces),
+            pending_bytes: Arc::default(),
+            ended,
+            drain_timeout: Duration::from_millis(10),
+        });
     }
 }

@@ -91,7 +91,9 @@ fn byte_rate(rate: Rate) -> String {
 /// When a text does not set its setting. A name that is none is passed over.
 pub(super) fn read(texts: &[(String, String)]) -> Result<Config, ConfigError> {
     let mut flags = Flags::default();
-    for (name, text) in texts {
+    // Where it listened is not recorded. Here it is where every setting may be as it was.
+    let listen = ("LISTEN".to_owned(), "unix:replayed".to_owned());
+    for (name, text) in texts.iter().chain([&listen]) {
         if let Some(setting) = config::settings().find(|setting| setting.name == name) {
             flags.set(&setting.flag(), setting, text)?;
         }
@@ -109,6 +111,11 @@ mod tests {
             .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
             .collect();
         read(&texts).expect("good settings")
+    }
+
+    #[test]
+    fn a_proxy_that_spoke_on_a_unix_socket_is_read_again() {
+        assert!(set(&[("PROXY_PROTOCOL", "true")]).proxy_protocol);
     }
 
     fn shown(config: &Config) -> Vec<(&'static str, String)> {
