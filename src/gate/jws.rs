@@ -4,9 +4,11 @@
 //! [`Parts::check`]: the fields are private to this leaf, so the order of the checks is a matter
 //! of types.
 
-use super::base64url;
-use super::hmac::TAG_BYTES;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::json::{self, Value};
+use super::key::TAG_BYTES;
 use super::secret::Keys;
 use super::token::TokenError;
 use crate::limits::TOKEN_BYTES_MAX;
@@ -17,7 +19,7 @@ pub(super) const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
 /// A tag in base64url: 32 bytes are 42 whole characters and one with two bits unused.
 pub(super) const TAG_CHARACTERS: usize = 43;
 /// The bytes to be had for decoding a header and a payload.
-pub(super) const PARTS_ROOM: usize = base64url::room(0) + base64url::room(TOKEN_BYTES_MAX);
+pub(super) const PARTS_ROOM: usize = decoded_bytes(TOKEN_BYTES_MAX);
 
 /// A token taken apart (RFC 7515 §7.1). Whoever sent it made it up, until [`Parts::check`] says
 /// otherwise, and until then nobody sees what its parts say.
@@ -49,11 +51,11 @@ impl<'t, 'd> Parts<'t, 'd> {
             return Err(TokenError::Parts);
         }
         let tag = decode_tag(signature).ok_or_else(|| wrong_form(token))?;
-        let header_room = header.map_or(0, |header| base64url::room(header.len()));
+        let header_room = header.map_or(0, |header| decoded_bytes(header.len()));
         let (first, second) = decoded.split_at_mut(header_room);
         let says = Signed {
-            header: header.map(|header| base64url::decode(header.as_bytes(), first)),
-            payload: base64url::decode(payload.as_bytes(), second),
+            header: header.map(|header| decode(header, first)),
+            payload: decode(payload, second),
         };
         // A dot is no base64url, so that it need not be looked for in what is.
         if says.payload.is_none() && payload.contains('.') {
@@ -106,13 +108,21 @@ fn wrong_form(token: &str) -> TokenError {
 }
 
 fn decode_tag(signature: &str) -> Option<[u8; TAG_BYTES]> {
-    // Of a size that is known when the program is compiled, so that nothing of the decoder is left
-    // to be decided when it runs.
-    let signature: &[u8; TAG_CHARACTERS] = signature.as_bytes().try_into().ok()?;
-    let mut tag = [0; base64url::room(TAG_CHARACTERS)];
-    base64url::decode(signature, &mut tag)?
+    decode(signature, &mut [0; TAG_BYTES])?
         .first_chunk()
         .copied()
+}
+
+/// Strict base64url: no padding, no white space, bits that are not used are zero (RFC 4648 §3.5).
+#[inline]
+fn decode<'d>(text: &str, decoded: &'d mut [u8]) -> Option<&'d [u8]> {
+    let bytes = URL_SAFE_NO_PAD.decode_slice(text, decoded).ok()?;
+    decoded.get(..bytes)
+}
+
+/// How many bytes are whole in so many characters of six bits.
+const fn decoded_bytes(characters: usize) -> usize {
+    characters * 6 / 8
 }
 
 /// What a token says whose signer holds a key. Only [`Parts::check`] gives one away.

@@ -12,11 +12,10 @@
 //! question it asks of it, [`Directory::standing`].
 
 mod admit;
-mod base64url;
 mod envelope;
-mod hmac;
 pub mod json;
 mod jws;
+mod key;
 mod secret;
 mod sign;
 mod stand_in;

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use super::hmac::{Key, TAG_BYTES};
+use super::key::{Key, TAG_BYTES};
 use crate::limits::SECRET_BYTES_MIN;
 
 pub use other_key::OtherKey;
@@ -232,7 +232,8 @@ mod tests {
     #[test]
     fn a_tag_is_right_under_either_key_and_under_both() {
         let secret = |letter: u8| Secret::from_bytes(&[letter; SECRET_BYTES_MIN]).unwrap();
-        let tag = Key::new(&secret(b'k').0).tag(b"m");
+        let tag = Key::new(&secret(b'k').0).tag(b"m").into_bytes();
+        let tag = tag.into();
         let rows = [(b'k', b'x'), (b'x', b'k'), (b'k', b'k'), (b'x', b'x')];
         let right = rows.map(|(current, previous)| {
             Keys::new(&secret(current), Some(&secret(previous))).verify(b"m", &tag)

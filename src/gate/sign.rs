@@ -5,9 +5,9 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::hmac::Key;
 use super::json;
 use super::jws::HEADER;
+use super::key::Key;
 use super::secret::Keys;
 use super::token::{ClaimRules, is_subject};
 use crate::limits::{CLAIM_SECONDS_MAX, SUBJECT_BYTES_MAX};
@@ -74,7 +74,7 @@ impl Signer {
         URL_SAFE_NO_PAD.encode_string(claims, &mut token);
         let tag = self.key.tag(token.as_bytes());
         token.push('.');
-        URL_SAFE_NO_PAD.encode_string(tag, &mut token);
+        URL_SAFE_NO_PAD.encode_string(tag.as_bytes(), &mut token);
         token
     }
 }

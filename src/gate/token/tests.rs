@@ -28,7 +28,7 @@ fn encode(bytes: impl AsRef<[u8]>) -> String {
 fn mac(signed: &str) -> String {
     format!(
         "{signed}.{}",
-        encode(keys().current().tag(signed.as_bytes()))
+        encode(keys().current().tag(signed.as_bytes()).as_bytes())
     )
 }
 
@@ -102,7 +102,10 @@ fn the_example_of_rfc_7515_has_a_good_signature() {
     let secret = Secret::from_bytes(&URL_SAFE_NO_PAD.decode(key).unwrap()).unwrap();
     let keys = Keys::new(&secret, None);
     let (message, signature) = token.rsplit_once('.').unwrap();
-    assert_eq!(encode(keys.current().tag(message.as_bytes())), signature);
+    assert_eq!(
+        encode(keys.current().tag(message.as_bytes()).as_bytes()),
+        signature
+    );
 
     let mut verifier = Verifier::new(keys, ClaimRules::default());
     let before_its_end = UnixSeconds(1_300_819_379);
@@ -202,7 +205,7 @@ fn headers_that_point_to_keys_change_nothing() {
     let foreign = Keys::new(&secret(0), None);
     for row in rows {
         let signed = format!("{}.{}", encode(row), encode(GOOD_CLAIMS));
-        let tag = encode(foreign.current().tag(signed.as_bytes()));
+        let tag = encode(foreign.current().tag(signed.as_bytes()).as_bytes());
         assert_eq!(
             verdict(&format!("{signed}.{tag}")),
             "bad_signature",
@@ -293,7 +296,7 @@ fn other_encodings_than_utf_8_are_refused() {
 fn a_signature_of_another_size_or_value_is_refused() {
     let token = good();
     let (signed, _) = token.rsplit_once('.').unwrap();
-    let tag = keys().current().tag(signed.as_bytes());
+    let tag = keys().current().tag(signed.as_bytes()).into_bytes();
     let longer = [tag, tag].concat();
     for bytes in (1..32).chain([33, 64]) {
         let token = format!("{signed}.{}", encode(&longer[..bytes]));
