@@ -169,7 +169,7 @@ fn a_recording_takes_no_files_place_and_a_replay_needs_one() {
         ),
         (&["replay", "nowhere"], 1, "cannot read nowhere: "),
         (&["replay", "there"], 1, "the file is no recording: "),
-        (&["replay", "a", "b"], 2, "\"b\" is an argument too many"),
+        (&["replay", "a", "b"], 2, "an argument too many"),
         (
             &["replay", "--ttl", "b"],
             2,

@@ -169,7 +169,7 @@ fn a_user_disabled_by_another_process_is_closed_within_a_second() {
 #[test]
 fn sigterm_closes_everybody_and_ends_well() {
     let home = Home::with_users(&["alice"]);
-    let mut server = home.serve(&[]);
+    let mut server = home.serve(&["--max-connections-per-user=50"]);
     let mut clients: Vec<Client> = (0..50)
         .map(|_| open_with(&server, &home.token("alice")))
         .collect();
