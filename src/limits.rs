@@ -99,6 +99,14 @@ pub const DATABASE_CACHE_KIB: u32 = 256;
 /// Steps of SQLite's virtual machine that a query of a server may take. The longest of ours is a
 /// look-up of some dozens, and a million takes tens of milliseconds.
 pub const DATABASE_STEPS_MAX: i32 = 1_000_000;
+/// How long the file at the path must not have changed before it is opened anew by a server whose
+/// database was gone, and how often it is looked for.
+pub const DATABASE_REOPEN_INTERVAL: Duration = Duration::from_millis(250);
+/// How long a command that has committed waits for readers before it leaves in the write-ahead log
+/// what it would carry into the database.
+pub const DATABASE_WAIT_CARRYING: Duration = Duration::from_millis(250);
+/// Users whose change is told one by one; when more changed at once, all are looked at.
+pub const USER_CHANGES_MAX: usize = 1_000;
 /// A value or a row of the database, in bytes.
 pub const DATABASE_VALUE_BYTES_MAX: i32 = 8 * 1_024;
 /// Tries to switch a fresh database to its write-ahead log, while others do.

@@ -59,7 +59,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("memchr", &["src/wire"]),
     ("mio", &["src/driver"]),
     ("rusqlite", &["src/app/users/sqlite"]),
-    ("rustix", &["src/driver", "src/cli"]),
+    ("rustix", &["src/driver", "src/cli", "src/app/users/sqlite"]),
     ("sha2", &["src/gate", "src/record"]),
     ("signal_hook", &["src/driver"]),
     ("tungstenite", &["src/wire", "src/proof/wire"]),

@@ -6,7 +6,7 @@ use super::error::CliError;
 use super::init::Missing;
 use super::{Argument, Arguments, Context, check, help, secret, warnings};
 use crate::app::Events;
-use crate::app::users::{SqliteStore, UserStore, Users};
+use crate::app::users::{ServedStore, SqliteStore, UserStore, Users};
 use crate::config::Config;
 use crate::driver::{self, Listener, RecordingFile, logger};
 use crate::gate::{ClaimRules, Gate, Keys, Signer};
@@ -101,10 +101,10 @@ fn recorded(
 ) -> Result<Recorded, CliError> {
     let seed = u64::from_ne_bytes(*secret::random()?);
     let Some(path) = path else {
-        return Ok(server(config, keys, Box::new(store), seed).into());
+        return Ok(server(config, keys, Box::new(ServedStore::new(store)), seed).into());
     };
     let tape = begin_recording(path, &config, &keys, seed)?;
-    let store = tape.watch(Box::new(store));
+    let store = tape.watch(Box::new(ServedStore::new(store)));
     Ok(Recorded::new(server(config, keys, store, seed), tape))
 }
 

@@ -31,7 +31,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::limits::{TURN_MEMBER_BYTES_MAX, TURN_PENDING_BYTES_MAX};
 use crate::record::Recorded;
-use crate::server::{ConnectionId, Reading};
+use crate::server::{ConnectionId, Reading, StoreNews};
 use crate::time::{Instant, Now};
 
 use clock::Clock;
@@ -458,8 +458,11 @@ impl Driver {
         if let Some(summary) = self.server.next_summary(now) {
             log::info!("{}", SummaryLine(&summary));
         }
-        if let Some(fault) = self.server.next_store_fault() {
-            log::error!("no user can be confirmed: {fault}");
+        while let Some(news) = self.server.next_store_news() {
+            match news {
+                StoreNews::Failed(fault) => log::error!("no user can be confirmed: {fault}"),
+                StoreNews::Answers => log::warn!("users can be confirmed again"),
+            }
         }
         while let Some(report) = self.server.next_report() {
             log::log!(target: target_of(report.what), level_of(report.what), "{}", Line(&report));

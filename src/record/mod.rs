@@ -32,12 +32,12 @@ use std::io::{IoSlice, Write};
 use std::ops::Deref;
 
 use crate::app::password::{HashJob, HashOutcome};
-use crate::app::users::StoreError;
 use crate::config::Config;
 use crate::gate::Keys;
 use crate::limits::RECORDING_BYTES_MAX;
 use crate::server::{
-    ConnectionId, Ending, FlushesLeft, Peer, Reading, Report, SLICES_MAX, Server, Summary,
+    ConnectionId, Ending, FlushesLeft, Peer, Reading, Report, SLICES_MAX, Server, StoreNews,
+    Summary,
 };
 use crate::time::Now;
 
@@ -237,9 +237,9 @@ impl Recorded {
         summary
     }
 
-    /// As [`Server::next_store_fault`].
-    pub fn next_store_fault(&mut self) -> Option<StoreError> {
-        let fault = self.server.next_store_fault();
+    /// As [`Server::next_store_news`].
+    pub fn next_store_news(&mut self) -> Option<StoreNews> {
+        let fault = self.server.next_store_news();
         if let (Some(tape), Some(_)) = (&self.tape, &fault) {
             tape.line(format_args!("fault"));
         }

@@ -320,7 +320,7 @@ impl Replay {
             "ending" => _ = recorded.next_ending(),
             "job" => _ = recorded.next_job(),
             "summary" => _ = recorded.next_summary(now),
-            "fault" => _ = recorded.next_store_fault(),
+            "fault" => _ = recorded.next_store_news(),
             "report" => _ = recorded.next_report(),
             "end" => {
                 let why = words.next()?;
@@ -328,7 +328,7 @@ impl Replay {
                 if why == STOPPED {
                     recorded.next_ending();
                     recorded.next_job();
-                    recorded.next_store_fault();
+                    recorded.next_store_news();
                     recorded.next_report();
                 }
                 recorded.end_for(why);

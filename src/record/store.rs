@@ -9,8 +9,8 @@ use super::paper::{push_text, text_bytes};
 use super::replay::Checked;
 use super::tape::Sheet;
 use crate::app::password::PasswordHash;
-use crate::app::users::{StoreError, User, UserStore};
-use crate::time::UnixSeconds;
+use crate::app::users::{Changes, StoreError, User, UserStore};
+use crate::time::{Instant, UnixSeconds};
 
 /// A store whose answers are recorded.
 pub(super) struct Watched {
@@ -48,9 +48,9 @@ impl UserStore for Watched {
         revoked
     }
 
-    fn changed(&mut self) -> Result<bool, StoreError> {
-        let changed = self.store.changed();
-        self.note(&changed, "changed", show(&changed));
+    fn changed(&mut self, now: Instant) -> Result<Changes, StoreError> {
+        let changed = self.store.changed(now);
+        self.note(&changed, "changed", show_changes(&changed));
         changed
     }
 
@@ -63,6 +63,35 @@ impl UserStore for Watched {
 
 fn show(answer: &Result<bool, StoreError>) -> String {
     (*answer == Ok(true)).to_string()
+}
+
+/// `none`, `all`, or the ids.
+fn show_changes(changes: &Result<Changes, StoreError>) -> String {
+    match changes {
+        Ok(Changes::Of(ids)) => {
+            let ids: Vec<String> = ids.iter().map(|id| quoted(id)).collect();
+            ids.join(" ")
+        }
+        Ok(Changes::All) => "all".to_owned(),
+        Ok(Changes::None) | Err(_) => "none".to_owned(),
+    }
+}
+
+/// The changes that [`show_changes`] showed.
+fn read_changes(text: &str) -> Option<Changes> {
+    let read_id = |word: &str| {
+        let bytes = text_bytes(word.strip_prefix('"')?.strip_suffix('"')?)?;
+        Some(String::from_utf8(bytes).ok()?.into())
+    };
+    match text {
+        "none" => Some(Changes::None),
+        "all" => Some(Changes::All),
+        ids => ids
+            .split(' ')
+            .map(read_id)
+            .collect::<Option<_>>()
+            .map(Changes::Of),
+    }
 }
 
 /// An id as the core asked for it, which may be anything: in quotation marks, without blanks.
@@ -148,8 +177,8 @@ impl UserStore for Recalled {
         self.answer(&question, |text| text.parse().ok())
     }
 
-    fn changed(&mut self) -> Result<bool, StoreError> {
-        self.answer("changed", |text| text.parse().ok())
+    fn changed(&mut self, _: Instant) -> Result<Changes, StoreError> {
+        self.answer("changed", read_changes)
     }
 
     fn check(&mut self) -> Result<(), StoreError> {

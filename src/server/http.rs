@@ -316,6 +316,7 @@ impl Hub {
     }
 
     fn answer_health(&mut self, now: Now, key: u32) {
+        self.refresh_users(now);
         let (status, body) = match (self.stopping, self.users.check().is_ok()) {
             (false, true) => (Status::Ok, "ok\n"),
             (true, _) => (Status::ServiceUnavailable, "stopping\n"),

@@ -8,7 +8,7 @@ use slab::Slab;
 use zeroize::Zeroizing;
 
 use crate::app::password::HashJob;
-use crate::app::users::{StoreError, Users};
+use crate::app::users::Users;
 use crate::config::Config;
 use crate::gate::Signer;
 use crate::limits::{LINGERING_MAX, LINGERING_PER_ADDRESS_MAX, STOP_PATIENCE};
@@ -32,6 +32,7 @@ use super::presence::Presence;
 use super::rates::{Allowance, Meters};
 use super::report::{self, Report, What};
 use super::session::{ConnectionId, Open, Peer, Session, State};
+use super::store_news::StoreReporter;
 
 /// Bytes of a connection that were read and are still to be decided on.
 pub(super) struct Undecided {
@@ -77,8 +78,8 @@ pub(super) struct Hub {
     pub(super) held_bytes: usize,
     /// True when memory ran short and nobody held anything that could be given up.
     pub(super) is_relief_vain: bool,
-    /// How the store failed, until the log has been told.
-    pub(super) store_fault: Option<StoreError>,
+    /// What the log is to be told of the store.
+    pub(super) store_news: StoreReporter,
     /// True once the server is to stop.
     pub(super) stopping: bool,
     /// `LEEWAY`, in seconds: a connection lives as long as its token would be admitted.
@@ -120,7 +121,7 @@ impl Hub {
             lingering: 0,
             held_bytes: 0,
             is_relief_vain: false,
-            store_fault: None,
+            store_news: StoreReporter::default(),
             stopping: false,
             leeway_seconds: config.leeway.as_secs(),
             answer_scratch: Vec::new(),

@@ -33,6 +33,7 @@ mod report;
 mod review;
 mod session;
 mod socket;
+mod store_news;
 mod table;
 mod timing;
 mod unserved;
@@ -46,7 +47,7 @@ use std::time::Duration;
 
 use crate::app::Events;
 use crate::app::password::{HashJob, HashOutcome};
-use crate::app::users::{StoreError, Users};
+use crate::app::users::Users;
 use crate::config::Config;
 use crate::gate::{Gate, Signer};
 use crate::time::{Instant, Now};
@@ -63,6 +64,7 @@ pub use flushes::FlushesLeft;
 pub use outbox::SLICES_MAX;
 pub use report::{Report, What};
 pub use session::{ConnectionId, Peer};
+pub use store_news::StoreNews;
 pub use unserved::Unserved;
 
 /// How often users and the wall clock are looked at while somebody is logged in and silent.
@@ -381,9 +383,9 @@ impl Server {
         self.gate.verifications()
     }
 
-    /// How the user store failed since this was last asked.
-    pub fn next_store_fault(&mut self) -> Option<StoreError> {
-        self.hub.store_fault.take()
+    /// What became of the user store since this was last asked.
+    pub fn next_store_news(&mut self) -> Option<StoreNews> {
+        self.hub.store_news.next()
     }
 
     /// When to call [`tick`](Server::tick) at the latest.
@@ -391,8 +393,8 @@ impl Server {
         if self.hub.undecided.is_some() {
             return Some(Instant::ORIGIN);
         }
-        let review =
-            (!self.hub.presence.members().is_empty()).then_some(self.reviewed_at + REVIEW_INTERVAL);
+        // Also when nobody is here: who asks next is not to hear of a fault that is over.
+        let review = Some(self.reviewed_at + REVIEW_INTERVAL);
         let summary = self.hub.counters.summary_at();
         [self.hub.deadlines.next(), review, summary]
             .into_iter()

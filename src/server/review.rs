@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::app::users::{CachedUser, StoreError, User};
+use crate::app::users::{CachedUser, Changes, StoreError, User};
 use crate::gate::{self, Directory, Standing, Unavailable};
 use crate::time::Now;
 
@@ -11,8 +11,8 @@ use super::hub::Hub;
 
 impl Hub {
     /// Looks whether users have changed behind our back, at most as often as [`Users`] allows,
-    /// and closes the connections of those who may no longer be here. O(people) after a change,
-    /// else O(1).
+    /// and closes the connections of those who may no longer be here. O(users that
+    /// changed).
     pub(super) fn refresh_users(&mut self, now: Now) {
         let changed = self.users.refresh(now.monotonic);
         self.heed_change(now, changed);
@@ -26,33 +26,25 @@ impl Hub {
         }
     }
 
-    fn heed_change(&mut self, now: Now, changed: Result<bool, StoreError>) {
+    fn heed_change(&mut self, now: Now, changed: Result<Changes, StoreError>) {
+        self.store_news.note_look(now.monotonic, &changed);
         match changed {
-            Ok(false) => {}
-            Ok(true) => self.review_everybody(now),
-            Err(fault) => {
-                self.store_fault = Some(fault);
-                self.review_everybody(now);
-            }
+            Ok(Changes::None) => {}
+            Ok(Changes::Of(ids)) => ids.iter().for_each(|id| self.review(now, id)),
+            Ok(Changes::All) | Err(_) => self.review_everybody(now),
         }
     }
 
     /// The user called `id`; a failure is kept for the log.
     pub(super) fn user(&mut self, id: &str) -> Result<Option<Rc<CachedUser>>, StoreError> {
         let user = self.users.user(id);
-        if let Err(fault) = &user {
-            self.store_fault = Some(fault.clone());
-        }
-        user
+        user.inspect_err(|fault| self.store_news.note_fault(fault))
     }
 
     /// As [`Hub::user`], in the same time whether there is such a user or not.
     pub(super) fn user_uncached(&mut self, id: &str) -> Result<Option<User>, StoreError> {
         let user = self.users.user_uncached(id);
-        if let Err(fault) = &user {
-            self.store_fault = Some(fault.clone());
-        }
-        user
+        user.inspect_err(|fault| self.store_news.note_fault(fault))
     }
 
     fn review_everybody(&mut self, now: Now) {

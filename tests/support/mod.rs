@@ -188,6 +188,11 @@ impl Server {
         lines
     }
 
+    /// What was logged and seen already.
+    pub(crate) fn log_seen(&self) -> &[String] {
+        &self.seen
+    }
+
     /// What was logged since last asked.
     pub(crate) fn log_so_far(&mut self) -> Vec<String> {
         let lines: Vec<String> = self.log.try_iter().collect();

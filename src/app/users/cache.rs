@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hashbrown::HashTable;
 
-use super::{StoreError, User, UserStore};
+use super::{Changes, StoreError, User, UserStore};
 use crate::ids::IdHasher;
 use crate::limits::{USER_CACHE_CHECK_AHEAD, USER_CACHE_CHECK_INTERVAL, USER_CACHE_ENTRIES_MAX};
 use crate::time::{Instant, UnixSeconds};
@@ -58,6 +58,8 @@ pub struct Users {
     old: Generation,
     /// When the store was asked last whether it changed.
     checked_at: Option<Instant>,
+    /// Why the store could not tell when it was asked last. Nobody is confirmed until it can.
+    failure: Option<StoreError>,
     epoch: u32,
 }
 
@@ -71,6 +73,7 @@ impl Users {
             young: Generation::new(0),
             old: Generation::new(0),
             checked_at: None,
+            failure: None,
             epoch: 0,
         }
     }
@@ -81,18 +84,18 @@ impl Users {
         self.old = Generation::new(seed);
     }
 
-    /// Drops everything cached if the store was changed by anyone else, asking it once in
-    /// [`USER_CACHE_CHECK_INTERVAL`] at the most. To be called at the start of each turn.
-    /// True when everything was dropped, so that who is live must be looked at anew.
+    /// Drops of the cache whom anyone else has changed, asking the store once in
+    /// [`USER_CACHE_CHECK_INTERVAL`] at the most, and says who that is: who is live must be looked
+    /// at anew. To be called before anything is decided.
     ///
     /// # Errors
     ///
-    /// When the store cannot tell. Everything is dropped then too: each user is asked for
-    /// anew, and denied where that fails.
-    pub fn refresh(&mut self, now: Instant) -> Result<bool, StoreError> {
+    /// When the store cannot tell. Everything is dropped then, and nobody is confirmed until it can
+    /// tell again; then all are said to have changed.
+    pub fn refresh(&mut self, now: Instant) -> Result<Changes, StoreError> {
         match self.is_older(now, USER_CACHE_CHECK_INTERVAL) {
             true => self.refresh_now(now),
-            false => Ok(false),
+            false => Ok(Changes::None),
         }
     }
 
@@ -112,13 +115,31 @@ impl Users {
     /// # Errors
     ///
     /// As there.
-    pub fn refresh_now(&mut self, now: Instant) -> Result<bool, StoreError> {
+    pub fn refresh_now(&mut self, now: Instant) -> Result<Changes, StoreError> {
         self.checked_at = Some(now);
-        let changed = self.store.changed();
-        if changed != Ok(false) {
-            self.drop_all();
+        let mut changed = self.store.changed(now);
+        if self.failure.is_some() {
+            changed = changed.map(|_| Changes::All);
+        }
+        self.failure = changed.as_ref().err().cloned();
+        match &changed {
+            Ok(Changes::None) => {}
+            Ok(Changes::Of(ids)) => ids.iter().for_each(|id| self.forget(id)),
+            Ok(Changes::All) | Err(_) => self.drop_all(),
         }
         changed
+    }
+
+    /// True while nobody is confirmed, since the store could not tell when it was asked last.
+    pub fn is_failing(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    fn confirm(&self) -> Result<(), StoreError> {
+        match &self.failure {
+            None => Ok(()),
+            Some(error) => Err(error.clone()),
+        }
     }
 
     /// A number that changes whenever a user handed out earlier may have changed since.
@@ -132,6 +153,7 @@ impl Users {
     ///
     /// When the store cannot tell; then nobody is let in.
     pub fn user(&mut self, id: &str) -> Result<Option<Rc<CachedUser>>, StoreError> {
+        self.confirm()?;
         if let Some(user) = self.young.get(id) {
             return Ok(Some(Rc::clone(user)));
         }
@@ -153,6 +175,7 @@ impl Users {
     ///
     /// When the store cannot tell; then nobody is let in.
     pub fn user_uncached(&mut self, id: &str) -> Result<Option<User>, StoreError> {
+        self.confirm()?;
         self.store.user(id)
     }
 
@@ -163,10 +186,16 @@ impl Users {
     /// When that is not done for good.
     pub fn revoke(&mut self, id: &str, issued_until: UnixSeconds) -> Result<bool, StoreError> {
         // Also when it fails: what the store holds then is for the store to say.
+        self.forget(id);
+        self.confirm()?;
+        self.store.revoke(id, issued_until)
+    }
+
+    /// Drops what is cached of `id`.
+    pub fn forget(&mut self, id: &str) {
         self.young.take(id);
         self.old.take(id);
         self.epoch = self.epoch.wrapping_add(1);
-        self.store.revoke(id, issued_until)
     }
 
     /// Whether the store is fit to serve.
@@ -175,6 +204,7 @@ impl Users {
     ///
     /// When it is not.
     pub fn check(&mut self) -> Result<(), StoreError> {
+        self.confirm()?;
         self.store.check()
     }
 

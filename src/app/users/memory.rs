@@ -6,19 +6,22 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::{StoreError, User, UserStore};
+use super::{Changes, StoreError, User, UserStore};
 use crate::app::password::PasswordHash;
-use crate::time::UnixSeconds;
+use crate::limits::USER_CHANGES_MAX;
+use crate::time::{Instant, UnixSeconds};
 
 /// A connection to users held in memory. [`connect`](MemoryStore::connect) makes another to
 /// the same users, which stands for another process: what one commits, the others see as
 /// [`changed`](UserStore::changed).
 pub struct MemoryStore {
     shared: Rc<RefCell<Shared>>,
-    /// Commits of this connection.
-    own_commits: u64,
-    /// Commits of others that this connection was told of.
-    foreign_commits_seen: u64,
+    /// Which of the connections it is.
+    number: u32,
+    /// Changes that this connection was told of.
+    changes_seen: usize,
+    /// Which of the databases at the path it has open.
+    database: u32,
 }
 
 #[derive(Default)]
@@ -26,8 +29,11 @@ struct Shared {
     users: BTreeMap<Box<str>, User>,
     /// The ids that were removed, and the second before which their tokens were void then.
     removed: BTreeMap<Box<str>, UnixSeconds>,
-    /// Commits of all connections.
-    commits: u64,
+    /// The user of each change, and which connection made it.
+    changes: Vec<(Box<str>, u32)>,
+    /// How often another database was put in this one's place.
+    database: u32,
+    connections: u32,
     /// Calls of the trait's functions, of all connections.
     calls: u64,
     /// Which of the calls fail, and how.
@@ -39,17 +45,21 @@ impl MemoryStore {
     pub fn new() -> MemoryStore {
         MemoryStore {
             shared: Rc::default(),
-            own_commits: 0,
-            foreign_commits_seen: 0,
+            number: 0,
+            changes_seen: 0,
+            database: 0,
         }
     }
 
     /// Another connection to the same users.
     pub fn connect(&self) -> MemoryStore {
+        let mut shared = self.shared.borrow_mut();
+        shared.connections += 1;
         MemoryStore {
             shared: Rc::clone(&self.shared),
-            own_commits: 0,
-            foreign_commits_seen: self.shared.borrow().commits,
+            number: shared.connections,
+            changes_seen: shared.changes.len(),
+            database: shared.database,
         }
     }
 
@@ -63,7 +73,8 @@ impl MemoryStore {
                 let from = (*from).max(user.created_at.plus(1));
                 user.tokens_valid_from = user.tokens_valid_from.max(Some(from));
             }
-            self.commit(|users| _ = users.insert(user.id.clone(), user));
+            let id = user.id.clone();
+            self.commit(&id, |users| _ = users.insert(user.id.clone(), user));
         }
         added
     }
@@ -75,7 +86,7 @@ impl MemoryStore {
         };
         let from = user.tokens_valid_from.unwrap_or_default();
         self.shared.borrow_mut().removed.insert(user.id, from);
-        self.commit(|users| _ = users.remove(id));
+        self.commit(id, |users| _ = users.remove(id));
         true
     }
 
@@ -102,9 +113,10 @@ impl MemoryStore {
         self.shared.borrow().users.get(id).cloned()
     }
 
-    /// Commits nothing, as another process.
-    pub fn touch(&mut self) {
-        self.shared.borrow_mut().commits += 1;
+    /// Puts another database in this one's place: the same users, none of whose changes need be
+    /// told one by one. Connections have the other from when they are next asked for changes.
+    pub fn replace(&mut self) {
+        self.shared.borrow_mut().database += 1;
     }
 
     /// Makes the next `calls` calls of the trait's functions fail, on any connection.
@@ -123,16 +135,15 @@ impl MemoryStore {
     fn update(&mut self, id: &str, change: impl FnOnce(&mut User)) -> bool {
         let known = self.shared.borrow().users.contains_key(id);
         if known {
-            self.commit(|users| _ = users.get_mut(id).map(change));
+            self.commit(id, |users| _ = users.get_mut(id).map(change));
         }
         known
     }
 
-    fn commit(&mut self, change: impl FnOnce(&mut BTreeMap<Box<str>, User>)) {
+    fn commit(&mut self, id: &str, change: impl FnOnce(&mut BTreeMap<Box<str>, User>)) {
         let mut shared = self.shared.borrow_mut();
         change(&mut shared.users);
-        shared.commits += 1;
-        self.own_commits += 1;
+        shared.changes.push((id.into(), self.number));
     }
 
     /// Counts a call, and fails where it should.
@@ -164,12 +175,22 @@ impl UserStore for MemoryStore {
         Ok(self.void_tokens(id, issued_until))
     }
 
-    fn changed(&mut self) -> Result<bool, StoreError> {
+    fn changed(&mut self, _: Instant) -> Result<Changes, StoreError> {
         self.call()?;
-        let foreign_commits = self.shared.borrow().commits - self.own_commits;
-        let changed = foreign_commits != self.foreign_commits_seen;
-        self.foreign_commits_seen = foreign_commits;
-        Ok(changed)
+        let shared = self.shared.borrow();
+        let fresh = &shared.changes[self.changes_seen..];
+        let of_others = fresh.iter().filter(|(_, by)| *by != self.number);
+        let ids: Vec<Box<str>> = of_others.map(|(id, _)| id.clone()).collect();
+        let is_replaced = self.database != shared.database;
+        let changes = match fresh.len() {
+            _ if is_replaced => Changes::All,
+            0..=USER_CHANGES_MAX if ids.is_empty() => Changes::None,
+            0..=USER_CHANGES_MAX => Changes::Of(ids),
+            _ => Changes::All,
+        };
+        self.changes_seen = shared.changes.len();
+        self.database = shared.database;
+        Ok(changes)
     }
 
     fn check(&mut self) -> Result<(), StoreError> {

@@ -9,7 +9,7 @@ mod sqlite;
 
 pub use cache::{CachedUser, Users};
 pub use memory::MemoryStore;
-pub use sqlite::{Mode, SqliteStore};
+pub use sqlite::{Mode, ServedStore, SqliteStore};
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use super::password::PasswordHash;
 use crate::gate::is_subject;
 use crate::limits::{SUBJECT_BYTES_MAX, USER_NAME_BYTES_MAX};
-use crate::time::UnixSeconds;
+use crate::time::{Instant, UnixSeconds};
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,13 +121,14 @@ pub trait UserStore {
     /// When that is not done for good.
     fn revoke(&mut self, id: &str, issued_until: UnixSeconds) -> Result<bool, StoreError>;
 
-    /// Whether anyone else – another process, another connection – has committed a change
-    /// since this was asked last, or since the store was opened. Cheap.
+    /// Whose users anyone else – another process, another connection – has changed since this was
+    /// asked last, or since the store was opened. Cheap. A store that failed and can tell again
+    /// answers with all.
     ///
     /// # Errors
     ///
     /// When the store cannot tell; then what was read of it earlier is worth nothing.
-    fn changed(&mut self) -> Result<bool, StoreError>;
+    fn changed(&mut self, now: Instant) -> Result<Changes, StoreError>;
 
     /// Whether the store is fit to serve.
     ///
@@ -135,6 +136,17 @@ pub trait UserStore {
     ///
     /// When it is not.
     fn check(&mut self) -> Result<(), StoreError>;
+}
+
+/// Which users have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// None of them.
+    None,
+    /// These, at most [`USER_CHANGES_MAX`](crate::limits::USER_CHANGES_MAX); at least one.
+    Of(Vec<Box<str>>),
+    /// Any of them.
+    All,
 }
 
 /// Why an id or a name is refused.
@@ -234,12 +246,25 @@ pub enum StoreError {
         path: PathBuf,
     },
 
+    /// Another process uses the database, but not the files beside it that lie there now.
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+
     // Ours.
     /// Something that should not happen.
     Unexpected {
         /// What the database says.
         reason: Box<str>,
     },
+}
+
+impl StoreError {
+    /// Whether the same store may do the same a moment later.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, StoreError::Busy | StoreError::OutOfMemory)
+    }
 }
 
 impl fmt::Display for StoreError {
@@ -301,7 +326,12 @@ impl fmt::Display for StoreError {
             ),
             StoreError::Moved { path } => write!(
                 f,
-                "the user database {} was removed or replaced while in use; start again",
+                "the user database {}, or a file beside it, was removed or replaced while in use",
+                path.display()
+            ),
+            StoreError::InUse { path } => write!(
+                f,
+                "a server uses files of {} that were removed; nothing was done, try again",
                 path.display()
             ),
             StoreError::Unexpected { reason } => {

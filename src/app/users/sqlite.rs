@@ -5,16 +5,23 @@
 //! two more crates.
 
 mod opening;
+mod place;
 mod schema;
+mod served;
+
+pub use served::ServedStore;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, FileControl, MAIN_DB, OptionalExtension, Params, Row, ffi};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row, ffi};
 
-use super::{StoreError, User, UserStore};
+use super::{Changes, StoreError, User, UserStore};
 use crate::app::password::PasswordHash;
-use crate::time::UnixSeconds;
+use crate::limits::{DATABASE_WAIT_ADMINISTERING, DATABASE_WAIT_CARRYING, USER_CHANGES_MAX};
+use crate::time::{Instant, UnixSeconds};
+use place::{Place, Stamp};
 
 const SELECT: &str =
     "SELECT id, name, password_hash, created_at, disabled, tokens_valid_from FROM users";
@@ -32,13 +39,25 @@ pub enum Mode {
 
 /// Users in a SQLite file, with a write-ahead log beside it. What is committed survives the
 /// loss of power.
+///
+/// What a command commits is carried into the file before it says that it is done: nothing of the
+/// users stands in the write-ahead log alone while nobody writes.
 pub struct SqliteStore {
     connection: Connection,
     path: PathBuf,
+    mode: Mode,
+    /// The files that are open; `None` while they are being opened.
+    place: Option<Place>,
+    /// The stamp of the database file when changes were asked for last.
+    stamp: Option<Stamp>,
+    /// The last change that was told, or is our own: its number and mark.
+    last_change: (i64, i64),
     /// SQLite's `data_version` when it was asked for last.
     data_version: i64,
     /// SQLite's `schema_version` when the schema was last found to be ours.
     schema_version: i64,
+    /// True when it is only read and as an older framegate made it.
+    is_of_the_first_version: bool,
 }
 
 impl SqliteStore {
@@ -115,19 +134,13 @@ impl SqliteStore {
         )
     }
 
-    /// The file we have open must still be the one the commands open: else they would
-    /// disable users, and we would never know.
-    fn check_in_place(&self) -> Result<(), StoreError> {
-        let mut moved = 0;
-        self.connection
-            .file_control(Some(MAIN_DB), FileControl::HasMoved(&mut moved))
-            .map_err(|error| self.failure(error))?;
-        match moved {
-            0 => Ok(()),
-            _ => Err(StoreError::Moved {
-                path: self.path.clone(),
-            }),
-        }
+    /// The files we have open must still be those that others open: else commands would disable
+    /// users, and we would never know.
+    fn check_in_place(&self) -> Result<Stamp, StoreError> {
+        let stamp = self.place.as_ref().and_then(Place::stamp);
+        stamp.ok_or_else(|| StoreError::Moved {
+            path: self.path.clone(),
+        })
     }
 
     /// Runs a statement that changes one user; false when there is no such user.
@@ -148,18 +161,87 @@ impl SqliteStore {
         &mut self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<(T, Outcome)>,
     ) -> Result<T, StoreError> {
+        self.check_in_place()?;
         self.execute("BEGIN IMMEDIATE")?;
-        let worked = self
-            .check_schema_again()
-            .and_then(|()| work(&self.connection).map_err(|error| self.failure(error)));
+        let before = self.last_change;
+        let worked = self.work(work);
         let ended = match &worked {
-            Ok((_, Outcome::Commit)) => self.execute("COMMIT"),
+            Ok((_, Outcome::Commit)) => self.commit(),
             Ok((_, Outcome::RollBack)) | Err(_) => Ok(()),
         };
         if !self.connection.is_autocommit() {
+            self.last_change = before;
             self.execute("ROLLBACK")?;
         }
         ended.and(worked).map(|(value, _)| value)
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.check_in_place()?;
+        self.execute("COMMIT")?;
+        self.carry()
+    }
+
+    /// Within a transaction.
+    fn work<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.check_schema_again()?;
+        let before = self.newest_change()?;
+        let worked = work(&self.connection).map_err(|error| self.failure(error))?;
+        if before == self.last_change {
+            // What follows is our own, and nothing of others lies between.
+            self.last_change = self.newest_change()?;
+        }
+        Ok(worked)
+    }
+
+    /// Carries what was committed from the write-ahead log into the database file, so that a copy
+    /// of that file has it, and so that it is not lost with the log. Where somebody reads for long,
+    /// it stays where it is, and nothing is wrong.
+    fn carry(&mut self) -> Result<(), StoreError> {
+        let (wait, how) = match self.mode {
+            Mode::Serve => (None, "PASSIVE"),
+            Mode::Read | Mode::Administer => (Some(DATABASE_WAIT_CARRYING), "TRUNCATE"),
+        };
+        let wait_for = |wait| self.connection.busy_timeout(wait);
+        if let Some(wait) = wait {
+            wait_for(wait).map_err(|error| self.failure(error))?;
+        }
+        // Its answer is a row of three numbers; that it could not is none of our failures.
+        let _ = self.value::<i64>(&format!("PRAGMA wal_checkpoint({how})"));
+        if wait.is_some() {
+            wait_for(DATABASE_WAIT_ADMINISTERING).map_err(|error| self.failure(error))?;
+        }
+        // What was committed to files that are gone is not done.
+        self.check_in_place().map(drop)
+    }
+
+    /// The newest of the recorded changes: its number and its mark.
+    fn newest_change(&self) -> Result<(i64, i64), StoreError> {
+        if self.is_of_the_first_version {
+            return Ok((0, 0));
+        }
+        schema::newest_change(&self.connection).map_err(|error| self.failure(error))
+    }
+
+    /// The users of the changes since the last one that was told. In one reading of the file.
+    fn changes_since(&mut self) -> Result<Option<Changes>, StoreError> {
+        self.check_schema_again()?;
+        let since = self.last_change;
+        let newest = self.newest_change()?;
+        self.last_change = newest;
+        if newest == since {
+            return Ok(Some(Changes::None));
+        }
+        let ids = schema::changes_since(&self.connection, since, USER_CHANGES_MAX);
+        Ok(match ids.map_err(|error| self.failure(error))? {
+            // The change we know is not among them: it was long ago, or this is another database.
+            None => None,
+            Some(ids) if ids.len() > USER_CHANGES_MAX => Some(Changes::All),
+            Some(ids) => Some(Changes::Of(ids)),
+        })
     }
 
     fn execute(&self, sql: &str) -> Result<(), StoreError> {
@@ -184,6 +266,7 @@ impl SqliteStore {
 
 impl UserStore for SqliteStore {
     fn user(&mut self, id: &str) -> Result<Option<User>, StoreError> {
+        self.check_in_place()?;
         self.connection
             .query_row(&format!("{SELECT} WHERE id = ?1"), [id], read)
             .optional()
@@ -198,17 +281,49 @@ impl UserStore for SqliteStore {
         )
     }
 
-    fn changed(&mut self) -> Result<bool, StoreError> {
-        self.check_in_place()?;
+    fn changed(&mut self, _: Instant) -> Result<Changes, StoreError> {
+        let stamp = Some(self.check_in_place()?);
         let data_version = self.pragma("data_version")?;
-        let changed = data_version != self.data_version;
-        self.data_version = data_version;
-        Ok(changed)
+        let is_committed = data_version != self.data_version;
+        if !is_committed && stamp == self.stamp {
+            return Ok(Changes::None);
+        }
+        if !is_committed {
+            // Somebody wrote to the file: SQLite, which carries commits into it, or another
+            // program past its locks. What was read of it before counts for nothing.
+            self.execute("PRAGMA shrink_memory")?;
+        }
+        let changes = self.reading(|store| {
+            // A commit may have come between.
+            let is_committed = store.pragma("data_version")? != store.data_version;
+            match store.changes_since()? {
+                Some(changes) if is_committed || changes == Changes::None => Ok(changes),
+                None if is_committed => Ok(Changes::All),
+                // Another database was copied over ours.
+                _ => Err(StoreError::Moved {
+                    path: store.path.clone(),
+                }),
+            }
+        })?;
+        (self.data_version, self.stamp) = (data_version, stamp);
+        Ok(changes)
     }
 
     fn check(&mut self) -> Result<(), StoreError> {
         self.check_in_place()?;
         self.check_readable()
+    }
+}
+
+/// The last to leave a database carries what is in its log into it, and removes the log. That must
+/// not be done to files that are another's by now.
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        if self.place.is_some() && self.check_in_place().is_err() {
+            let leave = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            // It fails for no connection that is open.
+            let _ = self.connection.set_db_config(leave, true);
+        }
     }
 }
 

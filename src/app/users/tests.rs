@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
+use crate::limits::USER_CHANGES_MAX;
 
 /// An empty directory, removed with all that is in it when it is dropped.
 pub(crate) struct TemporaryDirectory(PathBuf);
@@ -115,6 +116,7 @@ on_both_stores! {
     a_user_is_disabled_until_enabled
     a_revocation_voids_whatever_was_issued_before_it
     a_change_of_another_connection_is_told_once
+    more_changes_than_are_told_one_by_one_are_changes_of_all
     a_change_of_our_own_is_not_told
     a_change_of_our_own_does_not_hide_another
     ids_are_compared_byte_for_byte
@@ -211,30 +213,61 @@ fn a_revocation_voids_whatever_was_issued_before_it(ours: Store<'_>, theirs: Sto
     }
 }
 
+fn told(store: Store<'_>) -> Changes {
+    store.changed(Instant::ORIGIN).unwrap()
+}
+
+fn of(ids: &[&str]) -> Changes {
+    Changes::Of(ids.iter().map(|id| Box::from(*id)).collect())
+}
+
 fn a_change_of_another_connection_is_told_once(ours: Store<'_>, theirs: Store<'_>) {
-    assert_eq!(ours.changed(), Ok(false));
+    assert_eq!(told(ours), Changes::None);
     assert!(theirs.add(&user("alice")));
     assert!(theirs.add(&user("bob")));
-    assert_eq!(ours.changed(), Ok(true));
-    assert_eq!(ours.changed(), Ok(false));
-    assert_eq!(theirs.revoke("alice", UnixSeconds(1)), Ok(true));
+    assert_eq!(told(ours), of(&["alice", "bob"]));
+    assert_eq!(told(ours), Changes::None);
+    assert!(theirs.set_disabled("alice", true));
     // To have read the change is not to have been told of it.
     assert!(ours.user("alice").is_ok());
-    assert_eq!(ours.changed(), Ok(true));
-    assert_eq!(ours.changed(), Ok(false));
+    assert_eq!(told(ours), of(&["alice"]));
+    assert!(theirs.remove("bob"));
+    assert_eq!(told(ours), of(&["bob"]));
+    assert_eq!(told(ours), Changes::None);
+}
+
+fn more_changes_than_are_told_one_by_one_are_changes_of_all(ours: Store<'_>, theirs: Store<'_>) {
+    assert!(theirs.add(&user("alice")));
+    assert_eq!(told(ours), of(&["alice"]));
+    for _ in 0..USER_CHANGES_MAX {
+        assert!(theirs.set_disabled("alice", true));
+    }
+    let Changes::Of(ids) = told(ours) else {
+        panic!("too many are told");
+    };
+    assert_eq!(ids.len(), USER_CHANGES_MAX);
+    for _ in 0..=USER_CHANGES_MAX {
+        assert!(theirs.set_disabled("alice", true));
+    }
+    assert_eq!(told(ours), Changes::All);
+    assert_eq!(told(ours), Changes::None);
 }
 
 fn a_change_of_our_own_is_not_told(ours: Store<'_>, _: Store<'_>) {
     assert!(ours.add(&user("alice")));
     assert_eq!(ours.revoke("alice", UnixSeconds(1)), Ok(true));
-    assert_eq!(ours.changed(), Ok(false));
+    assert_eq!(told(ours), Changes::None);
 }
 
 fn a_change_of_our_own_does_not_hide_another(ours: Store<'_>, theirs: Store<'_>) {
     assert!(theirs.add(&user("alice")));
     assert!(ours.add(&user("bob")));
-    assert_eq!(ours.changed(), Ok(true));
-    assert_eq!(theirs.changed(), Ok(true));
+    let names = |changes: &Changes, id: &str| match changes {
+        Changes::Of(ids) => ids.iter().any(|told| **told == *id),
+        _ => false,
+    };
+    assert!(names(&told(ours), "alice"));
+    assert!(names(&told(theirs), "bob"));
 }
 
 fn ids_are_compared_byte_for_byte(ours: Store<'_>, _: Store<'_>) {
@@ -354,6 +387,7 @@ fn every_error_is_one_line() {
         },
         StoreError::Corrupt { path: path() },
         StoreError::Moved { path: path() },
+        StoreError::InUse { path: path() },
         StoreError::Unexpected {
             reason: "no reason".into(),
         },

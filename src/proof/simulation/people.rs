@@ -188,9 +188,9 @@ impl People {
         }
     }
 
-    /// A commit that changes nobody.
+    /// Another database with the same users takes the place of this one.
     pub(super) fn touch(&mut self) {
-        self.store.touch();
+        self.store.replace();
     }
 
     /// The next calls of the store fail; for ever, or none of them any more.

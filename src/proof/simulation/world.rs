@@ -341,7 +341,7 @@ impl<'a> World<'a> {
     fn note_log(&mut self) {
         // When a minute's summary is due depends on when it was asked for last.
         let _ = self.server.next_summary(self.now);
-        if self.server.next_store_fault().is_some() {
+        if self.server.next_store_news().is_some() {
             self.digest(0, b"store");
         }
     }

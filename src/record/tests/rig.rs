@@ -256,7 +256,7 @@ impl Rig {
             self.heard.entry(id.serial).or_default().extend(told);
         }
         self.recorded.next_summary(self.now);
-        self.recorded.next_store_fault();
+        self.recorded.next_store_news();
         while self.recorded.next_report().is_some() {}
     }
 

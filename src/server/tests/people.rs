@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::app::users::{StoreError, User, UserStore};
 use crate::limits::USER_CACHE_CHECK_AHEAD;
+use crate::server::StoreNews;
 use crate::time::UnixSeconds;
 
 use super::world::{START, World, error, upgrade, user};
@@ -156,11 +157,14 @@ fn a_token_revoked_elsewhere_is_void_on_a_connection_that_a_newer_one_keeps() {
 fn a_store_that_fails_is_told_once() {
     let mut world = World::new();
     world.member("alice");
-    assert_eq!(world.server.next_store_fault(), None);
+    assert_eq!(world.server.next_store_news(), None);
     world.break_store(true);
     world.wait(Duration::from_millis(600));
-    assert_eq!(world.server.next_store_fault(), Some(StoreError::Io));
-    assert_eq!(world.server.next_store_fault(), None);
+    assert_eq!(
+        world.server.next_store_news(),
+        Some(StoreNews::Failed(StoreError::Io))
+    );
+    assert_eq!(world.server.next_store_news(), None);
 }
 
 #[test]

@@ -13,6 +13,10 @@ fn users() -> (Users, MemoryStore) {
     (Users::new(Box::new(theirs.connect())), theirs)
 }
 
+fn of_alice() -> Changes {
+    Changes::Of(vec!["alice".into()])
+}
+
 fn disabled(users: &mut Users, id: &str) -> bool {
     users.user(id).unwrap().unwrap().disabled
 }
@@ -39,18 +43,18 @@ fn an_unknown_id_is_asked_for_each_time() {
 fn a_change_by_another_is_seen_within_the_interval() {
     let (mut users, mut theirs) = users();
     let start = Instant::from_micros(1_000);
-    assert_eq!(users.refresh(start), Ok(false));
+    assert_eq!(users.refresh(start), Ok(Changes::None));
     assert!(!disabled(&mut users, "alice"));
     let epoch = users.epoch();
 
     assert!(theirs.set_disabled("alice", true));
     let just_before = start + (TICK - Duration::from_micros(1));
-    assert_eq!(users.refresh(just_before), Ok(false));
+    assert_eq!(users.refresh(just_before), Ok(Changes::None));
     assert_eq!(users.epoch(), epoch);
-    assert_eq!(users.refresh(start + TICK), Ok(true));
+    assert_eq!(users.refresh(start + TICK), Ok(of_alice()));
     assert_ne!(users.epoch(), epoch);
     assert!(disabled(&mut users, "alice"));
-    assert_eq!(users.refresh(start + TICK + TICK), Ok(false));
+    assert_eq!(users.refresh(start + TICK + TICK), Ok(Changes::None));
 }
 
 #[test]
@@ -58,48 +62,62 @@ fn a_refresh_is_near_before_it_is_due_and_puts_it_off() {
     let (mut users, mut theirs) = users();
     let start = Instant::from_micros(1_000);
     assert!(users.is_refresh_near(start));
-    assert_eq!(users.refresh(start), Ok(false));
+    assert_eq!(users.refresh(start), Ok(Changes::None));
     let near = start + USER_CACHE_CHECK_AHEAD;
     let just_before = start + (USER_CACHE_CHECK_AHEAD - Duration::from_micros(1));
     assert!(!users.is_refresh_near(just_before) && users.is_refresh_near(near));
-    theirs.touch();
-    assert_eq!(users.refresh(near), Ok(false));
-    assert_eq!(users.refresh_now(near), Ok(true));
-    theirs.touch();
-    assert_eq!(users.refresh(start + TICK), Ok(false));
-    assert_eq!(users.refresh(near + TICK), Ok(true));
+    theirs.replace();
+    assert_eq!(users.refresh(near), Ok(Changes::None));
+    assert_eq!(users.refresh_now(near), Ok(Changes::All));
+    theirs.replace();
+    assert_eq!(users.refresh(start + TICK), Ok(Changes::None));
+    assert_eq!(users.refresh(near + TICK), Ok(Changes::All));
 }
 
 #[test]
-fn a_touch_drops_what_is_cached() {
+fn a_change_of_all_drops_what_is_cached() {
     let (mut users, mut theirs) = users();
     let first = users.user("alice").unwrap().unwrap();
-    theirs.touch();
-    assert_eq!(users.refresh(Instant::ORIGIN), Ok(true));
+    theirs.replace();
+    assert_eq!(users.refresh(Instant::ORIGIN), Ok(Changes::All));
     let second = users.user("alice").unwrap().unwrap();
     assert!(!Rc::ptr_eq(&first, &second));
 }
 
 #[test]
-fn a_store_that_cannot_tell_leaves_nobody_in_the_cache() {
+fn a_change_of_one_user_leaves_the_others_in_the_cache() {
     let (mut users, mut theirs) = users();
-    assert!(users.user("alice").is_ok());
-    let epoch = users.epoch();
-    theirs.fail_next(2, StoreError::Busy);
-    assert_eq!(users.refresh(Instant::ORIGIN), Err(StoreError::Busy));
-    assert_ne!(users.epoch(), epoch);
-    assert_eq!(users.user("alice").err(), Some(StoreError::Busy));
-    assert!(users.user("alice").unwrap().is_some());
+    assert!(theirs.add(&user("bob")));
+    assert!(users.refresh(Instant::ORIGIN).is_ok());
+    let (alice, bob) = (users.user("alice"), users.user("bob"));
+    assert!(theirs.set_disabled("alice", true));
+    assert_eq!(users.refresh(Instant::ORIGIN + TICK), Ok(of_alice()));
+    let is_kept = |before: Result<Option<Rc<CachedUser>>, _>, now: Result<Option<Rc<_>>, _>| {
+        Rc::ptr_eq(&before.unwrap().unwrap(), &now.unwrap().unwrap())
+    };
+    assert!(!is_kept(alice, users.user("alice")));
+    assert!(is_kept(bob, users.user("bob")));
 }
 
 #[test]
-fn a_store_that_cannot_tell_is_not_asked_again_at_once() {
+fn a_store_that_cannot_tell_confirms_nobody_until_it_can() {
     let (mut users, mut theirs) = users();
+    assert!(users.user("alice").is_ok());
+    let epoch = users.epoch();
     theirs.fail_next(1, StoreError::Busy);
     assert_eq!(users.refresh(Instant::ORIGIN), Err(StoreError::Busy));
-    theirs.touch();
-    assert_eq!(users.refresh(Instant::ORIGIN), Ok(false));
-    assert_eq!(users.refresh(Instant::ORIGIN + TICK), Ok(true));
+    assert_ne!(users.epoch(), epoch);
+    // The store would answer now, but nobody knows of what.
+    assert_eq!(users.user("alice").err(), Some(StoreError::Busy));
+    assert_eq!(users.user_uncached("alice"), Err(StoreError::Busy));
+    assert_eq!(users.revoke("alice", UnixSeconds(1)), Err(StoreError::Busy));
+    assert_eq!(users.check(), Err(StoreError::Busy));
+    assert!(users.is_failing());
+    // It is not asked again at once; then all may have changed.
+    assert_eq!(users.refresh(Instant::ORIGIN), Ok(Changes::None));
+    assert!(users.user("alice").is_err());
+    assert_eq!(users.refresh(Instant::ORIGIN + TICK), Ok(Changes::All));
+    assert!(users.user("alice").unwrap().is_some() && !users.is_failing());
 }
 
 #[test]
@@ -159,7 +177,7 @@ fn a_fault_at_a_call_strikes_that_call_only() {
     assert!(store.add(&user("alice")));
     store.fail_at(1, StoreError::Corrupt { path: "x".into() });
     assert!(store.user("alice").is_ok());
-    assert!(store.changed().is_err());
+    assert!(store.changed(Instant::ORIGIN).is_err());
     assert_eq!(store.revoke("alice", UnixSeconds(1)), Ok(true));
     assert_eq!(store.check(), Ok(()));
 }

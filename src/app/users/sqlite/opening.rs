@@ -5,10 +5,12 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, MAIN_DB, OpenFlags};
+use rusqlite::{Connection, ErrorCode, FileControl, MAIN_DB, OpenFlags};
 
+use super::place::{self, Place};
 use super::schema::{self, Kind};
 use super::{Mode, SqliteStore, failure};
 use crate::app::users::StoreError;
@@ -27,19 +29,66 @@ impl SqliteStore {
     pub fn open(path: &Path, mode: Mode) -> Result<SqliteStore, StoreError> {
         if mode == Mode::Administer {
             make_file(path).map_err(|error| cannot_open(path, &error))?;
+            wait_for_one_log(path)?;
         }
         let mut store = SqliteStore {
             connection: connect(path)?,
             path: path.to_owned(),
+            mode,
+            place: None,
+            stamp: None,
+            last_change: (0, 0),
             data_version: 0,
             schema_version: 0,
+            is_of_the_first_version: false,
         };
         store.check_writable()?;
         store.configure(mode)?;
         store.settle(mode)?;
         store.limit_steps(mode)?;
+        store.find_place()?;
+        if mode == Mode::Serve {
+            store.check_whole()?;
+        }
+        // Only now: what is told of later is what has changed since it was looked at.
         store.data_version = store.pragma("data_version")?;
+        store.last_change = store.reading(|store| store.newest_change())?;
         Ok(store)
+    }
+
+    /// Where the files lie that were opened.
+    fn find_place(&mut self) -> Result<(), StoreError> {
+        let moved = || StoreError::Moved {
+            path: self.path.clone(),
+        };
+        let place = Place::of(&self.path).map_err(|_| moved())?;
+        let mut has_moved = 0;
+        self.connection
+            .file_control(Some(MAIN_DB), FileControl::HasMoved(&mut has_moved))
+            .map_err(|error| self.failure(error))?;
+        match has_moved {
+            0 => self.place = Some(place),
+            _ => return Err(moved()),
+        }
+        Ok(())
+    }
+
+    /// A file that is copied there just now is not whole. A large one is looked at in part: a
+    /// server's loop stands still meanwhile.
+    fn check_whole(&self) -> Result<(), StoreError> {
+        let found = self
+            .connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        match found {
+            Ok(found) if found == "ok" => Ok(()),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                Ok(())
+            }
+            Ok(_) => Err(StoreError::Corrupt {
+                path: self.path.clone(),
+            }),
+            Err(error) => Err(self.failure(error)),
+        }
     }
 
     /// Before anything is read: a reader of a write-ahead log makes the files beside it.
@@ -93,15 +142,18 @@ impl SqliteStore {
             (Kind::Empty, Mode::Administer) => self.renew(schema_made)?,
             (Kind::Empty, Mode::Read | Mode::Serve) => return Err(missing(&self.path)),
             // The columns that are read have not changed since.
-            (Kind::Ours(schema::VERSION_FIRST), Mode::Read) => {}
+            (Kind::Ours(schema::VERSION_FIRST), Mode::Read) => {
+                self.is_of_the_first_version = true;
+            }
             (Kind::Ours(schema::VERSION_FIRST), Mode::Serve | Mode::Administer) => {
                 self.renew(schema_migrated)?;
             }
             (Kind::Ours(_) | Kind::Foreign, _) => {}
         }
         self.reading(|store| store.check_schema())?;
-        self.check_readable()?;
-        self.use_write_ahead_log()
+        self.use_write_ahead_log()?;
+        // With the first reading the files beside it are opened.
+        self.check_readable()
     }
 
     /// What the file is; an error where we cannot use it.
@@ -159,7 +211,7 @@ impl SqliteStore {
     }
 
     /// Runs `work` in one reading of the file.
-    fn reading<T>(
+    pub(super) fn reading<T>(
         &mut self,
         work: impl FnOnce(&mut SqliteStore) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -206,6 +258,21 @@ fn make_file(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         made => made.map(drop),
     }
+}
+
+/// Waits while another process uses the database with a write-ahead log, or its index, that is not
+/// the one beside it now: what we committed it would not see, and would write over. A server lets
+/// go of such files by itself.
+fn wait_for_one_log(path: &Path) -> Result<(), StoreError> {
+    const STEP: Duration = Duration::from_millis(10);
+    let mut left = DATABASE_WAIT_ADMINISTERING;
+    while place::is_used_elsewhere(path).map_err(|error| cannot_open(path, &error))? {
+        left = left.checked_sub(STEP).ok_or_else(|| StoreError::InUse {
+            path: path.to_owned(),
+        })?;
+        place::pause(STEP);
+    }
+    Ok(())
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {

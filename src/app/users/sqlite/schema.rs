@@ -4,7 +4,7 @@
 //! Triggers keep the records that no writer may forget, whichever program writes: which users
 //! changed, and which ids were removed.
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, Row};
 
 /// `fgat`: what tells our files from other programs' (SQLite file format §1.3.16).
 pub(super) const APPLICATION_ID: i64 = 0x6667_6174;
@@ -203,4 +203,37 @@ fn is_same(one: &str, other: &str) -> bool {
 /// What a statement of ours makes: `CREATE TABLE name …`.
 fn name_of(sql: &str) -> &str {
     sql.split_ascii_whitespace().nth(2).unwrap_or_default()
+}
+
+/// The newest of the recorded changes: its number and its mark.
+pub(super) fn newest_change(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
+    let sql = "SELECT number, mark FROM changes ORDER BY number DESC LIMIT 1";
+    connection.query_row(sql, [], read_change)
+}
+
+/// The users of the changes after `since`, at most one more than `ids_max`; `None` when that
+/// change is not recorded any more.
+pub(super) fn changes_since(
+    connection: &Connection,
+    since: (i64, i64),
+    ids_max: usize,
+) -> rusqlite::Result<Option<Vec<Box<str>>>> {
+    let mut changes = connection.prepare(
+        "SELECT number, mark, id FROM changes WHERE number >= ?1 ORDER BY number LIMIT ?2",
+    )?;
+    let rows_max = i64::try_from(ids_max + 2).unwrap_or(i64::MAX);
+    let mut rows = changes.query((since.0, rows_max))?;
+    match rows.next()?.map(read_change).transpose()? {
+        Some(first) if first == since => {}
+        _ => return Ok(None),
+    }
+    let mut ids = Vec::new();
+    while let Some(row) = rows.next()? {
+        ids.push(row.get(2)?);
+    }
+    Ok(Some(ids))
+}
+
+fn read_change(row: &Row<'_>) -> rusqlite::Result<(i64, i64)> {
+    Ok((row.get(0)?, row.get(1)?))
 }

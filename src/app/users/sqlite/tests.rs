@@ -1,5 +1,5 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::time::Instant;
+use std::time::Instant as Clock;
 use std::{fs, io};
 
 use super::super::tests::{TemporaryDirectory, user};
@@ -24,6 +24,8 @@ fn open(path: &Path) -> SqliteStore {
 fn refusal(path: &Path, mode: Mode) -> StoreError {
     SqliteStore::open(path, mode).err().unwrap()
 }
+
+const ORIGIN: Instant = Instant::ORIGIN;
 
 /// A database of another program's making.
 fn foreign(path: &Path, sql: &str) {
@@ -444,13 +446,13 @@ fn a_file_removed_or_replaced_while_in_use_denies() {
     let path = directory.file("users.db");
     open(&path);
     let mut store = SqliteStore::open(&path, Mode::Serve).unwrap();
-    assert_eq!(store.changed(), Ok(false));
+    assert_eq!(store.changed(ORIGIN), Ok(Changes::None));
     fs::rename(&path, directory.file("old.db")).unwrap();
     let moved = StoreError::Moved { path: path.clone() };
-    assert_eq!(store.changed(), Err(moved.clone()));
+    assert_eq!(store.changed(ORIGIN), Err(moved.clone()));
     assert_eq!(store.check(), Err(moved.clone()));
     fs::copy(directory.file("old.db"), &path).unwrap();
-    assert_eq!(store.changed(), Err(moved));
+    assert_eq!(store.changed(ORIGIN), Err(moved));
 }
 
 #[test]
@@ -465,12 +467,12 @@ fn a_locked_database_is_waited_for_no_longer_than_a_turn_bears() {
     let mut store = SqliteStore::open(&path, Mode::Serve).unwrap();
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let started = Instant::now();
+    let started = Clock::now();
     assert_eq!(store.revoke("alice", UnixSeconds(1)), Err(StoreError::Busy));
     assert!(started.elapsed() < 20 * DATABASE_WAIT_SERVING);
     // Who reads does not wait for who writes.
     assert_eq!(store.user("alice"), Ok(Some(user("alice"))));
-    assert_eq!(store.changed(), Ok(false));
+    assert_eq!(store.changed(ORIGIN), Ok(Changes::None));
     other.execute_batch("COMMIT").unwrap();
     assert_eq!(store.revoke("alice", UnixSeconds(1)), Ok(true));
 }

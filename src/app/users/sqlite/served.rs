@@ -1,0 +1,92 @@
+//! The store of a server: given up when its files are gone, and opened anew when there is a sound
+//! database at its path again.
+
+use std::path::PathBuf;
+
+use super::place::Stamp;
+use super::{Mode, SqliteStore};
+use crate::app::users::{Changes, StoreError, User, UserStore};
+use crate::limits::DATABASE_REOPEN_INTERVAL;
+use crate::time::Instant;
+
+/// A SQLite store for as long as there is one at the path. While there is none, whatever it is
+/// asked fails.
+///
+/// What lies at the path is opened when it has not changed for [`DATABASE_REOPEN_INTERVAL`], so
+/// that a copy has come to its end, and when it passes what a start asks of it.
+pub struct ServedStore {
+    path: PathBuf,
+    store: Result<SqliteStore, StoreError>,
+    /// When the path was last looked at, since the store was given up.
+    looked_at: Option<Instant>,
+    /// What lay there then.
+    found: Option<Stamp>,
+}
+
+impl ServedStore {
+    /// A store that was opened to serve.
+    pub fn new(store: SqliteStore) -> ServedStore {
+        ServedStore {
+            path: store.path.clone(),
+            store: Ok(store),
+            looked_at: None,
+            found: None,
+        }
+    }
+
+    fn store(&mut self) -> Result<&mut SqliteStore, StoreError> {
+        self.store.as_mut().map_err(|error| error.clone())
+    }
+
+    fn reopen(&mut self, now: Instant) -> Result<Changes, StoreError> {
+        let is_early = |at| now.since(at) < DATABASE_REOPEN_INTERVAL;
+        if self.looked_at.is_some_and(is_early) {
+            return self.store().map(|_| Changes::None);
+        }
+        self.looked_at = Some(now);
+        let found = Stamp::at(&self.path);
+        let is_settled = found.is_some() && found == self.found;
+        self.found = found;
+        if !is_settled {
+            return self.store().map(|_| Changes::None);
+        }
+        self.store = SqliteStore::open(&self.path, Mode::Serve);
+        self.store()?;
+        self.looked_at = None;
+        Ok(Changes::All)
+    }
+}
+
+impl UserStore for ServedStore {
+    fn user(&mut self, id: &str) -> Result<Option<User>, StoreError> {
+        self.store()?.user(id)
+    }
+
+    fn revoke(
+        &mut self,
+        id: &str,
+        issued_until: crate::time::UnixSeconds,
+    ) -> Result<bool, StoreError> {
+        self.store()?.revoke(id, issued_until)
+    }
+
+    fn changed(&mut self, now: Instant) -> Result<Changes, StoreError> {
+        let Ok(store) = &mut self.store else {
+            return self.reopen(now);
+        };
+        let changed = store.changed(now);
+        if let Err(error) = &changed
+            && !error.may_pass()
+        {
+            // Its descriptors and its locks go with it.
+            self.store = Err(error.clone());
+            self.found = Stamp::at(&self.path);
+            self.looked_at = Some(now);
+        }
+        changed
+    }
+
+    fn check(&mut self) -> Result<(), StoreError> {
+        self.store()?.check()
+    }
+}
