@@ -12,6 +12,7 @@ pub(super) fn level_of(what: What) -> log::Level {
         // the flood's. Browsers connect ahead and may find nothing to ask.
         What::Refused(Cause::Evicted | Cause::NoRequest) => log::Level::Debug,
         What::Refused(_) | What::LoginFailed | What::Banned(_) => log::Level::Warn,
+        What::ClientUnnamed | What::ForwardedIgnored => log::Level::Warn,
         What::LoggedIn => log::Level::Info,
         What::Closed(_) => log::Level::Debug,
     }
@@ -20,7 +21,7 @@ pub(super) fn level_of(what: What) -> log::Level {
 /// What a line is logged under. A ban is told whatever else there is to tell.
 pub(super) fn target_of(what: What) -> &'static str {
     match what {
-        What::Banned(_) => module_path!(),
+        What::Banned(_) | What::ClientUnnamed | What::ForwardedIgnored => module_path!(),
         _ => PEERS,
     }
 }

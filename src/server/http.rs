@@ -2,7 +2,6 @@
 //! request; its answer is the last thing on it, unless that is a 101.
 
 use std::mem;
-use std::net::IpAddr;
 
 use crate::app::{Credentials, Fault, write_session};
 use crate::gate::{self, Minted};
@@ -233,40 +232,37 @@ impl Hub {
     fn learn_client(&mut self, now: Now, key: u32, request: &Request<'_>) -> bool {
         let session = &self.sessions[key as usize];
         if !session.is_proxy {
+            if forwarded::is_told(request) {
+                self.notice(now, key, What::ForwardedIgnored);
+            }
             return true;
         }
         let trusted = |address| self.config.trusted_proxies.contains(address);
         let client = match session.peer.address {
-            Some(peer) => forwarded::client(request, peer, trusted).map(Some),
+            // A PROXY header has named it.
+            Some(_) if session.is_counted => return true,
+            Some(peer) => forwarded::client(request, peer, trusted),
             None => forwarded::client_of_trusted_peer(request, trusted),
         };
         match client {
-            Ok(Some(address)) => self.take_client(now, key, address),
-            Ok(None) => true,
+            Ok(Some(client)) => match self.name_client(now, key, Peer::from(client)) {
+                Ok(()) => true,
+                Err(why) => {
+                    self.refuse_client(now, key, why);
+                    false
+                }
+            },
+            Ok(None) => {
+                // A proxy's own check names nobody, and need not.
+                if request.path != "/health" || forwarded::is_told_otherwise(request) {
+                    self.notice(now, key, What::ClientUnnamed);
+                }
+                true
+            }
             Err(error) => {
                 self.refuse_with(now, key, Cause::Forwarded(error), |out, reply| {
                     error.write(out, reply);
                 });
-                false
-            }
-        }
-    }
-
-    fn take_client(&mut self, now: Now, key: u32, address: IpAddr) -> bool {
-        let peer = self.sessions[key as usize].peer;
-        // The PROXY header has named it already.
-        if self.sessions[key as usize].is_counted && peer.address == Some(address) {
-            return true;
-        }
-        let client = Peer {
-            address: Some(address),
-            port: 0,
-            user: None,
-        };
-        match self.name_client(now, key, client) {
-            Ok(()) => true,
-            Err(why) => {
-                self.refuse_client(now, key, why);
                 false
             }
         }

@@ -30,7 +30,7 @@ use super::outbox::Pool;
 use super::places::Places;
 use super::presence::Presence;
 use super::rates::{Allowance, Meters};
-use super::report::{self, Report, What};
+use super::report::{self, Notices, Report, What};
 use super::session::{ConnectionId, Open, Peer, Session, State};
 use super::store_news::StoreReporter;
 
@@ -70,6 +70,7 @@ pub(super) struct Hub {
     pub(super) places: Places,
     pub(super) bans: Bans,
     pub(super) counters: Counters,
+    pub(super) notices: Notices,
     /// True while pending connections fill more than half their budget.
     pub(super) is_crowded: bool,
     /// Sessions whose FIN is sent and whose peer's is awaited.
@@ -117,6 +118,7 @@ impl Hub {
             places: Places::new(),
             bans: Bans::new(&config, seed.rotate_left(48)),
             counters: Counters::default(),
+            notices: Notices::default(),
             is_crowded: false,
             lingering: 0,
             held_bytes: 0,
@@ -386,6 +388,13 @@ impl Hub {
                 .map(|person| Rc::clone(&person.id)),
             event: event.map(report::cut),
         });
+    }
+
+    /// Tells the log of a mistake in somebody's configuration, once a minute.
+    pub(super) fn notice(&mut self, now: Now, key: u32, what: What) {
+        if self.notices.is_due(now.monotonic, what) {
+            self.report(now, key, what, None);
+        }
     }
 
     /// Counts a hostile failure against the connection's address, which may ban it.

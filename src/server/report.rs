@@ -4,9 +4,13 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::time::Instant;
+
 use super::cause::Cause;
 use super::session::{ConnectionId, Peer};
 
+/// How often the same mistake in a configuration is told.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(60);
 /// Bytes of an event's name that a report keeps.
 const EVENT_BYTES_MAX: usize = 64;
 
@@ -38,6 +42,10 @@ pub enum What {
     Closed(Cause),
     /// The connection's address is banned from now on, for so long.
     Banned(Duration),
+    /// A trusted proxy names no client in a field that we read, and stands for all of its clients.
+    ClientUnnamed,
+    /// A field names a client, and the peer that sent it is no trusted proxy.
+    ForwardedIgnored,
 }
 
 impl fmt::Display for What {
@@ -48,7 +56,37 @@ impl fmt::Display for What {
             What::Refused(_) => "refused",
             What::Closed(_) => "closed",
             What::Banned(_) => "banned",
+            What::ClientUnnamed => {
+                "a trusted proxy names no client, so that caps and bans mean the proxy: \
+                 it must set X-Forwarded-For or Forwarded"
+            }
+            What::ForwardedIgnored => {
+                "X-Forwarded-For or Forwarded is ignored: its sender is not in TRUSTED_PROXIES"
+            }
         })
+    }
+}
+
+/// Which notices were given when: of each kind one a minute, whoever gives cause for it.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    client_unnamed_at: Option<Instant>,
+    forwarded_ignored_at: Option<Instant>,
+}
+
+impl Notices {
+    /// True when the notice is to be given now.
+    pub(super) fn is_due(&mut self, now: Instant, what: What) -> bool {
+        let last = match what {
+            What::ClientUnnamed => &mut self.client_unnamed_at,
+            What::ForwardedIgnored => &mut self.forwarded_ignored_at,
+            _ => return true,
+        };
+        let is_due = last.is_none_or(|last| last + NOTICE_INTERVAL <= now);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
     }
 }
 

@@ -17,17 +17,18 @@
 //! one is refused: a quotation mark the client left open would swallow what the proxy appended.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::head::is_token_byte;
 use super::request::Request;
 use super::response::{self, Reply, Status};
 use crate::limits::FORWARDED_HOPS_MAX;
 
-/// The address of the client that a request came from, never IPv4-mapped. What the fields say
-/// counts only where `peer`, the other end of the connection, is `trusted`; else the client is
-/// `peer`. Addresses go to `trusted` without being IPv4-mapped, at most
-/// [`FORWARDED_HOPS_MAX`] of each field.
+/// The client that a request came from: its address, never IPv4-mapped, and its port, or 0 where
+/// that is not told. What the fields say counts only where `peer`, the other end of the
+/// connection, is `trusted`. `None` when nobody that is believed names a client, and the client is
+/// `peer`. Addresses go to `trusted` without being IPv4-mapped, at most [`FORWARDED_HOPS_MAX`] of
+/// each field.
 ///
 /// # Errors
 /// [`ForwardedError`], when the fields of a trusted peer have no one meaning.
@@ -35,48 +36,73 @@ pub fn client(
     request: &Request<'_>,
     peer: IpAddr,
     trusted: impl Fn(IpAddr) -> bool,
-) -> Result<IpAddr, ForwardedError> {
-    let peer = peer.to_canonical();
-    if !trusted(peer) {
-        return Ok(peer);
+) -> Result<Option<SocketAddr>, ForwardedError> {
+    match trusted(peer.to_canonical()) {
+        true => client_of_trusted_peer(request, trusted),
+        false => Ok(None),
     }
-    Ok(client_of_trusted_peer(request, trusted)?.unwrap_or(peer))
 }
 
 /// As [`client`], for a peer that has no address and is trusted for another reason: the proxy
-/// at the other end of a Unix socket. `None` when the fields name nobody.
+/// at the other end of a Unix socket.
 ///
 /// # Errors
 /// [`ForwardedError`], when the fields have no one meaning.
 pub fn client_of_trusted_peer(
     request: &Request<'_>,
     trusted: impl Fn(IpAddr) -> bool,
-) -> Result<Option<IpAddr>, ForwardedError> {
+) -> Result<Option<SocketAddr>, ForwardedError> {
     let mut forwarded: Option<Walk> = None;
     let mut x_forwarded_for: Option<Walk> = None;
     // RFC 9110 §5.3: the lines of one field are one list, in their order.
     for (name, value) in request.fields() {
-        if name.eq_ignore_ascii_case(b"Forwarded") {
+        if is_forwarded(name) {
             let walk = forwarded.get_or_insert_default();
             each_forwarded(value, |hop| walk.pass(hop, &trusted))?;
-        } else if name.eq_ignore_ascii_case(b"X-Forwarded-For") {
+        } else if is_x_forwarded_for(name) {
             let walk = x_forwarded_for.get_or_insert_default();
             for entry in value.split(|byte| *byte == b',') {
                 walk.pass(x_forwarded_node(entry), &trusted)?;
             }
         }
     }
-    match (forwarded, x_forwarded_for) {
-        (Some(one), Some(other)) if one.client != other.client => Err(ForwardedError::Disagreement),
-        (one, other) => Ok(one.or(other).and_then(|walk| walk.client)),
+    let address = |walk: Option<Walk>| walk.map(|walk| walk.client.map(|client| client.ip()));
+    match (address(forwarded), address(x_forwarded_for)) {
+        (Some(one), Some(other)) if one != other => Err(ForwardedError::Disagreement),
+        _ => {
+            let clients = [forwarded, x_forwarded_for].into_iter().flatten();
+            let clients = clients.filter_map(|walk| walk.client);
+            // The one that tells a port, where only one does.
+            Ok(clients.max_by_key(|client| client.port() != 0))
+        }
     }
+}
+
+/// True when a field names a client, whether or not anybody believes it.
+pub fn is_told(request: &Request<'_>) -> bool {
+    let mut names = request.fields().map(|(name, _)| name);
+    names.any(|name| is_forwarded(name) || is_x_forwarded_for(name))
+}
+
+/// True when a client is named in a field that we do not read.
+pub fn is_told_otherwise(request: &Request<'_>) -> bool {
+    let mut names = request.fields().map(|(name, _)| name);
+    names.any(|name| name.eq_ignore_ascii_case(b"X-Real-IP"))
+}
+
+fn is_forwarded(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"Forwarded")
+}
+
+fn is_x_forwarded_for(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"X-Forwarded-For")
 }
 
 /// The walk from the right over the entries up to one, told in one pass from the left.
 #[derive(Clone, Copy, Default)]
 struct Walk {
     /// Where a walk that begins at the last entry ends; `None` when that entry names no address.
-    client: Option<IpAddr>,
+    client: Option<SocketAddr>,
     /// Entries so far, ≤ [`FORWARDED_HOPS_MAX`].
     hops: usize,
 }
@@ -86,7 +112,7 @@ impl Walk {
     /// and then ends where one from its left neighbour would, or here if that one cannot begin.
     fn pass(
         &mut self,
-        hop: Option<IpAddr>,
+        hop: Option<SocketAddr>,
         trusted: impl Fn(IpAddr) -> bool,
     ) -> Result<(), ForwardedError> {
         if self.hops == FORWARDED_HOPS_MAX {
@@ -94,7 +120,7 @@ impl Walk {
         }
         self.hops += 1;
         self.client = match hop {
-            Some(address) if trusted(address) => self.client.or(hop),
+            Some(address) if trusted(address.ip()) => self.client.or(hop),
             _ => hop,
         };
         Ok(())
@@ -103,15 +129,16 @@ impl Walk {
 
 /// An address as senders of `X-Forwarded-For`, which nobody specified, write it: IPv6 with
 /// brackets or without, and a port behind IPv4 or brackets.
-fn x_forwarded_node(entry: &[u8]) -> Option<IpAddr> {
+fn x_forwarded_node(entry: &[u8]) -> Option<SocketAddr> {
     let entry = entry.trim_ascii();
-    let bare = str::from_utf8(entry).ok()?.parse().ok();
-    bare.map(|address: IpAddr| address.to_canonical())
+    let bare: Option<IpAddr> = str::from_utf8(entry).ok()?.parse().ok();
+    bare.map(|address| SocketAddr::new(address.to_canonical(), 0))
         .or_else(|| node(entry))
 }
 
-/// RFC 7239 §6: node = nodename [ ":" node-port ]; its address, where it names one.
-fn node(text: &[u8]) -> Option<IpAddr> {
+/// RFC 7239 §6: node = nodename [ ":" node-port ]; its address, where it names one, and its port,
+/// where that is a number.
+fn node(text: &[u8]) -> Option<SocketAddr> {
     let text = str::from_utf8(text).ok()?;
     let (address, port) = match text.strip_prefix('[') {
         Some(bracketed) => {
@@ -123,8 +150,12 @@ fn node(text: &[u8]) -> Option<IpAddr> {
             (IpAddr::V4(address.parse::<Ipv4Addr>().ok()?), port)
         }
     };
-    let is_sound = port.is_empty() || port.strip_prefix(':').is_some_and(is_node_port);
-    is_sound.then(|| address.to_canonical())
+    let port = match port.strip_prefix(':') {
+        Some(port) => is_node_port(port).then(|| port.parse().unwrap_or(0))?,
+        None if port.is_empty() => 0,
+        None => return None,
+    };
+    Some(SocketAddr::new(address.to_canonical(), port))
 }
 
 /// RFC 7239 §6: node-port = 1*5DIGIT / "_" 1*( ALPHA / DIGIT / "." / "_" / "-" ).
@@ -141,7 +172,7 @@ fn is_node_port(text: &str) -> bool {
 /// arises: white space around ";", and ":" "[" "]" without quotation marks.
 fn each_forwarded(
     line: &[u8],
-    mut take: impl FnMut(Option<IpAddr>) -> Result<(), ForwardedError>,
+    mut take: impl FnMut(Option<SocketAddr>) -> Result<(), ForwardedError>,
 ) -> Result<(), ForwardedError> {
     let mut rest = Rest(line);
     loop {
@@ -159,7 +190,7 @@ struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
     /// RFC 7239 §4: forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] ).
-    fn element(&mut self) -> Option<Option<IpAddr>> {
+    fn element(&mut self) -> Option<Option<SocketAddr>> {
         let mut hop: Option<&[u8]> = None;
         loop {
             self.0 = self.0.trim_ascii_start();

@@ -13,7 +13,9 @@ use crate::gate::{ClaimRules, Gate, Signer, TokenError, Verifier};
 use crate::limits::{
     CONNECTION_BYTES, MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYTES_MAX, STOP_PATIENCE,
 };
-use crate::server::{ConnectionId, Ending, FlushesLeft, Peer, Reading, Report, SLICES_MAX, Server};
+use crate::server::{
+    ConnectionId, Ending, FlushesLeft, Peer, Reading, Report, SLICES_MAX, Server, What as Happening,
+};
 use crate::time::{Instant, Now, UnixSeconds};
 
 use super::Reads;
@@ -429,6 +431,10 @@ impl<'a> World<'a> {
     pub(super) fn reports(&mut self) -> Vec<Report> {
         let mut reports = Vec::new();
         while let Some(report) = self.server.next_report() {
+            // A notice is about a configuration, and nothing comes of it.
+            if report.what == Happening::ClientUnnamed {
+                continue;
+            }
             reports.push(report);
         }
         reports

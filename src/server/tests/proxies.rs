@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::world::{World, upgrade};
+use crate::server::What;
 
 const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
 
@@ -149,4 +150,79 @@ fn everybody_leaves_the_books_as_they_were() {
         (totals.connections, totals.pending, totals.members),
         (0, 0, 0)
     );
+}
+
+#[test]
+fn the_port_that_a_proxy_tells_stands_in_the_log() {
+    let mut world = behind_proxies();
+    for (field, peer) in [
+        ("X-Forwarded-For: 192.0.2.66:4711\r\n", "192.0.2.66:4711"),
+        (
+            "Forwarded: for=\"[2001:db8::1]:4711\"\r\n",
+            "[2001:db8::1]:4711",
+        ),
+        ("", "10.9.0.1:40000"),
+    ] {
+        let id = world.connect_from(PROXY).expect("a proxy has no caps");
+        world.send(id, upgrade(field).as_bytes());
+        assert_eq!(world.hear(id), ["HTTP 101"]);
+        world.finish(id);
+        let report = world.reports.pop().expect("it left");
+        assert_eq!(report.peer.to_string(), peer);
+    }
+}
+
+#[test]
+fn a_proxy_that_names_nobody_and_a_field_of_a_stranger_are_told_once_a_minute() {
+    let mut world = behind_proxies();
+    let stranger = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
+    let health = "GET /health HTTP/1.1\r\nHost: h\r\n\r\n";
+    let count = |world: &World, what| {
+        let reports = world.reports.iter();
+        reports.filter(|report| report.what == what).count()
+    };
+    let ask = |world: &mut World, peer: IpAddr, request: &str| {
+        let id = world.connect_from(peer).expect("there is room");
+        world.send(id, request.as_bytes());
+        world.finish(id);
+    };
+    // A check of the proxy's own names nobody.
+    ask(&mut world, PROXY, health);
+    ask(&mut world, PROXY, &upgrade(&forwarded("192.0.2.66")));
+    ask(&mut world, stranger, health);
+    assert_eq!(count(&world, What::ClientUnnamed), 0);
+    assert_eq!(count(&world, What::ForwardedIgnored), 0);
+    for minute in 1..=3 {
+        for _ in 0..5 {
+            ask(&mut world, PROXY, &upgrade("X-Real-IP: 192.0.2.66\r\n"));
+            ask(&mut world, PROXY, &upgrade(""));
+            ask(&mut world, stranger, &upgrade(&forwarded("192.0.2.66")));
+            ask(
+                &mut world,
+                stranger,
+                &upgrade("Forwarded: for=192.0.2.66\r\n"),
+            );
+        }
+        assert_eq!(count(&world, What::ClientUnnamed), minute);
+        assert_eq!(count(&world, What::ForwardedIgnored), minute);
+        world.wait(std::time::Duration::from_secs(61));
+    }
+}
+
+#[test]
+fn who_is_not_to_be_banned_is_let_in_though_its_neighbour_is_banned() {
+    let mut world = World::with(|config| {
+        config.trusted_proxies = "2001:db8::1".parse().expect("a network");
+        config.no_ban = "2001:db8::2".parse().expect("a network");
+    });
+    let of = |text: &str| -> IpAddr { text.parse().expect("an address") };
+    while let Some(id) = world.connect_from(of("2001:db8::3")) {
+        world.send(id, b"no HTTP\n");
+    }
+    assert!(
+        world.connect_from(of("2001:db8::4")).is_none(),
+        "it counts by the /64"
+    );
+    assert!(world.connect_from(of("2001:db8::1")).is_some());
+    assert!(world.connect_from(of("2001:db8::2")).is_some());
 }

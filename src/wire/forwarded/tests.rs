@@ -20,7 +20,11 @@ fn with_request<T>(fields: &[String], look: impl Fn(&Request<'_>) -> T) -> T {
 
 fn client_from(peer: &str, fields: &[String]) -> Result<String, ForwardedError> {
     with_request(fields, |request| {
-        client(request, peer.parse().unwrap(), is_trusted).map(|client| client.to_string())
+        let peer: IpAddr = peer.parse().unwrap();
+        let client = client(request, peer, is_trusted)?;
+        Ok(client
+            .map_or(peer.to_canonical(), |client| client.ip())
+            .to_string())
     })
 }
 
@@ -363,7 +367,7 @@ fn a_trusted_peer_without_an_address_is_the_client_of_nobody() {
             client_of_trusted_peer(request, is_trusted)
         })
     };
-    let address = Some([192, 0, 2, 1].into());
+    let address = Some(SocketAddr::from(([192, 0, 2, 1], 0)));
     assert_eq!(told("X-Forwarded-For: 192.0.2.1, 10.0.0.1"), Ok(address));
     assert_eq!(told("X-Forwarded-For: unknown"), Ok(None));
     assert_eq!(told("X: y"), Ok(None));
@@ -416,5 +420,46 @@ fn every_error_is_a_bad_request_told_in_one_line() {
         assert!(out.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{out}");
         assert!(out.ends_with(&format!("\r\n\r\n{error}\n")), "{out}");
         assert!(error.word().starts_with("forwarded_") && !error.to_string().is_empty());
+    }
+}
+
+#[test]
+fn a_port_is_told_where_a_field_tells_it() {
+    for (fields, client) in [
+        (&["X-Forwarded-For: 192.0.2.1:4711"][..], "192.0.2.1:4711"),
+        (&["X-Forwarded-For: 192.0.2.1"], "192.0.2.1:0"),
+        (&["X-Forwarded-For: 2001:db8::1"], "[2001:db8::1]:0"),
+        (
+            &["X-Forwarded-For: [2001:db8::1]:4711"],
+            "[2001:db8::1]:4711",
+        ),
+        (&["X-Forwarded-For: 192.0.2.1:99999"], "192.0.2.1:0"),
+        (&["Forwarded: for=\"192.0.2.1:4711\""], "192.0.2.1:4711"),
+        (&["Forwarded: for=\"192.0.2.1:_hidden\""], "192.0.2.1:0"),
+        (
+            &["X-Forwarded-For: 192.0.2.9:1, 192.0.2.1:4711, 10.1.1.1:2"],
+            "192.0.2.1:4711",
+        ),
+        // Either may tell it.
+        (
+            &[
+                "Forwarded: for=192.0.2.1",
+                "X-Forwarded-For: 192.0.2.1:4711",
+            ],
+            "192.0.2.1:4711",
+        ),
+        (
+            &[
+                "Forwarded: for=\"192.0.2.1:4711\"",
+                "X-Forwarded-For: 192.0.2.1",
+            ],
+            "192.0.2.1:4711",
+        ),
+    ] {
+        let fields: Vec<String> = fields.iter().map(|line| (*line).to_owned()).collect();
+        let found = with_request(&fields, |request| {
+            client_of_trusted_peer(request, is_trusted)
+        });
+        assert_eq!(found.unwrap().unwrap().to_string(), client, "{fields:?}");
     }
 }
