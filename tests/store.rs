@@ -53,6 +53,15 @@ fn knock_until(server: &Server, token: &str, status: u16) -> Duration {
     }
 }
 
+/// The tests knock more often than a client may.
+const UNBOUNDED: &[&str] = &[
+    "--ban-after=0",
+    "--connect-rate=0/s",
+    "--max-connections-per-user=0",
+    "--max-connections-per-ip=0",
+    "--max-pending-per-ip=0",
+];
+
 struct Scene {
     home: Home,
     server: Server,
@@ -64,7 +73,7 @@ impl Scene {
     /// A server in a directory with alice and bob, who are both let in.
     fn new() -> Scene {
         let home = Home::with_users(&["alice", "bob"]);
-        let server = home.serve(&["--ban-after", "0"]);
+        let server = home.serve(UNBOUNDED);
         let (alice, bob) = (home.token("alice"), home.token("bob"));
         for token in [&alice, &bob] {
             assert_eq!(knock(&server, token), 101);
@@ -163,6 +172,52 @@ fn the_files_beside_it_removed_no_commit_that_was_reported_is_lost() {
 }
 
 #[test]
+fn a_command_beside_a_server_that_holds_files_which_are_gone_does_nothing() {
+    let scene = Scene::new();
+    // It cannot let go of them.
+    scene.server.signal("-STOP");
+    scene.remove(&["framegate.db-shm"]);
+    let refused = scene.home.run(&["user", "disable", "bob"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let line = text(&refused.stderr);
+    assert!(line.contains("nothing was done, try again"), "{line}");
+    scene.server.signal("-CONT");
+    knock_until(&scene.server, &scene.bob, 101);
+    scene.disable("bob");
+    knock_until(&scene.server, &scene.bob, 403);
+}
+
+/// A stranger knocks every 5 ms; what counts is when the command has said that it is done.
+#[test]
+fn whoever_was_disabled_is_refused_50_ms_after_the_command_said_so() {
+    let scene = Scene::new();
+    let mut waits = Vec::new();
+    for round in 0..10 {
+        if round % 2 == 1 {
+            scene.remove(&["framegate.db-shm"]);
+        }
+        scene.disable("bob");
+        let said_at = Instant::now();
+        let mut last_let_in = None;
+        while said_at.elapsed() < Duration::from_millis(300) {
+            let asked_at = said_at.elapsed();
+            if knock(&scene.server, &scene.bob) == 101 {
+                last_let_in = Some(asked_at);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        waits.push(last_let_in.unwrap_or_default());
+        let enabled = scene.home.run(&["user", "enable", "bob"]);
+        assert!(enabled.status.success(), "{}", text(&enabled.stderr));
+        knock_until(&scene.server, &scene.bob, 101);
+    }
+    assert!(
+        waits.iter().all(|wait| *wait < Duration::from_millis(50)),
+        "{waits:?}"
+    );
+}
+
+#[test]
 fn a_database_moved_in_its_place_decides() {
     let mut scene = Scene::new();
     let copy = copy_without_bob(&scene);
@@ -183,7 +238,7 @@ fn a_link_that_leads_to_another_database_leads_the_server_there() {
     let home = Home::with_users(&["alice", "bob"]);
     fs::rename(home.path().join("framegate.db"), home.path().join("one.db")).expect("moved");
     symlink("one.db", home.path().join("framegate.db")).expect("a link can be made");
-    let server = home.serve(&["--ban-after", "0"]);
+    let server = home.serve(UNBOUNDED);
     let (alice, bob) = (home.token("alice"), home.token("bob"));
     let mut scene = Scene {
         home,
