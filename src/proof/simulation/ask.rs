@@ -91,6 +91,21 @@ impl World<'_> {
             self.end_own(told, None)?;
             return Ok(Step::Ended);
         }
+        // Its user may have too many, which it is told as a WebSocket.
+        let is_too_many = matches!(
+            told.own_cause(),
+            Some(Cause::TooManyConnections | Cause::RateLimited)
+        );
+        if let Some(pass) = pass.as_ref().filter(|_| is_too_many)
+            && outcomes.allow(Outcomes::PASSES)
+        {
+            self.links[index].stage = Stage::Open;
+            self.links[index].owe(What::Answer(vec![101]), true);
+            return match self.join(pass.user, told)? {
+                Step::Ended => Ok(Step::Ended),
+                Step::On => Err("an upgrade was one too many for no reason".to_owned()),
+            };
+        }
         if told.own.is_some() {
             if !told.is_refused(outcomes) {
                 return Err(format!("an upgrade was answered with {:?}", told.own));
@@ -112,9 +127,9 @@ impl World<'_> {
         link.stage = Stage::Open;
         link.opened_at = now.monotonic;
         link.owe(What::Answer(vec![101]), true);
-        if let Some(pass) = pass {
-            self.enter(index, pass.user, pass.issued_at, pass.expires_at);
+        match pass {
+            Some(pass) => self.enter(index, &pass.into(), told),
+            None => Ok(Step::On),
         }
-        Ok(Step::On)
     }
 }

@@ -58,7 +58,11 @@ impl World<'_> {
                     && link.is_unfinished() == (cause == Cause::HandshakeTimeout)
             }
             Cause::ShuttingDown => {
-                link.stage == Stage::Asking && is_past(self.stopping_since, STOP_PATIENCE)
+                // A deadline of its own may come first.
+                let is_late = is_past(Some(link.accepted_at), config.handshake_timeout);
+                link.stage == Stage::Asking
+                    && self.stopping_since.is_some()
+                    && (is_late || is_past(self.stopping_since, STOP_PATIENCE))
             }
             // Who had all the time there is when it is calm is told from who had not.
             Cause::AuthTimeout | Cause::AuthTimeoutCrowded => {

@@ -7,8 +7,9 @@ use crate::limits::STOP_PATIENCE;
 use crate::server::{Cause, ConnectionId, Report, What as Happening};
 use crate::wire::Rejection;
 
-use super::link::{Link, Over, Stage, What};
+use super::link::{Link, Member, Over, Stage, What};
 use super::people::{MARK, Outcomes};
+use super::walk::{Step, Told};
 use super::world::World;
 
 pub(super) fn cause_of(what: Happening) -> Option<Cause> {
@@ -33,11 +34,24 @@ pub(super) fn outcome_of(cause: Cause) -> Outcomes {
     }
 }
 
-/// Which user's password this is, and whether it is right.
-pub(super) fn asked(job: &HashJob) -> (usize, bool) {
+/// A password that was given.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    user: usize,
+    is_right: bool,
+    /// False when there was no memory to check it.
+    pub(super) is_checked: bool,
+}
+
+/// Whose password this is, and whether it is right.
+pub(super) fn asked(job: &HashJob) -> Asked {
     let is_right = !job.password.ends_with(" not");
     let digit = job.password.bytes().find(u8::is_ascii_digit);
-    (usize::from(digit.unwrap_or(b'0') - b'0'), is_right)
+    Asked {
+        user: usize::from(digit.unwrap_or(b'0') - b'0'),
+        is_right,
+        is_checked: true,
+    }
 }
 
 impl World<'_> {
@@ -182,7 +196,7 @@ impl World<'_> {
                 .link(report.connection)
                 .ok_or("nobody's end is reported")?;
             let is_due = match cause {
-                Cause::Memory => self.may_be_short_of_memory(held_bytes),
+                Cause::Memory => self.may_go_for_memory(index, held_bytes),
                 cause => self.is_due(index, cause),
             };
             if !is_due {
@@ -212,25 +226,54 @@ impl World<'_> {
     pub(super) fn follow_hashed(
         &mut self,
         id: ConnectionId,
-        (user, is_right): (usize, bool),
+        Asked {
+            user,
+            is_right,
+            is_checked,
+        }: Asked,
     ) -> Result<(), String> {
         let reports = self.reports();
-        let may_pass = is_right && self.people.may_log_in(user, self.now);
-        let may_fail = !is_right || self.people.may_fail_to_log_in(user);
+        let mut told = Told {
+            reports: &reports,
+            own: reports
+                .iter()
+                .find(|report| report.connection == id && is_end(report.what)),
+            is_doubtful: false,
+            verifications: 0,
+        };
+        let may_pass = is_checked && is_right && self.people.may_log_in(user, self.now);
+        let may_fail = is_checked && (!is_right || self.people.may_fail_to_log_in(user));
         let mut is_told = false;
         for report in &reports {
             let is_own = report.connection == id;
             match report.what {
                 Happening::LoggedIn if is_own && may_pass => {
                     is_told = true;
-                    self.grant(id, user);
+                    self.grant(id, user, &mut told)?;
                 }
                 Happening::LoginFailed if is_own && may_fail => {
                     is_told = true;
                     self.deny(id);
                 }
+                Happening::Refused(Cause::TooManyConnections | Cause::RateLimited)
+                    if is_own && may_pass =>
+                {
+                    if self.join(user, &mut told)? == Step::On {
+                        return Err(format!("{report:?} on a login"));
+                    }
+                }
+                // What could not be checked is denied.
+                Happening::Refused(Cause::Gate(gate::Cause::Unavailable))
+                    if is_own && !is_checked =>
+                {
+                    self.end(report, None)?;
+                }
                 _ => self.follow_end_of_login(report, id)?,
             }
+        }
+        let is_open = |index: usize| self.links[index].stage == Stage::Open;
+        if !is_checked && self.link(id).is_some_and(is_open) {
+            return Err("a password that was not checked was answered".to_owned());
         }
         self.answer_waiting(id, is_told)
     }
@@ -249,7 +292,9 @@ impl World<'_> {
             Some(Cause::Gate(gate::Cause::Forbidden(gate::Forbidden::OtherSubject))) => {
                 report.connection == id && self.links[index].member.is_some()
             }
-            Some(Cause::Gate(gate::Cause::Unavailable)) => self.people.is_store_failing,
+            Some(Cause::Gate(gate::Cause::Unavailable)) => {
+                self.people.may_be_unavailable(self.now.monotonic)
+            }
             Some(cause) => self.is_due(index, cause),
         };
         match is_right {
@@ -258,22 +303,27 @@ impl World<'_> {
         }
     }
 
-    fn grant(&mut self, id: ConnectionId, user: usize) {
+    fn grant(&mut self, id: ConnectionId, user: usize, told: &mut Told<'_>) -> Result<(), String> {
         let issued_at = self.people.issue_date(user, self.now);
-        let Some(index) = self.link(id) else { return };
+        let Some(index) = self.link(id) else {
+            return Ok(());
+        };
         let link = &mut self.links[index];
         match link.stage {
-            Stage::Waiting { .. } => return link.owe_answer(200),
-            Stage::Open => link.grants += 1,
+            Stage::Waiting { .. } => link.owe_answer(200),
+            Stage::Open => {
+                link.grants += 1;
+                let member = Member {
+                    user,
+                    issued_at,
+                    expires_at: issued_at + super::people::TOKEN_TTL_SECONDS,
+                };
+                self.enter(index, &member, told)?;
+            }
             // It has left meanwhile.
-            Stage::Asking | Stage::Over(_) => return,
+            Stage::Asking | Stage::Over(_) => {}
         }
-        self.enter(
-            index,
-            user,
-            issued_at,
-            issued_at + super::people::TOKEN_TTL_SECONDS,
-        );
+        Ok(())
     }
 
     fn deny(&mut self, id: ConnectionId) {

@@ -163,10 +163,12 @@ impl Link {
         if let Some(login) = id.and_then(|id| self.take_login(id)) {
             return self.judge_login_error(login, code);
         }
+        let is_limit = code == "rate_limited" && data["retryAfter"].is_u64();
         self.expect("an error", |what| match what {
             What::Reply {
                 id: asked, errors, ..
             } => Some(*asked) == id && errors.contains(&code),
+            What::Limit { id: asked } => is_limit && *asked == id,
             _ => false,
         })
         .map_err(|error| format!("{error}: {code} {id:?}"))

@@ -99,6 +99,10 @@ pub(super) enum What {
         from: usize,
     },
     Pong(Vec<u8>),
+    /// A message was too much: `rate_limited`, with when to try again.
+    Limit {
+        id: Option<u32>,
+    },
 }
 
 pub(super) struct Link {

@@ -8,7 +8,9 @@
 //!             └─► people         └─► follow, walk (what must be), duties (by when)
 //! ```
 
+mod arrival;
 mod ask;
+mod budgets;
 mod choice;
 mod duties;
 mod follow;
@@ -17,6 +19,7 @@ mod judge;
 mod life;
 mod link;
 mod people;
+mod recovery;
 mod speech;
 mod walk;
 mod world;

@@ -7,6 +7,7 @@ use crate::limits::PASSWORD_MEMORY_KIB_MIN;
 use crate::time::{Instant, Now, UnixSeconds};
 
 use super::choice::Choice;
+use super::link::Member;
 
 /// How many users are spoken of; some of them may not be there.
 pub(super) const PEOPLE: usize = 6;
@@ -81,6 +82,16 @@ pub(super) enum Made {
     Malformed,
 }
 
+impl From<Pass> for Member {
+    fn from(pass: Pass) -> Member {
+        Member {
+            user: pass.user,
+            issued_at: pass.issued_at,
+            expires_at: pass.expires_at,
+        }
+    }
+}
+
 impl Pass {
     /// True when it has the form of a token, so that its signature is looked at.
     pub(super) fn is_whole(&self) -> bool {
@@ -96,7 +107,9 @@ pub(super) struct People {
     /// Which secret signs; the one before it still verifies.
     pub(super) generation: u32,
     /// True while calls of the store may fail.
-    pub(super) is_store_failing: bool,
+    is_store_failing: bool,
+    /// When the store was mended last: the server learns it when it asks again.
+    mended_at: Instant,
 }
 
 pub(super) fn id_of(user: usize) -> String {
@@ -146,6 +159,7 @@ impl People {
             standings: vec![vec![(Instant::ORIGIN, nobody)]; PEOPLE],
             generation: 1,
             is_store_failing: false,
+            mended_at: Instant::ORIGIN,
         };
         // The last one is spoken of and not there.
         for user in 0..PEOPLE - 1 {
@@ -194,8 +208,9 @@ impl People {
     }
 
     /// The next calls of the store fail; for ever, or none of them any more.
-    pub(super) fn fail(&mut self, calls: u64, choice: &mut Choice<'_>) {
+    pub(super) fn fail(&mut self, calls: u64, now: Instant, choice: &mut Choice<'_>) {
         self.is_store_failing = calls > 0;
+        self.mended_at = now;
         let error = match choice.below(4) {
             0 => StoreError::Busy,
             1 => StoreError::Full,
@@ -266,9 +281,14 @@ impl People {
             .map(|((_, standing), _)| *standing)
     }
 
+    /// Whether the server may be unable to confirm anybody.
+    pub(super) fn may_be_unavailable(&self, now: Instant) -> bool {
+        self.is_store_failing || now.as_micros() < self.mended_at.as_micros() + STALE_MICROS_MAX
+    }
+
     /// What may become of whoever has a token of this date, and whether he may stay.
     pub(super) fn standing_outcomes(&self, user: usize, issued_at: u64, now: Now) -> Outcomes {
-        let failing = match self.is_store_failing {
+        let failing = match self.may_be_unavailable(now.monotonic) {
             true => Outcomes::UNAVAILABLE,
             false => Outcomes::default(),
         };

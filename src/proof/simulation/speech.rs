@@ -52,6 +52,8 @@ pub(super) struct Speech {
     pub(super) id: Option<u32>,
     pub(super) pass: Option<Pass>,
     pub(super) event: Event,
+    /// Bytes that a message has for nothing.
+    pub(super) pad: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,8 +145,8 @@ impl Utterance {
 }
 
 /// A Text message, in one frame or in some, with a Ping between them now and then.
-pub(super) fn text(speech: Speech, pad: usize, choice: &mut Choice<'_>) -> Utterance {
-    let json = json(&speech, pad);
+pub(super) fn text(speech: Speech, choice: &mut Choice<'_>) -> Utterance {
+    let json = json(&speech);
     let mut utterance = Utterance::default();
     let mut rest = json.as_bytes();
     let mut opcode = 0x01;
@@ -165,15 +167,18 @@ pub(super) fn text(speech: Speech, pad: usize, choice: &mut Choice<'_>) -> Utter
     utterance
 }
 
-fn json(speech: &Speech, pad: usize) -> String {
+/// The data of a message.
+pub(super) fn data(nonce: u32, pad: usize) -> String {
+    format!(r#"{{"n":{nonce},"pad":"{:pad$}"}}"#, "")
+}
+
+fn json(speech: &Speech) -> String {
     let event = match speech.event {
         Event::GetUser(user) => format!(r#""event":"getUser","data":{{"id":"{}"}}"#, id_of(user)),
         Event::Message { nonce, to } => {
             let to = to.map_or(String::new(), |to| format!(r#","to":"{}""#, id_of(to)));
-            format!(
-                r#""event":"message"{to},"data":{{"n":{nonce},"pad":"{:pad$}"}}"#,
-                ""
-            )
+            let data = data(nonce, speech.pad);
+            format!(r#""event":"message"{to},"data":{data}"#)
         }
         Event::Login { user, is_right } => format!(
             r#""event":"login","data":{{"id":"{}","password":"{}{}"}}"#,

@@ -3,10 +3,11 @@
 use crate::gate;
 use crate::server::{Cause, ConnectionId, Reading, Report, What as Happening};
 
+use super::budgets::Verdict;
 use super::follow::{cause_of, is_end, outcome_of};
 use super::link::{Link, Login, Member, Stage, What};
 use super::people::{Outcomes, Pass};
-use super::speech::{Event, Mark, Said, Speech};
+use super::speech::{Event, Mark, Said, Speech, data};
 use super::world::World;
 
 /// How a walk over what was said goes on.
@@ -91,8 +92,9 @@ impl World<'_> {
         }
         let index = self.link(report.connection).ok_or("nobody ended")?;
         let is_due = match cause_of(report.what) {
-            Some(Cause::SlowReader) => true,
-            Some(Cause::Memory) => self.may_be_short_of_memory(self.pressed_bytes),
+            // Nobody is slow whose socket took all that it was offered.
+            Some(Cause::SlowReader) => self.links[index].stalled_since.is_some(),
+            Some(Cause::Memory) => self.may_go_for_memory(index, self.pressed_bytes),
             Some(Cause::Gate(cause)) => self.is_due(index, Cause::Gate(cause)),
             _ => false,
         };
@@ -111,10 +113,12 @@ impl World<'_> {
         }
         // It ended since too much waits for it: after which of its frames, nobody can tell.
         let is_slow = told.own_cause() == Some(Cause::SlowReader)
+            && self.links[index].stalled_since.is_some()
             || told.own_cause() == Some(Cause::Memory)
                 && self.may_be_short_of_memory(self.pressed_bytes);
         let may_fail = told.is_refused(Outcomes::of_code("unavailable"));
-        told.is_doubtful = is_slow || may_fail && self.people.is_store_failing;
+        told.is_doubtful =
+            is_slow || may_fail && self.people.may_be_unavailable(self.now.monotonic);
         while let Some(mark) = self.links[index].next_mark() {
             if self.take(index, mark, told)? == Step::Ended {
                 return Ok(());
@@ -158,14 +162,13 @@ impl World<'_> {
 
     fn take(&mut self, index: usize, mark: Mark, told: &mut Told<'_>) -> Result<Step, String> {
         if self.links[index].stage == Stage::Open && !matches!(mark.said, Said::Broken(_)) {
-            let is_within_rate = self.count_frame(index);
-            let is_limited = told.own_cause() == Some(Cause::RateLimited);
-            if !is_within_rate && is_limited {
-                self.end_own(told, None)?;
+            let verdict = match (self.count_frame(index), self.links[index].member) {
+                (false, _) => Verdict::Beyond,
+                (true, None) => Verdict::Within,
+                (true, Some(member)) => self.count_user_frame(member.user, told),
+            };
+            if self.apply_rate(verdict, told)? == Step::Ended {
                 return Ok(Step::Ended);
-            }
-            if !is_within_rate && !told.is_doubtful {
-                return Err("a frame too many was taken".to_owned());
             }
         }
         let is_fragment = matches!(mark.said, Said::Fragment);
@@ -219,15 +222,21 @@ impl World<'_> {
     }
 
     /// A verified token: the first logs the connection in, one that lives longer moves its end.
-    pub(super) fn enter(&mut self, index: usize, user: usize, issued_at: u64, expires_at: u64) {
-        let member = &mut self.links[index].member;
-        if member.is_none_or(|member| expires_at > member.expires_at) {
-            *member = Some(Member {
-                user,
-                issued_at,
-                expires_at,
-            });
+    pub(super) fn enter(
+        &mut self,
+        index: usize,
+        newer: &Member,
+        told: &mut Told<'_>,
+    ) -> Result<Step, String> {
+        let is_member = self.links[index].member.is_some();
+        if !is_member && self.join(newer.user, told)? == Step::Ended {
+            return Ok(Step::Ended);
         }
+        let member = &mut self.links[index].member;
+        if member.is_none_or(|member| newer.expires_at > member.expires_at) {
+            *member = Some(*newer);
+        }
+        Ok(Step::On)
     }
 
     fn take_speech(
@@ -258,8 +267,10 @@ impl World<'_> {
             Some(pass) if outcomes.allow(Outcomes::PASSES) => {
                 // It may be this frame for which it ended, or a later one.
                 told.is_doubtful |= is_refused && outcomes != Outcomes::PASSES;
-                self.enter(index, pass.user, pass.issued_at, pass.expires_at);
-                self.take_event(index, speech, pass, told)
+                match self.enter(index, &pass.clone().into(), told)? {
+                    Step::On => self.take_event(index, speech, pass, told),
+                    Step::Ended => Ok(Step::Ended),
+                }
             }
             _ if is_refused || told.is_doubtful => {
                 self.end_own(told, None)?;
@@ -310,7 +321,16 @@ impl World<'_> {
         };
         match speech.event {
             Event::GetUser(target) => self.owe_user(index, id, target, told),
-            Event::Message { nonce, to } => self.send(index, id, user, (nonce, to), told),
+            Event::Message { nonce, to } => {
+                let data = data(nonce, speech.pad);
+                match self.charge_message(user, to, &data, told) {
+                    Verdict::Beyond => self.owe_limit(index, id, told),
+                    verdict => {
+                        let is_sure = verdict == Verdict::Within;
+                        self.send(index, id, user, (nonce, to), is_sure, told);
+                    }
+                }
+            }
             Event::Refresh => {
                 let errors = missing(self, user);
                 self.links[index].owe_reply(id, "refresh", errors, is_sure);
@@ -381,6 +401,7 @@ impl World<'_> {
         id: Option<u32>,
         from: usize,
         (nonce, to): (u32, Option<usize>),
+        is_granted: bool,
         told: &Told<'_>,
     ) {
         let unix = self.now.unix.0;
@@ -392,7 +413,7 @@ impl World<'_> {
             if link.is_over() || !is_audience {
                 continue;
             }
-            let is_sure = !told.is_doubtful && !told.ends(link.id);
+            let is_sure = is_granted && !told.is_doubtful && !told.ends(link.id);
             if is_sure {
                 sure += 1;
             } else {
@@ -404,11 +425,13 @@ impl World<'_> {
             let what = What::Reply {
                 id,
                 event: "message",
-                errors: &[],
+                errors: if is_granted { &[] } else { &["rate_limited"] },
                 delivered: Some((sure, sure + unsure)),
                 is_online: None,
             };
             self.links[index].owe(what, !told.is_doubtful);
+        } else if !is_granted {
+            self.links[index].owe(What::Limit { id }, false);
         }
     }
 

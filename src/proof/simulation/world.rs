@@ -7,26 +7,23 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::app::Events;
-use crate::app::password::{AddressSpace, HashJob};
+use crate::app::password::{AddressSpace, HashJob, Verdict};
 use crate::config::Config;
 use crate::gate::{ClaimRules, Gate, Signer, TokenError, Verifier};
-use crate::limits::{
-    CONNECTION_BYTES, MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYTES_MAX, STOP_PATIENCE,
-};
+use crate::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, STOP_PATIENCE};
 use crate::server::{
     ConnectionId, Ending, FlushesLeft, Peer, Reading, Report, SLICES_MAX, Server, What as Happening,
 };
 use crate::time::{Instant, Now, UnixSeconds};
 
 use super::Reads;
+use super::arrival::{READ_BYTES_MAX, Unheard};
+use super::budgets::Budgets;
 use super::choice::Choice;
 use super::link::{Character, Link};
 use super::people::{Made, Pass, People, TOKEN_TTL_SECONDS, keys_of, user_of};
 
 const START: UnixSeconds = UnixSeconds(1_800_000_000);
-
-/// Turns within which all must have been offered that was queued by one read.
-const TURNS_MAX: usize = 10_000;
 
 pub(super) struct World<'a> {
     pub(super) choice: Choice<'a>,
@@ -36,6 +33,7 @@ pub(super) struct World<'a> {
     pub(super) config: Config,
     pub(super) server: Server,
     pub(super) people: People,
+    pub(super) budgets: Budgets,
     pub(super) now: Now,
     /// Connections whose descriptors there are, in the order they were accepted in.
     pub(super) links: Vec<Link>,
@@ -60,9 +58,8 @@ pub(super) struct World<'a> {
     pub(super) stopping_since: Option<Instant>,
     /// All that came out so far, in one number.
     pub(super) digest: u64,
-    /// What was written while the model did not know yet what was said.
-    unheard: Vec<(ConnectionId, Vec<u8>)>,
-    is_hearing_late: bool,
+    pub(super) unheard: Vec<Unheard>,
+    pub(super) is_hearing_late: bool,
     /// Bytes held at the most while what a peer said was decided on.
     pub(super) pressed_bytes: usize,
 }
@@ -79,6 +76,7 @@ impl<'a> World<'a> {
         let people = People::new();
         Ok(World {
             server: server(&config, &people)?,
+            budgets: Budgets::new(&config),
             choice,
             cuts,
             config,
@@ -138,86 +136,6 @@ impl<'a> World<'a> {
         Ok(self.link(id))
     }
 
-    /// The next bytes of what a peer has said arrive.
-    pub(super) fn deliver(&mut self, index: usize, bytes: usize) -> Result<(), String> {
-        let link = &mut self.links[index];
-        let mut piece = link.next_piece(bytes);
-        if piece.is_empty() || link.is_over() {
-            return Ok(());
-        }
-        let (id, address) = (link.id, link.client.unwrap_or(link.address));
-        let before = self.server.verifications();
-        self.is_hearing_late = true;
-        let reading = self.receive(id, &mut piece)?;
-        self.is_hearing_late = false;
-        while let Some(job) = self.server.next_job() {
-            self.jobs.push_back((job, id, address));
-        }
-        self.follow_receive(index, reading, before)?;
-        for (id, bytes) in std::mem::take(&mut self.unheard) {
-            self.hear(id, &bytes)?;
-        }
-        self.turn()
-    }
-
-    /// The server reads it, in one piece or in several.
-    fn receive(&mut self, id: ConnectionId, bytes: &mut [u8]) -> Result<Reading, String> {
-        let mut rest = bytes;
-        while let Some(cuts) = &mut self.cuts
-            && !rest.is_empty()
-        {
-            let size = 1 + cuts.below(40).min(rest.len() as u32 - 1) as usize;
-            let (piece, behind) = rest.split_at_mut(size);
-            if behind.is_empty() {
-                return self.hand_over(id, piece);
-            }
-            if self.hand_over(id, piece)? == Reading::Over {
-                return Ok(Reading::Over);
-            }
-            rest = behind;
-        }
-        self.hand_over(id, rest)
-    }
-
-    /// As the driver: what is pressed is written first, and what waits is decided on then. What
-    /// peers hear meanwhile is judged when the model knows what was said.
-    fn hand_over(&mut self, id: ConnectionId, bytes: &mut [u8]) -> Result<Reading, String> {
-        let mut reading = self.server.receive(self.now, id, bytes);
-        self.pressed_bytes = self.server.held_bytes();
-        for turns in 0.. {
-            if !self.server.is_pressed() {
-                break;
-            }
-            if turns > TURNS_MAX {
-                return Err("the core stays pressed though all was written".to_owned());
-            }
-            self.check_memory()?;
-            self.write()?;
-            self.pressed_bytes = self.pressed_bytes.max(self.server.held_bytes());
-            self.server.tick(self.now);
-            // What was decided meanwhile may have ended it.
-            reading = self.server.receive(self.now, id, &mut []);
-        }
-        self.check_memory()?;
-        Ok(reading)
-    }
-
-    /// Bytes held stay within `MEMORY` after each input.
-    fn check_memory(&self) -> Result<(), String> {
-        match self.server.held_bytes() <= self.config.memory_bytes_max {
-            true => Ok(()),
-            false => Err(format!("{} bytes are held", self.server.held_bytes())),
-        }
-    }
-
-    /// Whether memory was so short, with so much held, that somebody may have had to go.
-    pub(super) fn may_be_short_of_memory(&self, held_bytes: usize) -> bool {
-        // The tick itself may have sent each of them a Ping.
-        let message = 2 * self.config.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
-        let reserve = message + self.config.memory_bytes_max / MEMORY_RESERVE_PARTS;
-        held_bytes + 1_024 * self.links.len() + reserve > self.config.memory_bytes_max
-    }
-
     pub(super) fn finish(&mut self, index: usize) -> Result<(), String> {
         let id = self.links[index].id;
         self.server.finished(self.now, id);
@@ -241,10 +159,16 @@ impl<'a> World<'a> {
         let Some((job, id, address)) = self.jobs.pop_front() else {
             return Ok(());
         };
-        // Should it be wrong, it counts, whether or not somebody waits for the answer.
-        *self.hostile.entry(address).or_default() += 1;
-        let asked = super::follow::asked(&job);
-        let outcome = job.run(AddressSpace::Limited);
+        let mut asked = super::follow::asked(&job);
+        let mut outcome = job.run(AddressSpace::Limited);
+        // Now and then there is no memory for a hash.
+        if !self.is_kind && self.choice.chance(8) {
+            asked.is_checked = false;
+            outcome.verdict = Verdict::NoMemory;
+        } else {
+            // Should it be wrong, it counts, whether or not somebody waits for the answer.
+            *self.hostile.entry(address).or_default() += 1;
+        }
         self.server.hashed(self.now, &outcome);
         self.follow_hashed(id, asked)?;
         self.turn()
@@ -348,7 +272,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn write(&mut self) -> Result<(), String> {
+    pub(super) fn write(&mut self) -> Result<(), String> {
         // A few strangers a turn, and as many turns as it takes.
         let some = FlushesLeft {
             broadcasts: self.flushes_max,
@@ -381,18 +305,24 @@ impl<'a> World<'a> {
             }
             taken.truncate(count);
             link.room -= count;
-            link.note_progress(count, offered, self.now.monotonic);
+            // That it stalls is known at once, that it goes on only when it is known what was said.
+            if !self.is_hearing_late || count < offered {
+                link.note_progress(count, offered, self.now.monotonic);
+            }
             self.digest(u64::from(id.serial), &taken);
             match self.is_hearing_late {
-                true => self.unheard.push((id, taken)),
-                false => self.hear(id, &taken)?,
+                true => self.unheard.push(Unheard {
+                    id,
+                    bytes: taken,
+                    offered,
+                }),
+                false => self.hear(index, &taken)?,
             }
             self.server.wrote(self.now, id, count, count < offered);
         }
     }
 
-    fn hear(&mut self, id: ConnectionId, bytes: &[u8]) -> Result<(), String> {
-        let index = self.link(id).ok_or("somebody hears who is no more")?;
+    pub(super) fn hear(&mut self, index: usize, bytes: &[u8]) -> Result<(), String> {
         self.links[index].hear(bytes, self.now.monotonic)?;
         self.take_gifts(index)
     }
@@ -459,6 +389,7 @@ impl<'a> World<'a> {
         self.jobs.clear();
         self.gone.clear();
         self.hostile.clear();
+        self.budgets = Budgets::new(&self.config);
         self.server = server(&self.config, &self.people)?;
         Ok(())
     }
@@ -515,11 +446,13 @@ fn config(choice: &mut Choice<'_>, reads: Reads) -> Config {
     config.connections_per_address_max = choice.pick(&[0, 4, 30]);
     config.pending_per_address_max = choice.pick(&[0, 3, 30]);
     config.outbox_bytes_max = choice.pick(&[4_096, 16_384, 262_144]);
-    config.connections_per_user_max = 0;
-    config.broadcast_rate.count = 0;
-    config.delivery_rate.count = 0;
+    config.connections_per_user_max = choice.pick(&[0, 2, 5, 32]);
+    config.broadcast_rate.count = choice.pick(&[0, 500, 64 * 1_024]);
+    config.broadcast_burst_bytes = choice.pick(&[1, 2_000, 256 * 1_024]);
+    config.delivery_rate.count = choice.pick(&[0, 20, 20_000]);
+    config.delivery_burst = choice.pick(&[1, 40, 40_000]);
     // Room for what one peer may hold and for every connection, and for so much more.
-    let peer = 2 * config.message_bytes_max + config.outbox_bytes_max + 1_024;
+    let peer = 2 * config.message_bytes_max + config.outbox_bytes_max + 1_024 + READ_BYTES_MAX;
     let needed = peer + config.connections_max * CONNECTION_BYTES;
     let more = choice.pick(&[0, 14 * 1_024, 240 * 1_024, 32 * 1_024 * 1_024]);
     let memory = (needed + more) * MEMORY_RESERVE_PARTS / (MEMORY_RESERVE_PARTS - 1) + 8;

@@ -265,12 +265,8 @@ impl World {
 
     /// A turn that writes at most so many broadcasts.
     pub(super) fn settle_some(&mut self, broadcasts: usize) {
-        let pending = usize::MAX;
         self.server.tick(self.now);
-        let mut left = FlushesLeft {
-            broadcasts,
-            pending,
-        };
+        let mut left = FlushesLeft { broadcasts, ..ALL };
         while let Some(id) = self.server.next_flush(self.now, &mut left) {
             self.write(id);
         }

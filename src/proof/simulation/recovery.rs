@@ -1,0 +1,98 @@
+//! The last phase of a run, in which nothing goes wrong any more and everything must come right.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::link::{Character, Stage};
+use super::speech::{self, Event, Speech};
+use super::world::World;
+
+impl World<'_> {
+    /// Nothing goes wrong any more: what was said arrives, what is owed comes, newcomers are
+    /// served, and in the end nobody and nothing is left.
+    pub(super) fn come_right(&mut self) -> Result<(), String> {
+        self.fail_store(0);
+        self.is_kind = true;
+        for index in 0..self.links.len() {
+            let link = &mut self.links[index];
+            link.room = usize::MAX / 2;
+            let id = link.id;
+            self.server.writable(id);
+        }
+        self.turn()?;
+        self.deliver_all()?;
+        self.pass_time(Duration::from_secs(1))?;
+        self.check_owed()?;
+        self.serve_newcomers()?;
+        while self.jobs.front().is_some() {
+            self.hash()?;
+        }
+        self.pass_time(self.config.ping_interval + self.config.pong_timeout)?;
+        self.pass_time(Duration::from_secs(2))?;
+        match (self.links.len(), self.server.held_bytes()) {
+            (0, 0) => self.server.audit(),
+            (links, bytes) => Err(format!("{links} connections and {bytes} bytes are left")),
+        }
+    }
+
+    fn deliver_all(&mut self) -> Result<(), String> {
+        for id in self.links.iter().map(|link| link.id).collect::<Vec<_>>() {
+            if let Some(index) = self.link(id) {
+                self.deliver(index, usize::MAX)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever is there has heard all he was owed.
+    fn check_owed(&self) -> Result<(), String> {
+        let is_owing = |link: &&super::link::Link| {
+            !link.is_over() && link.owed.iter().any(|owed| owed.is_sure)
+        };
+        match self.links.iter().find(is_owing) {
+            Some(link) => Err(format!("{link:?} was never told all it is owed")),
+            None => Ok(()),
+        }
+    }
+
+    /// Two honest people come from an address nobody has seen, and one hears the other.
+    fn serve_newcomers(&mut self) -> Result<(), String> {
+        let user = 0;
+        // The user's connections go, of which there may be too many.
+        self.people.remove(user, self.now.monotonic);
+        self.pass_time(Duration::from_secs(2))?;
+        self.people.add(user, self.now.monotonic);
+        // What was revoked while the clock stood elsewhere stays so for the id: the clock comes to
+        // where it has an end.
+        self.set_wall_clock(self.people.issue_date(user, self.now))?;
+        self.pass_time(Duration::from_millis(60))?;
+        let address = Ipv4Addr::new(10, 9, 9, 9);
+        for _ in 0..2 {
+            let Some(index) = self.connect(address, Character::Honest)? else {
+                // There may be members in every place.
+                return Ok(());
+            };
+            let pass = self.people.pass(user, self.now);
+            self.links[index].pass = Some(pass.clone());
+            self.links[index].say(speech::upgrade(Some(pass), false));
+            self.deliver(index, usize::MAX)?;
+        }
+        let index = self.links.len() - 1;
+        if self.links[index].stage != Stage::Open {
+            return Err("a newcomer is not let in".to_owned());
+        }
+        let speech = Speech {
+            id: Some(self.next_number()),
+            pass: self.links[index].pass.clone(),
+            event: Event::Message {
+                nonce: self.next_nonce,
+                to: None,
+            },
+            pad: 0,
+        };
+        let utterance = speech::text(speech, &mut self.choice);
+        self.links[index].say(utterance);
+        self.deliver(index, usize::MAX)?;
+        self.check_owed()
+    }
+}
