@@ -84,7 +84,7 @@ sim:
 	SEED=$(SEED) SEEDS=$(SEEDS) OPS=$(OPS) \
 		$(CARGO) bench $(CARGO_FLAGS) --profile simulation --bench simulation
 
-## sim-faults: faults planted in a copy, one at a time: the simulator finds each
+## sim-faults: faults planted in a copy, one at a time: the simulator or a test finds each
 sim-faults:
 	tests/planted/run
 

@@ -306,6 +306,20 @@ impl World<'_> {
         speech::text(speech, &mut self.choice)
     }
 
+    fn long_message(&mut self, index: usize) -> Utterance {
+        let user = self.somebody_real();
+        let speech = Speech {
+            id: Some(self.next_number()),
+            pass: Some(self.pass_for(index, user)),
+            event: Event::Message {
+                nonce: self.next_nonce,
+                to: None,
+            },
+            pad: 1_500,
+        };
+        speech::text(speech, &mut self.choice)
+    }
+
     pub(super) fn next_number(&mut self) -> u32 {
         self.next_nonce += 1;
         self.next_nonce
@@ -352,6 +366,13 @@ impl World<'_> {
     /// Of many, all but the last byte of what each has said; then all the last bytes in one turn, as
     /// for a server that was stopped for a while.
     fn much_arrives(&mut self) -> Result<(), String> {
+        for index in 0..self.links.len() {
+            let is_member = self.links[index].member.is_some();
+            if is_member && self.choice.chance(50) {
+                let utterance = self.long_message(index);
+                self.links[index].say(utterance);
+            }
+        }
         let ids: Vec<ConnectionId> = self.links.iter().map(|link| link.id).collect();
         for id in &ids {
             if let Some(index) = self.link(*id) {
