@@ -76,6 +76,14 @@ pub const PASSWORD_PASSES_MAX: u32 = 16;
 pub const PASSWORD_LANES_MAX: u32 = 16;
 /// Passwords waiting for the helper thread, the one it is at included.
 pub const HASHES_PENDING_MAX: usize = 16;
+/// Of these, those that one address may have.
+pub const HASHES_PER_ADDRESS_MAX: usize = 2;
+/// How far each try of a login moves the turn of its network and of its id back.
+pub const LOGIN_TURN: Duration = Duration::from_secs(60);
+/// How many turns a network or an id can be moved back.
+pub const LOGIN_TURNS_MAX: u32 = 60;
+/// How long an address comes first from which somebody logged in.
+pub const LOGIN_KNOWN_FOR: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// How long a request waits for its password to be checked before it is given up.
 pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// Wrong passwords on one connection before it is closed.
@@ -94,6 +102,23 @@ pub const USER_CACHE_CHECK_AHEAD: Duration = Duration::from_millis(10);
 pub const DATABASE_WAIT_SERVING: Duration = Duration::from_millis(20);
 /// How long a command waits for it.
 pub const DATABASE_WAIT_ADMINISTERING: Duration = Duration::from_secs(5);
+/// How long the helper thread waits for it before it says that it failed.
+pub const DATABASE_WAIT_WRITING: Duration = Duration::from_secs(1);
+/// How long a logout waits for its commit before its connection is told `unavailable`.
+pub const LOGOUT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Users whose logout is not yet on the disk; the next logout is told `unavailable`.
+pub const REVOCATIONS_PENDING_MAX: usize = 1_024;
+/// Writes that one commit may hold.
+pub const REVOCATIONS_PER_COMMIT_MAX: usize = 256;
+/// How long after a write that failed it is tried again.
+pub const REVOCATION_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a revocation is set again whose commit outlasted the second it set; each time it is
+/// set further ahead, twice as far as the time before.
+pub const REVOCATION_TRIES_MAX: u32 = 12;
+/// How far ahead of the clock a date in the database must lie to be of a clock that was ahead.
+pub const CLOCK_AHEAD_SECONDS_MIN: u64 = 24 * 3_600;
+/// How often, at the most, the user store is told which second was seen, logins apart.
+pub const SEEN_INTERVAL_SECONDS: u64 = 60;
 /// Pages of the database held in memory, in KiB.
 pub const DATABASE_CACHE_KIB: u32 = 256;
 /// Steps of SQLite's virtual machine that a query of a server may take. The longest of ours is a

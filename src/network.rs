@@ -176,6 +176,17 @@ impl AddressKey {
     pub const fn of_user(user: u32) -> AddressKey {
         AddressKey(Source::User(user))
     }
+
+    /// What all of a site share: the first [`SITE_IPV6_BITS`] of an IPv6 address,
+    /// anything else as a whole.
+    pub fn network(self) -> AddressKey {
+        match self.0 {
+            Source::Address(address) => {
+                AddressKey(Source::Address(truncated(address, SITE_IPV6_BITS)))
+            }
+            Source::User(_) => self,
+        }
+    }
 }
 
 impl From<IpAddr> for AddressKey {

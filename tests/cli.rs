@@ -564,6 +564,33 @@ fn a_minted_token_is_judged_good_by_its_secret_alone() {
 }
 
 #[test]
+fn a_token_is_judged_and_dated_by_the_database_where_there_is_one() {
+    let place = Place::with_secret();
+    let mint = || place.run(&["token", "mint", "alice"]).success();
+    let check = |token: &str| place.run_with(&["token", "check"], &[], token);
+    let before = mint();
+    let verdict = check(&before).success();
+    assert!(
+        verdict.contains("; not checked: whether the user is there")
+            && verdict.ends_with(" framegate.db\n"),
+        "{verdict}"
+    );
+    place
+        .run(&["user", "add", "alice", "--no-password"])
+        .success();
+    place.run(&["user", "revoke", "alice"]).success();
+    // Both in one second, or not: the token is good.
+    let after = mint();
+    let verdict = check(&after).success();
+    assert!(verdict.starts_with("ok sub=alice expires=") && !verdict.contains("not checked"));
+    assert_eq!(check(&before).output, "bad: token revoked\n");
+    place.run(&["user", "disable", "alice"]).success();
+    assert!(check(&after).output.starts_with("bad: "));
+    place.run(&["user", "rm", "alice"]).success();
+    assert!(check(&after).output.starts_with("bad: "));
+}
+
+#[test]
 fn every_line_gets_a_verdict_and_one_bad_token_fails_the_command() {
     let place = Place::with_secret();
     let token = place.run(&["token", "mint", "alice"]).success();

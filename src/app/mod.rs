@@ -12,7 +12,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::gate::{Admitted, LoginFrame, Minted, Pass};
+use crate::gate::{self, Admitted, LoginFrame, Minted, Pass};
 use users::{CachedUser, StoreError};
 
 pub use events::login::{Credentials, write_session};
@@ -34,18 +34,19 @@ pub trait Host {
     /// True when `id` has a logged-in connection.
     fn is_online(&self, id: &str) -> bool;
 
-    /// A fresh token for `id`, dated so that no revocation until now voids it.
+    /// A fresh token for the user whose frame this is, dated so that no revocation until now voids
+    /// it.
     ///
     /// # Errors
-    /// When the store cannot say who `id` is, or there is no such user any longer.
-    fn mint(&mut self, id: &str) -> Result<Minted, Fault>;
+    /// When the store cannot say who that is, or would not let the frame in any longer.
+    fn mint(&mut self, pass: &Pass<'_>) -> Result<Minted, Fault>;
 
     /// Voids every token of the user whose frame this is that was issued until now, and closes the
-    /// connections that live by one, but for the one that asked.
+    /// connections that live by one. The one that asked is answered when that is kept for good.
     ///
     /// # Errors
-    /// When the store cannot keep it; then nothing has changed.
-    fn revoke(&mut self, pass: &Pass<'_>) -> Result<(), StoreError>;
+    /// When too many wait for that; then nothing has changed.
+    fn revoke(&mut self, pass: &Pass<'_>) -> Result<(), Fault>;
 
     /// Queues one Text message, written by `write`, to each connection of the audience, and says
     /// to how many.
@@ -81,8 +82,6 @@ pub enum Outcome {
     Answer,
     /// No answer is due, or it comes later.
     Silent,
-    /// The answer, and then the connection's end.
-    Goodbye,
 }
 
 /// What went wrong, in words for whoever sent the frame. The connection lives on where it is
@@ -114,6 +113,8 @@ pub enum Fault {
     },
     /// A login as somebody else than the connection is bound to. Ends the connection.
     OtherUser,
+    /// The frame's token would not be let in any longer. Ends the connection.
+    Denied(gate::Cause),
     /// The user store failed, and so no user can be confirmed. Ends the connection.
     Unavailable,
 }
@@ -128,7 +129,8 @@ impl Fault {
             Fault::LoginFailed => "login_failed",
             Fault::RateLimited { .. } | Fault::MessageRate { .. } => "rate_limited",
             Fault::Busy { .. } => "busy",
-            Fault::OtherUser => "forbidden",
+            Fault::Denied(gate::Cause::TokenRevoked) => "token_revoked",
+            Fault::OtherUser | Fault::Denied(_) => "forbidden",
             Fault::Unavailable => "unavailable",
         }
     }
@@ -158,6 +160,7 @@ impl fmt::Display for Fault {
                 "too many messages, too large, or to too many; wait retryAfter seconds"
             }
             Fault::Busy { .. } => "too many logins are being checked; wait retryAfter seconds",
+            Fault::Denied(cause) => return cause.fmt(f),
             Fault::OtherUser => "the connection is another user's",
             Fault::Unavailable => "users cannot be confirmed at the moment; try again later",
         })

@@ -10,6 +10,7 @@ use crate::app::users::{StoreError, UserError};
 use crate::config::{self, ConfigError, nearest};
 use crate::gate::{SecretError, SignError};
 use crate::record::ReplayError;
+use crate::time::UnixSeconds;
 
 /// Why a command did not do what it was asked. Each prints as one line.
 #[derive(Debug)]
@@ -105,6 +106,13 @@ pub enum CliError {
         /// The id.
         id: String,
     },
+    /// The gate would refuse a token of an id for now.
+    TokensVoid {
+        /// The id.
+        id: String,
+        /// From when on it would take one.
+        from: UnixSeconds,
+    },
     /// There is a user of an id already.
     UserExists {
         /// The id.
@@ -193,6 +201,7 @@ impl CliError {
             | CliError::NoTokens
             | CliError::NoSuchUser { .. }
             | CliError::UserExists { .. }
+            | CliError::TokensVoid { .. }
             | CliError::PasswordsDiffer
             | CliError::GivenUp
             | CliError::ImportUnreadable { .. }
@@ -245,6 +254,11 @@ impl CliError {
 
     pub(super) fn no_such_user(id: &str) -> CliError {
         CliError::NoSuchUser { id: escaped(id) }
+    }
+
+    pub(super) fn tokens_void_until(id: &str, from: UnixSeconds) -> CliError {
+        let id = escaped(id);
+        CliError::TokensVoid { id, from }
     }
 
     pub(super) fn user_exists(id: &str) -> CliError {
@@ -346,6 +360,11 @@ impl fmt::Display for CliError {
             CliError::NoSuchUser { id } => {
                 write!(f, "there is no user \"{id}\"; `framegate user list` shows all")
             }
+            CliError::TokensVoid { id, from } => write!(
+                f,
+                "the tokens of {id} are void until {from}, and the clock is not there yet; put the \
+                 clock right, or run `framegate user revoke {id}` if it is right"
+            ),
             CliError::UserExists { id } => write!(f, "there is a user \"{id}\" already"),
             CliError::PasswordsDiffer => {
                 f.write_str("the two passwords are not the same; nothing was changed")

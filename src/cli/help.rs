@@ -71,13 +71,14 @@ Adds, shows and changes the users in the database, which is made where there is 
 server that runs on it heeds the change at once: who is removed, disabled or revoked is out.
 
 Usage: framegate user add ID [--name NAME] [--password-stdin | --no-password] [SETTINGS]
-       framegate user passwd ID [--password-stdin | --no-password] [SETTINGS]
+       framegate user passwd ID [--password-stdin | --no-password] [--keep-tokens] [SETTINGS]
        framegate user show|rm|disable|enable|revoke ID [SETTINGS]
        framegate user list [SETTINGS]
        framegate user import FILE|- [SETTINGS]
 
-`add` and `passwd` ask for the password on the terminal. `revoke` voids the tokens issued
-until now; the user may log in again. `list` prints a line a user, with tabs between the
+`add` and `passwd` ask for the password on the terminal. `passwd` and `revoke` void the tokens
+issued until now, those dated ahead by LEEWAY included, and so close the user's connections; the
+user may log in again. `list` prints a line a user, with tabs between the
 values. `import` adds all users of a file or none. Each line of it is an object:
 {\"id\":\"alice\",\"name\":\"Alice\",\"password\":\"...\"}, or with a \"passwordHash\"
 ($argon2id$v=19$...) instead of the password, or with neither; without a name it is the id.
@@ -86,27 +87,30 @@ Options:
   --name NAME       what people call the user [the id]
   --password-stdin  take the first line of standard input as the password
   --no-password     the user has none, and cannot log in; tokens come from elsewhere
+  --keep-tokens     with `passwd`: the tokens issued until now stay good
   --env-file FILE   read FILE instead of .env in the working directory
   -h, --help        print this
 
-Of the settings, --db and --password-memory count here.
+Of the settings, --db, --leeway and --password-memory count here.
 ";
 
 const TOKEN: &str = "\
-Makes and judges tokens with LOCAL_JWT_SECRET; no database is needed.
+Makes and judges tokens with LOCAL_JWT_SECRET, and with the database where there is one.
 
 Usage: framegate token mint ID [--ttl DURATION] [SETTINGS]
        framegate token check [SETTINGS] < TOKENS
 
-`mint` prints a token for the user ID. `check` reads tokens from standard input, one a
-line, prints a verdict for each, and ends with 1 when one is bad.
+`mint` prints a token for the user ID, dated as that of a login. `check` reads tokens from
+standard input, one a line, prints a verdict for each, and ends with 1 when one is bad. It asks
+the database what the server asks: whether the user is there, enabled, and not revoked since.
+Without a database it says that it did not.
 
 Options:
   --ttl DURATION    how long the token is good, as 30m or 1h [TOKEN_TTL]
   --env-file FILE   read FILE instead of .env in the working directory
   -h, --help        print this
 
-Of the settings, --token-ttl, --issuer, --audience and --leeway count here.
+Of the settings, --db, --token-ttl, --issuer, --audience and --leeway count here.
 ";
 
 const SECRET: &str = "\

@@ -6,7 +6,7 @@ use super::error::CliError;
 use super::init::Missing;
 use super::{Argument, Arguments, Context, check, help, secret, warnings};
 use crate::app::Events;
-use crate::app::users::{ServedStore, SqliteStore, UserStore, Users};
+use crate::app::users::{ServedStore, SqliteStore, SqliteWriter, UserStore, Users};
 use crate::config::Config;
 use crate::driver::{self, Listener, RecordingFile, logger};
 use crate::gate::{ClaimRules, Gate, Keys, Signer};
@@ -55,8 +55,10 @@ fn start(
         log::warn!("{warning}");
     }
     let config = within_memory(within_descriptors(config));
+    let writer = Box::new(SqliteWriter::open(&config.database)?);
     let server = recorded(recording, config, keys, store)?;
-    driver::run(server, listeners).map_err(|error| CliError::Serve(error.to_string().into()))
+    driver::run(server, writer, listeners)
+        .map_err(|error| CliError::Serve(error.to_string().into()))
 }
 
 fn bind(config: &Config) -> Result<Vec<Listener>, CliError> {

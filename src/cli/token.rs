@@ -1,11 +1,16 @@
-//! `framegate token`: tokens made and judged with the secret alone, no database needed.
+//! `framegate token`: tokens made and judged, as a server of this configuration would: with its
+//! database, where there is one, and otherwise with the secret alone.
+
+use std::path::Path;
 
 use super::error::{CliError, Name};
 use super::lines::read_line;
 use super::{Argument, Arguments, Context, help, secret};
+use crate::app::users::{Mode, SqliteStore, StoreError, UserStore as _};
 use crate::config::{Config, Secrets};
-use crate::gate::{ClaimRules, Signer, Verifier};
+use crate::gate::{self, ClaimRules, Signer, Standing, Verifier};
 use crate::limits::TOKEN_BYTES_MAX;
+use crate::time::UnixSeconds;
 
 const COMMANDS: &[Name] = &[
     Name {
@@ -51,7 +56,9 @@ fn mint(mut arguments: Arguments, context: &mut Context<'_>) -> Result<(), CliEr
     let (config, secrets) = arguments.load(context)?;
     let keys = secret::keys(&secrets, &arguments.env_file())?;
     let signer = Signer::new(&keys, &rules(&config), config.token_ttl.as_secs());
-    let minted = signer.mint(&subject, (context.clock)())?;
+    let mut users = Users::look(&config.database)?;
+    let date = users.issue_date(&subject, (context.clock)(), config.leeway.as_secs())?;
+    let minted = signer.mint(&subject, date)?;
     writeln!(context.output, "{}", minted.token)?;
     Ok(())
 }
@@ -80,6 +87,7 @@ fn judge_all(
 ) -> Result<(), CliError> {
     let keys = secret::keys(secrets, &arguments.env_file())?;
     let mut verifier = Verifier::new(keys, rules(config));
+    let mut users = Users::look(&config.database)?;
     let (mut bad, mut all) = (0, 0);
     while let Some(line) = read_line(context.input, TOKEN_BYTES_MAX)? {
         // What is not UTF-8 is no token.
@@ -88,16 +96,26 @@ fn judge_all(
             continue;
         }
         all += 1;
-        match verifier.verify(token, (context.clock)()) {
-            Ok(verified) => writeln!(
+        let verified = verifier.verify(token, (context.clock)());
+        let verdict = match &verified {
+            Ok(verified) => users.judge(verified.subject(), verified.issued_at())?,
+            Err(error) => Verdict::Bad(error.to_string()),
+        };
+        let (subject, expires_at) = match &verified {
+            Ok(verified) => (verified.subject(), verified.expires_at()),
+            Err(_) => ("", UnixSeconds::default()),
+        };
+        match verdict {
+            Verdict::Good => writeln!(context.output, "ok sub={subject} expires={expires_at}")?,
+            Verdict::Unchecked => writeln!(
                 context.output,
-                "ok sub={} expires={}",
-                verified.subject(),
-                verified.expires_at()
+                "ok sub={subject} expires={expires_at}; not checked: whether the user is there, \
+                 enabled, and not revoked, since there is no database {}",
+                config.database.display()
             )?,
-            Err(error) => {
+            Verdict::Bad(reason) => {
                 bad += 1;
-                writeln!(context.output, "bad: {error}")?;
+                writeln!(context.output, "bad: {reason}")?;
             }
         }
     }
@@ -113,5 +131,60 @@ fn rules(config: &Config) -> ClaimRules {
         leeway_seconds: config.leeway.as_secs(),
         issuer: config.issuer.clone(),
         audience: config.audience.clone(),
+    }
+}
+
+/// The users, where there is a database of them.
+struct Users(Option<SqliteStore>);
+
+/// What becomes of a token whose signature and claims are good, and of any other.
+enum Verdict {
+    Good,
+    Unchecked,
+    Bad(String),
+}
+
+impl Users {
+    fn look(database: &Path) -> Result<Users, CliError> {
+        match SqliteStore::open(database, Mode::Read) {
+            Ok(store) => Ok(Users(Some(store))),
+            Err(StoreError::Missing { .. }) => Ok(Users(None)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What the gate would say of it.
+    fn judge(&mut self, id: &str, issued_at: UnixSeconds) -> Result<Verdict, CliError> {
+        let Some(store) = &mut self.0 else {
+            return Ok(Verdict::Unchecked);
+        };
+        let user = store.user(id)?;
+        let standing = user.map(|user| Standing {
+            disabled: user.disabled,
+            tokens_valid_from: user.tokens_valid_from,
+        });
+        Ok(match gate::check_standing(Ok(standing), issued_at) {
+            Ok(_) => Verdict::Good,
+            Err(cause) => Verdict::Bad(cause.to_string()),
+        })
+    }
+
+    /// The date of a token that the gate takes at once, as a login dates it.
+    fn issue_date(
+        &mut self,
+        id: &str,
+        now: UnixSeconds,
+        leeway_seconds: u64,
+    ) -> Result<UnixSeconds, CliError> {
+        let user = match &mut self.0 {
+            Some(store) => store.user(id)?,
+            None => None,
+        };
+        let from = user.and_then(|user| user.tokens_valid_from);
+        let date = from.map_or(now, |from| from.max(now));
+        match date <= now.plus(leeway_seconds).plus(1) {
+            true => Ok(date),
+            false => Err(CliError::tokens_void_until(id, date)),
+        }
     }
 }

@@ -59,7 +59,7 @@ const COMMANDS: &[Command] = &[
             name: "passwd",
             also: &["password", "pass", "pw"],
         },
-        options: &["password-stdin", "no-password"],
+        options: &["password-stdin", "no-password", "keep-tokens"],
         missing: Some("user passwd needs an id: user passwd ID"),
         run: set_password,
     },
@@ -125,6 +125,8 @@ struct Given {
     /// `--name`
     name: Option<String>,
     source: Source,
+    /// `--keep-tokens`
+    keeps_tokens: bool,
 }
 
 /// Where a password comes from.
@@ -171,6 +173,7 @@ fn command(name: &str) -> Result<&'static Command, CliError> {
 /// Reads what stands behind the command; `None` when help is asked for.
 fn given(command: &Command, arguments: &mut Arguments) -> Result<Option<Given>, CliError> {
     let (mut operand, mut name, mut source) = (None, None, None);
+    let mut keeps_tokens = false;
     while let Some(argument) = arguments.next()? {
         match argument {
             Argument::Help => return Ok(None),
@@ -180,6 +183,7 @@ fn given(command: &Command, arguments: &mut Arguments) -> Result<Option<Given>, 
             Argument::Option(option) if command.options.contains(&&*option) => {
                 match option.as_str() {
                     "name" => name = Some(arguments.value()?),
+                    "keep-tokens" => keeps_tokens = true,
                     "password-stdin" => choose(&mut source, Source::Input)?,
                     _ => choose(&mut source, Source::Nowhere)?,
                 }
@@ -198,6 +202,7 @@ fn given(command: &Command, arguments: &mut Arguments) -> Result<Option<Given>, 
         operand,
         name,
         source: source.unwrap_or_default(),
+        keeps_tokens,
     }))
 }
 
@@ -219,10 +224,20 @@ fn add(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(), 
         return Err(CliError::user_exists(id));
     }
     user.password_hash = obtain(given.source, config, context)?;
-    match store.add(&user)? {
-        true => tell(context, format_args!("added {id}")),
-        false => Err(CliError::user_exists(id)),
+    // A password may be long in coming.
+    user.created_at = (context.clock)();
+    if !store.add(&user)? {
+        return Err(CliError::user_exists(id));
     }
+    let is_back = store
+        .user(id)?
+        .is_some_and(|user| user.tokens_valid_from.is_some());
+    if is_back {
+        // The id was another's: what was signed for that user while we waited for the database, or
+        // is dated ahead by `LEEWAY`, is not the new one's.
+        store.revoke(id, &context.clock, config.leeway.as_secs())?;
+    }
+    tell(context, format_args!("added {id}"))
 }
 
 fn set_password(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(), CliError> {
@@ -231,10 +246,24 @@ fn set_password(given: &Given, config: &Config, context: &mut Context<'_>) -> Re
     let mut store = open(config)?;
     found(id, store.user(id)?.is_some())?;
     let hash = obtain(given.source, config, context)?;
-    found(id, store.set_password(id, hash.as_ref())?)?;
+    let (leeway_seconds, clock) = (config.leeway.as_secs(), context.clock);
+    let (is_done, tokens) = match given.keeps_tokens {
+        true => (
+            store.set_password(id, hash.as_ref())?,
+            "tokens issued before stay good",
+        ),
+        false => (
+            store.renew_password(id, hash.as_ref(), &clock, leeway_seconds)?,
+            "tokens issued before are void",
+        ),
+    };
+    found(id, is_done)?;
     match hash {
-        Some(_) => tell(context, format_args!("set the password of {id}")),
-        None => tell(context, format_args!("took the password of {id} away")),
+        Some(_) => tell(context, format_args!("set the password of {id}; {tokens}")),
+        None => tell(
+            context,
+            format_args!("took the password of {id} away; {tokens}"),
+        ),
     }
 }
 
@@ -259,8 +288,8 @@ fn enable(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(
 /// Voids all tokens issued until now, those of this very second included.
 fn revoke(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(), CliError> {
     let id = &given.operand;
-    let now = (context.clock)();
-    found(id, open(config)?.revoke(id, now)?)?;
+    let (leeway_seconds, clock) = (config.leeway.as_secs(), context.clock);
+    found(id, open(config)?.revoke(id, &clock, leeway_seconds)?)?;
     tell(context, format_args!("revoked the tokens of {id}"))
 }
 

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -19,7 +20,7 @@ pub(super) struct Hasher {
 }
 
 impl Hasher {
-    pub(super) fn start(waker: Waker) -> io::Result<Hasher> {
+    pub(super) fn start(waker: Arc<Waker>) -> io::Result<Hasher> {
         let (jobs, waiting) = channel::<HashJob>();
         let (done, outcomes) = channel();
         thread::Builder::new()

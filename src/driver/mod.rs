@@ -1,4 +1,5 @@
-//! All the I/O: the mio loop, listeners, sockets, clocks, signals, the helper thread, the log.
+//! All the I/O: the mio loop, listeners, sockets, clocks, signals, the helper threads, the
+//! log.
 //! Refuses to know what bytes mean.
 //!
 //! A turn has a fixed order: read, decide, commit, write, look ahead, close. The core decides
@@ -18,17 +19,20 @@ mod recording;
 mod signals;
 mod socket;
 mod write;
+mod writer;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use crate::app::users::UserWriter;
 use crate::limits::{TURN_MEMBER_BYTES_MAX, TURN_PENDING_BYTES_MAX};
 use crate::record::Recorded;
 use crate::server::{ConnectionId, Reading, StoreNews};
@@ -39,6 +43,7 @@ use hasher::Hasher;
 use lines::{Line, SummaryLine, level_of, target_of};
 use signals::Signals;
 use socket::Socket;
+use writer::StoreWriter;
 
 pub use descriptors::connections_possible;
 pub use listener::{ListenError, Listener};
@@ -73,8 +78,12 @@ const LISTENERS: usize = usize::MAX - 2;
 ///
 /// # Errors
 /// When the kernel refuses what the loop cannot do without.
-pub fn run(server: Recorded, listeners: Vec<Listener>) -> Result<(), DriverError> {
-    let mut driver = Driver::new(server, listeners)?;
+pub fn run(
+    server: Recorded,
+    store: Box<dyn UserWriter>,
+    listeners: Vec<Listener>,
+) -> Result<(), DriverError> {
+    let mut driver = Driver::new(server, store, listeners)?;
     driver.run()?;
     driver.server.end();
     log::info!("stopped");
@@ -106,6 +115,7 @@ struct Driver {
     clock: Clock,
     signals: Signals,
     hasher: Hasher,
+    writer: StoreWriter,
     listeners: Vec<Listener>,
     /// A descriptor to give up when there is none left.
     spare: Option<OwnedFd>,
@@ -152,10 +162,15 @@ struct Arrival {
 }
 
 impl Driver {
-    fn new(server: Recorded, mut listeners: Vec<Listener>) -> Result<Driver, DriverError> {
+    fn new(
+        server: Recorded,
+        store: Box<dyn UserWriter>,
+        mut listeners: Vec<Listener>,
+    ) -> Result<Driver, DriverError> {
         let poll = Poll::new().map_err(failed("create the event queue"))?;
         let registry = poll.registry();
         let waker = Waker::new(registry, WAKER).map_err(failed("create the waker"))?;
+        let waker = Arc::new(waker);
         let mut signals = Signals::new().map_err(failed("listen for signals"))?;
         registry
             .register(signals.source(), SIGNALS, Interest::READABLE)
@@ -174,7 +189,8 @@ impl Driver {
             poll,
             clock: Clock::start(),
             signals,
-            hasher: Hasher::start(waker).map_err(failed("start the helper thread"))?,
+            hasher: Hasher::start(Arc::clone(&waker)).map_err(failed("start a helper thread"))?,
+            writer: StoreWriter::start(store, waker).map_err(failed("start a helper thread"))?,
             listeners,
             spare: descriptors::spare(),
             accept_logged_at: None,
@@ -256,6 +272,9 @@ impl Driver {
             WAKER => {
                 while let Some(outcome) = self.hasher.next_outcome() {
                     self.server.hashed(now, &outcome);
+                }
+                while let Some(outcome) = self.writer.next_outcome() {
+                    self.server.kept(now, &outcome);
                 }
             }
             SIGNALS => self.take_signals(now),
@@ -451,6 +470,9 @@ impl Driver {
     fn hand_out_jobs(&mut self) {
         while let Some(job) = self.server.next_job() {
             self.hasher.hand_out(job);
+        }
+        while let Some(job) = self.server.next_store_job() {
+            self.writer.hand_out(job);
         }
     }
 

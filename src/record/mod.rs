@@ -36,12 +36,13 @@ use crate::config::Config;
 use crate::gate::Keys;
 use crate::limits::RECORDING_BYTES_MAX;
 use crate::server::{
-    ConnectionId, Ending, FlushesLeft, Peer, Reading, Report, SLICES_MAX, Server, StoreNews,
-    Summary,
+    ConnectionId, Ending, FlushesLeft, Peer, Reading, Report, SLICES_MAX, Server, StoreJob,
+    StoreNews, StoreOutcome, Summary,
 };
 use crate::time::Now;
 
 use paper::Written;
+use store::quoted;
 use tape::{Id, show};
 
 pub use replay::{ReplayError, Replayed, replay};
@@ -171,6 +172,13 @@ impl Recorded {
         self.server.hashed(now, outcome);
     }
 
+    /// As [`Server::kept`].
+    pub fn kept(&mut self, now: Now, outcome: &StoreOutcome) {
+        let StoreOutcome { ticket, is_kept } = outcome;
+        self.call(now, format_args!("kept {ticket} {is_kept}"));
+        self.server.kept(now, outcome);
+    }
+
     /// As [`Server::tick`].
     pub fn tick(&mut self, now: Now) {
         self.call(now, format_args!("tick"));
@@ -223,6 +231,22 @@ impl Recorded {
         if let (Some(tape), Some(job)) = (&self.tape, &job) {
             let handle = tape.handle(job.expected.as_ref());
             tape.line(format_args!("job {} {handle}", job.ticket));
+        }
+        job
+    }
+
+    /// As [`Server::next_store_job`].
+    pub fn next_store_job(&mut self) -> Option<StoreJob> {
+        let job = self.server.next_store_job();
+        if let (Some(tape), Some(job)) = (&self.tape, &job) {
+            match job {
+                StoreJob::Revoke(ticket, revocation) => tape.line(format_args!(
+                    "write {ticket} {} {}",
+                    quoted(&revocation.id),
+                    revocation.issued_until.0
+                )),
+                StoreJob::Seen(second) => tape.line(format_args!("write seen {}", second.0)),
+            }
         }
         job
     }

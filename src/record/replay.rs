@@ -19,7 +19,7 @@ use crate::app::users::Users;
 use crate::config::{Config, ConfigError};
 use crate::gate::{ClaimRules, Gate, Signer, StandIns};
 use crate::limits::MESSAGE_BYTES_MAX;
-use crate::server::{ConnectionId, FlushesLeft, Peer, Server};
+use crate::server::{ConnectionId, FlushesLeft, Peer, Server, StoreOutcome};
 use crate::time::{Instant, Now, UnixSeconds};
 
 /// What is shown of a line that differs, in characters.
@@ -319,6 +319,7 @@ impl Replay {
             }
             "ending" => _ = recorded.next_ending(),
             "job" => _ = recorded.next_job(),
+            "write" => _ = recorded.next_store_job(),
             "summary" => _ = recorded.next_summary(now),
             "fault" => _ = recorded.next_store_news(),
             "report" => _ = recorded.next_report(),
@@ -328,6 +329,7 @@ impl Replay {
                 if why == STOPPED {
                     recorded.next_ending();
                     recorded.next_job();
+                    recorded.next_store_job();
                     recorded.next_store_news();
                     recorded.next_report();
                 }
@@ -367,6 +369,13 @@ impl Replay {
                     verdict: read_verdict(words.next()?)?,
                 };
                 recorded.hashed(now, &outcome);
+            }
+            "kept" => {
+                let outcome = StoreOutcome {
+                    ticket: words.next()?.parse().ok()?,
+                    is_kept: words.next()?.parse().ok()?,
+                };
+                recorded.kept(now, &outcome);
             }
             "tick" => recorded.tick(now),
             "look" => recorded.look_ahead(now),

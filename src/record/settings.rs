@@ -91,9 +91,10 @@ fn byte_rate(rate: Rate) -> String {
 /// When a text does not set its setting. A name that is none is passed over.
 pub(super) fn read(texts: &[(String, String)]) -> Result<Config, ConfigError> {
     let mut flags = Flags::default();
-    // Where it listened is not recorded. Here it is where every setting may be as it was.
+    // Where it is not said where the server listened, every setting may be as it was.
     let listen = ("LISTEN".to_owned(), "unix:replayed".to_owned());
-    for (name, text) in texts.iter().chain([&listen]) {
+    let is_said = texts.iter().any(|(name, _)| name == "LISTEN");
+    for (name, text) in texts.iter().chain((!is_said).then_some(&listen)) {
         if let Some(setting) = config::settings().find(|setting| setting.name == name) {
             flags.set(&setting.flag(), setting, text)?;
         }

@@ -41,13 +41,6 @@ impl UserStore for Watched {
         user
     }
 
-    fn revoke(&mut self, id: &str, tokens_valid_from: UnixSeconds) -> Result<bool, StoreError> {
-        let revoked = self.store.revoke(id, tokens_valid_from);
-        let question = format!("revoke {} {}", quoted(id), tokens_valid_from.0);
-        self.note(&revoked, &question, show(&revoked));
-        revoked
-    }
-
     fn changed(&mut self, now: Instant) -> Result<Changes, StoreError> {
         let changed = self.store.changed(now);
         self.note(&changed, "changed", show_changes(&changed));
@@ -59,10 +52,6 @@ impl UserStore for Watched {
         self.note(&checked, "check", "true".to_owned());
         checked
     }
-}
-
-fn show(answer: &Result<bool, StoreError>) -> String {
-    (*answer == Ok(true)).to_string()
 }
 
 /// `none`, `all`, or the ids.
@@ -95,7 +84,7 @@ fn read_changes(text: &str) -> Option<Changes> {
 }
 
 /// An id as the core asked for it, which may be anything: in quotation marks, without blanks.
-fn quoted(id: &str) -> String {
+pub(super) fn quoted(id: &str) -> String {
     let mut bytes = id.as_bytes().to_vec();
     mask(&mut bytes);
     let mut text = String::from("\"");
@@ -170,11 +159,6 @@ impl UserStore for Recalled {
             "none" => Some(None),
             text => read_user(id, text).map(Some),
         })
-    }
-
-    fn revoke(&mut self, id: &str, tokens_valid_from: UnixSeconds) -> Result<bool, StoreError> {
-        let question = format!("revoke {} {}", quoted(id), tokens_valid_from.0);
-        self.answer(&question, |text| text.parse().ok())
     }
 
     fn changed(&mut self, _: Instant) -> Result<Changes, StoreError> {

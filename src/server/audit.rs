@@ -4,16 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::limits::{
-    HASHES_PENDING_MAX, LINGERING_MAX, LINGERING_PER_ADDRESS_MAX, MESSAGE_OVERHEAD_BYTES_MAX,
+    HASHES_PENDING_MAX, HASHES_PER_ADDRESS_MAX, LINGERING_MAX, LINGERING_PER_ADDRESS_MAX,
+    MESSAGE_OVERHEAD_BYTES_MAX,
 };
 use crate::network::AddressKey;
+use crate::time::UnixSeconds;
 
 use super::flushes::Queued;
 use super::hub::Hub;
 use super::outbox::SharedFrames;
 use super::places::Count;
 use super::session::{Session, State};
-use super::{Ending, Server};
+use super::{ConnectionId, Ending, Server};
 
 /// What does not hold, in a line.
 type Audit = Result<(), String>;
@@ -33,6 +35,31 @@ fn at_most(what: &str, found: usize, max: usize) -> Audit {
 }
 
 impl Server {
+    /// Whose password a [`HashJob`](crate::app::password::HashJob) is of.
+    pub fn connection_of_job(&self, ticket: u64) -> Option<ConnectionId> {
+        let mut logins = self.hub.logins.all();
+        let found = logins.find(|(known, _)| *known == ticket);
+        found.map(|(_, login)| login.connection)
+    }
+
+    /// Before which second the tokens of a user are void whose logout is not kept yet.
+    pub fn void_before(&self, id: &str) -> Option<UnixSeconds> {
+        self.hub.revocations.valid_from(id)
+    }
+
+    /// Passwords that are being checked, or wait for that.
+    pub fn passwords_waiting(&self) -> usize {
+        self.hub.logins.all().count()
+    }
+
+    /// True while a password of the connection is being checked, or waits for that.
+    pub fn awaits_password(&self, id: ConnectionId) -> bool {
+        self.hub
+            .logins
+            .all()
+            .any(|(_, login)| login.connection == id)
+    }
+
     /// Counts everything again, between two turns. O(all there is).
     ///
     /// # Errors
@@ -120,7 +147,7 @@ impl Hub {
                 | State::Body { .. }
                 | State::Answering { .. } => true,
                 State::Open(_) => !self.presence.is_member(key),
-                State::Finishing { .. } => false,
+                State::LoggingOut { .. } | State::Finishing { .. } => false,
                 State::Gone => continue,
             };
             if is_pending {
@@ -199,9 +226,25 @@ impl Hub {
         session.is_some_and(|session| matches!(session.state, State::Open(_)))
     }
 
+    /// Places for passwords, in all and by address.
+    fn audit_logins(&self) -> Audit {
+        let mut by_address: BTreeMap<AddressKey, usize> = BTreeMap::new();
+        for (_, login) in self.logins.all() {
+            if let Some(address) = login.address {
+                *by_address.entry(address).or_default() += 1;
+            }
+        }
+        let most = by_address.values().max().copied().unwrap_or_default();
+        at_most(
+            "passwords waiting",
+            self.logins.all().count(),
+            HASHES_PENDING_MAX,
+        )?;
+        at_most("passwords of an address", most, HASHES_PER_ADDRESS_MAX)
+    }
+
     fn audit_queues(&self) -> Audit {
-        at_most("passwords waiting", self.logins.len(), HASHES_PENDING_MAX)?;
-        at_most("jobs", self.jobs.len(), self.logins.len())?;
+        self.audit_logins()?;
         let ended = |(_, ending): &&(_, Ending)| *ending != Ending::Fin;
         equal(
             "endings of those who have gone",
@@ -225,7 +268,10 @@ fn held_by(session: &Session) -> usize {
             held.capacity()
         }
         State::Open(open) => open.endpoint.held_bytes(),
-        State::Answering { .. } | State::Finishing { .. } | State::Gone => 0,
+        State::Answering { .. }
+        | State::LoggingOut { .. }
+        | State::Finishing { .. }
+        | State::Gone => 0,
     };
     state + session.outbox.held_bytes()
 }

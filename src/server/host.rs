@@ -4,10 +4,9 @@ use std::rc::Rc;
 
 use crate::app::users::{CachedUser, StoreError, User};
 use crate::app::{Audience, Credentials, Fault, Host};
-use crate::gate::{self, Minted, Pass};
+use crate::gate::{Minted, Pass};
 use crate::time::{Now, UnixSeconds};
 
-use super::cause::Cause;
 use super::hub::Hub;
 use super::login::Via;
 
@@ -30,29 +29,13 @@ impl Host for Caller<'_> {
         members.any(|member| member.expires_at > self.now.unix)
     }
 
-    fn mint(&mut self, id: &str) -> Result<Minted, Fault> {
-        let user = self.hub.user(id)?.ok_or(Fault::NotFound)?;
-        self.hub.mint(self.now, &user)
+    fn mint(&mut self, pass: &Pass<'_>) -> Result<Minted, Fault> {
+        self.hub.renew(self.now, pass)
     }
 
-    fn revoke(&mut self, pass: &Pass<'_>) -> Result<(), StoreError> {
-        let id = pass.subject();
-        let connections: Vec<u32> = self.hub.presence.connections_of(id).collect();
-        // A token was issued before now, though it be dated later: the clock may have been set back.
-        let dates = connections
-            .iter()
-            .filter_map(|key| self.hub.presence.dates(*key));
-        let issued_until = dates
-            .map(|dates| dates.issued_at)
-            .fold(self.now.unix.max(pass.issued_at()), UnixSeconds::max);
-        self.hub.users.revoke(id, issued_until)?;
-        for key in connections {
-            if key != self.key {
-                let cause = Cause::Gate(gate::Cause::TokenRevoked);
-                self.hub.refuse(self.now, key, cause, None, None);
-            }
-        }
-        Ok(())
+    fn revoke(&mut self, pass: &Pass<'_>) -> Result<(), Fault> {
+        self.hub
+            .begin_logout(self.now, self.key, pass, self.frame_id)
     }
 
     fn send(
@@ -75,11 +58,25 @@ impl Host for Caller<'_> {
 
 impl Hub {
     /// A token for the user, dated so that no revocation until now voids it.
-    pub(super) fn mint(&self, now: Now, user: &User) -> Result<Minted, Fault> {
+    ///
+    /// # Errors
+    /// `Unavailable` while the gate would refuse it: since a logout of the user is on its way to
+    /// the disk, or the tokens are void until a second that the clock has yet to reach.
+    pub(super) fn mint(&mut self, now: Now, user: &User, is_login: bool) -> Result<Minted, Fault> {
+        let date = issue_date(now, user);
+        if self.revocations.valid_from(&user.id).is_some() || date > self.issue_date_max(now) {
+            return Err(Fault::Unavailable);
+        }
+        self.revocations.note_signed(date, is_login);
         // The store holds only ids that a token can name.
         self.signer
-            .mint(&user.id, issue_date(now, user))
+            .mint(&user.id, date)
             .map_err(|_| Fault::Unavailable)
+    }
+
+    /// The latest date of a token that the gate takes (contract §2).
+    fn issue_date_max(&self, now: Now) -> UnixSeconds {
+        now.unix.plus(self.leeway_seconds).plus(1)
     }
 }
 

@@ -470,7 +470,7 @@ fn status_of(fault: Fault) -> Status {
         Fault::BadData(_) | Fault::UnknownEvent => Status::BadRequest,
         Fault::NotFound => Status::NotFound,
         Fault::LoginFailed => Status::Unauthorized,
-        Fault::OtherUser => Status::Forbidden,
+        Fault::OtherUser | Fault::Denied(_) => Status::Forbidden,
         Fault::RateLimited { .. } | Fault::MessageRate { .. } => Status::TooManyRequests,
         Fault::Busy { .. } | Fault::Unavailable => Status::ServiceUnavailable,
     }

@@ -1,13 +1,12 @@
 //! The sessions and all that they share: outboxes, presence, deadlines, users, counts. What is
 //! done to a session is done here, so that every end passes through the same few functions.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use slab::Slab;
 use zeroize::Zeroizing;
 
-use crate::app::password::HashJob;
 use crate::app::users::Users;
 use crate::config::Config;
 use crate::gate::Signer;
@@ -25,12 +24,13 @@ use super::counters::Counters;
 use super::deadlines::{Deadlines, TICK};
 use super::fan_out::UserRates;
 use super::flushes::Flushes;
-use super::login::PendingLogin;
+use super::login_queue::LoginQueue;
 use super::outbox::Pool;
 use super::places::Places;
 use super::presence::Presence;
 use super::rates::{Allowance, Meters};
 use super::report::{self, Notices, Report, What};
+use super::revocations::Revocations;
 use super::session::{ConnectionId, Open, Peer, Session, State};
 use super::store_news::StoreReporter;
 
@@ -56,11 +56,10 @@ pub(super) struct Hub {
     /// What was read of one connection and not decided on, since too much waits to be written.
     pub(super) undecided: Option<Undecided>,
     pub(super) endings: VecDeque<(ConnectionId, Ending)>,
-    pub(super) jobs: VecDeque<HashJob>,
     pub(super) reports: VecDeque<Report>,
-    /// Logins whose password is being checked, by ticket; at most `HASHES_PENDING_MAX`.
-    pub(super) logins: BTreeMap<u64, PendingLogin>,
-    pub(super) next_ticket: u64,
+    /// Logins whose password is being checked, or waits for that.
+    pub(super) logins: LoginQueue,
+    pub(super) revocations: Revocations,
     pub(super) next_serial: u32,
     pub(super) frames: Allowance,
     pub(super) user_rates: UserRates,
@@ -105,10 +104,9 @@ impl Hub {
             flushes: Flushes::default(),
             undecided: None,
             endings: VecDeque::new(),
-            jobs: VecDeque::new(),
             reports: VecDeque::new(),
-            logins: BTreeMap::new(),
-            next_ticket: 0,
+            logins: LoginQueue::new(seed),
+            revocations: Revocations::default(),
             next_serial: 0,
             frames: Allowance::new(config.frame_rate, config.frame_burst),
             user_rates: UserRates::new(&config),
@@ -154,7 +152,8 @@ impl Hub {
                     *by = (now.monotonic + STOP_PATIENCE).min(*by);
                     self.schedule(now, key);
                 }
-                State::Finishing { .. } | State::Gone => {}
+                // It goes when its answer is known, and that is soon.
+                State::LoggingOut { .. } | State::Finishing { .. } | State::Gone => {}
             }
         }
     }
@@ -362,7 +361,10 @@ impl Hub {
                     held.capacity()
                 }
                 State::Open(open) => open.endpoint.held_bytes(),
-                State::Answering { .. } | State::Finishing { .. } | State::Gone => 0,
+                State::Answering { .. }
+                | State::LoggingOut { .. }
+                | State::Finishing { .. }
+                | State::Gone => 0,
             };
         self.held_bytes = self.held_bytes + held - session.held_bytes;
         session.held_bytes = held;

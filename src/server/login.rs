@@ -7,7 +7,7 @@ use crate::app::password::{HashJob, HashOutcome, PasswordHash, Verdict};
 use crate::app::users::User;
 use crate::app::{Credentials, Fault, write_session};
 use crate::gate::{self, Forbidden, LOGIN, Minted};
-use crate::limits::{HASHES_PENDING_MAX, LOGIN_FAILURES_MAX};
+use crate::limits::LOGIN_FAILURES_MAX;
 use crate::network::AddressKey;
 use crate::time::Now;
 
@@ -16,19 +16,20 @@ use super::host::issue_date;
 use super::hub::Hub;
 use super::presence::Dates;
 use super::report::What;
-use super::review::standing_of;
 use super::session::{ConnectionId, Peer, State};
 
 /// A hash takes some 20 to 500 ms, and there are few before it.
-const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
+const BUSY: Fault = Fault::Busy {
+    retry_after: Duration::from_secs(1),
+};
 
 /// A login whose password is being checked. It stays until its hash is done, though its
 /// connection may have ended: what is bounded is the work that waits.
 pub(super) struct PendingLogin {
-    connection: ConnectionId,
+    pub(super) connection: ConnectionId,
     peer: Peer,
     /// What it counts by, though the connection may have ended when the answer is known.
-    address: Option<AddressKey>,
+    pub(super) address: Option<AddressKey>,
     via: Via,
     id: Box<str>,
     /// What the password is checked against: a user whose hash has changed meanwhile is not
@@ -63,16 +64,10 @@ impl Hub {
         credentials: Credentials,
         via: Via,
     ) -> Result<(), Fault> {
-        let busy = Fault::Busy {
-            retry_after: BUSY_RETRY_AFTER,
-        };
-        if self.logins.len() >= HASHES_PENDING_MAX {
-            return Err(busy);
-        }
         if let Some(open) = self.open_mut(key) {
             // One at a time: a connection cannot fill the queue by itself.
             if std::mem::replace(&mut open.login_pending, true) {
-                return Err(busy);
+                return Err(BUSY);
             }
         }
         let begun = self.queue_login(now, key, credentials, via);
@@ -89,28 +84,32 @@ impl Hub {
         credentials: Credentials,
         via: Via,
     ) -> Result<(), Fault> {
-        self.meter_login(now, key, &credentials.id)?;
         let Credentials { id, password } = credentials;
+        let address = self.counted_address(key);
+        let rank = self.logins.rank(now.monotonic, address, &id);
+        let rank = rank.ok_or(BUSY)?;
+        self.meter_login(now, key, &id)?;
         // A user who is unknown, disabled or has no password costs the time of a wrong one.
         let user = self.user_uncached(&id)?;
         let expected = user.and_then(|user| user.login_hash().cloned());
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        self.jobs.push_back(HashJob {
-            ticket,
-            password,
-            expected: expected.clone(),
-            memory_kib: self.config.password_memory_kib,
-        });
         let login = PendingLogin {
             connection: self.id(key),
             peer: self.sessions[key as usize].peer,
-            address: self.counted_address(key),
+            address,
             via,
             id,
-            expected,
+            expected: expected.clone(),
         };
-        self.logins.insert(ticket, login);
+        let memory_kib = self.config.password_memory_kib;
+        let gone = self.logins.enter(rank, login, |ticket| HashJob {
+            ticket,
+            password,
+            expected,
+            memory_kib,
+        });
+        if let Some(gone) = gone {
+            self.conclude_login(now, &gone, Err(BUSY));
+        }
         Ok(())
     }
 
@@ -130,7 +129,7 @@ impl Hub {
 
     /// The helper thread has checked a password.
     pub(super) fn end_login(&mut self, now: Now, outcome: &HashOutcome) {
-        let Some(login) = self.logins.remove(&outcome.ticket) else {
+        let Some(login) = self.logins.leave(outcome.ticket) else {
             return;
         };
         let user = match outcome.verdict {
@@ -142,21 +141,34 @@ impl Hub {
         if let Ok(None) = &user {
             self.count_failed_login(now, &login);
         }
+        let result = match user {
+            Ok(Some(user)) => self.mint(now, &user, true).map(|minted| (user, minted)),
+            Ok(None) => Err(Fault::LoginFailed),
+            Err(fault) => Err(fault),
+        };
+        if let (Ok(_), Some(address)) = (&result, login.address) {
+            self.logins.know(now.monotonic, address);
+        }
+        self.conclude_login(now, &login, result);
+    }
+
+    /// Tells the connection what its login came to, if it is still there.
+    fn conclude_login(
+        &mut self,
+        now: Now,
+        login: &PendingLogin,
+        result: Result<(User, Minted), Fault>,
+    ) {
         let Some(key) = self.key(login.connection) else {
             return;
         };
         if let Some(open) = self.open_mut(key) {
             open.login_pending = false;
         }
-        let result = match user {
-            Ok(Some(user)) => self.mint(now, &user).map(|minted| (user, minted)),
-            Ok(None) => Err(Fault::LoginFailed),
-            Err(fault) => Err(fault),
-        };
         if let Err(Fault::LoginFailed) = &result {
             self.report_login(now, key, What::LoginFailed, &login.id);
         }
-        self.answer_login(now, key, &login, result);
+        self.answer_login(now, key, login, result);
     }
 
     /// A wrong password is hostile, whether or not its sender waits for the answer.
@@ -209,7 +221,7 @@ impl Hub {
             issued_at,
             expires_at,
         };
-        if !self.log_in(now, key, &user.id, dates, standing_of(user)) {
+        if !self.log_in(now, key, &user.id, dates, self.standing_now(user)) {
             return;
         }
         self.report(now, key, What::LoggedIn, Some(LOGIN));
@@ -229,6 +241,7 @@ impl Hub {
     ) {
         let cause = match fault {
             Fault::Unavailable => Some(Cause::Gate(gate::Cause::Unavailable)),
+            Fault::Denied(cause) => Some(Cause::Gate(cause)),
             Fault::OtherUser => Some(Cause::Gate(gate::Cause::Forbidden(Forbidden::OtherSubject))),
             Fault::LoginFailed if self.is_last_failure(key) => Some(Cause::LoginFailed),
             _ => None,

@@ -23,6 +23,7 @@ mod host;
 mod http;
 mod hub;
 mod login;
+mod login_queue;
 mod memory;
 mod outbox;
 mod pages;
@@ -31,6 +32,7 @@ mod presence;
 mod rates;
 mod report;
 mod review;
+mod revocations;
 mod session;
 mod socket;
 mod store_news;
@@ -63,6 +65,7 @@ pub use counters::Summary;
 pub use flushes::FlushesLeft;
 pub use outbox::SLICES_MAX;
 pub use report::{Report, What};
+pub use revocations::{StoreJob, StoreOutcome};
 pub use session::{ConnectionId, Peer};
 pub use store_news::StoreNews;
 pub use unserved::Unserved;
@@ -155,7 +158,7 @@ impl Server {
             _ => self.receive_behind_head(now, key, bytes),
         }
         match self.hub.sessions[key as usize].state {
-            State::Finishing { .. } | State::Gone => Reading::Over,
+            State::LoggingOut { .. } | State::Finishing { .. } | State::Gone => Reading::Over,
             _ => Reading::On,
         }
     }
@@ -244,6 +247,11 @@ impl Server {
         self.hub.end_login(now, outcome);
     }
 
+    /// The helper thread has done a [`StoreJob::Revoke`], or has failed to.
+    pub fn kept(&mut self, now: Now, outcome: &StoreOutcome) {
+        self.hub.end_logout(now, outcome);
+    }
+
     /// Deals with every deadline that has passed.
     pub fn tick(&mut self, now: Now) {
         self.decide_undecided(now);
@@ -255,6 +263,7 @@ impl Server {
         while let Some(key) = self.hub.deadlines.pop(now.monotonic) {
             self.hub.deadline(now, key);
         }
+        self.hub.revocations.retry(now.monotonic);
         self.hub.relieve(now);
     }
 
@@ -349,7 +358,12 @@ impl Server {
 
     /// A password for the helper thread to check.
     pub fn next_job(&mut self) -> Option<HashJob> {
-        self.hub.jobs.pop_front()
+        self.hub.logins.next_job()
+    }
+
+    /// Something for the helper thread to write to the user store.
+    pub fn next_store_job(&mut self) -> Option<StoreJob> {
+        self.hub.revocations.next_job()
     }
 
     /// Something for the log.
@@ -396,7 +410,8 @@ impl Server {
         // Also when nobody is here: who asks next is not to hear of a fault that is over.
         let review = Some(self.reviewed_at + REVIEW_INTERVAL);
         let summary = self.hub.counters.summary_at();
-        [self.hub.deadlines.next(), review, summary]
+        let retry = self.hub.revocations.next_deadline();
+        [self.hub.deadlines.next(), review, summary, retry]
             .into_iter()
             .flatten()
             .min()

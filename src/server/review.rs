@@ -47,6 +47,15 @@ impl Hub {
         user.inspect_err(|fault| self.store_news.note_fault(fault))
     }
 
+    /// How a user of the store stands: a logout counts that is not in the store yet.
+    pub(super) fn standing_now(&self, user: &User) -> Standing {
+        let pending = self.revocations.valid_from(&user.id);
+        Standing {
+            disabled: user.disabled,
+            tokens_valid_from: user.tokens_valid_from.max(pending),
+        }
+    }
+
     fn review_everybody(&mut self, now: Now) {
         let people: Vec<Rc<str>> = self.presence.people().map(|p| Rc::clone(&p.id)).collect();
         for id in people {
@@ -78,15 +87,8 @@ impl Hub {
 impl Directory for Hub {
     fn standing(&mut self, subject: &str) -> Result<Option<Standing>, Unavailable> {
         match self.user(subject) {
-            Ok(user) => Ok(user.map(|user| standing_of(&user))),
+            Ok(user) => Ok(user.map(|user| self.standing_now(&user))),
             Err(_) => Err(Unavailable),
         }
-    }
-}
-
-pub(super) fn standing_of(user: &User) -> Standing {
-    Standing {
-        disabled: user.disabled,
-        tokens_valid_from: user.tokens_valid_from,
     }
 }

@@ -132,6 +132,8 @@ pub(super) enum State {
     Answering { by: Instant },
     /// The WebSocket is open.
     Open(Open),
+    /// Its user has logged out, which is on its way to the disk. Nothing more of it is read.
+    LoggingOut { by: Instant },
     /// Last words, then our FIN, then whatever comes first of the peer's FIN and the linger.
     Finishing { linger_by: Instant, fin_sent: bool },
     /// Released; its slot waits for the driver to let the descriptor go.

@@ -10,7 +10,7 @@ use crate::gate::{Bound, LOGIN, Pass, Passage, Standing};
 use crate::limits::FRAGMENTS_MAX;
 use crate::time::Now;
 use crate::wire::frame::{self, Opcode};
-use crate::wire::{CloseCode, Event, MessageRules};
+use crate::wire::{Event, MessageRules};
 
 use super::cause::Cause;
 use super::host::Caller;
@@ -227,12 +227,6 @@ impl Hub {
         match result {
             Ok(Outcome::Answer) => self.answer(now, key, event, id, data),
             Ok(Outcome::Silent) => {}
-            Ok(Outcome::Goodbye) => {
-                self.answer(now, key, event, id, data);
-                if self.open_mut(key).is_some() {
-                    self.close(now, key, Cause::Done, Some((CloseCode::NORMAL, "")));
-                }
-            }
             Err(fault) => self.fault(now, key, id, Some(event), fault),
         }
     }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::app::Fault;
+use crate::gate;
 use crate::limits::{AUTH_TIMEOUT_CROWDED, LOGIN_TIMEOUT, READ_BYTES_PER_SECOND_MIN};
 use crate::time::{Instant, Now};
 use crate::wire::frame;
@@ -54,6 +55,9 @@ impl Hub {
                 );
             }
             State::Answering { by } => row(*by, Passing::GiveUpLogin),
+            State::LoggingOut { by } => {
+                row(*by, Passing::Refuse(Cause::Gate(gate::Cause::Unavailable)));
+            }
             State::Finishing { linger_by, .. } => row(*linger_by, Passing::Free),
             State::Gone => {}
             State::Open(open) => {

@@ -10,7 +10,7 @@ pub(in crate::app) fn handle(
     frame: &Admitted<'_>,
     answer: &mut Vec<u8>,
 ) -> Result<Outcome, Fault> {
-    let minted = host.mint(frame.subject())?;
+    let minted = host.mint(frame.pass())?;
     write_session(answer, &minted);
     Ok(Outcome::Answer)
 }

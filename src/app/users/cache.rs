@@ -12,7 +12,7 @@ use hashbrown::HashTable;
 use super::{Changes, StoreError, User, UserStore};
 use crate::ids::IdHasher;
 use crate::limits::{USER_CACHE_CHECK_AHEAD, USER_CACHE_CHECK_INTERVAL, USER_CACHE_ENTRIES_MAX};
-use crate::time::{Instant, UnixSeconds};
+use crate::time::Instant;
 
 /// A user as the cache keeps him: without the password hash, which is for logins alone.
 #[derive(Debug)]
@@ -177,18 +177,6 @@ impl Users {
     pub fn user_uncached(&mut self, id: &str) -> Result<Option<User>, StoreError> {
         self.confirm()?;
         self.store.user(id)
-    }
-
-    /// As [`UserStore::revoke`].
-    ///
-    /// # Errors
-    ///
-    /// When that is not done for good.
-    pub fn revoke(&mut self, id: &str, issued_until: UnixSeconds) -> Result<bool, StoreError> {
-        // Also when it fails: what the store holds then is for the store to say.
-        self.forget(id);
-        self.confirm()?;
-        self.store.revoke(id, issued_until)
     }
 
     /// Drops what is cached of `id`.

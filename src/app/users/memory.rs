@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::{Changes, StoreError, User, UserStore};
+use super::{Changes, Dated, Revocation, StoreError, User, UserStore};
 use crate::app::password::PasswordHash;
 use crate::limits::USER_CHANGES_MAX;
 use crate::time::{Instant, UnixSeconds};
@@ -34,6 +34,8 @@ struct Shared {
     /// How often another database was put in this one's place.
     database: u32,
     connections: u32,
+    /// The latest second that was told.
+    seen: UnixSeconds,
     /// Calls of the trait's functions, of all connections.
     calls: u64,
     /// Which of the calls fail, and how.
@@ -100,11 +102,37 @@ impl MemoryStore {
         self.update(id, |user| user.disabled = disabled)
     }
 
-    /// As [`UserStore::revoke`], whatever fails.
-    pub fn void_tokens(&mut self, id: &str, issued_until: UnixSeconds) -> bool {
-        self.update(id, |user| {
-            let before = user.tokens_valid_from.unwrap_or_default();
-            user.tokens_valid_from = Some(before.max(issued_until).plus(1));
+    /// As [`void_tokens`](MemoryStore::void_tokens), by a call that may fail.
+    ///
+    /// # Errors
+    ///
+    /// When a failure was asked for.
+    pub fn revoke(&mut self, id: &str, now: UnixSeconds) -> Result<bool, StoreError> {
+        self.call()?;
+        Ok(self.void_tokens(id, now))
+    }
+
+    /// Voids the tokens of `id` that were issued until `now`, whatever fails. False when there is
+    /// no such user.
+    pub fn void_tokens(&mut self, id: &str, now: UnixSeconds) -> bool {
+        let revocation = Revocation {
+            id: id.into(),
+            issued_until: now,
+            leeway_seconds: 0,
+        };
+        self.void(&revocation, now)
+    }
+
+    fn void(&mut self, revocation: &Revocation, now: UnixSeconds) -> bool {
+        let seen = self.shared.borrow().seen.max(revocation.issued_until);
+        self.shared.borrow_mut().seen = seen.max(now);
+        self.update(&revocation.id, |user| {
+            let dated = Dated {
+                tokens_valid_from: user.tokens_valid_from,
+                created_at: user.created_at,
+                seen,
+            };
+            user.tokens_valid_from = Some(dated.valid_from(now, revocation.leeway_seconds));
         })
     }
 
@@ -170,11 +198,6 @@ impl UserStore for MemoryStore {
         Ok(self.shared.borrow().users.get(id).cloned())
     }
 
-    fn revoke(&mut self, id: &str, issued_until: UnixSeconds) -> Result<bool, StoreError> {
-        self.call()?;
-        Ok(self.void_tokens(id, issued_until))
-    }
-
     fn changed(&mut self, _: Instant) -> Result<Changes, StoreError> {
         self.call()?;
         let shared = self.shared.borrow();
@@ -195,5 +218,30 @@ impl UserStore for MemoryStore {
 
     fn check(&mut self) -> Result<(), StoreError> {
         self.call()
+    }
+}
+
+/// As [`UserWriter`](super::UserWriter), within the one thread of a test.
+impl MemoryStore {
+    /// As [`UserWriter::write`](super::UserWriter::write).
+    ///
+    /// # Errors
+    ///
+    /// When a failure was asked for.
+    pub fn write(
+        &mut self,
+        revocations: &[Revocation],
+        seen: Option<UnixSeconds>,
+        clock: &dyn Fn() -> UnixSeconds,
+    ) -> Result<(), StoreError> {
+        self.call()?;
+        let now = clock();
+        for revocation in revocations {
+            self.void(revocation, now);
+        }
+        let seen = seen.max((!revocations.is_empty()).then_some(now));
+        let mut shared = self.shared.borrow_mut();
+        shared.seen = shared.seen.max(seen.unwrap_or_default());
+        Ok(())
     }
 }

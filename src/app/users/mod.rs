@@ -5,11 +5,13 @@
 
 mod cache;
 mod memory;
+mod revocation;
 mod sqlite;
 
 pub use cache::{CachedUser, Users};
 pub use memory::MemoryStore;
-pub use sqlite::{Mode, ServedStore, SqliteStore};
+pub use revocation::{Dated, Revocation, UserWriter, outrun};
+pub use sqlite::{Mode, ServedStore, SqliteStore, SqliteWriter};
 
 use std::fmt;
 use std::path::PathBuf;
@@ -111,15 +113,6 @@ pub trait UserStore {
     ///
     /// When the store cannot tell; then nobody is let in.
     fn user(&mut self, id: &str) -> Result<Option<User>, StoreError>;
-
-    /// Voids the tokens of `id` that are dated `issued_until` or earlier, and those that may be
-    /// dated later, since a token is never dated before the last revocation: valid are tokens from
-    /// the second on that follows both. False when there is no such user.
-    ///
-    /// # Errors
-    ///
-    /// When that is not done for good.
-    fn revoke(&mut self, id: &str, issued_until: UnixSeconds) -> Result<bool, StoreError>;
 
     /// Whose users anyone else – another process, another connection – has changed since this was
     /// asked last, or since the store was opened. Cheap. A store that failed and can tell again

@@ -8,8 +8,10 @@ mod opening;
 mod place;
 mod schema;
 mod served;
+mod tokens;
 
 pub use served::ServedStore;
+pub use tokens::SqliteWriter;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -33,6 +35,8 @@ pub enum Mode {
     Read,
     /// To serve: the file must be there, and nobody is waited for longer than a turn can bear.
     Serve,
+    /// To write for a server, in a thread that may wait a while.
+    Write,
     /// To administer users: the file is made where there is none.
     Administer,
 }
@@ -202,7 +206,7 @@ impl SqliteStore {
     /// it stays where it is, and nothing is wrong.
     fn carry(&mut self) -> Result<(), StoreError> {
         let (wait, how) = match self.mode {
-            Mode::Serve => (None, "PASSIVE"),
+            Mode::Serve | Mode::Write => (None, "PASSIVE"),
             Mode::Read | Mode::Administer => (Some(DATABASE_WAIT_CARRYING), "TRUNCATE"),
         };
         let wait_for = |wait| self.connection.busy_timeout(wait);
@@ -271,14 +275,6 @@ impl UserStore for SqliteStore {
             .query_row(&format!("{SELECT} WHERE id = ?1"), [id], read)
             .optional()
             .map_err(|error| self.failure(error))
-    }
-
-    fn revoke(&mut self, id: &str, issued_until: UnixSeconds) -> Result<bool, StoreError> {
-        self.change(
-            "UPDATE users SET tokens_valid_from = max(ifnull(tokens_valid_from, 0), ?2) + 1
-             WHERE id = ?1",
-            (id, integer(issued_until)),
-        )
     }
 
     fn changed(&mut self, _: Instant) -> Result<Changes, StoreError> {
@@ -350,6 +346,7 @@ fn insert(connection: &Connection, user: &User) -> rusqlite::Result<bool> {
         user.disabled,
         user.tokens_valid_from.map(integer),
     ))?;
+    tokens::see(connection, user.created_at)?;
     Ok(changes > 0)
 }
 

@@ -49,6 +49,7 @@ trait Administered: UserStore {
     fn remove(&mut self, id: &str) -> bool;
     fn set_password(&mut self, id: &str, hash: Option<PasswordHash>) -> bool;
     fn set_disabled(&mut self, id: &str, disabled: bool) -> bool;
+    fn revoke(&mut self, id: &str, now: UnixSeconds) -> Result<bool, StoreError>;
 }
 
 impl Administered for MemoryStore {
@@ -64,6 +65,9 @@ impl Administered for MemoryStore {
     fn set_disabled(&mut self, id: &str, disabled: bool) -> bool {
         MemoryStore::set_disabled(self, id, disabled)
     }
+    fn revoke(&mut self, id: &str, now: UnixSeconds) -> Result<bool, StoreError> {
+        MemoryStore::revoke(self, id, now)
+    }
 }
 
 impl Administered for SqliteStore {
@@ -78,6 +82,9 @@ impl Administered for SqliteStore {
     }
     fn set_disabled(&mut self, id: &str, disabled: bool) -> bool {
         SqliteStore::set_disabled(self, id, disabled).unwrap()
+    }
+    fn revoke(&mut self, id: &str, now: UnixSeconds) -> Result<bool, StoreError> {
+        SqliteStore::revoke(self, id, &|| now, 0)
     }
 }
 
@@ -115,6 +122,7 @@ on_both_stores! {
     a_password_can_be_set_and_taken_away
     a_user_is_disabled_until_enabled
     a_revocation_voids_whatever_was_issued_before_it
+    a_revocation_by_a_clock_in_1970_is_later_than_whatever_was_seen
     a_change_of_another_connection_is_told_once
     more_changes_than_are_told_one_by_one_are_changes_of_all
     a_change_of_our_own_is_not_told
@@ -198,19 +206,41 @@ fn a_user_is_disabled_until_enabled(ours: Store<'_>, theirs: Store<'_>) {
 
 fn a_revocation_voids_whatever_was_issued_before_it(ours: Store<'_>, theirs: Store<'_>) {
     assert!(theirs.add(&user("alice")));
-    // Between two revocations of one second a token may have been dated one ahead.
-    for (until, held) in [
+    let added_at = user("alice").created_at;
+    for (now, held) in [
         (0, 1),
         (100, 101),
+        // Between two revocations of one second a token may have been dated one ahead.
         (100, 102),
-        (99, 103),
+        // By a clock that was set back: all that was seen stays void.
+        (99, 102),
         (103, 104),
         (200, 201),
+        // By a clock that was ten days ahead, and put right.
+        (200 + 864_000, 201 + 864_000),
+        (201, 202),
     ] {
-        assert_eq!(ours.revoke("alice", UnixSeconds(until)), Ok(true));
+        assert_eq!(ours.revoke("alice", added_at.plus(now)), Ok(true));
         let from = theirs.user("alice").unwrap().unwrap().tokens_valid_from;
-        assert_eq!(from, Some(UnixSeconds(held)));
+        assert_eq!(from, Some(added_at.plus(held)), "{now}");
     }
+}
+
+fn a_revocation_by_a_clock_in_1970_is_later_than_whatever_was_seen(
+    ours: Store<'_>,
+    theirs: Store<'_>,
+) {
+    assert!(theirs.add(&user("alice")));
+    let added_at = user("alice").created_at;
+    let mut revoked = |now| {
+        assert_eq!(ours.revoke("alice", now), Ok(true));
+        theirs.user("alice").unwrap().unwrap().tokens_valid_from
+    };
+    assert_eq!(revoked(UnixSeconds(0)), Some(added_at.plus(1)));
+    assert_eq!(revoked(added_at.plus(50)), Some(added_at.plus(51)));
+    // A login since may be dated at that second.
+    let again = revoked(UnixSeconds(0));
+    assert!(again >= Some(added_at.plus(51)), "{again:?}");
 }
 
 fn told(store: Store<'_>) -> Changes {

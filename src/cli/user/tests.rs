@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 
@@ -10,6 +11,24 @@ use crate::limits::{PASSWORD_MEMORY_KIB_MIN, USER_NAME_BYTES_MAX};
 use crate::time::UnixSeconds;
 
 const NOW: UnixSeconds = UnixSeconds(1_795_515_630);
+
+thread_local! {
+    /// The readings of the clock still to come; the last stays.
+    static CLOCK: RefCell<VecDeque<UnixSeconds>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// The clock of the commands: `NOW`, unless [`set_clock`] said otherwise.
+fn read_clock() -> UnixSeconds {
+    CLOCK.with_borrow_mut(|readings| match readings.len() {
+        0 => NOW,
+        1 => readings[0],
+        _ => readings.pop_front().unwrap_or(NOW),
+    })
+}
+
+fn set_clock(readings: &[u64]) {
+    CLOCK.set(readings.iter().copied().map(UnixSeconds).collect());
+}
 
 /// A database of its own, and the world of a command around it.
 pub(in super::super) struct Desk {
@@ -61,7 +80,7 @@ impl Desk {
             output: &mut output,
             terminal: self.answers.as_mut().map(|it| it as &mut dyn Terminal),
             progress: Some(&mut self.progress),
-            clock: || NOW,
+            clock: read_clock,
         };
         run(Arguments::new(words.map(Into::into)), &mut context)?;
         Ok(String::from_utf8(output).unwrap())
@@ -245,7 +264,7 @@ fn a_password_is_replaced_and_taken_away() {
     desk.run("add alice --password-stdin").unwrap();
     assert_eq!(
         desk.run("passwd alice").unwrap(),
-        "set the password of alice\n"
+        "set the password of alice; tokens issued before are void\n"
     );
     assert!(!logs_in(&desk.user("alice"), "old horse"));
     assert!(logs_in(&desk.user("alice"), "new horse"));
@@ -266,6 +285,79 @@ fn a_user_is_disabled_enabled_revoked_and_removed() {
     assert_eq!(desk.user("alice").tokens_valid_from, Some(NOW.plus(1)));
     assert_eq!(desk.run("rm alice").unwrap(), "removed alice\n");
     assert_eq!(desk.store().user("alice"), Ok(None));
+}
+
+fn valid_from(desk: &Desk) -> Option<u64> {
+    desk.user("alice").tokens_valid_from.map(|from| from.0)
+}
+
+#[test]
+fn a_new_password_voids_the_tokens_unless_they_are_to_be_kept() {
+    let mut desk = Desk::new();
+    desk.input = b"old horse\n".to_vec();
+    desk.run("add alice --password-stdin").unwrap();
+    desk.input = b"new horse\n".to_vec();
+    assert_eq!(
+        desk.run("passwd alice --password-stdin --keep-tokens")
+            .unwrap(),
+        "set the password of alice; tokens issued before stay good\n"
+    );
+    assert_eq!(valid_from(&desk), None);
+    assert_eq!(
+        desk.run("passwd alice --no-password").unwrap(),
+        "took the password of alice away; tokens issued before are void\n"
+    );
+    assert_eq!(valid_from(&desk), Some(NOW.0 + 1));
+}
+
+#[test]
+fn tokens_that_are_dated_ahead_by_the_leeway_are_void_too() {
+    for command in ["revoke alice", "passwd alice --no-password"] {
+        let mut desk = Desk::new();
+        desk.run("add alice --no-password").unwrap();
+        desk.run(&format!("{command} --leeway 600s")).unwrap();
+        assert_eq!(valid_from(&desk), Some(NOW.0 + 601), "{command}");
+    }
+}
+
+#[test]
+fn an_id_that_is_added_again_begins_with_its_tokens_void_until_now() {
+    let mut desk = Desk::new();
+    desk.run("add alice --no-password").unwrap();
+    assert_eq!(valid_from(&desk), None);
+    desk.run("rm alice").unwrap();
+    desk.run("add alice --no-password --leeway 600s").unwrap();
+    assert!(valid_from(&desk) >= Some(NOW.0 + 601));
+}
+
+/// Others sign tokens by their clock until they see the commit.
+#[test]
+fn a_revocation_whose_commit_outlasts_its_second_is_set_again() {
+    for command in ["revoke alice", "passwd alice --no-password"] {
+        let mut desk = Desk::new();
+        desk.run("add alice --no-password").unwrap();
+        // Within the first transaction, and from then on.
+        set_clock(&[NOW.0, NOW.0 + 2]);
+        desk.run(command).unwrap();
+        assert_eq!(valid_from(&desk), Some(NOW.0 + 3), "{command}");
+        set_clock(&[]);
+    }
+}
+
+#[test]
+fn a_clock_that_was_wrong_neither_spares_a_token_nor_locks_its_user_out() {
+    let mut desk = Desk::new();
+    desk.run("add alice --no-password").unwrap();
+    set_clock(&[100]);
+    desk.run("revoke alice").unwrap();
+    assert_eq!(valid_from(&desk), Some(NOW.0 + 1));
+    set_clock(&[NOW.0 + 864_000]);
+    desk.run("revoke alice").unwrap();
+    assert_eq!(valid_from(&desk), Some(NOW.0 + 864_001));
+    set_clock(&[NOW.0 + 10]);
+    desk.run("revoke alice").unwrap();
+    assert_eq!(valid_from(&desk), Some(NOW.0 + 11));
+    set_clock(&[]);
 }
 
 #[test]

@@ -36,9 +36,8 @@ impl World<'_> {
         self.is_hearing_late = true;
         let reading = self.receive(id, &mut piece)?;
         self.is_hearing_late = false;
-        while let Some(job) = self.server.next_job() {
-            self.jobs.push_back((job, id, address));
-        }
+        self.addresses.insert(id.serial, address);
+        self.take_jobs()?;
         self.follow_receive(index, reading, before)?;
         for Unheard { id, bytes, offered } in std::mem::take(&mut self.unheard) {
             let index = self.link(id).ok_or("somebody hears who is no more")?;
@@ -68,6 +67,7 @@ impl World<'_> {
     /// peers hear meanwhile is judged when the model knows what was said.
     fn hand_over(&mut self, id: ConnectionId, bytes: &mut [u8]) -> Result<Reading, String> {
         let mut reading = self.server.receive(self.now, id, bytes);
+        self.write_to_store();
         self.pressed_bytes = self.server.held_bytes();
         for turns in 0.. {
             if !self.server.is_pressed() {
@@ -82,6 +82,7 @@ impl World<'_> {
             self.server.tick(self.now);
             // What was decided meanwhile may have ended it.
             reading = self.server.receive(self.now, id, &mut []);
+            self.write_to_store();
         }
         self.check_memory()?;
         Ok(reading)

@@ -1,7 +1,7 @@
 //! The model of what is asked by HTTP: for whom a proxy comes, requests, and the upgrade.
 
 use crate::limits::LOGIN_TIMEOUT;
-use crate::server::{Cause, What as Happening};
+use crate::server::{Cause, Reading, What as Happening};
 use crate::wire::Rejection;
 
 use super::link::{Over, Stage, What};
@@ -11,6 +11,35 @@ use super::walk::{Step, Told};
 use super::world::World;
 
 impl World<'_> {
+    /// Something is said of a connection that is no more: nothing may come of it.
+    pub(super) fn haunt(&mut self) -> Result<(), String> {
+        if self.gone.is_empty() {
+            return Ok(());
+        }
+        let id = self.gone[self.choice.below(self.gone.len() as u32) as usize];
+        let (now, before) = (self.now, self.server.connections());
+        match self.choice.below(5) {
+            0 => self.server.finished(now, id),
+            1 => self.server.failed(now, id),
+            2 => self.server.writable(id),
+            3 => self.server.wrote(now, id, 10, false),
+            _ => {
+                let reading = self.server.receive(now, id, &mut [0x81; 64]);
+                if reading != Reading::Over {
+                    return Err("a connection that is no more is read from".to_owned());
+                }
+            }
+        }
+        let is_quiet = !self.server.has_flushes()
+            && self.server.next_ending().is_none()
+            && self.server.next_report().is_none()
+            && self.server.connections() == before;
+        match is_quiet {
+            true => self.server.audit(),
+            false => Err("an event of a connection that is no more changed something".to_owned()),
+        }
+    }
+
     /// For whom a proxy's connection comes is known: there may be no room for him, which he is
     /// told where his proxy speaks HTTP.
     pub(super) fn take_client(&mut self, index: usize, told: &Told<'_>) -> Result<Step, String> {
@@ -58,7 +87,7 @@ impl World<'_> {
                 let by = self.now.monotonic + LOGIN_TIMEOUT;
                 self.links[index].stage = Stage::Waiting { by };
                 let id = self.links[index].id;
-                if !self.jobs.iter().any(|(_, waiting, _)| *waiting == id) {
+                if !self.server.awaits_password(id) {
                     self.links[index].owe(What::Answer(vec![429, 503]), true);
                     self.links[index].stage = Stage::Over(Over {
                         at: self.now.monotonic,

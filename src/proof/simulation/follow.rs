@@ -268,7 +268,7 @@ impl World<'_> {
                 {
                     self.end(report, None)?;
                 }
-                _ => self.follow_end_of_login(report, id)?,
+                _ => self.follow_end_of_login(report, id, user)?,
             }
         }
         let is_open = |index: usize| self.links[index].stage == Stage::Open;
@@ -278,7 +278,12 @@ impl World<'_> {
         self.answer_waiting(id, is_told)
     }
 
-    fn follow_end_of_login(&mut self, report: &Report, id: ConnectionId) -> Result<(), String> {
+    fn follow_end_of_login(
+        &mut self,
+        report: &Report,
+        id: ConnectionId,
+        user: usize,
+    ) -> Result<(), String> {
         // A wrong password counts, though whoever sent it has not waited for the answer.
         if matches!(report.what, Happening::Banned(_)) {
             return Ok(());
@@ -293,7 +298,9 @@ impl World<'_> {
                 report.connection == id && self.links[index].member.is_some()
             }
             Some(Cause::Gate(gate::Cause::Unavailable)) => {
-                self.people.may_be_unavailable(self.now.monotonic)
+                // Or the tokens are void until a second that the gate would refuse.
+                let is_early = self.people.issue_date(user, self.now) > self.now.unix.0 + 1;
+                is_early || self.people.may_be_unavailable(self.now.monotonic)
             }
             Some(cause) => self.is_due(index, cause),
         };

@@ -15,6 +15,7 @@ mod choice;
 mod duties;
 mod follow;
 mod heard;
+mod helpers;
 mod judge;
 mod life;
 mod link;

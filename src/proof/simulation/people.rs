@@ -1,7 +1,7 @@
 //! Users and tokens, good and bad, and what the simulator knows to be true of them.
 
 use crate::app::password::{PasswordHash, hash};
-use crate::app::users::{MemoryStore, StoreError, User, Users};
+use crate::app::users::{MemoryStore, Revocation, StoreError, User, Users};
 use crate::gate::{ClaimRules, Keys, Secret, Signer};
 use crate::limits::PASSWORD_MEMORY_KIB_MIN;
 use crate::time::{Instant, Now, UnixSeconds};
@@ -104,6 +104,8 @@ pub(super) struct People {
     store: MemoryStore,
     /// How each user stands, and how he stood, since when; the newest last, at least one.
     standings: Vec<Vec<(Instant, Standing)>>,
+    /// Before which second a user's tokens are void in the server alone; 0 for none.
+    pending: [u64; PEOPLE],
     /// Which secret signs; the one before it still verifies.
     pub(super) generation: u32,
     /// True while calls of the store may fail.
@@ -157,6 +159,7 @@ impl People {
         let mut people = People {
             store: MemoryStore::new(),
             standings: vec![vec![(Instant::ORIGIN, nobody)]; PEOPLE],
+            pending: [0; PEOPLE],
             generation: 1,
             is_store_failing: false,
             mended_at: Instant::ORIGIN,
@@ -236,7 +239,8 @@ impl People {
             is_disabled: stored.as_ref().is_some_and(|user| user.disabled),
             tokens_valid_from: stored
                 .and_then(|user| user.tokens_valid_from)
-                .map_or(0, |from| from.0),
+                .map_or(0, |from| from.0)
+                .max(self.pending[user]),
         }
     }
 
@@ -258,6 +262,36 @@ impl People {
             standing.tokens_valid_from = stored.tokens_valid_from;
         }
         self.note(user, now);
+    }
+
+    /// What the server has to write to the store. False when that fails.
+    pub(super) fn write(
+        &mut self,
+        revocations: &[Revocation],
+        seen: Option<UnixSeconds>,
+        now: UnixSeconds,
+    ) -> bool {
+        self.store.write(revocations, seen, &|| now).is_ok()
+    }
+
+    /// A logout was kept, or was not: then the user's tokens are void in the server alone.
+    pub(super) fn note_pending(
+        &mut self,
+        user: usize,
+        void_before: Option<UnixSeconds>,
+        now: Instant,
+    ) {
+        self.pending[user] = void_before.map_or(0, |from| from.0);
+        self.note_logout(user, now);
+    }
+
+    /// The server has ended, and with it what it alone knew.
+    pub(super) fn forget_pending(&mut self, now: Instant) {
+        for user in 0..PEOPLE {
+            if std::mem::take(&mut self.pending[user]) > 0 {
+                self.note(user, now);
+            }
+        }
     }
 
     /// Nothing in the store has changed but by us, or by a logout that was noted.

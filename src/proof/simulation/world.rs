@@ -7,12 +7,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::app::Events;
-use crate::app::password::{AddressSpace, HashJob, Verdict};
+use crate::app::password::HashJob;
 use crate::config::Config;
 use crate::gate::{ClaimRules, Gate, Signer, TokenError, Verifier};
 use crate::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, STOP_PATIENCE};
 use crate::server::{
-    ConnectionId, Ending, FlushesLeft, Peer, Reading, Report, SLICES_MAX, Server, What as Happening,
+    ConnectionId, Ending, FlushesLeft, Peer, Report, SLICES_MAX, Server, What as Happening,
 };
 use crate::time::{Instant, Now, UnixSeconds};
 
@@ -41,6 +41,8 @@ pub(super) struct World<'a> {
     pub(super) gone: Vec<ConnectionId>,
     /// Passwords the helper thread has yet to check, and for whom.
     pub(super) jobs: VecDeque<(HashJob, ConnectionId, Ipv4Addr)>,
+    /// Where whoever said something comes from, by the connection's serial.
+    pub(super) addresses: BTreeMap<u32, Ipv4Addr>,
     /// Hostile failures by address, as they were reported.
     pub(super) hostile: BTreeMap<Ipv4Addr, u32>,
     pub(super) next_nonce: u32,
@@ -89,6 +91,7 @@ impl<'a> World<'a> {
             links: Vec::new(),
             gone: Vec::new(),
             jobs: VecDeque::new(),
+            addresses: BTreeMap::new(),
             hostile: BTreeMap::new(),
             next_nonce: 0,
             disturbed_at: Instant::ORIGIN,
@@ -150,59 +153,6 @@ impl<'a> World<'a> {
         self.turn()
     }
 
-    /// The helper thread has checked a password.
-    pub(super) fn hash(&mut self) -> Result<(), String> {
-        // What the server may still believe of a user is what he was 50 ms ago; a login must not
-        // fall into that, for its token would be dated one way or the other.
-        let calm = self.disturbed_at + Duration::from_millis(60);
-        self.pass_time(calm.since(self.now.monotonic))?;
-        let Some((job, id, address)) = self.jobs.pop_front() else {
-            return Ok(());
-        };
-        let mut asked = super::follow::asked(&job);
-        let mut outcome = job.run(AddressSpace::Limited);
-        // Now and then there is no memory for a hash.
-        if !self.is_kind && self.choice.chance(8) {
-            asked.is_checked = false;
-            outcome.verdict = Verdict::NoMemory;
-        } else {
-            // Should it be wrong, it counts, whether or not somebody waits for the answer.
-            *self.hostile.entry(address).or_default() += 1;
-        }
-        self.server.hashed(self.now, &outcome);
-        self.follow_hashed(id, asked)?;
-        self.turn()
-    }
-
-    /// Something is said of a connection that is no more: nothing may come of it.
-    pub(super) fn haunt(&mut self) -> Result<(), String> {
-        if self.gone.is_empty() {
-            return Ok(());
-        }
-        let id = self.gone[self.choice.below(self.gone.len() as u32) as usize];
-        let (now, before) = (self.now, self.server.connections());
-        match self.choice.below(5) {
-            0 => self.server.finished(now, id),
-            1 => self.server.failed(now, id),
-            2 => self.server.writable(id),
-            3 => self.server.wrote(now, id, 10, false),
-            _ => {
-                let reading = self.server.receive(now, id, &mut [0x81; 64]);
-                if reading != Reading::Over {
-                    return Err("a connection that is no more is read from".to_owned());
-                }
-            }
-        }
-        let is_quiet = !self.server.has_flushes()
-            && self.server.next_ending().is_none()
-            && self.server.next_report().is_none()
-            && self.server.connections() == before;
-        match is_quiet {
-            true => self.server.audit(),
-            false => Err("an event of a connection that is no more changed something".to_owned()),
-        }
-    }
-
     /// Somebody sets the wall clock.
     pub(super) fn set_wall_clock(&mut self, unix: u64) -> Result<(), String> {
         self.now.unix = UnixSeconds(unix);
@@ -246,9 +196,8 @@ impl<'a> World<'a> {
         let held_bytes = self.server.held_bytes();
         self.server.tick(self.now);
         self.follow_tick(held_bytes)?;
-        if self.server.next_job().is_some() {
-            return Err("a password is to be checked that nobody said".to_owned());
-        }
+        self.take_jobs()?;
+        self.write_to_store();
         self.write()?;
         if self.looks_ahead {
             let held_bytes = self.server.held_bytes();
@@ -387,6 +336,7 @@ impl<'a> World<'a> {
         }
         self.people.generation += 1;
         self.jobs.clear();
+        self.people.forget_pending(self.now.monotonic);
         self.gone.clear();
         self.hostile.clear();
         self.budgets = Budgets::new(&self.config);

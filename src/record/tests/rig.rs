@@ -16,7 +16,9 @@ use crate::limits::RECORDING_BYTES_MAX;
 use crate::record::paper::Written;
 use crate::record::tape::Tape;
 use crate::record::{Recorded, replay};
-use crate::server::{ConnectionId, Ending, FlushesLeft, Peer, Reading, SLICES_MAX, Server};
+use crate::server::{
+    ConnectionId, Ending, FlushesLeft, Peer, Reading, SLICES_MAX, Server, StoreJob, StoreOutcome,
+};
 use crate::time::{Instant, Now, UnixSeconds};
 
 pub(super) const START: UnixSeconds = UnixSeconds(1_800_000_000);
@@ -225,11 +227,24 @@ impl Rig {
     }
 
     pub(super) fn hash(&mut self) {
-        for job in std::mem::take(&mut self.jobs) {
+        while let Some(job) = self.jobs.pop() {
             self.recorded
                 .hashed(self.now, &job.run(AddressSpace::Limited));
+            self.turn();
         }
-        self.turn();
+    }
+
+    fn write_to_store(&mut self, job: StoreJob) {
+        let unix = self.now.unix;
+        match job {
+            StoreJob::Revoke(ticket, revocation) => {
+                let written = self.users.write(&[revocation], None, &|| unix);
+                let is_kept = written.is_ok();
+                self.recorded
+                    .kept(self.now, &StoreOutcome { ticket, is_kept });
+            }
+            StoreJob::Seen(second) => _ = self.users.write(&[], Some(second), &|| unix),
+        }
     }
 
     /// A driver's turn, from the tick on.
@@ -238,6 +253,9 @@ impl Rig {
         self.recorded.tick(self.now);
         while let Some(job) = self.recorded.next_job() {
             self.jobs.push(job);
+        }
+        while let Some(job) = self.recorded.next_store_job() {
+            self.write_to_store(job);
         }
         let mut left = FlushesLeft {
             broadcasts: 128,

@@ -9,6 +9,8 @@ mod log;
 mod logins;
 mod memory;
 mod people;
+mod places;
 mod proxies;
+mod revocations;
 mod turns;
 mod world;

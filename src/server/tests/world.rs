@@ -13,7 +13,8 @@ use crate::app::users::{MemoryStore, StoreError, User, Users};
 use crate::config::Config;
 use crate::gate::{ClaimRules, Gate, Keys, Secret, Signer};
 use crate::server::{
-    ConnectionId, Ending, FlushesLeft, Peer, Reading, Report, SLICES_MAX, Server, Summary, What,
+    ConnectionId, Ending, FlushesLeft, Peer, Reading, Report, SLICES_MAX, Server, StoreJob,
+    StoreOutcome, Summary, What,
 };
 use crate::time::{Instant, Now, UnixSeconds};
 
@@ -30,6 +31,8 @@ pub(super) struct World {
     signer: Signer,
     heard: BTreeMap<u32, Heard>,
     jobs: Vec<HashJob>,
+    writes: Vec<StoreJob>,
+    are_writes_held: bool,
     next_address: u32,
 }
 
@@ -92,6 +95,8 @@ impl World {
             signer: ours,
             heard: BTreeMap::new(),
             jobs: Vec::new(),
+            writes: Vec::new(),
+            are_writes_held: false,
             next_address: 0,
         }
     }
@@ -241,17 +246,62 @@ impl World {
             .token
     }
 
-    /// The helper thread works off what waits.
+    /// The helper thread works off what waits, one password after the other.
     pub(super) fn hash(&mut self) {
-        for job in std::mem::take(&mut self.jobs) {
+        while let Some(job) = self.jobs.pop() {
             let outcome: HashOutcome = job.run(AddressSpace::Limited);
             self.server.hashed(self.now, &outcome);
+            self.settle();
         }
+    }
+
+    /// As [`hash`](World::hash), of one password; whose connection that was.
+    pub(super) fn hash_one(&mut self) -> Option<ConnectionId> {
+        let job = self.jobs.pop()?;
+        let id = self.server.connection_of_job(job.ticket);
+        let outcome = job.run(AddressSpace::Limited);
+        self.server.hashed(self.now, &outcome);
+        self.settle();
+        id
+    }
+
+    /// The helper thread for the store waits, or goes on: for a lock, or a slow disk.
+    pub(super) fn hold_writes(&mut self, are_held: bool) {
+        self.are_writes_held = are_held;
         self.settle();
     }
 
+    /// What waits is written, all in one commit.
+    fn write_to_store(&mut self) {
+        while !self.are_writes_held && !self.writes.is_empty() {
+            let (mut tickets, mut revocations, mut seen) = (Vec::new(), Vec::new(), None);
+            for job in std::mem::take(&mut self.writes) {
+                match job {
+                    StoreJob::Revoke(ticket, revocation) => {
+                        tickets.push(ticket);
+                        revocations.push(revocation);
+                    }
+                    StoreJob::Seen(second) => seen = seen.max(Some(second)),
+                }
+            }
+            let unix = self.now.unix;
+            let is_kept = self.users.write(&revocations, seen, &|| unix).is_ok();
+            for ticket in tickets {
+                let outcome = StoreOutcome { ticket, is_kept };
+                self.server.kept(self.now, &outcome);
+            }
+            self.take_writes();
+        }
+    }
+
+    fn take_writes(&mut self) {
+        while let Some(job) = self.server.next_store_job() {
+            self.writes.push(job);
+        }
+    }
+
     pub(super) fn hashes_waiting(&self) -> usize {
-        self.jobs.len()
+        self.server.passwords_waiting()
     }
 
     /// The words of the refusals so far.
@@ -274,6 +324,8 @@ impl World {
 
     /// Drains every output, as a driver does at the end of a turn.
     fn settle(&mut self) {
+        self.take_writes();
+        self.write_to_store();
         loop {
             while let Some(id) = self.server.next_flush(self.now, &mut ALL.clone()) {
                 self.write(id);

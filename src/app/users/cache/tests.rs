@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::super::tests::user;
 use super::*;
 use crate::app::users::MemoryStore;
+use crate::time::UnixSeconds;
 
 const TICK: Duration = USER_CACHE_CHECK_INTERVAL;
 
@@ -110,7 +111,6 @@ fn a_store_that_cannot_tell_confirms_nobody_until_it_can() {
     // The store would answer now, but nobody knows of what.
     assert_eq!(users.user("alice").err(), Some(StoreError::Busy));
     assert_eq!(users.user_uncached("alice"), Err(StoreError::Busy));
-    assert_eq!(users.revoke("alice", UnixSeconds(1)), Err(StoreError::Busy));
     assert_eq!(users.check(), Err(StoreError::Busy));
     assert!(users.is_failing());
     // It is not asked again at once; then all may have changed.
@@ -121,30 +121,16 @@ fn a_store_that_cannot_tell_confirms_nobody_until_it_can() {
 }
 
 #[test]
-fn a_revocation_of_ours_is_seen_at_once() {
-    let (mut users, theirs) = users();
+fn a_user_who_is_forgotten_is_read_anew() {
+    let (mut users, mut theirs) = users();
     let stale = users.user("alice").unwrap().unwrap();
     let epoch = users.epoch();
-    assert_eq!(users.revoke("alice", UnixSeconds(100)), Ok(true));
+    assert!(theirs.void_tokens("alice", UnixSeconds(1_800_000_000)));
+    users.forget("alice");
     let fresh = users.user("alice").unwrap().unwrap();
     assert_eq!(stale.tokens_valid_from, None);
-    assert_eq!(fresh.tokens_valid_from, Some(UnixSeconds(101)));
+    assert_eq!(fresh.tokens_valid_from, Some(UnixSeconds(1_800_000_001)));
     assert_ne!(users.epoch(), epoch);
-    assert_eq!(users.revoke("bob", UnixSeconds(100)), Ok(false));
-    let written = theirs.connect().user("alice").unwrap().unwrap();
-    assert_eq!(written, **fresh);
-}
-
-#[test]
-fn a_revocation_that_fails_leaves_nothing_cached() {
-    let (mut users, mut theirs) = users();
-    assert!(users.user("alice").is_ok());
-    theirs.fail_next(2, StoreError::Full);
-    assert_eq!(
-        users.revoke("alice", UnixSeconds(100)),
-        Err(StoreError::Full)
-    );
-    assert_eq!(users.user("alice").err(), Some(StoreError::Full));
 }
 
 #[test]

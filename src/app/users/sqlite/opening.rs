@@ -16,7 +16,7 @@ use super::{Mode, SqliteStore, failure};
 use crate::app::users::StoreError;
 use crate::limits::{
     DATABASE_CACHE_KIB, DATABASE_STEPS_MAX, DATABASE_SWITCHES_MAX, DATABASE_VALUE_BYTES_MAX,
-    DATABASE_WAIT_ADMINISTERING, DATABASE_WAIT_SERVING,
+    DATABASE_WAIT_ADMINISTERING, DATABASE_WAIT_SERVING, DATABASE_WAIT_WRITING,
 };
 
 impl SqliteStore {
@@ -106,6 +106,7 @@ impl SqliteStore {
     fn configure(&self, mode: Mode) -> Result<(), StoreError> {
         let wait = match mode {
             Mode::Serve => DATABASE_WAIT_SERVING,
+            Mode::Write => DATABASE_WAIT_WRITING,
             Mode::Read | Mode::Administer => DATABASE_WAIT_ADMINISTERING,
         };
         // With FULL a commit has reached the disk when it returns: a revocation that was
@@ -140,12 +141,14 @@ impl SqliteStore {
         let kind = self.reading(|store| store.kind())?;
         match (kind, mode) {
             (Kind::Empty, Mode::Administer) => self.renew(schema_made)?,
-            (Kind::Empty, Mode::Read | Mode::Serve) => return Err(missing(&self.path)),
+            (Kind::Empty, Mode::Read | Mode::Serve | Mode::Write) => {
+                return Err(missing(&self.path));
+            }
             // The columns that are read have not changed since.
             (Kind::Ours(schema::VERSION_FIRST), Mode::Read) => {
                 self.is_of_the_first_version = true;
             }
-            (Kind::Ours(schema::VERSION_FIRST), Mode::Serve | Mode::Administer) => {
+            (Kind::Ours(schema::VERSION_FIRST), Mode::Serve | Mode::Write | Mode::Administer) => {
                 self.renew(schema_migrated)?;
             }
             (Kind::Ours(_) | Kind::Foreign, _) => {}

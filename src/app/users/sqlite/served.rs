@@ -62,14 +62,6 @@ impl UserStore for ServedStore {
         self.store()?.user(id)
     }
 
-    fn revoke(
-        &mut self,
-        id: &str,
-        issued_until: crate::time::UnixSeconds,
-    ) -> Result<bool, StoreError> {
-        self.store()?.revoke(id, issued_until)
-    }
-
     fn changed(&mut self, now: Instant) -> Result<Changes, StoreError> {
         let Ok(store) = &mut self.store else {
             return self.reopen(now);

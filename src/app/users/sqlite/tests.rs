@@ -468,13 +468,16 @@ fn a_locked_database_is_waited_for_no_longer_than_a_turn_bears() {
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let started = Clock::now();
-    assert_eq!(store.revoke("alice", UnixSeconds(1)), Err(StoreError::Busy));
+    assert_eq!(
+        store.revoke("alice", &|| UnixSeconds(1), 0),
+        Err(StoreError::Busy)
+    );
     assert!(started.elapsed() < 20 * DATABASE_WAIT_SERVING);
     // Who reads does not wait for who writes.
     assert_eq!(store.user("alice"), Ok(Some(user("alice"))));
     assert_eq!(store.changed(ORIGIN), Ok(Changes::None));
     other.execute_batch("COMMIT").unwrap();
-    assert_eq!(store.revoke("alice", UnixSeconds(1)), Ok(true));
+    assert_eq!(store.revoke("alice", &|| UnixSeconds(1), 0), Ok(true));
 }
 
 #[test]

@@ -1,0 +1,172 @@
+//! From when on tokens are good, and the latest second that was seen.
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::{SqliteStore, integer, seconds};
+use crate::app::password::PasswordHash;
+use crate::app::users::{Dated, Revocation, StoreError, UserWriter, outrun};
+use crate::time::UnixSeconds;
+
+impl SqliteStore {
+    /// Voids every token of `id` that was issued until now, as `clock` tells it: tokens that
+    /// others sign until they see the commit, too. `leeway_seconds` is `LEEWAY`. False when there
+    /// is no such user.
+    ///
+    /// # Errors
+    ///
+    /// When that is not done for good.
+    pub fn revoke(
+        &mut self,
+        id: &str,
+        clock: &dyn Fn() -> UnixSeconds,
+        leeway_seconds: u64,
+    ) -> Result<bool, StoreError> {
+        let from = outrun(
+            clock,
+            |from| *from,
+            |ahead| {
+                self.write(|connection| void(connection, id, clock().plus(ahead), leeway_seconds))
+            },
+        );
+        from.map(|from| from.is_some())
+    }
+
+    /// Sets the password of `id`, or takes it away, and voids the user's tokens as
+    /// [`revoke`](SqliteStore::revoke) does. False when there is no such user.
+    ///
+    /// # Errors
+    ///
+    /// When that is not done for good.
+    pub fn renew_password(
+        &mut self,
+        id: &str,
+        hash: Option<&PasswordHash>,
+        clock: &dyn Fn() -> UnixSeconds,
+        leeway_seconds: u64,
+    ) -> Result<bool, StoreError> {
+        let hash = hash.map(PasswordHash::as_str);
+        let from = outrun(
+            clock,
+            |from| *from,
+            |ahead| {
+                self.write(|connection| {
+                    connection.execute(
+                        "UPDATE users SET password_hash = ?2 WHERE id = ?1",
+                        (id, hash),
+                    )?;
+                    void(connection, id, clock().plus(ahead), leeway_seconds)
+                })
+            },
+        );
+        from.map(|from| from.is_some())
+    }
+}
+
+impl UserWriter for SqliteStore {
+    fn write(
+        &mut self,
+        revocations: &[Revocation],
+        seen: Option<UnixSeconds>,
+        clock: &dyn Fn() -> UnixSeconds,
+    ) -> Result<(), StoreError> {
+        let earliest = |from: &Option<UnixSeconds>| *from;
+        outrun(clock, earliest, |ahead| {
+            SqliteStore::write(self, |connection| {
+                let now = clock().plus(ahead);
+                see(connection, seen.unwrap_or_default())?;
+                let mut earliest: Option<UnixSeconds> = None;
+                for revocation in revocations {
+                    // A token that is known to bear a later date is as one that was seen.
+                    see(connection, revocation.issued_until)?;
+                    let leeway_seconds = revocation.leeway_seconds;
+                    let from = void(connection, &revocation.id, now, leeway_seconds)?;
+                    earliest = earliest.into_iter().chain(from).min();
+                }
+                Ok(earliest)
+            })
+        })
+        .map(drop)
+    }
+}
+
+/// Voids the tokens of `id` that were issued until `now`, within a transaction. `None` when there
+/// is no such user.
+fn void(
+    connection: &Connection,
+    id: &str,
+    now: UnixSeconds,
+    leeway_seconds: u64,
+) -> rusqlite::Result<Option<UnixSeconds>> {
+    let seen = connection.query_row("SELECT latest FROM clock", [], |row| {
+        seconds(0, row.get(0)?)
+    })?;
+    let dated = connection
+        .query_row(
+            "SELECT tokens_valid_from, created_at FROM users WHERE id = ?1",
+            [id],
+            |row| {
+                let from: Option<i64> = row.get(0)?;
+                Ok(Dated {
+                    tokens_valid_from: from.map(|from| seconds(0, from)).transpose()?,
+                    created_at: seconds(1, row.get(1)?)?,
+                    seen,
+                })
+            },
+        )
+        .optional()?;
+    let Some(dated) = dated else { return Ok(None) };
+    let from = dated.valid_from(now, leeway_seconds);
+    connection.execute(
+        "UPDATE users SET tokens_valid_from = ?2 WHERE id = ?1",
+        (id, integer(from)),
+    )?;
+    see(connection, now)?;
+    Ok(Some(from))
+}
+
+/// Keeps in mind that this second was seen, within a transaction.
+pub(super) fn see(connection: &Connection, second: UnixSeconds) -> rusqlite::Result<()> {
+    connection.execute(
+        "UPDATE clock SET latest = ?1 WHERE latest < ?1",
+        [integer(second)],
+    )?;
+    Ok(())
+}
+
+/// The database of a server, written to by a connection of its own, which is opened anew after a
+/// failure: the file may have been put back.
+pub struct SqliteWriter {
+    path: std::path::PathBuf,
+    store: Option<SqliteStore>,
+}
+
+impl SqliteWriter {
+    /// The writer of the database at `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`SqliteStore::open`].
+    pub fn open(path: &std::path::Path) -> Result<SqliteWriter, StoreError> {
+        Ok(SqliteWriter {
+            path: path.to_owned(),
+            store: Some(SqliteStore::open(path, super::Mode::Write)?),
+        })
+    }
+}
+
+impl UserWriter for SqliteWriter {
+    fn write(
+        &mut self,
+        revocations: &[Revocation],
+        seen: Option<UnixSeconds>,
+        clock: &dyn Fn() -> UnixSeconds,
+    ) -> Result<(), StoreError> {
+        let mut store = match self.store.take() {
+            Some(store) => store,
+            None => SqliteStore::open(&self.path, super::Mode::Write)?,
+        };
+        UserWriter::write(&mut store, revocations, seen, clock)?;
+        self.store = Some(store);
+        Ok(())
+    }
+}
