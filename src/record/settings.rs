@@ -91,10 +91,7 @@ fn byte_rate(rate: Rate) -> String {
 /// When a text does not set its setting. A name that is none is passed over.
 pub(super) fn read(texts: &[(String, String)]) -> Result<Config, ConfigError> {
     let mut flags = Flags::default();
-    // Where it is not said where the server listened, every setting may be as it was.
-    let listen = ("LISTEN".to_owned(), "unix:replayed".to_owned());
-    let is_said = texts.iter().any(|(name, _)| name == "LISTEN");
-    for (name, text) in texts.iter().chain((!is_said).then_some(&listen)) {
+    for (name, text) in texts {
         if let Some(setting) = config::settings().find(|setting| setting.name == name) {
             flags.set(&setting.flag(), setting, text)?;
         }
@@ -116,7 +113,11 @@ mod tests {
 
     #[test]
     fn a_proxy_that_spoke_on_a_unix_socket_is_read_again() {
-        assert!(set(&[("PROXY_PROTOCOL", "true")]).proxy_protocol);
+        let on_a_unix_socket = [
+            ("LISTEN", "unix:/run/gate.sock"),
+            ("PROXY_PROTOCOL", "true"),
+        ];
+        assert!(set(&on_a_unix_socket).proxy_protocol);
     }
 
     fn shown(config: &Config) -> Vec<(&'static str, String)> {
