@@ -51,8 +51,12 @@ pub const SECRET_BYTES_MIN: usize = 32;
 
 /// Objects and arrays inside one another in a client's JSON.
 pub const JSON_DEPTH_MAX: usize = 32;
+/// Members of an object that the program reads: a frame, its data, a token's header or claims.
+pub const JSON_MEMBERS_MAX: usize = 64;
 /// A frame's `id`, when it is a string: its characters as UTF-8, in bytes.
 pub const FRAME_ID_BYTES_MAX: usize = 64;
+/// A frame's `event` that can be known; a longer one is unknown however it is written.
+pub const EVENT_BYTES_MAX: usize = 64;
 
 /// A password, in bytes.
 pub const PASSWORD_BYTES_MAX: usize = 1_024;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::json::{self, JsonError, Value};
-use crate::limits::{FRAME_ID_BYTES_MAX, SUBJECT_BYTES_MAX};
+use crate::limits::{EVENT_BYTES_MAX, FRAME_ID_BYTES_MAX, SUBJECT_BYTES_MAX};
 
 /// A client's frame, taken apart; everything in it is still the peer's word. It has no
 /// `Debug`, for it holds the token.
@@ -33,7 +33,9 @@ impl<'f> Envelope<'f> {
         json::members::<FrameError>(text, |name, value| {
             match name {
                 "token" => token = Some(value.string().ok_or(FrameError::Token)?),
-                "event" => event = Some(value.string().ok_or(FrameError::Event)?),
+                "event" => event = Some(named(value).ok_or(FrameError::Event)?),
+                // JavaScript makes `null` of what is not there.
+                "id" | "to" if value.is_null() => {}
                 "id" => id = Some(echo(value).ok_or(FrameError::Id)?),
                 "to" => to = Some(recipient(value).ok_or(FrameError::To)?),
                 "data" => data = Some(value.raw()),
@@ -54,17 +56,22 @@ impl<'f> Envelope<'f> {
 
 /// An `id` we can echo: a number or a string, of bounded size either way.
 fn echo(value: Value<'_>) -> Option<&str> {
-    let bytes = match value.is_number() {
-        true => value.raw().len(),
-        false => value.string()?.len(),
+    let is_short = match value.is_number() {
+        true => value.raw().len() <= FRAME_ID_BYTES_MAX,
+        false => value.short_string(FRAME_ID_BYTES_MAX).is_some(),
     };
-    (bytes <= FRAME_ID_BYTES_MAX).then_some(value.raw())
+    is_short.then_some(value.raw())
+}
+
+/// An `event`; one that is too long to be known is not decoded.
+fn named(value: Value<'_>) -> Option<Cow<'_, str>> {
+    let named = value.short_string(EVENT_BYTES_MAX);
+    named.or_else(|| value.inside().map(Cow::Borrowed))
 }
 
 fn recipient(value: Value<'_>) -> Option<Cow<'_, str>> {
-    value
-        .string()
-        .filter(|to| (1..=SUBJECT_BYTES_MAX).contains(&to.len()))
+    let to = value.short_string(SUBJECT_BYTES_MAX);
+    to.filter(|to| !to.is_empty())
 }
 
 /// What is wrong with a frame's text.
@@ -156,16 +163,44 @@ mod tests {
         for value in ["null", "1", "true", "[]", "{}", r#"["x"]"#] {
             let frame = |name: &str| format!(r#"{{"event":"x","{name}":{value}}}"#);
             assert_eq!(error(&frame("token")), FrameError::Token, "{value}");
-            assert_eq!(error(&frame("to")), FrameError::To, "{value}");
+            if value != "null" {
+                assert_eq!(error(&frame("to")), FrameError::To, "{value}");
+            }
             assert_eq!(
                 error(&format!(r#"{{"event":{value}}}"#)),
                 FrameError::Event,
                 "{value}"
             );
         }
-        for value in ["null", "true", "[]", "{}", "[1]"] {
+        for value in ["true", "[]", "{}", "[1]"] {
             assert_eq!(id(value), Err(FrameError::Id), "{value}");
         }
+    }
+
+    #[test]
+    fn null_is_as_absent_for_an_id_and_a_recipient() {
+        let text = r#"{"event":"x","id":null,"to":null}"#;
+        let envelope = Envelope::parse(text).ok().unwrap();
+        assert!(envelope.id.is_none() && envelope.to.is_none());
+        for text in [
+            r#"{"event":"x","id":null,"id":1}"#,
+            r#"{"event":"x","to":"bob","to":null}"#,
+        ] {
+            let repeated = FrameError::Json(JsonError::RepeatedMember);
+            assert_eq!(error(text), repeated, "{text}");
+        }
+    }
+
+    /// Whatever it says, it is unknown; the work of decoding it is saved.
+    #[test]
+    fn an_event_at_the_limit_is_decoded_and_a_longer_one_stays_as_it_is_written() {
+        let event = |escapes: usize| {
+            let text = format!(r#"{{"event":"{}"}}"#, r"\u0061".repeat(escapes));
+            Envelope::parse(&text).ok().unwrap().event.into_owned()
+        };
+        assert_eq!(event(EVENT_BYTES_MAX), "a".repeat(EVENT_BYTES_MAX));
+        let longer = EVENT_BYTES_MAX + 1;
+        assert_eq!(event(longer), r"\u0061".repeat(longer));
     }
 
     #[test]

@@ -5,58 +5,84 @@
 //! `RawValue` keeps a stack on the heap; so objects are read by hand here. Only the decoding
 //! and encoding of strings is serde_json's.
 
+mod name;
 mod scan;
 
 use std::borrow::Cow;
 use std::fmt;
 
-use self::scan::Scanner;
-use crate::limits::JSON_DEPTH_MAX;
+use zeroize::Zeroizing;
 
-/// Names compared where they lie; for more of them memory is taken.
-const NAMES_WITHOUT_HEAP: usize = 16;
+use self::name::{Decoded, Name, Names};
+use self::scan::Scanner;
+use crate::limits::{JSON_DEPTH_MAX, JSON_MEMBERS_MAX};
+
+/// The most bytes that a string's escape takes for one byte of what it says (RFC 8259 §7).
+const ESCAPED_BYTES_MAX: usize = 6;
+const QUOTES_BYTES: usize = 2;
 
 /// So many digits are no number past `u64`, whatever they are.
 const DIGITS_THAT_FIT: usize = 19;
 
 /// Hands each member of the object that is `text` to `each`, in the order of the text; the
-/// names come with their escapes decoded.
+/// names come with their escapes decoded, but for one with escapes that is longer than any of ours:
+/// that comes as it is written, which is no name of ours either.
 ///
 /// The text is read to its end whatever `each` says, so that a text which is not such an
-/// object is told as that. Work is O(n log n) in the bytes of the text, and nothing is
-/// allocated for up to sixteen members without escapes in their names.
+/// object is told as that. Work is linear in the bytes of the text, and nothing is allocated for
+/// up to eight members.
 ///
 /// # Errors
 ///
-/// A [`JsonError`] when the text is not one object without repeated members, nested at most
-/// [`JSON_DEPTH_MAX`] deep, with white space around it at most; else the first error of `each`.
+/// A [`JsonError`] when the text is not one object of at most [`JSON_MEMBERS_MAX`] members, none of
+/// them repeated, nested at most [`JSON_DEPTH_MAX`] deep, with white space around it at most; else
+/// the first error of `each`.
 pub fn members<'a, E: From<JsonError>>(
     text: &'a str,
+    each: impl FnMut(&str, Value<'a>) -> Result<(), E>,
+) -> Result<(), E> {
+    members_of(Scanner::new(text), each)
+}
+
+/// As [`members`], of a text that is a value which was handed out before: what is nested in it was
+/// read then, and is passed over.
+///
+/// # Errors
+///
+/// As [`members`]; what is wrong with something nested need not be found.
+pub fn members_again<'a, E: From<JsonError>>(
+    text: &'a str,
+    each: impl FnMut(&str, Value<'a>) -> Result<(), E>,
+) -> Result<(), E> {
+    members_of(Scanner::again(text), each)
+}
+
+#[inline(always)]
+fn members_of<'a, E: From<JsonError>>(
+    scanner: Scanner<'a>,
     mut each: impl FnMut(&str, Value<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut bits = NameBits::default();
+    let mut names = Names::default();
     let mut outcome = Ok(());
-    walk(text, |name, value| {
-        bits.push(name);
-        let name = name.decoded().ok_or(JsonError::Syntax)?;
+    walk(scanner, |name, value| {
+        names.push(name);
         if outcome.is_ok() {
-            outcome = each(&name, value);
+            let decoded = name.has_escape.then(|| name.decoded()).flatten();
+            let name = decoded.as_ref().map_or(name.text, Decoded::text);
+            outcome = each(name, value);
         }
         Ok(())
     })?;
-    match bits.may_repeat && has_repeat(text)? {
-        true => Err(JsonError::RepeatedMember.into()),
-        false => outcome,
-    }
+    names.check()?;
+    outcome
 }
 
-/// Hands the name and the value of each member of the object that is `text` to `each`.
+/// Hands the name and the value of each member of the object that is the scanner's text to `each`.
 #[inline(always)]
 fn walk<'a>(
-    text: &'a str,
+    mut scanner: Scanner<'a>,
     mut each: impl FnMut(Name<'a>, Value<'a>) -> Result<(), JsonError>,
 ) -> Result<(), JsonError> {
-    let mut scanner = Scanner::new(text);
     scanner.space();
     if !scanner.take(b'{') {
         return Err(not_an_object(scanner));
@@ -70,53 +96,6 @@ fn walk<'a>(
         is_more = scanner.comma_or(b'}')?;
     }
     scanner.end()
-}
-
-/// A bit for each name that came: while no two have the same, no name was repeated, and none
-/// need be compared or kept.
-#[derive(Default)]
-struct NameBits {
-    bits: u64,
-    /// True when a name had a bit that was taken, or an escape, with which it may be written in
-    /// more than one way.
-    may_repeat: bool,
-}
-
-impl NameBits {
-    #[inline(always)]
-    fn push(&mut self, name: Name<'_>) {
-        let first = name.text.as_bytes().first().copied().unwrap_or_default();
-        let bit = 1 << ((usize::from(first) + 7 * name.text.len()) % u64::BITS as usize);
-        self.may_repeat |= name.has_escape || self.bits & bit != 0;
-        self.bits |= bit;
-    }
-}
-
-/// Whether two names of the object that is `text` are the same. They are sorted, so that no
-/// number of members makes the work quadratic.
-#[cold]
-fn has_repeat(text: &str) -> Result<bool, JsonError> {
-    let mut few = [""; NAMES_WITHOUT_HEAP];
-    let mut few_count = 0;
-    let mut more = Vec::new();
-    walk(text, |name, _| {
-        match (name.decoded(), few.get_mut(few_count)) {
-            (Some(Cow::Borrowed(name)), Some(place)) => {
-                *place = name;
-                few_count += 1;
-            }
-            (name, _) => more.extend(name),
-        }
-        Ok(())
-    })?;
-    let few = &mut few[..few_count];
-    if more.is_empty() {
-        few.sort_unstable();
-        return Ok(few.windows(2).any(|pair| pair[0] == pair[1]));
-    }
-    more.extend(few.iter().map(|name| Cow::Borrowed(*name)));
-    more.sort_unstable();
-    Ok(more.windows(2).any(|pair| pair[0] == pair[1]))
 }
 
 /// What is wrong with a text that does not start like an object.
@@ -148,6 +127,8 @@ pub enum JsonError {
     NotAnObject,
     /// Two members of one name.
     RepeatedMember,
+    /// More members than [`JSON_MEMBERS_MAX`].
+    TooManyMembers,
     /// Nested deeper than [`JSON_DEPTH_MAX`].
     TooDeep,
     /// Half of a surrogate pair, as in `"\ud800"`.
@@ -161,6 +142,7 @@ impl JsonError {
             JsonError::Syntax => "json_syntax",
             JsonError::NotAnObject => "json_not_an_object",
             JsonError::RepeatedMember => "json_repeated_member",
+            JsonError::TooManyMembers => "json_too_many_members",
             JsonError::TooDeep => "json_too_deep",
             JsonError::LoneSurrogate => "json_lone_surrogate",
         }
@@ -173,6 +155,9 @@ impl fmt::Display for JsonError {
             JsonError::Syntax => f.write_str("not one JSON object and nothing else"),
             JsonError::NotAnObject => f.write_str("JSON, but not an object"),
             JsonError::RepeatedMember => f.write_str("an object with a repeated member"),
+            JsonError::TooManyMembers => {
+                write!(f, "an object with more than {JSON_MEMBERS_MAX} members")
+            }
             JsonError::TooDeep => write!(f, "JSON nested deeper than {JSON_DEPTH_MAX}"),
             JsonError::LoneSurrogate => f.write_str("JSON with half of a surrogate pair"),
         }
@@ -180,24 +165,6 @@ impl fmt::Display for JsonError {
 }
 
 impl std::error::Error for JsonError {}
-
-/// A name of a member, as it stands between its quotation marks.
-#[derive(Clone, Copy)]
-struct Name<'a> {
-    text: &'a str,
-    has_escape: bool,
-}
-
-impl<'a> Name<'a> {
-    /// The name; lent when it holds no escape.
-    #[inline(always)]
-    fn decoded(self) -> Option<Cow<'a, str>> {
-        match self.has_escape {
-            true => serde_json::from_str(&format!("\"{}\"", self.text)).ok(),
-            false => Some(Cow::Borrowed(self.text)),
-        }
-    }
-}
 
 /// A value of a member, as it stands in the text: well-formed, and not yet interpreted.
 #[derive(Clone, Copy)]
@@ -224,10 +191,46 @@ impl<'a> Value<'a> {
         if self.has_escape {
             return self.decoded().map(Cow::Owned);
         }
-        let is_string = self.text.as_bytes().first() == Some(&b'"');
+        self.inside().map(Cow::Borrowed)
+    }
+
+    /// As [`Value::string`], of one with at most `bytes_max` bytes; a longer one is not decoded.
+    #[inline]
+    pub fn short_string(self, bytes_max: usize) -> Option<Cow<'a, str>> {
+        let may_be_short = self.text.len() <= ESCAPED_BYTES_MAX * bytes_max + QUOTES_BYTES;
+        let string = may_be_short.then(|| self.string()).flatten();
+        string.filter(|string| string.len() <= bytes_max)
+    }
+
+    /// As [`Value::string`], wiped when it is dropped. serde_json would leave a copy of one with
+    /// escapes in memory that it frees, so it is not asked.
+    pub fn secret_string(self) -> Option<Zeroizing<String>> {
+        let inside = self.inside()?;
+        // What is decoded is never longer than what it is written with, so that nothing is moved.
+        let mut secret = Zeroizing::new(String::with_capacity(inside.len()));
+        match self.has_escape {
+            true => name::characters(inside).for_each(|character| secret.push(character)),
+            false => secret.push_str(inside),
+        }
+        Some(secret)
+    }
+
+    /// Whether the value is a string, and so what [`Value::string`] gives.
+    pub fn is_string(self) -> bool {
+        self.text.as_bytes().first() == Some(&b'"')
+    }
+
+    /// What stands between the quotation marks of the string the value is, its escapes as they are.
+    #[inline]
+    pub fn inside(self) -> Option<&'a str> {
         // No value is empty, and a string has two quotation marks.
         let inside = self.text.get(1..self.text.len() - 1);
-        inside.filter(|_| is_string).map(Cow::Borrowed)
+        inside.filter(|_| self.is_string())
+    }
+
+    /// Whether the value is `null`.
+    pub fn is_null(self) -> bool {
+        self.text == "null"
     }
 
     /// The string with an escape in it that the value is, without.

@@ -4,6 +4,7 @@ use crate::app::users::User;
 use crate::app::{Fault, Host, Outcome, push_integer};
 use crate::gate::Admitted;
 use crate::gate::json::{self, JsonError};
+use crate::limits::SUBJECT_BYTES_MAX;
 
 const EXPECTED: Fault = Fault::BadData("getUser takes `data` {\"id\":\"…\"}");
 
@@ -13,15 +14,19 @@ pub(in crate::app) fn handle(
     answer: &mut Vec<u8>,
 ) -> Result<Outcome, Fault> {
     let mut id = None;
-    json::members::<JsonError>(frame.data().unwrap_or_default(), |name, value| {
+    json::members_again::<JsonError>(frame.data().unwrap_or_default(), |name, value| {
         if name == "id" {
-            id = value.string();
+            id = value
+                .is_string()
+                .then(|| value.short_string(SUBJECT_BYTES_MAX));
         }
         Ok(())
     })
     .map_err(|_| EXPECTED)?;
 
-    let user = host.user(&id.ok_or(EXPECTED)?)?.ok_or(Fault::NotFound)?;
+    // One that is too long is nobody's, and is not decoded to see that.
+    let id = id.ok_or(EXPECTED)?.ok_or(Fault::NotFound)?;
+    let user = host.user(&id)?.ok_or(Fault::NotFound)?;
     answer.extend_from_slice(user.profile.get_or_init(|| profile(&user)));
     answer.extend_from_slice(match host.is_online(&user.id) {
         true => b"true}",

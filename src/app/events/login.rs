@@ -40,18 +40,14 @@ impl Credentials {
         let (mut id, mut password) = (None, None);
         json::members::<JsonError>(text, |name, value| {
             match name {
-                "id" => id = value.string(),
-                "password" => {
-                    password = value.string().map(|text| Zeroizing::new(text.into_owned()))
-                }
+                "id" => id = value.short_string(SUBJECT_BYTES_MAX),
+                "password" => password = value.secret_string(),
                 _ => {}
             }
             Ok(())
         })
         .map_err(|_| EXPECTED)?;
-        let id = id
-            .filter(|id| id.len() <= SUBJECT_BYTES_MAX)
-            .ok_or(EXPECTED)?;
+        let id = id.ok_or(EXPECTED)?;
         let password = password.ok_or(EXPECTED)?;
         check_password(&password).map_err(|_| PASSWORD)?;
         Ok(Credentials {

@@ -1,7 +1,8 @@
 //! The grammar of JSON (RFC 8259), walked over once from left to right: no recursion, nothing
 //! decoded, nothing kept on the heap.
 
-use super::{JsonError, Name, Value};
+use super::name::Name;
+use super::{JsonError, Value};
 use crate::limits::JSON_DEPTH_MAX;
 
 /// A place in a text. Each method moves behind what it names, or says why that is not there.
@@ -9,11 +10,24 @@ pub(super) struct Scanner<'a> {
     text: &'a str,
     /// Where the next byte lies; ≤ `text.len()`.
     at: usize,
+    /// True when the text was scanned before, so that what is nested in it is well-formed.
+    is_again: bool,
 }
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a str) -> Scanner<'a> {
-        Scanner { text, at: 0 }
+        Scanner {
+            text,
+            at: 0,
+            is_again: false,
+        }
+    }
+
+    pub(super) fn again(text: &'a str) -> Scanner<'a> {
+        Scanner {
+            is_again: true,
+            ..Scanner::new(text)
+        }
     }
 
     /// RFC 8259 §2: white space is these four.
@@ -90,6 +104,7 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let has_escape = match self.peek() {
             Some(b'"') => self.string()?,
+            Some(b'{' | b'[') if self.is_again => self.container_again().map(|()| false)?,
             Some(b'{' | b'[') => self.container().map(|()| false)?,
             _ => self.scalar().map(|()| false)?,
         };
@@ -97,31 +112,78 @@ impl<'a> Scanner<'a> {
         Ok(Value { text, has_escape })
     }
 
+    /// RFC 8259 §4, §5: an array or an object, to its end.
     fn container(&mut self) -> Result<(), JsonError> {
+        let bytes = self.text.as_bytes();
+        let mut at = self.at;
         let mut open = Open::default();
         loop {
-            let mut is_more = match self.peek() {
-                Some(bracket @ (b'{' | b'[')) => {
-                    self.at += 1;
-                    self.space();
-                    open.push(bracket)?;
-                    self.peek() != open.closing()
+            // A value is to begin here.
+            let mut is_more = false;
+            at = match bytes.get(at) {
+                Some(b'0'..=b'9' | b'-') => number_end(bytes, at)?,
+                Some(b'"') => string_end(bytes, at + 1, &mut false)?,
+                Some(bracket @ (b'[' | b'{')) => {
+                    open.push(*bracket)?;
+                    let inside = space_end(bytes, at + 1);
+                    is_more = bytes.get(inside) != Some(&open.closing());
+                    inside
                 }
-                Some(b'"') => self.string().map(|_| false)?,
-                _ => self.scalar().map(|()| false)?,
+                _ => literal_end(bytes, at)?,
             };
             while !is_more {
-                let Some(closing) = open.closing() else {
-                    return Ok(());
-                };
-                is_more = self.comma_or(closing)?;
-                if !is_more {
-                    open.pop();
+                // Between the parts of what programs write there is no white space.
+                match bytes.get(at) {
+                    Some(b',') => {
+                        at = space_end(bytes, at + 1);
+                        is_more = true;
+                    }
+                    Some(byte) if *byte == open.closing() => {
+                        at += 1;
+                        open.pop();
+                        if open.depth == 0 {
+                            self.at = at;
+                            return Ok(());
+                        }
+                    }
+                    _ => {
+                        let end = space_end(bytes, at);
+                        if end == at {
+                            return Err(JsonError::Syntax);
+                        }
+                        at = end;
+                    }
                 }
             }
-            if open.closing() == Some(b'}') {
-                self.string()?;
-                self.colon()?;
+            if open.is_object() {
+                at = name_end(bytes, at)?;
+            }
+        }
+    }
+
+    /// As [`Scanner::container`], of one that was scanned before: up to the bracket that closes it.
+    fn container_again(&mut self) -> Result<(), JsonError> {
+        let bytes = self.text.as_bytes();
+        let mut at = self.at;
+        let mut depth = 0_usize;
+        loop {
+            match bytes.get(at) {
+                Some(b'{' | b'[') => {
+                    depth += 1;
+                    at += 1;
+                }
+                Some(b'}' | b']') => {
+                    depth = depth.checked_sub(1).ok_or(JsonError::Syntax)?;
+                    at += 1;
+                    if depth == 0 {
+                        self.at = at;
+                        return Ok(());
+                    }
+                }
+                Some(b'"') => at = string_end(bytes, at + 1, &mut false)?,
+                Some(b',' | b':') => at += 1,
+                Some(_) => at += bytes_between(&bytes[at..]),
+                None => return Err(JsonError::Syntax),
             }
         }
     }
@@ -137,10 +199,7 @@ impl<'a> Scanner<'a> {
 
     #[inline(never)]
     fn literal(&mut self) -> Result<(), JsonError> {
-        let rest = &self.text.as_bytes()[self.at..];
-        let mut words = ["null", "true", "false"].into_iter();
-        let word = words.find(|word| rest.starts_with(word.as_bytes()));
-        self.at += word.ok_or(JsonError::Syntax)?.len();
+        self.at = literal_end(self.text.as_bytes(), self.at)?;
         Ok(())
     }
 
@@ -158,14 +217,9 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[cold]
     fn fraction_and_exponent(&mut self) -> Result<(), JsonError> {
-        if self.take(b'.') {
-            self.digits()?;
-        }
-        if self.take(b'e') || self.take(b'E') {
-            let _sign = self.take(b'+') || self.take(b'-');
-            self.digits()?;
-        }
+        self.at = fraction_and_exponent_end(self.text.as_bytes(), self.at)?;
         Ok(())
     }
 
@@ -198,46 +252,8 @@ impl<'a> Scanner<'a> {
     fn long_string(&mut self) -> Result<bool, JsonError> {
         self.expect(b'"')?;
         let mut has_escape = false;
-        loop {
-            self.at += plain_bytes(&self.text.as_bytes()[self.at..]);
-            match self.next() {
-                Some(b'"') => return Ok(has_escape),
-                Some(b'\\') => self.escape()?,
-                _ => return Err(JsonError::Syntax),
-            }
-            has_escape = true;
-        }
-    }
-
-    fn escape(&mut self) -> Result<(), JsonError> {
-        match self.next() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(()),
-            Some(b'u') => match self.code_unit()? {
-                0xD800..=0xDBFF => self.low_surrogate(),
-                // RFC 8259 §8.2: what a lone surrogate means nobody can tell, so we do not.
-                0xDC00..=0xDFFF => Err(JsonError::LoneSurrogate),
-                _ => Ok(()),
-            },
-            _ => Err(JsonError::Syntax),
-        }
-    }
-
-    fn low_surrogate(&mut self) -> Result<(), JsonError> {
-        let is_escape = self.take(b'\\') && self.take(b'u');
-        match is_escape && (0xDC00..=0xDFFF).contains(&self.code_unit()?) {
-            true => Ok(()),
-            false => Err(JsonError::LoneSurrogate),
-        }
-    }
-
-    /// Four hexadecimal digits.
-    fn code_unit(&mut self) -> Result<u32, JsonError> {
-        let mut unit = 0;
-        for _ in 0..4 {
-            let digit = self.next().and_then(|byte| char::from(byte).to_digit(16));
-            unit = unit << 4 | digit.ok_or(JsonError::Syntax)?;
-        }
-        Ok(unit)
+        self.at = string_end(self.text.as_bytes(), self.at, &mut has_escape)?;
+        Ok(has_escape)
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
@@ -245,12 +261,6 @@ impl<'a> Scanner<'a> {
             true => Ok(()),
             false => Err(JsonError::Syntax),
         }
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
     }
 
     fn peek(&self) -> Option<u8> {
@@ -285,11 +295,192 @@ impl Open {
         self.objects >>= 1;
     }
 
-    /// The bracket that closes the innermost.
-    fn closing(&self) -> Option<u8> {
-        let bracket = if self.objects & 1 == 1 { b'}' } else { b']' };
-        (self.depth > 0).then_some(bracket)
+    fn is_object(&self) -> bool {
+        self.objects & 1 == 1
     }
+
+    /// The bracket that closes the innermost.
+    fn closing(&self) -> u8 {
+        if self.is_object() { b'}' } else { b']' }
+    }
+}
+
+/// Where the white space ends that is at `at`.
+#[inline(always)]
+fn space_end(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// Where the value begins whose name is at `at`.
+#[inline(always)]
+fn name_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
+    let Some(b'"') = bytes.get(at) else {
+        return Err(JsonError::Syntax);
+    };
+    let end = string_end(bytes, at + 1, &mut false)?;
+    let colon = space_end(bytes, end);
+    match bytes.get(colon) {
+        Some(b':') => Ok(space_end(bytes, colon + 1)),
+        _ => Err(JsonError::Syntax),
+    }
+}
+
+/// Where the number ends that is at `at` (RFC 8259 §6). Of a number with a leading zero it is the
+/// zero, after which no digit can stand.
+#[inline(always)]
+fn number_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
+    let first = match bytes.get(at) {
+        Some(b'-') => at + 1,
+        _ => at,
+    };
+    let end = match bytes.get(first) {
+        Some(b'0') => first + 1,
+        _ => digits_end(bytes, first)?,
+    };
+    match bytes.get(end) {
+        Some(b'.' | b'e' | b'E') => fraction_and_exponent_end(bytes, end),
+        _ => Ok(end),
+    }
+}
+
+#[inline(never)]
+fn fraction_and_exponent_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
+    let mut end = at;
+    if let Some(b'.') = bytes.get(end) {
+        end = digits_end(bytes, end + 1)?;
+    }
+    if let Some(b'e' | b'E') = bytes.get(end) {
+        let sign = matches!(bytes.get(end + 1), Some(b'+' | b'-'));
+        end = digits_end(bytes, end + 1 + usize::from(sign))?;
+    }
+    Ok(end)
+}
+
+/// Where the digits end that are at `at`, of which there is to be one.
+#[inline(always)]
+fn digits_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
+    let Some(b'0'..=b'9') = bytes.get(at) else {
+        return Err(JsonError::Syntax);
+    };
+    let mut end = at + 1;
+    while let Some(b'0'..=b'9') = bytes.get(end) {
+        end += 1;
+    }
+    Ok(end)
+}
+
+/// Where the literal ends that is at `at` (RFC 8259 §3).
+#[inline(always)]
+fn literal_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
+    let rest = bytes.get(at..).unwrap_or_default();
+    match rest {
+        [b'n', b'u', b'l', b'l', ..] | [b't', b'r', b'u', b'e', ..] => Ok(at + 4),
+        [b'f', b'a', b'l', b's', b'e', ..] => Ok(at + 5),
+        _ => Err(JsonError::Syntax),
+    }
+}
+
+/// Where the string ends whose first character is at `at` (RFC 8259 §7). All that is no escape,
+/// quotation mark or control character stands for itself. An escape sets `has_escape`.
+// Inlined, as the others: what they return does not fit registers.
+#[inline(always)]
+fn string_end(bytes: &[u8], mut at: usize, has_escape: &mut bool) -> Result<usize, JsonError> {
+    // One by one, so that where the next lies hangs on none of them: that is foretold.
+    let mut few_left = FEW_BYTES;
+    loop {
+        match bytes.get(at) {
+            Some(b'"') => return Ok(at + 1),
+            Some(b'\\') => {
+                at = escape_end(bytes, at + 1)?;
+                *has_escape = true;
+            }
+            Some(..0x20) | None => return Err(JsonError::Syntax),
+            Some(_) if few_left > 0 => {
+                at += 1;
+                few_left -= 1;
+            }
+            Some(_) => {
+                at += plain_bytes(&bytes[at..]);
+                few_left = FEW_BYTES;
+            }
+        }
+    }
+}
+
+/// Where the escape ends whose backslash is before `at`.
+#[inline(always)]
+fn escape_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
+    match bytes.get(at) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 1),
+        Some(b'u') => match code_unit(bytes, at + 1)? {
+            0xD800..=0xDBFF => low_surrogate_end(bytes, at + 5),
+            // RFC 8259 §8.2: what a lone surrogate means nobody can tell, so we do not.
+            0xDC00..=0xDFFF => Err(JsonError::LoneSurrogate),
+            _ => Ok(at + 5),
+        },
+        _ => Err(JsonError::Syntax),
+    }
+}
+
+fn low_surrogate_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
+    let Some([b'\\', b'u', ..]) = bytes.get(at..) else {
+        return Err(JsonError::LoneSurrogate);
+    };
+    match code_unit(bytes, at + 2)? {
+        0xDC00..=0xDFFF => Ok(at + 6),
+        _ => Err(JsonError::LoneSurrogate),
+    }
+}
+
+/// The number that the four hexadecimal digits at `at` are.
+#[inline(always)]
+fn code_unit(bytes: &[u8], at: usize) -> Result<u32, JsonError> {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let digits = rest.first_chunk::<4>().ok_or(JsonError::Syntax)?;
+    let [a, b, c, d] = digits.map(|digit| u32::from(HEXADECIMAL[usize::from(digit)]));
+    match a | b | c | d {
+        ..16 => Ok(a << 12 | b << 8 | c << 4 | d),
+        _ => Err(JsonError::Syntax),
+    }
+}
+
+/// What a byte is worth as a hexadecimal digit; more than 15 when it is none.
+const HEXADECIMAL: [u8; 256] = {
+    let mut values = [u8::MAX; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        values[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+
+/// How many bytes at the start of `bytes`, the first of which is of them, are outside of strings
+/// and no bracket: words of them are passed over whole.
+#[inline(always)]
+fn bytes_between(bytes: &[u8]) -> usize {
+    let (words, rest) = bytes.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // Every bracket has the bits of 0x59, and no other byte outside of strings has them all.
+        let brackets = (word | ONES * 0x26) ^ (ONES * 0x7F);
+        let found = (zeros(brackets) | zeros(word ^ (ONES * u64::from(b'"')))) & TOPS;
+        if found != 0 {
+            return 8 * index + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let is_between = |byte: &&u8| !matches!(byte, b'"' | b'[' | b']' | b'{' | b'}');
+    8 * words.len() + rest.iter().take_while(is_between).count()
+}
+
+/// The top bits of the bytes that are zero. Above the lowest of them bits may be wrong.
+#[inline(always)]
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word
 }
 
 /// How many digits `bytes` begins with.
@@ -337,8 +528,13 @@ pub(super) fn is_plain(text: &str) -> bool {
     plain_bytes(text.as_bytes()) == text.len()
 }
 
+fn is_plain_byte(byte: &&u8) -> bool {
+    !matches!(byte, b'"' | b'\\' | ..0x20)
+}
+
 /// How many bytes at the start of `bytes` stand for themselves in a string: blocks and words of
 /// them are passed over whole.
+#[inline(never)]
 fn plain_bytes(bytes: &[u8]) -> usize {
     let (blocks, _) = bytes.as_chunks();
     let plain_blocks = blocks.iter().take_while(|block| !has_special(block));
@@ -350,13 +546,15 @@ fn plain_bytes(bytes: &[u8]) -> usize {
             return at + 8 * index + special;
         }
     }
-    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | ..0x20);
-    at + 8 * words.len() + rest.iter().take_while(is_plain).count()
+    at + 8 * words.len() + rest.iter().take_while(is_plain_byte).count()
 }
 
 /// A word with one in each byte, and one with the top bit of each.
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const TOPS: u64 = ONES << 7;
+
+/// As many bytes of a string as are looked at one by one.
+const FEW_BYTES: u32 = 8;
 
 /// As many bytes as are looked at together where the processor can.
 const BLOCK_BYTES: usize = 32;

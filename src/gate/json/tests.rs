@@ -82,7 +82,7 @@ fn a_member_that_comes_twice_is_refused_wherever_it_stands() {
         let names: Vec<String> = (0..count).map(|name| format!(r#""n{name}":0"#)).collect();
         format!("{{{},\"{again}\":1}}", names.join(","))
     };
-    for count in [1, 2, 15, 16, 17, 18, 100] {
+    for count in [1, 2, 7, 8, 9, 16, JSON_MEMBERS_MAX - 1] {
         for again in [
             "n0".to_owned(),
             format!("n{}", count - 1),
@@ -370,5 +370,126 @@ fn each_byte_of_a_string_is_judged_at_each_place_of_a_word() {
                 assert_eq!(read(&text).is_ok(), wanted, "{text:?}");
             }
         }
+    }
+}
+
+#[test]
+fn an_object_of_as_many_members_as_are_taken_is_read_and_one_of_one_more_is_refused() {
+    for spelled in ["n", r"\u006e"] {
+        let object = |members: usize| {
+            let members = (0..members).map(|number| format!("\"{spelled}{number}\":{number}"));
+            format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+        };
+        let read_at_the_limit = read(&object(JSON_MEMBERS_MAX)).unwrap();
+        assert_eq!(read_at_the_limit.len(), JSON_MEMBERS_MAX);
+        assert_eq!(read_at_the_limit[63], "n63=63");
+        let longer = object(JSON_MEMBERS_MAX + 1);
+        assert_eq!(read(&longer), Err(JsonError::TooManyMembers));
+        // What is nested is not ours, and a text that is no JSON is told as that.
+        assert!(read(&format!("{{\"a\":{longer}}}")).is_ok());
+        let spoiled = longer.replace("64}", "64");
+        assert_eq!(read(&spoiled), Err(JsonError::Syntax));
+    }
+}
+
+/// Wherever the two stand, and however they are spelled.
+#[test]
+fn a_repeated_name_among_as_many_as_are_taken_is_found() {
+    let spellings = ["é", r"\u00e9", r"\u00E9"];
+    for (one, other) in [(0, 1), (0, 63), (7, 8), (8, 9), (31, 32), (62, 63)] {
+        for first in spellings {
+            for second in spellings {
+                for tail in [0, 29, 30, 31, 62, 63, 64, 65, 200] {
+                    let tail = "x".repeat(tail);
+                    let members = (0..JSON_MEMBERS_MAX).map(|number| match number {
+                        _ if number == one => format!("\"{first}{tail}\":1"),
+                        _ if number == other => format!("\"{second}{tail}\":1"),
+                        _ => format!("\"{first}{tail}{number}\":1"),
+                    });
+                    let text = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+                    assert_eq!(read(&text), Err(JsonError::RepeatedMember), "{text}");
+                    let apart = text.replacen(&format!("{second}{tail}\""), "other\"", 1);
+                    assert!(read(&apart).is_ok(), "{apart}");
+                }
+            }
+        }
+    }
+}
+
+/// A name of ours is known however it is spelled; a longer one is none, and comes as it is written.
+#[test]
+fn a_name_with_escapes_is_decoded_up_to_the_longest_of_ours() {
+    let spelled = r#"\u0022\\\/\b\f\n\r\t\u00e9\uD83D\uDE00"#;
+    let text = format!("{{\"{spelled}\":1}}");
+    assert_eq!(read(&text).unwrap(), ["\"\\/\u{8}\u{c}\n\r\té😀=1"]);
+    for (bytes, wanted) in [
+        (31, "n".repeat(32)),
+        (32, format!("{}{}", r"\u006e", "n".repeat(32))),
+    ] {
+        let text = format!("{{\"\\u006e{}\":1}}", "n".repeat(bytes));
+        assert_eq!(read(&text).unwrap(), [format!("{wanted}=1")]);
+    }
+}
+
+#[test]
+fn a_short_string_is_of_so_many_bytes_however_it_is_written() {
+    for (raw, bytes) in [
+        (r#""abc""#, 3),
+        (r#""\u0061\u0062\u0063""#, 3),
+        (r#""\n""#, 1),
+        (r#""\ud83d\ude00""#, 4),
+        (r#""""#, 0),
+    ] {
+        let string = value(raw).string();
+        assert_eq!(value(raw).short_string(bytes), string, "{raw}");
+        if bytes > 0 {
+            assert_eq!(value(raw).short_string(bytes - 1), None, "{raw}");
+        }
+    }
+    assert_eq!(value("12").short_string(10), None);
+}
+
+#[test]
+fn a_secret_string_is_what_the_string_is() {
+    let spelled = r#""a\u00e9\"\\\/\b\f\n\r\t\ud83d\ude00é""#;
+    for raw in [spelled, r#""""#, r#""abc""#, r#""\u0000""#] {
+        let secret = value(raw).secret_string().unwrap();
+        assert_eq!(secret.as_str(), value(raw).string().unwrap(), "{raw}");
+        assert!(secret.capacity() <= raw.len(), "it was not moved");
+    }
+    assert!(value("12").secret_string().is_none());
+}
+
+#[test]
+fn an_object_read_again_gives_what_it_gave_before() {
+    let deep = format!("{}{}", "[".repeat(31), "]".repeat(31));
+    for data in [
+        "{}".to_owned(),
+        r#"{ "id" : "alice", "a":[1,"]}\"",{"b":[]}] , "c":{"}":"{"},"d":-1.5e3,"e":null }"#
+            .to_owned(),
+        format!(
+            r#"{{"a":{deep},"id":"x","b":[{}]}}"#,
+            r#""Y_y","",12,true,"#.repeat(20) + "0"
+        ),
+    ] {
+        let mut again = Vec::new();
+        members_again::<JsonError>(&data, |name, value| {
+            again.push(format!("{name}={}", value.raw()));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(again, read(&data).unwrap(), "{data}");
+    }
+    // Never a panic, whatever it is given after all.
+    for text in [
+        "",
+        "{",
+        r#"{"a":["#,
+        r#"{"a":[}"#,
+        r#"{"a":["x]}"#,
+        r#"{"a":]}"#,
+    ] {
+        let read = members_again::<JsonError>(text, |_, _| Ok(()));
+        assert!(read.is_err(), "{text}");
     }
 }

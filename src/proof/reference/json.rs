@@ -4,6 +4,8 @@ use super::require;
 
 /// Objects and arrays inside one another.
 const DEPTH_MAX: usize = 32;
+/// Members of the object that a text is.
+const MEMBERS_MAX: usize = 64;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub enum Json {
     Object(Vec<(String, Json)>),
 }
 
-/// Reads a text that is one object without repeated members, and nothing else.
+/// Reads a text that is one object of few members without repeated ones, and nothing else.
 pub fn object(text: &str) -> Option<Vec<(String, Json)>> {
     let mut reader = Reader { rest: text };
     let value = reader.value(0)?;
@@ -29,6 +31,7 @@ pub fn object(text: &str) -> Option<Vec<(String, Json)>> {
     let Json::Object(members) = value else {
         return None;
     };
+    require(members.len() <= MEMBERS_MAX)?;
     let is_new = |at: usize| members[..at].iter().all(|(name, _)| *name != members[at].0);
     require((0..members.len()).all(is_new))?;
     Some(members)
