@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
+use zeroize::Zeroizing;
 
 use crate::app::users::UserWriter;
 use crate::limits::{TURN_MEMBER_BYTES_MAX, TURN_PENDING_BYTES_MAX};
@@ -129,7 +130,7 @@ struct Driver {
     /// them, once.
     ready_members: VecDeque<ConnectionId>,
     ready_pending: VecDeque<ConnectionId>,
-    scratch: Box<[u8]>,
+    scratch: Zeroizing<Box<[u8]>>,
     /// What lies in `scratch` and is not handed on yet, at most `EVENTS_MAX` and
     /// `PENDING_READS_MAX`.
     arrivals: VecDeque<Arrival>,
@@ -198,7 +199,9 @@ impl Driver {
             connections: Vec::new(),
             ready_members: VecDeque::new(),
             ready_pending: VecDeque::new(),
-            scratch: vec![0; TURN_MEMBER_BYTES_MAX + TURN_PENDING_BYTES_MAX].into_boxed_slice(),
+            scratch: Zeroizing::new(
+                vec![0; TURN_MEMBER_BYTES_MAX + TURN_PENDING_BYTES_MAX].into_boxed_slice(),
+            ),
             arrivals: VecDeque::new(),
             stop_by: None,
         })

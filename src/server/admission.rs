@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use crate::network::AddressKey;
 use crate::time::Now;
-use crate::wire::HeadScanner;
+use crate::wire::{HeadScanner, Held};
 
 use super::Ending;
 use super::cause::{Cause, NoRoom};
@@ -132,12 +132,12 @@ impl Hub {
             state: match is_proxy && self.config.proxy_protocol {
                 true => State::Proxy {
                     by,
-                    held: Vec::new(),
+                    held: Held::default(),
                 },
                 false => State::Head {
                     by,
                     scanner: HeadScanner::default(),
-                    held: Vec::new(),
+                    held: Held::default(),
                 },
             },
         }) as u32;

@@ -9,7 +9,7 @@ use crate::limits::LOGIN_TIMEOUT;
 use crate::time::{Instant, Now};
 use crate::wire::response::{self, Reply, Response, ResponseField, Status};
 use crate::wire::{
-    BodyDecoder, Endpoint, Expectation, Head, HeadError, HeadScanner, ProxyHeader, Rejection,
+    BodyDecoder, Endpoint, Expectation, Head, HeadError, HeadScanner, Held, ProxyHeader, Rejection,
     Request, TokenSource, TransferEncoding, Upgrade, forwarded, head,
 };
 
@@ -41,7 +41,7 @@ impl Server {
                 self.hub.sessions[key as usize].state = State::Head {
                     by,
                     scanner: HeadScanner::default(),
-                    held: Vec::new(),
+                    held: Held::default(),
                 };
                 if let Some(source) = header.source
                     && let Err(why) = self.hub.name_client(now, key, Peer::from(source))
@@ -183,7 +183,7 @@ impl Server {
                 self.hub.sessions[key as usize].state = State::Body {
                     by,
                     decoder,
-                    held: Vec::new(),
+                    held: Held::default(),
                     awaits_continue: request.expectation == Expectation::Continue,
                 };
             }
@@ -202,7 +202,7 @@ impl Server {
                 return self.hub.refuse_request(now, key, Unserved::Body(error));
             }
         }
-        let body = zeroize::Zeroizing::new(mem::take(held));
+        let body = mem::take(held);
         if self.hub.stopping {
             return self.hub.refuse_request(now, key, Unserved::Stopping);
         }
@@ -217,6 +217,7 @@ impl Server {
             Err(_) => Err(Fault::BadData("the body is not UTF-8")),
         };
         if let Err(fault) = begun {
+            let fault = self.hub.meter_no_login(now, key, fault);
             if let Fault::BadData(_) = fault {
                 let what = What::Refused(Cause::Request(Unserved::NoLogin));
                 self.hub.report(now, key, what, None);

@@ -114,17 +114,31 @@ impl Hub {
     }
 
     fn meter_login(&mut self, now: Now, key: u32, id: &str) -> Result<(), Fault> {
-        let limited = |retry_after| Fault::RateLimited { retry_after };
-        if let Some(address) = self.counted_address(key) {
-            let admitted = self.logins_by_address.admit(&address, now.monotonic);
-            if admitted.is_err() {
-                // An id's rate may be used up by others; an address's is its own doing.
-                self.counters.count("login_rate");
-                self.count_hostile(now, key);
-            }
-            admitted.map_err(limited)?;
+        self.meter_address(now, key)?;
+        let admitted = self.logins_by_id.admit(&id, now.monotonic);
+        admitted.map_err(|retry_after| Fault::RateLimited { retry_after })
+    }
+
+    fn meter_address(&mut self, now: Now, key: u32) -> Result<(), Fault> {
+        let Some(address) = self.counted_address(key) else {
+            return Ok(());
+        };
+        let admitted = self.logins_by_address.admit(&address, now.monotonic);
+        if admitted.is_err() {
+            // An id's rate may be used up by others; an address's is its own doing.
+            self.counters.count("login_rate");
+            self.count_hostile(now, key);
         }
-        self.logins_by_id.admit(&id, now.monotonic).map_err(limited)
+        admitted.map_err(|retry_after| Fault::RateLimited { retry_after })
+    }
+
+    /// What a login is told that was not begun. One whose data is none counts by its address all
+    /// the same: it was read, and that needs no token.
+    pub(super) fn meter_no_login(&mut self, now: Now, key: u32, fault: Fault) -> Fault {
+        match fault {
+            Fault::BadData(_) => self.meter_address(now, key).err().unwrap_or(fault),
+            fault => fault,
+        }
     }
 
     /// The helper thread has checked a password.

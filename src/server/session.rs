@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::network::AddressKey;
 use crate::time::Instant;
-use crate::wire::{BodyDecoder, Endpoint, HeadScanner};
+use crate::wire::{BodyDecoder, Endpoint, HeadScanner, Held};
 
 use super::flushes::Queued;
 use super::outbox::Outbox;
@@ -112,19 +112,19 @@ pub(super) struct Session {
 
 pub(super) enum State {
     /// A proxy is to say for whom it comes.
-    Proxy { by: Instant, held: Vec<u8> },
+    Proxy { by: Instant, held: Held },
     /// The request's head is on its way.
     Head {
         by: Instant,
         scanner: HeadScanner,
-        held: Vec<u8>,
+        held: Held,
     },
     /// The body of a `POST /login` is.
     Body {
         by: Instant,
         decoder: BodyDecoder,
         /// The content so far.
-        held: Vec<u8>,
+        held: Held,
         /// True while the client waits to be asked for it.
         awaits_continue: bool,
     },

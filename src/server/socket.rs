@@ -1,5 +1,6 @@
 //! An open WebSocket: frames in, answers out.
 
+use std::borrow::Cow;
 use std::mem;
 use std::rc::Rc;
 
@@ -69,7 +70,11 @@ impl Server {
             return self.hub.refuse(now, key, Cause::RateLimited, None, None);
         }
         match event {
-            Event::Text(text) => self.receive_text(now, key, &text),
+            Event::Text(Cow::Borrowed(text)) => self.receive_text(now, key, text),
+            // It came in pieces, and has a place of its own, which is freed.
+            Event::Text(Cow::Owned(text)) => {
+                self.receive_text(now, key, &Zeroizing::new(text));
+            }
             // RFC 6455 §5.5.3: a Pong carries what its Ping did.
             Event::Ping(payload) => self
                 .hub
@@ -120,6 +125,10 @@ impl Server {
                     frame_id: frame.id(),
                 };
                 if let Err(fault) = self.events.run_login(&mut host, &frame) {
+                    let fault = self.hub.meter_no_login(now, key, fault);
+                    if let Fault::BadData(_) = fault {
+                        self.hub.count_hostile(now, key);
+                    }
                     self.hub.fault(now, key, frame.id(), Some(LOGIN), fault);
                 }
             }

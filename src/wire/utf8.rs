@@ -1,5 +1,11 @@
 //! Text that comes in pieces, checked as it comes (RFC 6455 §8.1, RFC 3629).
 
+use std::mem;
+
+use zeroize::Zeroize;
+
+use super::held::make_room;
+
 /// Bytes that are no UTF-8, or that end in the middle of a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotUtf8;
@@ -35,9 +41,9 @@ impl PartialText {
     ///
     /// # Errors
     /// When one is.
-    pub(super) fn finish(self) -> Result<String, NotUtf8> {
+    pub(super) fn finish(mut self) -> Result<String, NotUtf8> {
         if self.tail_bytes == 0 {
-            Ok(self.text)
+            Ok(mem::take(&mut self.text))
         } else {
             Err(NotUtf8)
         }
@@ -55,8 +61,7 @@ impl PartialText {
 
     /// Makes room for exactly `additional` bytes more.
     pub(super) fn reserve_exact(&mut self, additional: usize) {
-        self.text
-            .reserve_exact(additional + usize::from(self.tail_bytes));
+        make_room(&mut self.text, additional + usize::from(self.tail_bytes));
     }
 
     /// Takes from `piece` what the unfinished character lacks, and lends the rest.
@@ -82,6 +87,14 @@ impl PartialText {
             *slot = byte;
             self.tail_bytes += 1;
         }
+    }
+}
+
+/// A login may be in it that is never finished.
+impl Drop for PartialText {
+    fn drop(&mut self) {
+        self.text.zeroize();
+        self.tail.zeroize();
     }
 }
 

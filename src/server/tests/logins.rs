@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::app::users::{User, UserStore};
+use crate::config::Config;
 use crate::limits::{HASHES_PENDING_MAX, LOGIN_TIMEOUT};
 use crate::server::ConnectionId;
 use crate::time::UnixSeconds;
@@ -185,16 +186,18 @@ fn an_address_has_ten_logins_a_minute_on_either_way_in() {
 fn malformed_login_requests_ban_their_address() {
     let mut world = World::new();
     let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-    for _ in 0..21 {
+    for count in 0..21 {
         let id = world.connect_from(address).expect("not yet banned");
         world.send(
             id,
             b"POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n[]",
         );
-        assert!(world.hear(id)[0].starts_with("HTTP 400"));
+        // They have their share of the address's logins, and no more.
+        let status = if count < 10 { "HTTP 400" } else { "HTTP 429" };
+        assert!(world.hear(id)[0].starts_with(status), "{count}");
     }
     assert_eq!(world.connect_from(address), None);
-    assert_eq!(world.server.totals().refused["bad_request"], 21);
+    assert_eq!(world.server.totals().refused["bad_request"], 10);
 }
 
 #[test]
@@ -395,4 +398,43 @@ fn a_request_whose_password_is_never_checked_is_given_up() {
     world.wait(Duration::from_millis(100));
     let heard = world.hear(id);
     assert!(heard[0].starts_with("HTTP 503"), "{heard:?}");
+}
+
+const NO_LOGINS: [&str; 5] = [
+    r#"{"event":"login"}"#,
+    r#"{"event":"login","data":[]}"#,
+    r#"{"event":"login","data":{"id":"alice"}}"#,
+    r#"{"event":"login","data":{"id":"alice","password":7}}"#,
+    r#"{"event":"login","data":{"id":"alice","password":""}}"#,
+];
+
+#[test]
+fn a_login_whose_data_is_none_counts_under_the_rate_of_its_address() {
+    for text in NO_LOGINS {
+        let mut world = World::new();
+        let id = world.stranger();
+        for _ in 0..Config::default().login_rate.count {
+            world.say(id, text);
+            let heard = world.hear(id);
+            assert!(heard[0].contains("bad_data"), "{heard:?}");
+        }
+        world.say(id, text);
+        let heard = world.hear(id);
+        assert!(heard[0].contains("rate_limited"), "{heard:?}");
+        login(&mut world, id, "alice", "alice's password");
+        assert!(world.hear(id)[0].contains("rate_limited"));
+        assert_eq!(world.hashes_waiting(), 0);
+    }
+}
+
+#[test]
+fn a_login_whose_data_is_none_is_hostile() {
+    let mut world = World::with(|config| config.login_rate.count = 0);
+    let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    let id = world.connect_from(address).expect("not yet banned");
+    world.send(id, upgrade("").as_bytes());
+    for text in NO_LOGINS.iter().cycle().take(21) {
+        world.say(id, text);
+    }
+    assert_eq!(world.connect_from(address), None);
 }
