@@ -16,7 +16,7 @@ const NAMES_WITHOUT_HEAP: usize = 8;
 const HASHED_BYTES: usize = 64;
 
 /// A name of a member, as it stands between its quotation marks.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Name<'a> {
     pub(super) text: &'a str,
     pub(super) has_escape: bool,
@@ -59,8 +59,8 @@ pub(super) struct Names<'a> {
     /// more than one way.
     may_repeat: bool,
     count: usize,
-    first: [Name<'a>; NAMES_WITHOUT_HEAP],
-    others: Vec<Name<'a>>,
+    first: [&'a str; NAMES_WITHOUT_HEAP],
+    others: Vec<&'a str>,
 }
 
 impl<'a> Names<'a> {
@@ -71,14 +71,14 @@ impl<'a> Names<'a> {
         self.may_repeat |= name.has_escape || self.bits & bit != 0;
         self.bits |= bit;
         match self.first.get_mut(self.count) {
-            Some(place) => *place = name,
-            None => self.push_other(name),
+            Some(place) => *place = name.text,
+            None => self.push_other(name.text),
         }
         self.count += 1;
     }
 
     #[cold]
-    fn push_other(&mut self, name: Name<'a>) {
+    fn push_other(&mut self, name: &'a str) {
         if self.count < JSON_MEMBERS_MAX {
             self.others.push(name);
         }
@@ -108,7 +108,7 @@ impl<'a> Names<'a> {
         let mut hashed = [(0, ""); JSON_MEMBERS_MAX];
         let names = self.first.iter().take(self.count).chain(&self.others);
         for (place, name) in hashed.iter_mut().zip(names) {
-            *place = (hash(*name), name.text);
+            *place = (hash(name), *name);
         }
         let hashed = &mut hashed[..self.count];
         hashed.sort_unstable_by_key(|(hash, _)| *hash);
@@ -123,17 +123,17 @@ impl<'a> Names<'a> {
 
 /// Alike for names that are alike, whatever they are written with: of pieces whose ends hang on the
 /// decoded bytes alone.
-fn hash(name: Name<'_>) -> u64 {
+fn hash(name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    if !name.has_escape {
-        for piece in name.text.as_bytes().chunks(HASHED_BYTES) {
+    if !name.contains('\\') {
+        for piece in name.as_bytes().chunks(HASHED_BYTES) {
             hasher.write(piece);
         }
         return hasher.finish();
     }
     let mut piece = [0; HASHED_BYTES];
     let mut length = 0;
-    for character in characters(name.text) {
+    for character in characters(name) {
         for byte in character.encode_utf8(&mut [0; 4]).bytes() {
             piece[length] = byte;
             length += 1;

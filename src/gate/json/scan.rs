@@ -251,8 +251,10 @@ impl<'a> Scanner<'a> {
     #[inline(never)]
     fn long_string(&mut self) -> Result<bool, JsonError> {
         self.expect(b'"')?;
+        let bytes = self.text.as_bytes();
         let mut has_escape = false;
-        self.at = string_end(self.text.as_bytes(), self.at, &mut has_escape)?;
+        let at = self.at + plain_bytes(&bytes[self.at..]);
+        self.at = string_end(bytes, at, &mut has_escape)?;
         Ok(has_escape)
     }
 
@@ -467,7 +469,7 @@ fn bytes_between(bytes: &[u8]) -> usize {
     for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
         // Every bracket has the bits of 0x59, and no other byte outside of strings has them all.
-        let brackets = (word | ONES * 0x26) ^ (ONES * 0x7F);
+        let brackets = (word | (ONES * 0x26)) ^ (ONES * 0x7F);
         let found = (zeros(brackets) | zeros(word ^ (ONES * u64::from(b'"')))) & TOPS;
         if found != 0 {
             return 8 * index + found.trailing_zeros() as usize / 8;

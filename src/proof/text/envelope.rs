@@ -147,19 +147,21 @@ fn check(member: &Member<'_>) -> Result<(), FrameError> {
 fn assert_same(envelope: &Envelope<'_>, members: &[Member<'_>]) {
     let member = |name: &str| members.iter().find(|member| member.name == name);
     assert_string(envelope.token.as_ref(), member("token"));
-    assert_event(&envelope.event, member("event"));
+    match member("event").and_then(|member| member.value.as_str()) {
+        // One that is too long to be known stays as it is written.
+        Some(event) if event.len() > EVENT_BYTES_MAX => {
+            assert_inside(&envelope.event, member("event"));
+        }
+        _ => assert_string(Some(&envelope.event), member("event")),
+    }
     assert_string(envelope.to.as_ref(), member("to"));
     assert_raw(envelope.id, member("id"));
     assert_raw(envelope.data, member("data"));
 }
 
-/// One that is too long to be known stays as it is written.
-fn assert_event(ours: &Cow<'_, str>, member: Option<&Member<'_>>) {
-    let raw = member.map(|member| &member.raw[1..member.raw.len() - 1]);
-    match member.and_then(|member| member.value.as_str()) {
-        Some(event) if event.len() > EVENT_BYTES_MAX => assert_eq!(Some(&**ours), raw),
-        _ => assert_string(Some(ours), member),
-    }
+fn assert_inside(ours: &str, member: Option<&Member<'_>>) {
+    let inside = member.map(|member| &member.raw[1..member.raw.len() - 1]);
+    assert_eq!(Some(ours), inside);
 }
 
 fn assert_string(ours: Option<&Cow<'_, str>>, member: Option<&Member<'_>>) {
