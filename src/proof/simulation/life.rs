@@ -159,8 +159,14 @@ impl World<'_> {
 
     pub(super) fn fail_store(&mut self, calls: u64) {
         self.disturbed_at = self.now.monotonic;
-        self.people
-            .fail(calls, self.now.monotonic, &mut self.choice);
+        if calls == 0 && self.people.is_gone(self.now.monotonic) {
+            // What comes back is another database, by which another may be disabled.
+            let user = self.somebody_real();
+            self.people.touch();
+            self.people.disable(user, true, self.now.monotonic);
+        }
+        let now = self.now.monotonic;
+        self.people.fail(calls, now, &mut self.choice);
     }
 
     fn somebody_connects(&mut self, swarm: &Swarm) -> Result<(), String> {

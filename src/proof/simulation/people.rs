@@ -112,6 +112,8 @@ pub(super) struct People {
     is_store_failing: bool,
     /// When the store was mended last: the server learns it when it asks again.
     mended_at: Instant,
+    /// Since when every call fails: the database is gone.
+    gone_since: Option<Instant>,
 }
 
 pub(super) fn id_of(user: usize) -> String {
@@ -163,6 +165,7 @@ impl People {
             generation: 1,
             is_store_failing: false,
             mended_at: Instant::ORIGIN,
+            gone_since: None,
         };
         // The last one is spoken of and not there.
         for user in 0..PEOPLE - 1 {
@@ -214,6 +217,10 @@ impl People {
     pub(super) fn fail(&mut self, calls: u64, now: Instant, choice: &mut Choice<'_>) {
         self.is_store_failing = calls > 0;
         self.mended_at = now;
+        self.gone_since = match calls {
+            u64::MAX => self.gone_since.or(Some(now)),
+            _ => None,
+        };
         let error = match choice.below(4) {
             0 => StoreError::Busy,
             1 => StoreError::Full,
@@ -320,8 +327,17 @@ impl People {
         self.is_store_failing || now.as_micros() < self.mended_at.as_micros() + STALE_MICROS_MAX
     }
 
+    /// True when it must say so: its database is gone for longer than it may go by what it knew.
+    pub(super) fn is_gone(&self, now: Instant) -> bool {
+        let is_known = |since: Instant| now.as_micros() >= since.as_micros() + STALE_MICROS_MAX;
+        self.gone_since.is_some_and(is_known)
+    }
+
     /// What may become of whoever has a token of this date, and whether he may stay.
     pub(super) fn standing_outcomes(&self, user: usize, issued_at: u64, now: Now) -> Outcomes {
+        if self.is_gone(now.monotonic) {
+            return Outcomes::UNAVAILABLE;
+        }
         let failing = match self.may_be_unavailable(now.monotonic) {
             true => Outcomes::UNAVAILABLE,
             false => Outcomes::default(),
@@ -349,7 +365,8 @@ impl People {
             .iter()
             .rev()
             .take_while(|(_, standing)| !may_stay(standing));
-        barred.last().map(|(since, _)| *since)
+        let barred = barred.last().map(|(since, _)| *since);
+        barred.into_iter().chain(self.gone_since).min()
     }
 
     /// What may become of a frame with this token on a connection bound to `bound`.
@@ -374,8 +391,9 @@ impl People {
 
     /// Whether a login of this user may be granted, by what is or was known of him.
     pub(super) fn may_log_in(&self, user: usize, now: Now) -> bool {
-        self.standings(user, now.monotonic)
-            .any(|standing| standing.is_known && !standing.is_disabled)
+        let mut standings = self.standings(user, now.monotonic);
+        !self.is_gone(now.monotonic)
+            && standings.any(|standing| standing.is_known && !standing.is_disabled)
     }
 
     /// Whether a login of this user with the right password may fail: he may have been removed or

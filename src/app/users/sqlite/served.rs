@@ -82,3 +82,6 @@ impl UserStore for ServedStore {
         self.store()?.check()
     }
 }
+
+#[cfg(test)]
+mod tests;
