@@ -486,6 +486,7 @@ impl Driver {
         while let Some(news) = self.server.next_store_news() {
             match news {
                 StoreNews::Failed(fault) => log::error!("no user can be confirmed: {fault}"),
+                StoreNews::Remains(fault) => log::warn!("users still not confirmed: {fault}"),
                 StoreNews::Answers => log::warn!("users can be confirmed again"),
             }
         }
