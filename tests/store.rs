@@ -218,6 +218,28 @@ fn whoever_was_disabled_is_refused_50_ms_after_the_command_said_so() {
 }
 
 #[test]
+fn a_server_that_has_written_lets_go_of_files_that_are_gone() {
+    let mut scene = Scene::new();
+    let logged_out = scene.home.token("bob");
+    let (mut client, _) = tungstenite::connect(scene.server.url()).expect("an upgrade");
+    let frame = format!(r#"{{"token":"{logged_out}","event":"logout","id":1}}"#);
+    client
+        .send(tungstenite::Message::text(frame))
+        .expect("it reads");
+    let answer = client.read().expect("it answers").to_string();
+    assert!(answer.contains("logout"), "{answer}");
+    scene.remove(&["framegate.db-shm", "framegate.db-wal"]);
+    knock_until(&scene.server, &scene.alice, 503);
+    knock_until(&scene.server, &scene.alice, 101);
+    // What it wrote is not lost, and what others write is seen.
+    assert_eq!(knock(&scene.server, &logged_out), 401);
+    scene.disable("alice");
+    let refused = knock_until(&scene.server, &scene.alice, 403);
+    assert!(refused < Duration::from_secs(1), "{refused:?}");
+    assert_eq!(scene.news().len(), 2);
+}
+
+#[test]
 fn a_database_moved_in_its_place_decides() {
     let mut scene = Scene::new();
     let copy = copy_without_bob(&scene);

@@ -21,7 +21,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row, ffi};
 
 use super::{Changes, StoreError, User, UserStore};
 use crate::app::password::PasswordHash;
-use crate::limits::{DATABASE_WAIT_ADMINISTERING, DATABASE_WAIT_CARRYING, USER_CHANGES_MAX};
+use crate::limits::{DATABASE_WAIT_CARRYING, USER_CHANGES_MAX};
 use crate::time::{Instant, UnixSeconds};
 use place::{Place, Stamp};
 
@@ -206,18 +206,14 @@ impl SqliteStore {
     /// it stays where it is, and nothing is wrong.
     fn carry(&mut self) -> Result<(), StoreError> {
         let (wait, how) = match self.mode {
-            Mode::Serve | Mode::Write => (None, "PASSIVE"),
-            Mode::Read | Mode::Administer => (Some(DATABASE_WAIT_CARRYING), "TRUNCATE"),
+            Mode::Serve => (self.mode.wait(), "PASSIVE"),
+            Mode::Read | Mode::Write | Mode::Administer => (DATABASE_WAIT_CARRYING, "TRUNCATE"),
         };
         let wait_for = |wait| self.connection.busy_timeout(wait);
-        if let Some(wait) = wait {
-            wait_for(wait).map_err(|error| self.failure(error))?;
-        }
+        wait_for(wait).map_err(|error| self.failure(error))?;
         // Its answer is a row of three numbers; that it could not is none of our failures.
         let _ = self.value::<i64>(&format!("PRAGMA wal_checkpoint({how})"));
-        if wait.is_some() {
-            wait_for(DATABASE_WAIT_ADMINISTERING).map_err(|error| self.failure(error))?;
-        }
+        wait_for(self.mode.wait()).map_err(|error| self.failure(error))?;
         // What was committed to files that are gone is not done.
         self.check_in_place().map(drop)
     }

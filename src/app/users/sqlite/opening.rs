@@ -19,6 +19,17 @@ use crate::limits::{
     DATABASE_WAIT_ADMINISTERING, DATABASE_WAIT_SERVING, DATABASE_WAIT_WRITING,
 };
 
+impl Mode {
+    /// How long another process that holds the database is waited for.
+    pub(super) fn wait(self) -> Duration {
+        match self {
+            Mode::Serve => DATABASE_WAIT_SERVING,
+            Mode::Write => DATABASE_WAIT_WRITING,
+            Mode::Read | Mode::Administer => DATABASE_WAIT_ADMINISTERING,
+        }
+    }
+}
+
 impl SqliteStore {
     /// Opens the database at `path`. A file we make is its owner's alone to read.
     ///
@@ -104,11 +115,6 @@ impl SqliteStore {
 
     /// What this connection needs to be: small, and durable.
     fn configure(&self, mode: Mode) -> Result<(), StoreError> {
-        let wait = match mode {
-            Mode::Serve => DATABASE_WAIT_SERVING,
-            Mode::Write => DATABASE_WAIT_WRITING,
-            Mode::Read | Mode::Administer => DATABASE_WAIT_ADMINISTERING,
-        };
         // With FULL a commit has reached the disk when it returns: a revocation that was
         // answered for is not undone by a loss of power.
         let pragmas = format!(
@@ -117,7 +123,7 @@ impl SqliteStore {
         );
         let length = Limit::SQLITE_LIMIT_LENGTH;
         self.connection
-            .busy_timeout(wait)
+            .busy_timeout(mode.wait())
             .and_then(|()| self.connection.execute_batch(&pragmas))
             .and_then(|()| self.connection.set_limit(length, DATABASE_VALUE_BYTES_MAX))
             .map(drop)

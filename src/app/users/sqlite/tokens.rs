@@ -133,11 +133,12 @@ pub(super) fn see(connection: &Connection, second: UnixSeconds) -> rusqlite::Res
     Ok(())
 }
 
-/// The database of a server, written to by a connection of its own, which is opened anew after a
-/// failure: the file may have been put back.
+/// The database of a server, written to by a connection of its own for each commit.
+///
+/// It is never kept open: SQLite has one mapping of a `-shm` for all connections of a process, so
+/// that a server whose files were replaced could not open the new ones beside it.
 pub struct SqliteWriter {
     path: std::path::PathBuf,
-    store: Option<SqliteStore>,
 }
 
 impl SqliteWriter {
@@ -147,10 +148,8 @@ impl SqliteWriter {
     ///
     /// As [`SqliteStore::open`].
     pub fn open(path: &std::path::Path) -> Result<SqliteWriter, StoreError> {
-        Ok(SqliteWriter {
-            path: path.to_owned(),
-            store: Some(SqliteStore::open(path, super::Mode::Write)?),
-        })
+        let path = path.to_owned();
+        SqliteStore::open(&path, super::Mode::Write).map(|_| SqliteWriter { path })
     }
 }
 
@@ -161,12 +160,7 @@ impl UserWriter for SqliteWriter {
         seen: Option<UnixSeconds>,
         clock: &dyn Fn() -> UnixSeconds,
     ) -> Result<(), StoreError> {
-        let mut store = match self.store.take() {
-            Some(store) => store,
-            None => SqliteStore::open(&self.path, super::Mode::Write)?,
-        };
-        UserWriter::write(&mut store, revocations, seen, clock)?;
-        self.store = Some(store);
-        Ok(())
+        let mut store = SqliteStore::open(&self.path, super::Mode::Write)?;
+        UserWriter::write(&mut store, revocations, seen, clock)
     }
 }
