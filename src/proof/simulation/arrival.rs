@@ -39,6 +39,7 @@ impl World<'_> {
         self.addresses.insert(id.serial, address);
         self.take_jobs()?;
         self.follow_receive(index, reading, before)?;
+        self.note_logouts();
         for Unheard { id, bytes, offered } in std::mem::take(&mut self.unheard) {
             let index = self.link(id).ok_or("somebody hears who is no more")?;
             self.links[index].note_progress(bytes.len(), offered, self.now.monotonic);

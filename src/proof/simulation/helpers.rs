@@ -66,9 +66,20 @@ impl World<'_> {
             self.server.kept(self.now, &outcome);
             if user < PEOPLE {
                 let void_before = void_before.filter(|_| !is_kept);
-                self.people
-                    .note_pending(user, void_before, self.now.monotonic);
+                self.unnoted.push((user, void_before));
             }
+        }
+        // While a peer speaks, the model comes to its logout in its own time.
+        if !self.is_hearing_late {
+            self.note_logouts();
+        }
+    }
+
+    /// The model learns of the logouts that were written, or could not be.
+    pub(super) fn note_logouts(&mut self) {
+        for (user, void_before) in std::mem::take(&mut self.unnoted) {
+            self.people
+                .note_pending(user, void_before, self.now.monotonic);
         }
     }
 }

@@ -353,7 +353,8 @@ impl World<'_> {
         let is_done = told
             .own
             .is_some_and(|own| own.what == Happening::Closed(Cause::Done));
-        // A logout that failed with the store tells the server nothing.
+        self.note_logouts();
+        // One that was refused at once tells the server nothing.
         if is_done || self.people.has_unnoted_change(pass.user) {
             self.people.note_logout(pass.user, self.now.monotonic);
         }

@@ -61,6 +61,8 @@ pub(super) struct World<'a> {
     /// All that came out so far, in one number.
     pub(super) digest: u64,
     pub(super) unheard: Vec<Unheard>,
+    /// Whose logout was dealt with, and before when their tokens are void in the server alone.
+    pub(super) unnoted: Vec<(usize, Option<UnixSeconds>)>,
     pub(super) is_hearing_late: bool,
     /// Bytes held at the most while what a peer said was decided on.
     pub(super) pressed_bytes: usize,
@@ -102,6 +104,7 @@ impl<'a> World<'a> {
             stopping_since: None,
             digest: 0xCBF2_9CE4_8422_2325,
             unheard: Vec::new(),
+            unnoted: Vec::new(),
             is_hearing_late: false,
             pressed_bytes: 0,
         })
