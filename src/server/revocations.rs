@@ -174,6 +174,7 @@ impl Hub {
             tokens_valid_from: user.as_ref().and_then(|user| user.tokens_valid_from),
             created_at: user.map_or(UnixSeconds(0), |user| user.created_at),
             seen: self.revocations.signed,
+            issued_until,
         };
         let valid_from = dated.valid_from(now.unix, self.leeway_seconds);
         let revocation = Revocation {

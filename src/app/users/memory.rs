@@ -124,13 +124,14 @@ impl MemoryStore {
     }
 
     fn void(&mut self, revocation: &Revocation, now: UnixSeconds) -> bool {
-        let seen = self.shared.borrow().seen.max(revocation.issued_until);
-        self.shared.borrow_mut().seen = seen.max(now);
+        let seen = self.shared.borrow().seen;
+        self.shared.borrow_mut().seen = seen.max(revocation.issued_until).max(now);
         self.update(&revocation.id, |user| {
             let dated = Dated {
                 tokens_valid_from: user.tokens_valid_from,
                 created_at: user.created_at,
                 seen,
+                issued_until: revocation.issued_until,
             };
             user.tokens_valid_from = Some(dated.valid_from(now, revocation.leeway_seconds));
         })

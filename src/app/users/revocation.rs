@@ -25,6 +25,8 @@ pub struct Dated {
     pub created_at: UnixSeconds,
     /// The latest second the store has seen, by whatever clock.
     pub seen: UnixSeconds,
+    /// [`Revocation::issued_until`].
+    pub issued_until: UnixSeconds,
 }
 
 impl Dated {
@@ -42,7 +44,9 @@ impl Dated {
         let is_behind = now < self.created_at;
         let counts =
             |second: &UnixSeconds| is_behind || *second <= next.plus(CLOCK_AHEAD_SECONDS_MIN);
-        let seen = Some(self.seen.max(self.created_at)).filter(counts);
+        // Each for itself: one that does not count takes no other with it.
+        let seen = [self.seen, self.created_at, self.issued_until];
+        let seen = seen.into_iter().filter(counts).max();
         let stored = self.tokens_valid_from.filter(counts);
         // A login may have been dated at the very second the last revocation set. A later one
         // than the gate takes it has handed to nobody.

@@ -10,7 +10,22 @@ fn dated(from: Option<u64>, created_at: u64, seen: u64) -> Dated {
         tokens_valid_from: from.map(UnixSeconds),
         created_at: UnixSeconds(created_at),
         seen: UnixSeconds(seen),
+        issued_until: UnixSeconds(0),
     }
+}
+
+#[test]
+fn a_token_dated_ahead_is_void_whatever_a_clock_that_was_ahead_has_seen() {
+    let user = Dated {
+        issued_until: NOW.plus(1),
+        ..dated(None, 1_700_000_000, NOW.0 + 10 * DAY)
+    };
+    assert_eq!(user.valid_from(NOW, 0), NOW.plus(2));
+    let by_the_clock_ahead = Dated {
+        issued_until: NOW.plus(10 * DAY),
+        ..user
+    };
+    assert_eq!(by_the_clock_ahead.valid_from(NOW, 0), NOW.plus(1));
 }
 
 #[test]

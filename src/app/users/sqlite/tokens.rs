@@ -21,12 +21,11 @@ impl SqliteStore {
         clock: &dyn Fn() -> UnixSeconds,
         leeway_seconds: u64,
     ) -> Result<bool, StoreError> {
+        let revocation = until_now(id, leeway_seconds);
         let from = outrun(
             clock,
             |from| *from,
-            |ahead| {
-                self.write(|connection| void(connection, id, clock().plus(ahead), leeway_seconds))
-            },
+            |ahead| self.write(|connection| void(connection, &revocation, clock().plus(ahead))),
         );
         from.map(|from| from.is_some())
     }
@@ -45,6 +44,7 @@ impl SqliteStore {
         leeway_seconds: u64,
     ) -> Result<bool, StoreError> {
         let hash = hash.map(PasswordHash::as_str);
+        let revocation = until_now(id, leeway_seconds);
         let from = outrun(
             clock,
             |from| *from,
@@ -54,7 +54,7 @@ impl SqliteStore {
                         "UPDATE users SET password_hash = ?2 WHERE id = ?1",
                         (id, hash),
                     )?;
-                    void(connection, id, clock().plus(ahead), leeway_seconds)
+                    void(connection, &revocation, clock().plus(ahead))
                 })
             },
         );
@@ -78,8 +78,7 @@ impl UserWriter for SqliteStore {
                 for revocation in revocations {
                     // A token that is known to bear a later date is as one that was seen.
                     see(connection, revocation.issued_until)?;
-                    let leeway_seconds = revocation.leeway_seconds;
-                    let from = void(connection, &revocation.id, now, leeway_seconds)?;
+                    let from = void(connection, revocation, now)?;
                     earliest = earliest.into_iter().chain(from).min();
                 }
                 Ok(earliest)
@@ -89,13 +88,21 @@ impl UserWriter for SqliteStore {
     }
 }
 
-/// Voids the tokens of `id` that were issued until `now`, within a transaction. `None` when there
+/// A command knows of no token that was issued.
+fn until_now(id: &str, leeway_seconds: u64) -> Revocation {
+    Revocation {
+        id: id.into(),
+        issued_until: UnixSeconds(0),
+        leeway_seconds,
+    }
+}
+
+/// Voids the tokens of the user that were issued until `now`, within a transaction. `None` when there
 /// is no such user.
 fn void(
     connection: &Connection,
-    id: &str,
+    revocation: &Revocation,
     now: UnixSeconds,
-    leeway_seconds: u64,
 ) -> rusqlite::Result<Option<UnixSeconds>> {
     let seen = connection.query_row("SELECT latest FROM clock", [], |row| {
         seconds(0, row.get(0)?)
@@ -103,22 +110,23 @@ fn void(
     let dated = connection
         .query_row(
             "SELECT tokens_valid_from, created_at FROM users WHERE id = ?1",
-            [id],
+            [&revocation.id],
             |row| {
                 let from: Option<i64> = row.get(0)?;
                 Ok(Dated {
                     tokens_valid_from: from.map(|from| seconds(0, from)).transpose()?,
                     created_at: seconds(1, row.get(1)?)?,
                     seen,
+                    issued_until: revocation.issued_until,
                 })
             },
         )
         .optional()?;
     let Some(dated) = dated else { return Ok(None) };
-    let from = dated.valid_from(now, leeway_seconds);
+    let from = dated.valid_from(now, revocation.leeway_seconds);
     connection.execute(
         "UPDATE users SET tokens_valid_from = ?2 WHERE id = ?1",
-        (id, integer(from)),
+        (&revocation.id, integer(from)),
     )?;
     see(connection, now)?;
     Ok(Some(from))
