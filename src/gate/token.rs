@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::json::{JsonError, Value};
-use super::jws::{PARTS_ROOM, Parts, SignedText};
+use super::jws::{Decoder, Parts, SignedText};
 use super::secret::Keys;
 use crate::limits::{CLAIM_SECONDS_MAX, SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::time::UnixSeconds;
@@ -19,8 +19,7 @@ const ALGORITHM: &str = "HS256";
 pub struct Verifier {
     keys: Keys,
     rules: ClaimRules,
-    /// Where header and payload are decoded to; overwritten by those of the next token.
-    decoded: Box<[u8; PARTS_ROOM]>,
+    decoder: Decoder,
     /// MACs computed so far.
     verifications: u64,
 }
@@ -31,7 +30,7 @@ impl Verifier {
         Verifier {
             keys,
             rules,
-            decoded: Box::new([0; PARTS_ROOM]),
+            decoder: Decoder::new(),
             verifications: 0,
         }
     }
@@ -51,7 +50,7 @@ impl Verifier {
     /// The first thing that is wrong. [`TokenError::Expired`] comes last of all: it says that
     /// everything else about the token is right.
     pub fn verify(&mut self, token: &str, now: UnixSeconds) -> Result<Verified<'_>, TokenError> {
-        let parts = Parts::split(token, &mut self.decoded)?;
+        let parts = Parts::split(token, &mut self.decoder)?;
         self.verifications += 1;
         let signed = parts.check(&self.keys)?;
         if let Some(header) = signed.foreign_header()? {

@@ -686,6 +686,20 @@ fn issuer_and_audience_are_held_to_the_rules() {
 }
 
 #[test]
+fn a_header_and_claims_have_at_most_64_members_each() {
+    let others = |count: usize| {
+        let others = (0..count).map(|number| format!(r#","o{number}":0"#));
+        others.collect::<String>()
+    };
+    for (count, wanted) in [(62, "ok"), (63, "json_too_many_members")] {
+        let claims = format!(r#"{{"sub":"alice","exp":1700000001{}}}"#, others(count));
+        assert_eq!(of_claims(&claims), wanted);
+        let header = format!(r#"{{"alg":"HS256","typ":"JWT"{}}}"#, others(count));
+        assert_eq!(of_header(&header), wanted);
+    }
+}
+
+#[test]
 fn other_claims_are_skipped_whatever_they_hold() {
     let claims = r#" {"jti":null,"sub":"alice","admin":[true],"exp":1700000001,"EXP":1} "#;
     assert_eq!(of_claims(claims), "ok");
