@@ -7,6 +7,7 @@
 
 mod name;
 mod scan;
+mod words;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -108,7 +109,7 @@ fn not_an_object(mut scanner: Scanner<'_>) -> JsonError {
 
 /// Appends `text` as a JSON string, with its quotation marks.
 pub fn push_string(json: &mut Vec<u8>, text: &str) {
-    if scan::is_plain(text) {
+    if words::is_plain(text) {
         json.push(b'"');
         json.extend_from_slice(text.as_bytes());
         json.push(b'"');
@@ -247,7 +248,7 @@ impl<'a> Value<'a> {
             return self.text.parse().ok();
         }
         let (first, rest) = match self.text.as_bytes().split_first_chunk() {
-            Some((eight, rest)) => (scan::number_of(*eight)?, rest),
+            Some((eight, rest)) => (words::number_of(*eight)?, rest),
             None => (0, self.text.as_bytes()),
         };
         rest.iter().try_fold(first, |number, byte| {
