@@ -384,7 +384,7 @@ fn bans(arena: &mut Arena) {
 
 fn stopping(arena: &mut Arena) {
     let count = arena.size(300, 1_000);
-    let mut stage = Stage::new(&[]);
+    let mut stage = Stage::new(&["--max-connections-per-user", "0"]);
     let mut peers: Vec<Peer> = (0..count).map(|n| stage.member(address(1, n))).collect();
     let strangers: Vec<Peer> = (0..50).map(|n| stage.connect(address(2, n))).collect();
     let began = Instant::now();

@@ -49,7 +49,7 @@ pub(crate) const ROWS: &[Row] = &[
 
 fn header_claims(arena: &mut Arena) {
     let count = arena.size(200, 1_000);
-    let stage = Stage::new(&["--log-rate", "0/s"]);
+    let stage = Stage::new(&["--log-rate", "0/s", "--max-connections-per-user", "0"]);
     let claim = |bytes: u64| [&[FIN | TEXT, 0x80 | 127], &bytes.to_be_bytes()[..]].concat();
     let claims = [
         (1_009, vec![FIN | TEXT, 0x80 | 126, 0x40, 0x01]),

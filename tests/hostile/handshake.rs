@@ -265,7 +265,7 @@ fn smuggling(arena: &mut Arena) {
 }
 
 fn fields_amiss(arena: &mut Arena) {
-    let stage = Stage::new(&[]);
+    let stage = Stage::new(&["--origins", "https://gate.test"]);
     let good = upgrade_head("");
     let without = |name: &str| {
         let lines = good.split_inclusive("\r\n");
@@ -291,6 +291,8 @@ fn fields_amiss(arena: &mut Arena) {
         ("426", good.replace("Version: 13", "Version: 13, 8")),
         ("403", upgrade_head("Origin: https://evil.test\r\n")),
         ("403", upgrade_head("Origin: null\r\n")),
+        // Own by its name, which somebody else may have lead to loopback.
+        ("403", upgrade_head("Origin: http://gate.test\r\n")),
         (
             "403",
             upgrade_head("Origin: https://gate.test.evil.test\r\n"),
@@ -326,7 +328,7 @@ fn fields_amiss(arena: &mut Arena) {
 }
 
 fn odd_but_legal(arena: &mut Arena) {
-    let stage = Stage::new(&[]);
+    let stage = Stage::new(&["--origins", "https://gate.test"]);
     let good = upgrade_head("");
     let cases = [
         good.replace("Connection: Upgrade", "Connection: keep-alive, Upgrade"),
