@@ -13,6 +13,7 @@ pub(super) fn level_of(what: What) -> log::Level {
         What::Refused(Cause::Evicted | Cause::NoRequest) => log::Level::Debug,
         What::Refused(_) | What::LoginFailed | What::Banned(_) => log::Level::Warn,
         What::ClientUnnamed | What::ForwardedIgnored => log::Level::Warn,
+        What::TokensVoid(_) => log::Level::Error,
         What::LoggedIn => log::Level::Info,
         What::Closed(_) => log::Level::Debug,
     }
@@ -50,6 +51,12 @@ impl fmt::Display for Line<'_> {
         }
         if let What::Refused(cause) | What::Closed(cause) = report.what {
             write!(f, " reason={}", cause.word())?;
+        }
+        if let What::TokensVoid(until) = report.what {
+            write!(
+                f,
+                " until={until}: put the clock right, or, if it is, run `framegate user revoke`"
+            )?;
         }
         if let Some(event) = &report.event {
             write!(f, " event={}", quoted(event))?;

@@ -75,7 +75,7 @@ impl Hub {
     }
 
     /// The latest date of a token that the gate takes (contract §2).
-    fn issue_date_max(&self, now: Now) -> UnixSeconds {
+    pub(super) fn issue_date_max(&self, now: Now) -> UnixSeconds {
         now.unix.plus(self.leeway_seconds).plus(1)
     }
 }

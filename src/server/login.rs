@@ -23,6 +23,9 @@ const BUSY: Fault = Fault::Busy {
     retry_after: Duration::from_secs(1),
 };
 
+/// How long the tokens of a user may be void yet without a word in the log.
+const VOID_SECONDS_UNTOLD: u64 = 10;
+
 /// A login whose password is being checked. It stays until its hash is done, though its
 /// connection may have ended: what is bounded is the work that waits.
 pub(super) struct PendingLogin {
@@ -155,6 +158,9 @@ impl Hub {
         if let Ok(None) = &user {
             self.count_failed_login(now, &login);
         }
+        if let (Ok(Some(user)), Some(key)) = (&user, self.key(login.connection)) {
+            self.report_void_tokens(now, key, user);
+        }
         let result = match user {
             Ok(Some(user)) => self.mint(now, &user, true).map(|minted| (user, minted)),
             Ok(None) => Err(Fault::LoginFailed),
@@ -164,6 +170,15 @@ impl Hub {
             self.logins.know(now.monotonic, address);
         }
         self.conclude_login(now, &login, result);
+    }
+
+    /// Why no token was given for a right password, where the log must tell: a second or two pass
+    /// by themselves.
+    fn report_void_tokens(&mut self, now: Now, key: u32, user: &User) {
+        let date = issue_date(now, user);
+        if date > self.issue_date_max(now).plus(VOID_SECONDS_UNTOLD) {
+            self.report_login(now, key, What::TokensVoid(date), &user.id);
+        }
     }
 
     /// Tells the connection what its login came to, if it is still there.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::time::Instant;
 
+use crate::time::UnixSeconds;
+
 use super::cause::Cause;
 use super::session::{ConnectionId, Peer};
 
@@ -36,6 +38,9 @@ pub enum What {
     LoggedIn,
     /// A password was wrong, or there is no such user, or he is disabled.
     LoginFailed,
+    /// A password was right, and no token was given: the user's tokens are void until this second,
+    /// which the clock has yet to reach.
+    TokensVoid(UnixSeconds),
     /// The connection was thrown out.
     Refused(Cause),
     /// The connection ended in peace.
@@ -53,6 +58,7 @@ impl fmt::Display for What {
         f.write_str(match self {
             What::LoggedIn => "logged in",
             What::LoginFailed => "login failed",
+            What::TokensVoid(_) => "no token to give",
             What::Refused(_) => "refused",
             What::Closed(_) => "closed",
             What::Banned(_) => "banned",

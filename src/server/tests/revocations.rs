@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::app::users::StoreError;
-use crate::server::ConnectionId;
+use crate::server::{ConnectionId, What};
 use crate::time::UnixSeconds;
 
 use super::world::{START, World, error, upgrade};
@@ -211,6 +211,15 @@ fn a_login_never_hands_out_what_the_gate_refuses() {
     let id = world.stranger();
     let heard = log_in_by_password(&mut world, id);
     assert!(heard[0].contains("unavailable"), "{heard:?}");
+    let until = What::TokensVoid(START.plus(864_001));
+    assert_eq!(
+        world
+            .reports
+            .iter()
+            .filter(|report| report.what == until)
+            .count(),
+        1
+    );
     // Revoked anew by the right clock, and everything is well.
     let unix = world.now.unix;
     assert!(world.users.void_tokens("alice", unix));
