@@ -126,7 +126,8 @@ fn flood_places(arena: &mut Arena, settings: &[&str], client: fn(usize) -> Strin
                 if login(server, &from, id, &password_of(id)) == "200" {
                     return Some(began.elapsed());
                 }
-                thread::sleep(Duration::from_millis(250));
+                // Ten tries a minute are allowed.
+                thread::sleep(Duration::from_millis(600));
             }
             None
         };

@@ -74,6 +74,13 @@ impl World<'_> {
                 pass,
                 is_in_subprotocol,
             } => self.take_upgrade(index, pass, is_in_subprotocol, told),
+            // A login that is none is one too many for its address, which is told to its peer alone.
+            Request::Plain(statuses) if statuses.contains(&429) && told.own.is_none() => {
+                self.note_login(index);
+                self.links[index].owe(What::Answer(vec![429]), true);
+                self.answered(index);
+                Ok(Step::Ended)
+            }
             Request::Plain(statuses) => {
                 if told.own.is_none() {
                     return Err("a plain request is not answered".to_owned());
@@ -89,16 +96,21 @@ impl World<'_> {
                 let id = self.links[index].id;
                 if !self.server.awaits_password(id) {
                     self.links[index].owe(What::Answer(vec![429, 503]), true);
-                    self.links[index].stage = Stage::Over(Over {
-                        at: self.now.monotonic,
-                        error: None,
-                        close: None,
-                        is_cut: false,
-                    });
+                    self.answered(index);
                 }
                 Ok(Step::Ended)
             }
         }
+    }
+
+    /// The connection's request is answered, of which the log hears nothing.
+    fn answered(&mut self, index: usize) {
+        self.links[index].stage = Stage::Over(Over {
+            at: self.now.monotonic,
+            error: None,
+            close: None,
+            is_cut: false,
+        });
     }
 
     fn take_upgrade(

@@ -338,11 +338,11 @@ pub(super) fn plain_request(choice: &mut Choice<'_>) -> Utterance {
         ),
         (
             "POST /login HTTP/1.1\r\nHost: gate\r\nContent-Length: 2\r\n\r\n{}",
-            &[400],
+            &[400, 429],
         ),
         (
             "POST /login HTTP/1.1\r\nHost: gate\r\nContent-Length: 4\r\n\r\n\"\u{FFFD}",
-            &[400],
+            &[400, 429],
         ),
         (
             "GET /ws HTTP/1.1\r\nHost: gate\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
