@@ -43,10 +43,10 @@ rows! {
     frames: header_claims violations unanswered_close pulled_cable half_close unfinished_message;
     floods: fragment_flood ping_flood unread_pings slow_reader shared_payload little_memory;
     fan_out: long_messages_at_once outbox_of_two_messages one_write_to_many tiny_broadcasts long_broadcasts messages_by_name burst_before_a_ping;
-    shares: connections_of_one_user half_messages rate_by_reconnecting silent_connections hurried_logins peaceful_endings half_closed_together;
+    shares: connections_of_one_user half_messages escaped_names rate_by_reconnecting silent_connections hurried_logins peaceful_endings half_closed_together;
     places: places_of_two_addresses places_of_a_network places_of_many_addresses;
     outside: unread_log least_memory no_memory_for_a_hash;
-    store: commits_beside_members lost_companions lost_database endless_view;
+    store: commits_beside_members lost_companions lost_database refresh_while_revoked logouts_under_a_lock endless_view;
     connections: connects_at_a_cap few_descriptors no_descriptors connects_at_once reset_storm
         coming_and_going bans stopping;
     logins: login_flood known_against_unknown guesses passwords costly_hash silent_listeners
