@@ -14,7 +14,6 @@ const TURNS_MAX: usize = 10_000;
 pub(super) struct Unheard {
     pub(super) id: ConnectionId,
     pub(super) bytes: Vec<u8>,
-    pub(super) offered: usize,
 }
 
 impl World<'_> {
@@ -34,15 +33,16 @@ impl World<'_> {
         let (id, address) = (link.id, link.client.unwrap_or(link.address));
         let before = self.server.verifications();
         self.is_hearing_late = true;
+        for link in &mut self.links {
+            link.was_stalled = link.stalled_since.is_some();
+        }
         let reading = self.receive(id, &mut piece)?;
         self.is_hearing_late = false;
         self.addresses.insert(id.serial, address);
         self.take_jobs()?;
         self.follow_receive(index, reading, before)?;
-        self.note_logouts();
-        for Unheard { id, bytes, offered } in std::mem::take(&mut self.unheard) {
+        for Unheard { id, bytes } in std::mem::take(&mut self.unheard) {
             let index = self.link(id).ok_or("somebody hears who is no more")?;
-            self.links[index].note_progress(bytes.len(), offered, self.now.monotonic);
             self.hear(index, &bytes)?;
         }
         Ok(())
@@ -105,7 +105,7 @@ impl World<'_> {
     /// connection held something, by what it began to say or did not take.
     pub(super) fn may_go_for_memory(&self, index: usize, held_bytes: usize) -> bool {
         let link = &self.links[index];
-        let is_holding = link.is_unfinished() || link.stalled_since.is_some();
+        let is_holding = link.is_unfinished() || link.was_stalled || link.stalled_since.is_some();
         is_holding && self.may_be_short_of_memory(held_bytes)
     }
 

@@ -166,6 +166,9 @@ pub(super) struct Link {
     pub(super) unfinished_since: Option<Instant>,
     /// True between the fragments of a message.
     pub(super) is_in_message: bool,
+    /// True when its socket took less than it was offered, when what is read at the moment came or
+    /// since.
+    pub(super) was_stalled: bool,
     /// Since when bytes wait and its socket took none.
     pub(super) stalled_since: Option<Instant>,
     /// Since when the token it lives by is over, as far as we looked.
@@ -234,6 +237,7 @@ impl Link {
             unfinished_since: None,
             is_in_message: false,
             expired_since: None,
+            was_stalled: false,
             stalled_since: None,
         }
     }
@@ -261,6 +265,7 @@ impl Link {
     /// Its socket was offered bytes, and took `count` of them.
     pub(super) fn note_progress(&mut self, count: usize, offered: usize, now: Instant) {
         self.wants_writable |= count < offered;
+        self.was_stalled |= count < offered;
         if std::mem::replace(&mut self.is_full, count < offered) && count > 0 {
             self.alive_at = now;
             self.asked_at = None;

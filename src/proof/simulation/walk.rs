@@ -66,6 +66,7 @@ impl World<'_> {
         self.links[index].alive_at = self.now.monotonic;
         self.links[index].asked_at = None;
         self.walk(index, &mut told)?;
+        self.note_logouts();
         self.note_unfinished(index);
         let verified = self.server.verifications() - verifications;
         if !told.is_doubtful && verified != told.verifications {
@@ -93,7 +94,7 @@ impl World<'_> {
         let index = self.link(report.connection).ok_or("nobody ended")?;
         let is_due = match cause_of(report.what) {
             // Nobody is slow whose socket took all that it was offered.
-            Some(Cause::SlowReader) => self.links[index].stalled_since.is_some(),
+            Some(Cause::SlowReader) => self.links[index].was_stalled,
             Some(Cause::Memory) => self.may_go_for_memory(index, self.pressed_bytes),
             Some(Cause::Gate(cause)) => self.is_due(index, Cause::Gate(cause)),
             _ => false,
@@ -112,8 +113,7 @@ impl World<'_> {
             return self.end_own(told, None);
         }
         // It ended since too much waits for it: after which of its frames, nobody can tell.
-        let is_slow = told.own_cause() == Some(Cause::SlowReader)
-            && self.links[index].stalled_since.is_some()
+        let is_slow = told.own_cause() == Some(Cause::SlowReader) && self.links[index].was_stalled
             || told.own_cause() == Some(Cause::Memory)
                 && self.may_be_short_of_memory(self.pressed_bytes);
         let may_fail = told.is_refused(Outcomes::of_code("unavailable"));

@@ -257,17 +257,10 @@ impl<'a> World<'a> {
             }
             taken.truncate(count);
             link.room -= count;
-            // That it stalls is known at once, that it goes on only when it is known what was said.
-            if !self.is_hearing_late || count < offered {
-                link.note_progress(count, offered, self.now.monotonic);
-            }
+            link.note_progress(count, offered, self.now.monotonic);
             self.digest(u64::from(id.serial), &taken);
             match self.is_hearing_late {
-                true => self.unheard.push(Unheard {
-                    id,
-                    bytes: taken,
-                    offered,
-                }),
+                true => self.unheard.push(Unheard { id, bytes: taken }),
                 false => self.hear(index, &taken)?,
             }
             self.server.wrote(self.now, id, count, count < offered);
