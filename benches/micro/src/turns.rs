@@ -125,11 +125,13 @@ impl Core {
     }
 }
 
-/// The defaults, without the bounds that a flood from one address would meet.
+/// The defaults, without the bounds that a flood from one address or user would meet.
 fn config() -> Config {
     let mut config = Config::default();
     config.frame_rate.count = 0;
     config.connect_rate.count = 0;
+    config.broadcast_rate.count = 0;
+    config.delivery_rate.count = 0;
     config.connections_per_address_max = 0;
     config.pending_per_address_max = 0;
     config.ban_after = 0;
