@@ -240,6 +240,7 @@ impl World<'_> {
                 .find(|report| report.connection == id && is_end(report.what)),
             is_doubtful: false,
             verifications: 0,
+            logged_out: None,
         };
         let may_pass = is_checked && is_right && self.people.may_log_in(user, self.now);
         let may_fail = is_checked && (!is_right || self.people.may_fail_to_log_in(user));

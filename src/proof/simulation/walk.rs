@@ -27,6 +27,8 @@ pub(super) struct Told<'r> {
     pub(super) is_doubtful: bool,
     /// Signatures that must have been checked.
     pub(super) verifications: u64,
+    /// Whose connections a logout has closed, whatever the dates of their tokens.
+    pub(super) logged_out: Option<usize>,
 }
 
 impl Told<'_> {
@@ -62,6 +64,7 @@ impl World<'_> {
                 .find(|report| report.connection == id && is_end(report.what)),
             is_doubtful: false,
             verifications: 0,
+            logged_out: None,
         };
         self.links[index].alive_at = self.now.monotonic;
         self.links[index].asked_at = None;
@@ -76,7 +79,7 @@ impl World<'_> {
             ));
         }
         for report in &reports {
-            self.follow_other(report, id)?;
+            self.follow_other(report, id, told.logged_out)?;
         }
         let is_over = self.links[index].is_over();
         match (reading == Reading::Over) == is_over {
@@ -86,7 +89,12 @@ impl World<'_> {
     }
 
     /// Somebody else ended by what was said, or by what the server noticed on that occasion.
-    fn follow_other(&mut self, report: &Report, speaker: ConnectionId) -> Result<(), String> {
+    fn follow_other(
+        &mut self,
+        report: &Report,
+        speaker: ConnectionId,
+        logged_out: Option<usize>,
+    ) -> Result<(), String> {
         if report.connection == speaker || !is_end(report.what) {
             self.note(report);
             return Ok(());
@@ -96,6 +104,11 @@ impl World<'_> {
             // Nobody is slow whose socket took all that it was offered.
             Some(Cause::SlowReader) => self.links[index].was_stalled,
             Some(Cause::Memory) => self.may_go_for_memory(index, self.pressed_bytes),
+            Some(Cause::Gate(gate::Cause::TokenRevoked))
+                if self.links[index].member.map(|member| member.user) == logged_out =>
+            {
+                true
+            }
             Some(Cause::Gate(cause)) => self.is_due(index, Cause::Gate(cause)),
             _ => false,
         };
@@ -354,6 +367,7 @@ impl World<'_> {
             .own
             .is_some_and(|own| own.what == Happening::Closed(Cause::Done));
         self.note_logouts();
+        told.logged_out = Some(pass.user);
         // One that was refused at once tells the server nothing.
         if is_done || self.people.has_unnoted_change(pass.user) {
             self.people.note_logout(pass.user, self.now.monotonic);
