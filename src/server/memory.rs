@@ -28,6 +28,12 @@ enum Holder {
     Connection(u32),
 }
 
+impl Holder {
+    fn is_user(self) -> bool {
+        matches!(self, Holder::User(_))
+    }
+}
+
 /// What a session or a holder holds, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Held {
@@ -115,21 +121,33 @@ impl Hub {
         }
     }
 
-    /// Who is to give up what it holds: whoever holds most by its own doing, if that is more than a
-    /// connection honestly needs, else whoever holds most in all.
+    /// Who is to give up what it holds: of those not logged in, who hold as much together as no user
+    /// does, the address that holds most; else the user that holds most by its own doing, if that is
+    /// more than one honestly needs; else whoever holds most in all.
     fn worst_holder(&self) -> Option<Holder> {
         let mut holders: BTreeMap<Holder, Held> = BTreeMap::new();
+        let mut pending_own = 0;
         for (holder, held, _) in self.holding_sessions() {
             let sum = holders.entry(holder).or_default();
             sum.own += held.own;
             sum.all += held.all;
+            pending_own += if holder.is_user() { 0 } else { held.own };
         }
+        let worst = |is_user: bool| {
+            let of_kind = holders
+                .iter()
+                .filter(|(holder, _)| holder.is_user() == is_user);
+            of_kind.max_by_key(|(_, held)| held.own)
+        };
         let honest = 2 * self.config.message_bytes_max;
-        let by_own = holders.iter().max_by_key(|(_, held)| held.own);
-        let by_all = holders.iter().max_by_key(|(_, held)| held.all);
+        let user = worst(true).filter(|(_, held)| held.own > honest);
+        let user_own = user.map_or(honest, |(_, held)| held.own);
+        let by_own = match pending_own > user_own {
+            true => worst(false),
+            false => user,
+        };
         by_own
-            .filter(|(_, held)| held.own > honest)
-            .or(by_all)
+            .or_else(|| holders.iter().max_by_key(|(_, held)| held.all))
             .map(|(holder, _)| *holder)
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use framegate::app::Events;
 use framegate::app::users::{MemoryStore, User, Users};
 use framegate::config::Config;
-use framegate::server::{FlushesLeft, ConnectionId, Ending, Peer, Reading, SLICES_MAX, Server};
+use framegate::server::{ConnectionId, Ending, FlushesLeft, Peer, Reading, SLICES_MAX, Server};
 use framegate::time::{Instant, Now};
 
 use crate::subject::{self, ASKED, CREATED_AT, HEAD, NAME, NOW};

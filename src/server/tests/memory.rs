@@ -138,3 +138,23 @@ fn many_who_broadcast_in_one_write_throw_nobody_out_and_hold_no_more_than_may_be
         assert_eq!(world.hear(*id).len(), 200);
     }
 }
+
+#[test]
+fn many_who_are_not_logged_in_go_before_a_user_who_was_sent_much() {
+    let mut world = world_with(128 * 1_024);
+    let (eve, bob) = (world.member("carol"), world.member("bob"));
+    world.set_deaf(bob, true);
+    let data = "x".repeat(12 * 1_024);
+    let frame = format!(r#""event":"message","to":"bob","data":"{data}""#);
+    for _ in 0..4 {
+        world.say_as(eve, "carol", &frame);
+    }
+    let strangers: Vec<_> = (0..20).map(|_| world.stranger()).collect();
+    for id in &strangers {
+        world.send(*id, &masked(0x01, &[b' '; 7_000]));
+    }
+    world.wait(std::time::Duration::from_millis(20));
+    assert!(world.refusals().len() >= 2 && world.refusals().iter().all(|word| *word == "memory"));
+    world.set_deaf(bob, false);
+    assert_eq!(world.hear(bob).len(), 4, "each message, and no Close");
+}
