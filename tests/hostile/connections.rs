@@ -97,7 +97,14 @@ fn connects_at_a_cap(arena: &mut Arena) {
     let count = arena.size(1_000, 5_000);
     let cap: usize = arena.size(200, 1_000);
     let setting = cap.to_string();
-    let settings = ["--max-connections", setting.as_str(), "--log-rate", "10/s"];
+    let settings = [
+        "--max-connections",
+        setting.as_str(),
+        "--log-rate",
+        "10/s",
+        "--max-connections-per-user",
+        "0",
+    ];
     let stage = Stage::new(&settings);
     let base = stage.probe.descriptors();
     let mut members: Vec<Peer> = (0..cap / 2).map(|n| stage.member(address(1, n))).collect();
@@ -292,7 +299,7 @@ fn reset_storm(arena: &mut Arena) {
 fn coming_and_going(arena: &mut Arena) {
     let idle = arena.size(200, 1_000);
     let seconds = arena.size(2, 10);
-    let mut stage = Stage::new(&["--login-rate", "0/s"]);
+    let mut stage = Stage::new(&["--login-rate", "0/s", "--max-connections-per-user", "0"]);
     let base = stage.probe.descriptors();
     let mut members: Vec<Peer> = (0..idle).map(|n| stage.member(address(1, n))).collect();
     let begin = stage.probe.descriptors();

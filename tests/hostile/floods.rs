@@ -112,8 +112,9 @@ fn fragment_flood(arena: &mut Arena) {
         format!("the 65th: {code:?} {end:?}"),
     );
 
+    // A user has a rate over all its connections: the flood is another's.
     let others = stage.caller();
-    let (to, token) = (stage.address(), stage.token.clone());
+    let (to, token) = (stage.address(), stage.home.token("bob"));
     let flood = [begun, more.repeat(10_000)].concat();
     let mob = Mob::start(8, move |number, _| {
         let Ok(mut peer) = Peer::open(address(2, number), to, Some(&token)) else {
@@ -224,9 +225,22 @@ fn broadcast(token: &str, bytes: usize, number: usize) -> Vec<u8> {
     ))
 }
 
+/// One user is all who are there, and says as much as it likes: what is asked is who is slow, and
+/// what is held.
+const UNBUDGETED: [&str; 8] = [
+    "--rate",
+    "0/s",
+    "--max-connections-per-user",
+    "0",
+    "--broadcast-rate",
+    "0/s",
+    "--delivery-rate",
+    "0/s",
+];
+
 fn slow_reader(arena: &mut Arena) {
     let count = arena.size(50, 199);
-    let mut stage = Stage::new(&["--rate", "0/s"]);
+    let mut stage = Stage::new(&UNBUDGETED);
     let narrow = peer::connect_narrow(address(2, 0), stage.address()).expect("a connection");
     let mut slow = Peer::new(narrow);
     slow.upgrade(Some(&stage.token)).expect("an upgrade");
@@ -274,7 +288,7 @@ fn slow_reader(arena: &mut Arena) {
 
 fn shared_payload(arena: &mut Arena) {
     let count = arena.size(300, 5_000);
-    let stage = Stage::new(&["--rate", "0/s", "--memory", "64MiB"]);
+    let stage = Stage::new(&[&UNBUDGETED[..], &["--memory", "64MiB"]].concat());
     let mut readers: Vec<Peer> = Vec::with_capacity(count);
     for number in 0..count {
         let stream = peer::connect_narrow(address(1, number), stage.address());

@@ -189,6 +189,12 @@ fn known_against_unknown(arena: &mut Arena) {
             let began = Instant::now();
             let answer = login(&stage, address(1, 0), id, "wrong");
             let micros = began.elapsed().as_secs_f64() * 1e6;
+            // The same but for the second it was given in.
+            let answer: Vec<String> = answer
+                .lines()
+                .filter(|line| !line.starts_with("Date: "))
+                .map(str::to_owned)
+                .collect();
             if !answers.contains(&answer) {
                 answers.push(answer);
             }
