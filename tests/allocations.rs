@@ -4,7 +4,7 @@
 use framegate::gate::{
     Bound, ClaimRules, Directory, Gate, Keys, Passage, Secret, Signer, Standing, Unavailable,
 };
-use framegate::limits::TOKEN_BYTES_MAX;
+use framegate::limits::{JSON_MEMBERS_MAX, TOKEN_BYTES_MAX};
 use framegate::proof::reference::{encode, hmac_sha256};
 use framegate::time::UnixSeconds;
 
@@ -76,8 +76,13 @@ fn a_forged_token_and_bulk_are_refused_without_an_allocation() {
 #[test]
 fn the_holder_of_a_key_can_make_the_gate_take_little() {
     let (mut gate, _) = gate_of(&Secret::from_bytes(&KEY).unwrap());
-    let plain: String = (0..380).map(|n| format!(r#","{n:x}":0"#)).collect();
-    let escaped: String = (0..290).map(|n| format!(r#","\n{n:x}":0"#)).collect();
+    // With `sub` and `exp` as many as an object may have.
+    let others = 0..JSON_MEMBERS_MAX - 2;
+    let plain: String = others
+        .clone()
+        .map(|n| format!(r#","{n:034x}":0"#))
+        .collect();
+    let escaped: String = others.map(|n| format!(r#","\n{n:032x}":0"#)).collect();
     for members in [plain, escaped] {
         let token = signed(&format!(r#"{{"sub":"alice","exp":1700000001{members}}}"#));
         assert!((TOKEN_BYTES_MAX * 3 / 4..=TOKEN_BYTES_MAX).contains(&token.len()));
