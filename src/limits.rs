@@ -14,7 +14,7 @@ pub const CHUNK_FRAMING_BYTES_MAX: usize = 16 * 1024;
 
 /// A PROXY protocol header of version 1, in bytes, its CR LF included (PROXY protocol §2.1).
 pub const PROXY_LINE_BYTES_MAX: usize = 107;
-/// A PROXY protocol header of version 2, in bytes. What stands in it behind the addresses is
+/// A PROXY protocol header of version 2, in bytes. What stands in it after the addresses is
 /// skipped, but may be long: a proxy that ended TLS passes certificates on (PROXY protocol §2.2.5).
 pub const PROXY_HEADER_BYTES_MAX: usize = 4 * 1024;
 /// Hops that `Forwarded` or `X-Forwarded-For` may name; each is looked up among the trusted.

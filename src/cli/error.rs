@@ -404,7 +404,7 @@ impl From<lexopt::Error> for CliError {
             lexopt::Error::MissingValue {
                 option: Some(option),
             } => CliError::NoOptionValue { option },
-            // Whoever asks for an option's value has seen that the option is ours.
+            // The caller asks for a value only of an option that is ours.
             lexopt::Error::UnexpectedValue { option, .. } => CliError::OptionValue { option },
             lexopt::Error::NonUnicodeValue(_) => CliError::ArgumentNotUtf8,
             _ => CliError::UnexpectedValue,

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Whatever a peer wrote may stand in a line, and a person reads it on a terminal: a character
-//! that is not printable is escaped here, whoever logged it. [`quoted`] also keeps one value
+//! that is not printable is escaped here in every line. [`quoted`] also keeps one value
 //! from looking like two.
 
 use std::fmt::{self, Write as _};

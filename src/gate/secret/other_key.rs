@@ -117,7 +117,7 @@ fn is_der(bytes: &[u8]) -> bool {
     is_plausible && outer > inner
 }
 
-/// A tag, the length behind it, and what follows them (X.690 §8.1.3).
+/// A tag, the length after it, and what follows them (X.690 §8.1.3).
 fn header(bytes: &[u8]) -> Option<(u8, usize, &[u8])> {
     let [tag, first, rest @ ..] = bytes else {
         return None;

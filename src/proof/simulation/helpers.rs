@@ -11,7 +11,7 @@ use super::world::World;
 impl World<'_> {
     /// The helper thread has checked a password.
     pub(super) fn hash(&mut self) -> Result<(), String> {
-        // What the server may still believe of a user is what he was 50 ms ago; a login must not
+        // What the server may still believe of a user is what it was 50 ms ago; a login must not
         // fall into that, for its token would be dated one way or the other.
         let calm = self.disturbed_at + Duration::from_millis(60);
         self.pass_time(calm.since(self.now.monotonic))?;

@@ -126,10 +126,10 @@ pub(super) fn is_used_elsewhere(database: &Path) -> io::Result<bool> {
 
 /// Bytes of a file: the first, and how many.
 type Bytes = (u64, u64);
-/// What whoever has a database open holds for reading (SQLite file format §1.3.1, `os.h`
+/// The bytes a process locks for reading while it has a database open (SQLite file format §1.3.1, `os.h`
 /// `SHARED_FIRST`).
 const DATABASE_READERS: Bytes = (0x4000_0002, 510);
-/// What whoever has a `-shm` open holds for reading (`os_unix.c` `UNIX_SHM_DMS`).
+/// The byte a process locks for reading while it has a `-shm` open (`os_unix.c` `UNIX_SHM_DMS`).
 const SHARED_MEMORY_USERS: Bytes = (128, 1);
 
 /// Whether another process holds a lock on any of the bytes.
