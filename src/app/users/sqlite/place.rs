@@ -126,8 +126,8 @@ pub(super) fn is_used_elsewhere(database: &Path) -> io::Result<bool> {
 
 /// Bytes of a file: the first, and how many.
 type Bytes = (u64, u64);
-/// The bytes a process locks for reading while it has a database open (SQLite file format §1.3.1, `os.h`
-/// `SHARED_FIRST`).
+/// The bytes a process locks for reading while it has a database open (SQLite file format §1.3.1,
+/// `os.h` `SHARED_FIRST`).
 const DATABASE_READERS: Bytes = (0x4000_0002, 510);
 /// The byte a process locks for reading while it has a `-shm` open (`os_unix.c` `UNIX_SHM_DMS`).
 const SHARED_MEMORY_USERS: Bytes = (128, 1);
