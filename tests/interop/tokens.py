@@ -14,9 +14,10 @@ if "--verify" in sys.argv:
     assert claims["sub"] == "alice" and claims["exp"] > now, claims
     print("PyJWT accepts framegate's token")
 else:
+    # carol logs out nowhere: after a logout, a token that says no `iat` is taken as revoked.
     for claims in (
-        {"sub": "alice", "exp": now + 60},
-        {"sub": "alice", "exp": now + 60, "iat": now, "nbf": now},
-        {"sub": "alice", "exp": now + 60, "jti": "x", "roles": ["a", {"b": 1.5}]},
+        {"sub": "carol", "exp": now + 60},
+        {"sub": "carol", "exp": now + 60, "iat": now, "nbf": now},
+        {"sub": "carol", "exp": now + 60, "jti": "x", "roles": ["a", {"b": 1.5}]},
     ):
         print(jwt.encode(claims, secret, algorithm="HS256", headers={"kid": "1"}))
