@@ -121,6 +121,9 @@ pub const REVOCATION_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 pub const REVOCATION_TRIES_MAX: u32 = 12;
 /// How far ahead of the clock a date in the database must lie to be of a clock that was ahead.
 pub const CLOCK_AHEAD_SECONDS_MIN: u64 = 24 * 3_600;
+/// How long a user's tokens may be void yet without a word about the clock: each of several
+/// revocations in one second sets a second that is one later.
+pub const VOID_SECONDS_UNTOLD: u64 = 60;
 /// How often, at the most, the user store is told which second was seen, logins apart.
 pub const SEEN_INTERVAL_SECONDS: u64 = 60;
 /// Pages of the database held in memory, in KiB.

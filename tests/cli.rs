@@ -233,10 +233,28 @@ fn what_is_mistyped_is_answered_with_what_was_meant() {
             &["serve", "now"],
             "an argument too many, not shown since it may be a secret; --help says what is taken",
         ),
-        (&["serve", "--burst"], "--burst needs a value"),
+        (
+            &["serve", "--burst"],
+            "--burst needs a value; --help says of which kind",
+        ),
         (
             &["serve", "--init=yes"],
-            "--init takes no value; what was given is not shown, since it may be a secret",
+            "--init takes no value, give it alone; what was given is not shown, since it may be a \
+             secret",
+        ),
+        (
+            &["check", "--proxy-protocol", "true"],
+            "--proxy-protocol takes no value, give it alone; what was given is not shown, since it \
+             may be a secret",
+        ),
+        (
+            &["user", "add", "alice", "--no-password", "yes"],
+            "--no-password takes no value, give it alone; what was given is not shown, since it \
+             may be a secret",
+        ),
+        (
+            &["user", "add", "--no-password", "alice", "bob"],
+            "an argument too many, not shown since it may be a secret; --help says what is taken",
         ),
         (&["token"], "token needs a command: mint ID or check"),
         (
@@ -400,6 +418,60 @@ fn serve_and_check_warn_of_the_same() {
     );
 }
 
+/// The limits hold for the process and its children; `exec` makes it the program's own.
+#[test]
+fn check_and_serve_tell_alike_which_cap_is_lowered_and_why() {
+    let place = Place::with_secret();
+    place
+        .run(&["user", "add", "alice", "--no-password"])
+        .success();
+    let mode = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(place.0.join(".env"), mode).unwrap();
+    let limited = |descriptors: u32, arguments: &[&str]| {
+        let script = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+        let done = Command::new("/bin/sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_framegate")])
+            .args(arguments)
+            .current_dir(&place.0)
+            .env_clear()
+            .output()
+            .unwrap();
+        let printed = [done.stdout, done.stderr].concat();
+        String::from_utf8(printed).unwrap()
+    };
+    let descriptors = "the descriptor limit has room for 76 connections, not 10000; raise it \
+                       (ulimit -n), or lower MAX_CONNECTIONS\n";
+    let memory = "MEMORY has room for 46 connections, not ";
+    // The recording ends `serve` before it serves: the file is another's.
+    let serve = ["serve", "--listen=unix:f.sock", "--record=.env"];
+    for (settings, expected) in [
+        (&["--memory=32MiB"][..], [Some(descriptors), None]),
+        (&["--memory=350KiB"], [Some(descriptors), Some(memory)]),
+        (
+            &["--memory=350KiB", "--max-connections=70"],
+            [None, Some(memory)],
+        ),
+    ] {
+        let checked = limited(100, &[&["check"], settings].concat());
+        let served = limited(100, &[&serve[..], settings].concat());
+        for warning in expected.into_iter().flatten() {
+            assert!(
+                checked.contains(&format!("warning: {warning}")),
+                "{checked}"
+            );
+            assert!(served.contains(&format!(" WARN {warning}")), "{served}");
+        }
+        let count = expected.into_iter().flatten().count();
+        assert_eq!(checked.matches("warning: ").count(), count, "{checked}");
+        assert_eq!(served.matches(" WARN ").count(), count, "{served}");
+        assert!(checked.contains("\nconfiguration ok"), "{checked}");
+    }
+    let none = "framegate: the descriptor limit has no room for a single connection; raise it \
+                (ulimit -n)\n";
+    assert!(limited(24, &["check"]).ends_with(none));
+    assert!(limited(24, &serve).ends_with(none));
+}
+
 #[test]
 fn an_unknown_setting_is_refused_wherever_it_stands() {
     let place = Place::with_secret();
@@ -488,6 +560,48 @@ fn the_previous_secret_is_judged_too() {
         "{line}"
     );
     assert_eq!(place.names(), [".env"]);
+}
+
+#[test]
+fn the_previous_secret_is_another_or_none() {
+    let place = Place::with_secret();
+    place
+        .run(&["user", "add", "alice", "--no-password"])
+        .success();
+    let check = |previous| {
+        let variables = [("LOCAL_JWT_SECRET_PREVIOUS", previous)];
+        place.run_with(&["check"], &variables, "")
+    };
+    assert_eq!(
+        check(SECRET).refusal(),
+        "LOCAL_JWT_SECRET_PREVIOUS in the environment is the same as LOCAL_JWT_SECRET; remove it, \
+         or put the former secret there"
+    );
+    check("").success();
+    check("another secret of 32 bytes or so").success();
+    let typo = [("LOCAL_JWT_SECRET_PREVIUOUS", SECRET)];
+    assert_eq!(
+        place.run_with(&["check"], &typo, "").refusal(),
+        "LOCAL_JWT_SECRET_PREVIUOUS in the environment is not a setting; did you mean \
+         LOCAL_JWT_SECRET_PREVIOUS?"
+    );
+}
+
+#[test]
+fn what_is_there_already_is_told_with_what_to_do() {
+    let place = Place::with_secret();
+    let add = ["user", "add", "alice", "--no-password"];
+    place.run(&add).success();
+    assert_eq!(
+        place.run(&add).failure(),
+        "there is a user \"alice\" already; `framegate user passwd` sets another password, \
+         `user enable` lets a disabled user in, `user rm` removes the user"
+    );
+    let refused = place.run(&["serve", "--listen=unix:f.sock", "--record=.env"]);
+    assert_eq!(refused.code, 1);
+    let line = "framegate: cannot make .env: it is there already; --record needs a file that is \
+                not there\n";
+    assert!(refused.error.ends_with(line), "{}", refused.error);
 }
 
 #[test]
@@ -588,6 +702,53 @@ fn a_token_is_judged_and_dated_by_the_database_where_there_is_one() {
     assert!(check(&after).output.starts_with("bad: "));
     place.run(&["user", "rm", "alice"]).success();
     assert!(check(&after).output.starts_with("bad: "));
+}
+
+#[test]
+fn a_token_that_no_server_would_take_is_minted_with_a_warning() {
+    let place = Place::with_secret();
+    let mint = |id| place.run(&["token", "mint", id]);
+    mint("nobody").success();
+    place
+        .run(&["user", "add", "alice", "--no-password"])
+        .success();
+    mint("alice").success();
+    place.run(&["user", "disable", "alice"]).success();
+    for (id, warning) in [
+        (
+            "nobody",
+            "there is no user \"nobody\"; `framegate user list` shows all",
+        ),
+        (
+            "alice",
+            "alice is disabled; `framegate user enable` lets the user in",
+        ),
+    ] {
+        let minted = mint(id);
+        assert_eq!(minted.output.matches('.').count(), 2);
+        assert_eq!(minted.error, format!("framegate: warning: {warning}\n"));
+        assert_eq!(minted.code, 0);
+    }
+}
+
+#[test]
+fn a_mint_after_several_revocations_says_how_long_to_wait() {
+    let place = Place::with_secret();
+    place
+        .run(&["user", "add", "alice", "--no-password"])
+        .success();
+    for (leeway, advice) in [
+        ("--leeway=30s", "; wait "),
+        ("--leeway=10m", "; put the clock right, or wait "),
+    ] {
+        place.run(&["user", "revoke", "alice", leeway]).success();
+        let line = place.run(&["token", "mint", "alice"]).failure();
+        assert!(
+            line.starts_with("the tokens of alice are void until "),
+            "{line}"
+        );
+        assert!(line.contains(advice), "{line}");
+    }
 }
 
 #[test]

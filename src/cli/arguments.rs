@@ -27,6 +27,10 @@ pub struct Arguments {
     parser: Parser,
     flags: Flags,
     env_file: Option<PathBuf>,
+    /// The option that came last, where no value of it was asked for.
+    option: Option<String>,
+    /// The one that stood right before the argument that came last.
+    option_before: Option<String>,
 }
 
 impl Arguments {
@@ -36,6 +40,8 @@ impl Arguments {
             parser: Parser::from_args(arguments),
             flags: Flags::default(),
             env_file: None,
+            option: None,
+            option_before: None,
         }
     }
 
@@ -50,6 +56,7 @@ impl Arguments {
     )]
     pub fn next(&mut self) -> Result<Option<Argument>, CliError> {
         loop {
+            self.option_before = self.option.take();
             let option = match self.parser.next()? {
                 None => return Ok(None),
                 Some(Arg::Value(value)) => return Ok(Some(Argument::Value(text(value)?))),
@@ -58,7 +65,9 @@ impl Arguments {
                 Some(Arg::Short(_)) => return Err(CliError::UnknownOption { meant: None }),
                 Some(Arg::Long(option)) => option.to_owned(),
             };
+            self.option = Some(format!("--{option}"));
             if option == "env-file" {
+                self.option = None;
                 self.env_file = Some(self.parser.value()?.into());
             } else if let Some(setting) = config::by_flag(&option) {
                 self.set(&setting.flag(), setting)?;
@@ -74,6 +83,7 @@ impl Arguments {
     ///
     /// When there is none, or it is not UTF-8.
     pub fn value(&mut self) -> Result<String, CliError> {
+        self.option = None;
         text(self.parser.value()?)
     }
 
@@ -102,10 +112,14 @@ impl Arguments {
     }
 
     /// The error for an argument that the command does not take; `own` are its options.
-    pub fn unexpected(&self, argument: Argument, own: &[&str]) -> CliError {
+    pub fn unexpected(&mut self, argument: Argument, own: &[&str]) -> CliError {
         match argument {
             Argument::Option(option) => CliError::unknown_option(&option, own),
-            Argument::Value(_) => CliError::UnexpectedValue,
+            // Every option that takes a value has taken it.
+            Argument::Value(_) => match self.option_before.take() {
+                Some(option) => CliError::OptionValue { option },
+                None => CliError::UnexpectedValue,
+            },
             // A command that does not ask for `Help` has none.
             Argument::Help => CliError::unknown_option("help", own),
         }

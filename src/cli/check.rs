@@ -14,9 +14,9 @@ pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result
         Some(Argument::Help) => return help::check(context.output),
         Some(argument) => return Err(arguments.unexpected(argument, &[])),
     }
-    let (config, secrets) = arguments.load(context)?;
+    let (mut config, secrets) = arguments.load(context)?;
     judge(&config, &secrets, &arguments.env_file())?;
-    for warning in warnings::of(&config, &secrets) {
+    for warning in warnings::of(&mut config, &secrets)? {
         writeln!(context.output, "warning: {warning}")?;
     }
     let listen: Vec<String> = config.listen.iter().map(Listen::to_string).collect();

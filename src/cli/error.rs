@@ -1,7 +1,7 @@
 //! What can go wrong with a command.
 
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use super::import::LineError;
@@ -9,6 +9,7 @@ use crate::app::password::PasswordError;
 use crate::app::users::{StoreError, UserError};
 use crate::config::{self, ConfigError, nearest};
 use crate::gate::{SecretError, SignError};
+use crate::limits::{CLOCK_AHEAD_SECONDS_MIN, VOID_SECONDS_UNTOLD};
 use crate::record::ReplayError;
 use crate::time::UnixSeconds;
 
@@ -89,6 +90,14 @@ pub enum CliError {
         error: SecretError,
     },
 
+    /// The previous secret is the present one.
+    SameSecrets {
+        /// The name of the previous one, and where it stands.
+        place: String,
+    },
+    /// The process may open too few files for a single connection.
+    NoDescriptors,
+
     // What failed.
     /// No token can be made for an id.
     Sign(SignError),
@@ -110,8 +119,10 @@ pub enum CliError {
     TokensVoid {
         /// The id.
         id: String,
-        /// From when on it would take one.
+        /// From when on the tokens are good.
         from: UnixSeconds,
+        /// In how many seconds it would take one.
+        wait_seconds: u64,
     },
     /// There is a user of an id already.
     UserExists {
@@ -195,6 +206,8 @@ impl CliError {
             | CliError::EnvFileUnreadable { .. }
             | CliError::SecretMissing { .. }
             | CliError::Secret { .. }
+            | CliError::SameSecrets { .. }
+            | CliError::NoDescriptors
             | CliError::Store(StoreError::Missing { .. }) => 2,
             CliError::Sign(_)
             | CliError::BadTokens { .. }
@@ -256,9 +269,12 @@ impl CliError {
         CliError::NoSuchUser { id: escaped(id) }
     }
 
-    pub(super) fn tokens_void_until(id: &str, from: UnixSeconds) -> CliError {
-        let id = escaped(id);
-        CliError::TokensVoid { id, from }
+    pub(super) fn tokens_void_until(id: &str, from: UnixSeconds, wait_seconds: u64) -> CliError {
+        CliError::TokensVoid {
+            id: escaped(id),
+            from,
+            wait_seconds,
+        }
     }
 
     pub(super) fn user_exists(id: &str) -> CliError {
@@ -314,9 +330,9 @@ impl fmt::Display for CliError {
             }
             CliError::OptionValue { option } => write!(
                 f,
-                "{option} takes no value; what was given is not shown, since it may be a secret"
+                "{option} takes no value, give it alone; what was given is not shown, since it may be a secret"
             ),
-            CliError::NoOptionValue { option } => write!(f, "{option} needs a value"),
+            CliError::NoOptionValue { option } => write!(f, "{option} needs a value; --help says of which kind"),
             CliError::SecretOption { option, instead } => write!(
                 f,
                 "there is no option {option}, for everybody on the machine could read it; {instead}"
@@ -352,6 +368,13 @@ impl fmt::Display for CliError {
                 env_file.display()
             ),
             CliError::Secret { place, error } => write!(f, "{place}: {error}"),
+            CliError::SameSecrets { place } => write!(
+                f,
+                "{place} is the same as LOCAL_JWT_SECRET; remove it, or put the former secret there"
+            ),
+            CliError::NoDescriptors => f.write_str(
+                "the descriptor limit has no room for a single connection; raise it (ulimit -n)",
+            ),
             CliError::Sign(error) => error.fmt(f),
             CliError::BadTokens { bad, all } => write!(f, "bad tokens: {bad} of {all}"),
             CliError::NoTokens => {
@@ -360,12 +383,28 @@ impl fmt::Display for CliError {
             CliError::NoSuchUser { id } => {
                 write!(f, "there is no user \"{id}\"; `framegate user list` shows all")
             }
-            CliError::TokensVoid { id, from } => write!(
+            CliError::TokensVoid {
+                id,
+                from,
+                wait_seconds,
+            } => {
+                write!(f, "the tokens of {id} are void until {from}; ")?;
+                match *wait_seconds {
+                    seconds if seconds <= VOID_SECONDS_UNTOLD => write!(f, "wait {seconds} s"),
+                    seconds if seconds <= CLOCK_AHEAD_SECONDS_MIN => {
+                        write!(f, "put the clock right, or wait {seconds} s if it is right")
+                    }
+                    _ => write!(
+                        f,
+                        "put the clock right, or run `framegate user revoke {id}` if it is right"
+                    ),
+                }
+            }
+            CliError::UserExists { id } => write!(
                 f,
-                "the tokens of {id} are void until {from}, and the clock is not there yet; put the \
-                 clock right, or run `framegate user revoke {id}` if it is right"
+                "there is a user \"{id}\" already; `framegate user passwd` sets another password, \
+                 `user enable` lets a disabled user in, `user rm` removes the user"
             ),
-            CliError::UserExists { id } => write!(f, "there is a user \"{id}\" already"),
             CliError::PasswordsDiffer => {
                 f.write_str("the two passwords are not the same; nothing was changed")
             }
@@ -379,6 +418,13 @@ impl fmt::Display for CliError {
             CliError::User(error) => error.fmt(f),
             CliError::Password(error) => error.fmt(f),
             CliError::Store(error) => error.fmt(f),
+            CliError::RecordingNotMade { path, error } if error.kind() == ErrorKind::AlreadyExists => {
+                write!(
+                    f,
+                    "cannot make {}: it is there already; --record needs a file that is not there",
+                    path.display()
+                )
+            }
             CliError::EnvFileNotMade { path, error } | CliError::RecordingNotMade { path, error } => {
                 write!(f, "cannot make {}: {error}", path.display())
             }

@@ -73,9 +73,17 @@ pub(super) fn keys(secrets: &Secrets, env_file: &Path) -> Result<Keys, CliError>
 }
 
 fn keys_of(current: &GivenSecret, previous: Option<&GivenSecret>) -> Result<Keys, CliError> {
-    let current = judge(current)?;
-    let previous = previous.map(judge).transpose()?;
-    Ok(Keys::new(&current, previous.as_ref()))
+    let secret = judge(current)?;
+    let Some(previous) = previous else {
+        return Ok(Keys::new(&secret, None));
+    };
+    let former = judge(previous)?;
+    match previous.text == current.text {
+        true => Err(CliError::SameSecrets {
+            place: previous.origin.locate(previous.name),
+        }),
+        false => Ok(Keys::new(&secret, Some(&former))),
+    }
 }
 
 fn judge(given: &GivenSecret) -> Result<Secret, CliError> {

@@ -51,10 +51,9 @@ fn start(
     let (keys, store) = check::judge(&config, &secrets, &env_file)?;
     logger::install(config.log_level, config.log_rate)
         .map_err(|error| CliError::Serve(format!("cannot start the log: {error}").into()))?;
-    for warning in warnings::of(&config, &secrets) {
+    for warning in warnings::of(&mut config, &secrets)? {
         log::warn!("{warning}");
     }
-    let config = within_memory(within_descriptors(config));
     let writer = Box::new(SqliteWriter::open(&config.database)?);
     let server = recorded(recording, config, keys, store)?;
     driver::run(server, writer, listeners)
@@ -64,34 +63,6 @@ fn start(
 fn bind(config: &Config) -> Result<Vec<Listener>, CliError> {
     Listener::bind_all(&config.listen, config.socket_mode)
         .map_err(|error| CliError::Serve(error.to_string().into()))
-}
-
-/// No more connections than there are descriptors for, less those that everything else needs.
-fn within_descriptors(mut config: Config) -> Config {
-    let possible = driver::connections_possible();
-    if possible < config.connections_max {
-        log::warn!(
-            "the descriptor limit has room for {possible} connections, not {}; raise it (ulimit -n)",
-            config.connections_max
-        );
-        config.connections_max = possible;
-        config.pending_max = config.pending_max.min(possible);
-    }
-    config
-}
-
-/// No more connections than `MEMORY` has room for.
-fn within_memory(mut config: Config) -> Config {
-    let possible = config.connections_within_memory();
-    if possible < config.connections_max {
-        log::warn!(
-            "MEMORY has room for {possible} connections, not {}; raise it, or lower MAX_OUTBOX or MAX_MESSAGE",
-            config.connections_max
-        );
-        config.connections_max = possible;
-        config.pending_max = config.pending_max.min(possible);
-    }
-    config
 }
 
 /// The server, and with a path its recording.

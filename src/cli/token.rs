@@ -8,6 +8,7 @@ use super::lines::read_line;
 use super::{Argument, Arguments, Context, help, secret};
 use crate::app::users::{Mode, SqliteStore, StoreError, UserStore as _};
 use crate::config::{Config, Secrets};
+use crate::driver::logger;
 use crate::gate::{self, ClaimRules, Signer, Standing, Verifier};
 use crate::limits::TOKEN_BYTES_MAX;
 use crate::time::UnixSeconds;
@@ -57,9 +58,13 @@ fn mint(mut arguments: Arguments, context: &mut Context<'_>) -> Result<(), CliEr
     let keys = secret::keys(&secrets, &arguments.env_file())?;
     let signer = Signer::new(&keys, &rules(&config), config.token_ttl.as_secs());
     let mut users = Users::look(&config.database)?;
-    let date = users.issue_date(&subject, (context.clock)(), config.leeway.as_secs())?;
+    let (now, leeway_seconds) = ((context.clock)(), config.leeway.as_secs());
+    let (date, warning) = users.issue_date(&subject, now, leeway_seconds)?;
     let minted = signer.mint(&subject, date)?;
     writeln!(context.output, "{}", minted.token)?;
+    if let Some(warning) = warning {
+        logger::say_last(format_args!("framegate: warning: {warning}"));
+    }
     Ok(())
 }
 
@@ -169,22 +174,32 @@ impl Users {
         })
     }
 
-    /// The date of a token that the gate takes at once, as a login dates it.
+    /// The date of a token that the gate takes at once, as a login dates it; and why the gate
+    /// would refuse the token for another reason than its date.
     fn issue_date(
         &mut self,
         id: &str,
         now: UnixSeconds,
         leeway_seconds: u64,
-    ) -> Result<UnixSeconds, CliError> {
-        let user = match &mut self.0 {
-            Some(store) => store.user(id)?,
-            None => None,
+    ) -> Result<(UnixSeconds, Option<String>), CliError> {
+        // Without a database nothing is known of any user.
+        let Some(store) = &mut self.0 else {
+            return Ok((now, None));
+        };
+        let user = store.user(id)?;
+        let warning = match &user {
+            None => Some(CliError::no_such_user(id).to_string()),
+            Some(user) if user.disabled => Some(format!(
+                "{id} is disabled; `framegate user enable` lets the user in"
+            )),
+            Some(_) => None,
         };
         let from = user.and_then(|user| user.tokens_valid_from);
         let date = from.map_or(now, |from| from.max(now));
-        match date <= now.plus(leeway_seconds).plus(1) {
-            true => Ok(date),
-            false => Err(CliError::tokens_void_until(id, date)),
+        let date_max = now.plus(leeway_seconds).plus(1);
+        match date <= date_max {
+            true => Ok((date, warning)),
+            false => Err(CliError::tokens_void_until(id, date, date.0 - date_max.0)),
         }
     }
 }

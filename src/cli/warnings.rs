@@ -5,11 +5,16 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::error::CliError;
 use crate::config::{Config, Origin, Secrets};
-use crate::driver::logger::quoted;
+use crate::driver::{self, logger::quoted};
 
-/// The warnings, a line each.
-pub(super) fn of(config: &Config, secrets: &Secrets) -> Vec<String> {
+/// The warnings, a line each. `config` is made what the server can keep of it.
+///
+/// # Errors
+///
+/// When there is no room for a single connection.
+pub(super) fn of(config: &mut Config, secrets: &Secrets) -> Result<Vec<String>, CliError> {
     let mut warnings: Vec<String> = files_of(secrets)
         .iter()
         .filter_map(|path| exposed(path))
@@ -17,7 +22,44 @@ pub(super) fn of(config: &Config, secrets: &Secrets) -> Vec<String> {
     // SQLite gives what it keeps beside a database the mode of that: told once.
     let database = files_of_database(&config.database);
     warnings.extend(database.iter().find_map(|path| exposed(path)));
-    warnings
+    warnings.extend(lower_to_descriptors(
+        config,
+        driver::connections_possible(),
+    )?);
+    warnings.extend(lower_to_memory(config));
+    Ok(warnings)
+}
+
+/// No more connections than there are descriptors for, less those that everything else needs.
+fn lower_to_descriptors(config: &mut Config, possible: usize) -> Result<Option<String>, CliError> {
+    if possible == 0 {
+        return Err(CliError::NoDescriptors);
+    }
+    Ok(lower(config, possible).map(|wanted| {
+        format!(
+            "the descriptor limit has room for {possible} connections, not {wanted}; raise it \
+             (ulimit -n), or lower MAX_CONNECTIONS"
+        )
+    }))
+}
+
+/// No more connections than `MEMORY` has room for.
+fn lower_to_memory(config: &mut Config) -> Option<String> {
+    let possible = config.connections_within_memory();
+    lower(config, possible).map(|wanted| {
+        format!(
+            "MEMORY has room for {possible} connections, not {wanted}; raise it, or lower \
+             MAX_CONNECTIONS, MAX_OUTBOX or MAX_MESSAGE"
+        )
+    })
+}
+
+/// Lowers the cap of connections to what is possible; the cap there was, where that is less.
+fn lower(config: &mut Config, possible: usize) -> Option<usize> {
+    let wanted = config.connections_max;
+    config.connections_max = wanted.min(possible);
+    config.pending_max = config.pending_max.min(possible);
+    (possible < wanted).then_some(wanted)
 }
 
 /// The `.env` file, where a secret stands in it.

@@ -27,7 +27,7 @@ pub enum Origin {
 /// Why there is no [`Config`](super::Config). Each prints as one line that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
-    /// A name beginning with `FRAMEGATE_` that is no setting's.
+    /// A name beginning with `FRAMEGATE_` or `LOCAL_JWT_` that is no setting's.
     Unknown {
         /// The name.
         name: String,

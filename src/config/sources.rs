@@ -16,6 +16,8 @@ use super::settings::{Arity, PREFIX, Setting, by_variable, settings};
 pub const CURRENT_SECRET: &str = "LOCAL_JWT_SECRET";
 /// The variable of the secret that only verifies.
 pub const PREVIOUS_SECRET: &str = "LOCAL_JWT_SECRET_PREVIOUS";
+/// What the variables of secrets begin with.
+const SECRET_PREFIX: &str = "LOCAL_JWT_";
 
 /// Settings given on the command line. They have no `Debug`: a secret may stand there by mistake.
 #[derive(Default)]
@@ -97,8 +99,8 @@ impl fmt::Debug for GivenSecret {
 ///
 /// # Errors
 ///
-/// The first thing that is wrong: a line of the `.env` file, a name with our prefix that is no
-/// setting's, a value that its setting does not take, settings that do not go together.
+/// The first thing that is wrong: a line of the `.env` file, a name with a prefix of ours that
+/// is no setting's, a value that its setting does not take, settings that do not go together.
 pub fn load(
     flags: &Flags,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -164,7 +166,9 @@ impl Given {
         if name == CURRENT_SECRET {
             self.secrets.current = Some(given_secret(CURRENT_SECRET, origin, value));
         } else if name == PREVIOUS_SECRET {
-            self.secrets.previous = Some(given_secret(PREVIOUS_SECRET, origin, value));
+            // Empty is none, and so hides one that stands in the `.env` file.
+            self.secrets.previous =
+                (!value.is_empty()).then(|| given_secret(PREVIOUS_SECRET, origin, value));
         } else if let Some(setting) = by_variable(name) {
             self.take(setting, origin, value)?;
         } else if is_ours(name) {
@@ -201,12 +205,14 @@ fn given_secret(name: &'static str, origin: Origin, text: &str) -> GivenSecret {
 
 /// A name that nobody else's program has.
 fn is_ours(name: &str) -> bool {
-    name.starts_with(PREFIX) || name == CURRENT_SECRET || name == PREVIOUS_SECRET
+    name.starts_with(PREFIX) || name.starts_with(SECRET_PREFIX)
 }
 
 fn nearest_variable(name: &str) -> Option<String> {
-    let rest = name.strip_prefix(PREFIX)?;
     let secrets = [CURRENT_SECRET, PREVIOUS_SECRET];
+    let Some(rest) = name.strip_prefix(PREFIX) else {
+        return nearest(name, secrets).map(str::to_owned);
+    };
     let names = settings().map(|setting| setting.name).chain(secrets);
     nearest(rest, names).map(|name| match secrets.contains(&name) {
         true => name.to_owned(),

@@ -194,6 +194,51 @@ fn an_unknown_name_is_refused_with_the_nearest() {
 }
 
 #[test]
+fn an_unknown_name_of_a_secret_is_refused_with_the_nearest() {
+    assert_eq!(
+        given().variable("LOCAL_JWT_SECRET_PREVIUOUS", "x").error(),
+        "LOCAL_JWT_SECRET_PREVIUOUS in the environment is not a setting; did you mean \
+         LOCAL_JWT_SECRET_PREVIOUS?"
+    );
+    assert_eq!(
+        given().env_file("\nLOCAL_JWT_SECRETS=x").error(),
+        "LOCAL_JWT_SECRETS in .env line 2 is not a setting; did you mean LOCAL_JWT_SECRET?"
+    );
+    for name in ["LOCAL_JWT_ALGORITHM_OF_TOKENS", "LOCAL_JWT_EXPIRES_IN"] {
+        assert_eq!(
+            given().variable(name, "x").error(),
+            format!(
+                "{name} in the environment is not a setting; `framegate serve --help` lists them"
+            )
+        );
+    }
+    assert!(given().variable("LOCAL_JWT", "x").load().is_ok());
+}
+
+#[test]
+fn a_previous_secret_that_is_empty_is_none() {
+    assert!(
+        given()
+            .env_file("LOCAL_JWT_SECRET_PREVIOUS=")
+            .secrets()
+            .previous
+            .is_none()
+    );
+    let file = "LOCAL_JWT_SECRET_PREVIOUS=old";
+    let hidden = given()
+        .env_file(file)
+        .variable("LOCAL_JWT_SECRET_PREVIOUS", "");
+    assert!(hidden.secrets().previous.is_none());
+    assert!(
+        given()
+            .env_file("LOCAL_JWT_SECRET=")
+            .secrets()
+            .current
+            .is_some()
+    );
+}
+
+#[test]
 fn names_that_are_not_ours_are_nobodys_business() {
     let script = given().variable("PATH", "/bin").env_file("DATABASE_URL=x");
     assert!(script.load().is_ok());

@@ -95,7 +95,8 @@ pub(super) fn size_in_kib(text: &str, min: u32, max: u32) -> Result<u32, Expecte
 /// A rate such as `100/s` or `10/min`, or `0` for none.
 pub(super) fn rate(text: &str) -> Result<Rate, Expected> {
     let (number, unit) = text.split_once('/').unwrap_or((text, ""));
-    let expected = || format!("a rate such as 100/s or 10/min, to {RATE_COUNT_MAX}, or 0 for none");
+    let expected =
+        || format!("a rate such as 100/s or 10/min, to {RATE_COUNT_MAX}; 0 turns the limit off");
     let count = count(number, 0, RATE_COUNT_MAX).map_err(|_| expected())?;
     let period = match unit {
         "s" => Duration::from_secs(1),
@@ -116,7 +117,7 @@ pub(super) fn byte_rate(text: &str) -> Result<Rate, Expected> {
         .map(|count| Rate { count, period })
         .ok_or_else(|| {
             let max = show_size(BYTE_RATE_MAX);
-            format!("bytes a second such as 64KiB/s, to {max}/s, or 0 for none").into()
+            format!("bytes a second such as 64KiB/s, to {max}/s; 0 turns the limit off").into()
         })
 }
 

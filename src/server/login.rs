@@ -7,7 +7,7 @@ use crate::app::password::{HashJob, HashOutcome, PasswordHash, Verdict};
 use crate::app::users::User;
 use crate::app::{Credentials, Fault, write_session};
 use crate::gate::{self, Forbidden, LOGIN, Minted};
-use crate::limits::LOGIN_FAILURES_MAX;
+use crate::limits::{LOGIN_FAILURES_MAX, VOID_SECONDS_UNTOLD};
 use crate::network::AddressKey;
 use crate::time::Now;
 
@@ -22,9 +22,6 @@ use super::session::{ConnectionId, Peer, State};
 const BUSY: Fault = Fault::Busy {
     retry_after: Duration::from_secs(1),
 };
-
-/// How long the tokens of a user may be void yet without a word in the log.
-const VOID_SECONDS_UNTOLD: u64 = 10;
 
 /// A login whose password is being checked. It stays until its hash is done, though its
 /// connection may have ended: what is bounded is the work that waits.

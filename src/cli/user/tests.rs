@@ -449,7 +449,7 @@ fn a_command_line_that_is_not_understood_makes_nothing() {
         ),
         (
             "passwd alice --password-stdin=hunter2-horse",
-            "--password-stdin takes no value; what was given is not shown, since it may be a secret",
+            "--password-stdin takes no value, give it alone; what was given is not shown",
         ),
         ("list alice", "an argument too many"),
         ("show é", "an id is 1 to 128 printable"),

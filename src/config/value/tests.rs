@@ -120,7 +120,7 @@ fn a_rate_is_a_count_by_the_second_or_the_minute() {
     let expected = super::rate("ten/s").unwrap_err();
     assert_eq!(
         expected,
-        "a rate such as 100/s or 10/min, to 1000000, or 0 for none"
+        "a rate such as 100/s or 10/min, to 1000000; 0 turns the limit off"
     );
 }
 
