@@ -254,6 +254,12 @@ impl Hub {
         self.refuse(now, key, Cause::SlowReader, None, None);
     }
 
+    /// The peer's FIN was seen, and what was asked ahead of it is answered.
+    pub(super) fn leave(&mut self, now: Now, key: u32) {
+        self.report(now, key, What::Closed(Cause::PeerLeft), None);
+        self.finish(now, key);
+    }
+
     /// From here on nothing that arrives is read; what waits is written, then our FIN.
     pub(super) fn finish(&mut self, now: Now, key: u32) {
         self.presence.leave(key);

@@ -195,6 +195,10 @@ impl Hub {
             self.report_login(now, key, What::LoginFailed, &login.id);
         }
         self.answer_login(now, key, login, result);
+        let session = &self.sessions[key as usize];
+        if session.peer_finished && matches!(session.state, State::Open(_)) {
+            self.leave(now, key);
+        }
     }
 
     /// A wrong password is hostile, whether or not its sender waits for the answer.

@@ -58,7 +58,7 @@ use cause::Cause as EndCause;
 use flushes::Queued;
 use hub::{Hub, Undecided};
 use report::What as Happening;
-use session::State;
+use session::{Open, State};
 
 pub use cause::{Cause, NoRoom};
 pub use counters::Summary;
@@ -180,7 +180,8 @@ impl Server {
     }
 
     /// The peer's FIN arrived. What was asked in full is answered: to send no more is not to read
-    /// no more (RFC 9112 §9.6). A WebSocket ends with it, and so does what is unfinished.
+    /// no more (RFC 9112 §9.6). A WebSocket ends with it, once its login or logout is answered, and
+    /// so does what is unfinished.
     pub fn finished(&mut self, now: Now, id: ConnectionId) {
         let Some(key) = self.hub.key(id) else { return };
         let session = &mut self.hub.sessions[key as usize];
@@ -196,12 +197,15 @@ impl Server {
         }
         match session.state {
             State::Finishing { fin_sent: true, .. } => self.hub.release(key, Ending::Close),
-            State::Answering { .. } | State::Finishing { .. } | State::Gone => {}
-            _ => {
-                self.hub
-                    .report(now, key, Happening::Closed(EndCause::PeerLeft), None);
-                self.hub.finish(now, key);
-            }
+            State::Answering { .. }
+            | State::LoggingOut { .. }
+            | State::Finishing { .. }
+            | State::Gone => {}
+            State::Open(Open {
+                login_pending: true,
+                ..
+            }) => {}
+            _ => self.hub.leave(now, key),
         }
     }
 

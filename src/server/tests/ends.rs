@@ -505,6 +505,41 @@ fn a_peer_that_half_closes_is_gone_at_once() {
 }
 
 #[test]
+fn a_half_close_takes_no_answer_of_a_websocket_that_is_owed_one() {
+    let mut world = World::new();
+    let [right, wrong] = ["alice's password", "wrong"].map(|password| {
+        let id = world.stranger();
+        let data = format!(r#"{{"id":"alice","password":"{password}"}}"#);
+        world.say(id, &format!(r#"{{"event":"login","id":1,"data":{data}}}"#));
+        world.finish(id);
+        assert!(world.hear(id).is_empty());
+        id
+    });
+    world.hash();
+    for (id, answered) in [(right, r#""token":""#), (wrong, "login_failed")] {
+        let heard = world.hear(id);
+        assert_eq!(heard.len(), 2, "{heard:?}");
+        assert!(heard[0].contains(answered), "{heard:?}");
+        assert_eq!(heard[1], "CLOSED");
+    }
+    let id = world.member("alice");
+    world.hold_writes(true);
+    world.say_as(id, "alice", r#""event":"logout","id":1"#);
+    world.finish(id);
+    assert!(world.hear(id).is_empty());
+    world.hold_writes(false);
+    assert_eq!(
+        world.hear(id),
+        [
+            r#"{"event":"logout","id":1,"data":{}}"#,
+            "close 1000",
+            "CLOSED"
+        ]
+    );
+    assert_eq!(world.server.connections(), 0);
+}
+
+#[test]
 fn stopping_tells_everybody_and_takes_nobody() {
     let mut world = World::new();
     let (open, head) = (world.member("alice"), world.connect());
