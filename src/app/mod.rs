@@ -115,6 +115,11 @@ pub enum Fault {
     OtherUser,
     /// The frame's token would not be let in any longer. Ends the connection.
     Denied(gate::Cause),
+    /// The user's tokens were revoked, and the gate would refuse a new one yet. Ends the connection.
+    TokensVoid {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The user store failed, and so no user can be confirmed. Ends the connection.
     Unavailable,
 }
@@ -131,7 +136,7 @@ impl Fault {
             Fault::Busy { .. } => "busy",
             Fault::Denied(gate::Cause::TokenRevoked) => "token_revoked",
             Fault::OtherUser | Fault::Denied(_) => "forbidden",
-            Fault::Unavailable => "unavailable",
+            Fault::TokensVoid { .. } | Fault::Unavailable => "unavailable",
         }
     }
 
@@ -140,6 +145,7 @@ impl Fault {
         match self {
             Fault::RateLimited { retry_after }
             | Fault::MessageRate { retry_after }
+            | Fault::TokensVoid { retry_after }
             | Fault::Busy { retry_after } => Some(retry_after),
             _ => None,
         }
@@ -162,6 +168,13 @@ impl fmt::Display for Fault {
             Fault::Busy { .. } => "too many logins are being checked; wait retryAfter seconds",
             Fault::Denied(cause) => return cause.fmt(f),
             Fault::OtherUser => "the connection is another user's",
+            Fault::TokensVoid { retry_after } => {
+                let seconds = retry_after.as_secs();
+                return write!(
+                    f,
+                    "the user's tokens were revoked; try again in {seconds} s"
+                );
+            }
             Fault::Unavailable => "users cannot be confirmed at the moment; try again later",
         })
     }

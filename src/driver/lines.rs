@@ -5,6 +5,7 @@ use std::fmt;
 use crate::server::{Cause, Report, Summary, What};
 
 use super::logger::{PEERS, quoted};
+use crate::limits::{CLOCK_AHEAD_SECONDS_MIN, VOID_SECONDS_UNTOLD};
 
 pub(super) fn level_of(what: What) -> log::Level {
     match what {
@@ -13,7 +14,11 @@ pub(super) fn level_of(what: What) -> log::Level {
         What::Refused(Cause::Evicted | Cause::NoRequest) => log::Level::Debug,
         What::Refused(_) | What::LoginFailed | What::Banned(_) => log::Level::Warn,
         What::ClientUnnamed | What::ForwardedIgnored => log::Level::Warn,
-        What::TokensVoid(_) => log::Level::Error,
+        // A few seconds pass by themselves; more than that is a clock's fault.
+        What::TokensVoid { wait_seconds, .. } if wait_seconds <= VOID_SECONDS_UNTOLD => {
+            log::Level::Warn
+        }
+        What::TokensVoid { .. } => log::Level::Error,
         What::LoggedIn => log::Level::Info,
         What::Closed(_) => log::Level::Debug,
     }
@@ -52,11 +57,17 @@ impl fmt::Display for Line<'_> {
         if let What::Refused(cause) | What::Closed(cause) = report.what {
             write!(f, " reason={}", cause.word())?;
         }
-        if let What::TokensVoid(until) = report.what {
-            write!(
-                f,
-                " until={until}: put the clock right, or, if it is, run `framegate user revoke`"
-            )?;
+        if let What::TokensVoid {
+            until,
+            wait_seconds,
+        } = report.what
+        {
+            write!(f, " until={until} wait={wait_seconds}s: ")?;
+            f.write_str(match wait_seconds {
+                ..=VOID_SECONDS_UNTOLD => "the user's tokens were revoked a moment ago",
+                ..=CLOCK_AHEAD_SECONDS_MIN => "put the clock right, or wait if it is right",
+                _ => "put the clock right, or run `framegate user revoke` if it is right",
+            })?;
         }
         if let Some(event) = &report.event {
             write!(f, " event={}", quoted(event))?;
@@ -89,6 +100,7 @@ mod tests {
 
     use super::*;
     use crate::server::{ConnectionId, Peer};
+    use crate::time::UnixSeconds;
 
     fn line(what: What, address: &str, user: &str) -> String {
         let report = Report {
@@ -124,6 +136,38 @@ mod tests {
         assert_eq!(line, "banned peer=unix:1000 for=60s");
         assert_ne!(target_of(banned), PEERS);
         assert_eq!(target_of(What::LoginFailed), PEERS);
+    }
+
+    #[test]
+    fn a_login_that_must_wait_is_told_with_how_long_and_why() {
+        let void = |wait_seconds| What::TokensVoid {
+            until: UnixSeconds(1_795_515_630),
+            wait_seconds,
+        };
+        for (wait_seconds, level, advice) in [
+            (
+                3,
+                log::Level::Warn,
+                "the user's tokens were revoked a moment ago",
+            ),
+            (
+                61,
+                log::Level::Error,
+                "put the clock right, or wait if it is right",
+            ),
+            (
+                864_000,
+                log::Level::Error,
+                "put the clock right, or run `framegate user revoke` if it is right",
+            ),
+        ] {
+            let what = void(wait_seconds);
+            assert_eq!(level_of(what), level);
+            let line = line(what, "192.0.2.1", "alice");
+            let told = format!("Z wait={wait_seconds}s: {advice} event=");
+            assert!(line.starts_with("no token to give connection=7 "), "{line}");
+            assert!(line.contains(&told), "{line}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What an event may do, done: the server as the app's [`Host`], for one frame of one connection.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::app::users::{CachedUser, StoreError, User};
 use crate::app::{Audience, Credentials, Fault, Host};
@@ -60,13 +61,12 @@ impl Hub {
     /// A token for the user, dated so that no revocation until now voids it.
     ///
     /// # Errors
-    /// `Unavailable` while the gate would refuse it: since a logout of the user is on its way to
-    /// the disk, or the tokens are void until a second that the clock has yet to reach.
+    /// `TokensVoid` while the gate would refuse it.
     pub(super) fn mint(&mut self, now: Now, user: &User, is_login: bool) -> Result<Minted, Fault> {
-        let date = issue_date(now, user);
-        if self.revocations.valid_from(&user.id).is_some() || date > self.issue_date_max(now) {
-            return Err(Fault::Unavailable);
+        if let Some((_, retry_after)) = self.tokens_void(now, user) {
+            return Err(Fault::TokensVoid { retry_after });
         }
+        let date = issue_date(now, user);
         self.revocations.note_signed(date, is_login);
         // The store holds only ids that a token can name.
         self.signer
@@ -74,8 +74,20 @@ impl Hub {
             .map_err(|_| Fault::Unavailable)
     }
 
+    /// Until which second, and for how long, the gate would refuse a new token of the user: since a
+    /// logout of the user is on its way to the disk, or the tokens are void until a second that the
+    /// clock has yet to reach.
+    pub(super) fn tokens_void(&self, now: Now, user: &User) -> Option<(UnixSeconds, Duration)> {
+        let pending = self.revocations.valid_from(&user.id);
+        let until = issue_date(now, user).max(pending.unwrap_or_default());
+        let date_max = self.issue_date_max(now);
+        let wait_seconds = until.0.saturating_sub(date_max.0).max(1);
+        let is_void = pending.is_some() || until > date_max;
+        is_void.then_some((until, Duration::from_secs(wait_seconds)))
+    }
+
     /// The latest date of a token that the gate takes (contract §2).
-    pub(super) fn issue_date_max(&self, now: Now) -> UnixSeconds {
+    fn issue_date_max(&self, now: Now) -> UnixSeconds {
         now.unix.plus(self.leeway_seconds).plus(1)
     }
 }

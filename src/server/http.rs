@@ -473,6 +473,8 @@ fn status_of(fault: Fault) -> Status {
         Fault::LoginFailed => Status::Unauthorized,
         Fault::OtherUser | Fault::Denied(_) => Status::Forbidden,
         Fault::RateLimited { .. } | Fault::MessageRate { .. } => Status::TooManyRequests,
-        Fault::Busy { .. } | Fault::Unavailable => Status::ServiceUnavailable,
+        Fault::Busy { .. } | Fault::TokensVoid { .. } | Fault::Unavailable => {
+            Status::ServiceUnavailable
+        }
     }
 }

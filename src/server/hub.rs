@@ -1,8 +1,10 @@
 //! The sessions and all that they share: outboxes, presence, deadlines, users, counts. What is
 //! done to a session is done here, so that every end passes through the same few functions.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use slab::Slab;
 use zeroize::Zeroizing;
@@ -215,13 +217,25 @@ impl Hub {
         frame_id: Option<&str>,
         event: Option<&str>,
     ) {
+        self.refuse_in_words(now, key, cause, frame_id, event, (cause.reason(), None));
+    }
+
+    /// As [`Hub::refuse`], with a reason that says more than the cause's own, and when to come back.
+    pub(super) fn refuse_in_words(
+        &mut self,
+        now: Now,
+        key: u32,
+        cause: Cause,
+        frame_id: Option<&str>,
+        event: Option<&str>,
+        (reason, retry_after): (Cow<'static, str>, Option<Duration>),
+    ) {
         self.report(now, key, What::Refused(cause), event);
         let session = &mut self.sessions[key as usize];
-        let reason = cause.reason();
         session.outbox.push(&mut self.pool, now.monotonic, |out| {
             if let Some(code) = cause.error_code() {
                 frame::write_with(out, Opcode::Text, |out| {
-                    answer::error(out, frame_id, code, &reason, None);
+                    answer::error(out, frame_id, code, &reason, retry_after);
                 });
             }
             if let Some(code) = cause.close_code() {

@@ -7,7 +7,7 @@ use crate::app::password::{HashJob, HashOutcome, PasswordHash, Verdict};
 use crate::app::users::User;
 use crate::app::{Credentials, Fault, write_session};
 use crate::gate::{self, Forbidden, LOGIN, Minted};
-use crate::limits::{LOGIN_FAILURES_MAX, VOID_SECONDS_UNTOLD};
+use crate::limits::LOGIN_FAILURES_MAX;
 use crate::network::AddressKey;
 use crate::time::Now;
 
@@ -169,12 +169,15 @@ impl Hub {
         self.conclude_login(now, &login, result);
     }
 
-    /// Why no token was given for a right password, where the log must tell: a second or two pass
-    /// by themselves.
+    /// Why no token was given for a right password.
     fn report_void_tokens(&mut self, now: Now, key: u32, user: &User) {
-        let date = issue_date(now, user);
-        if date > self.issue_date_max(now).plus(VOID_SECONDS_UNTOLD) {
-            self.report_login(now, key, What::TokensVoid(date), &user.id);
+        if let Some((until, wait)) = self.tokens_void(now, user) {
+            let wait_seconds = wait.as_secs();
+            let what = What::TokensVoid {
+                until,
+                wait_seconds,
+            };
+            self.report_login(now, key, what, &user.id);
         }
     }
 
@@ -270,15 +273,21 @@ impl Hub {
         fault: Fault,
     ) {
         let cause = match fault {
-            Fault::Unavailable => Some(Cause::Gate(gate::Cause::Unavailable)),
+            Fault::Unavailable | Fault::TokensVoid { .. } => {
+                Some(Cause::Gate(gate::Cause::Unavailable))
+            }
             Fault::Denied(cause) => Some(Cause::Gate(cause)),
             Fault::OtherUser => Some(Cause::Gate(gate::Cause::Forbidden(Forbidden::OtherSubject))),
             Fault::LoginFailed if self.is_last_failure(key) => Some(Cause::LoginFailed),
             _ => None,
         };
-        match cause {
-            Some(cause) => self.refuse(now, key, cause, id, event),
-            None => self.answer_fault(now, key, id, fault),
+        match (cause, fault) {
+            (Some(cause), Fault::TokensVoid { retry_after }) => {
+                let words = (fault.to_string().into(), Some(retry_after));
+                self.refuse_in_words(now, key, cause, id, event, words);
+            }
+            (Some(cause), _) => self.refuse(now, key, cause, id, event),
+            (None, _) => self.answer_fault(now, key, id, fault),
         }
     }
 

@@ -40,7 +40,12 @@ pub enum What {
     LoginFailed,
     /// A password was right, and no token was given: the user's tokens are void until this second,
     /// which the clock has yet to reach.
-    TokensVoid(UnixSeconds),
+    TokensVoid {
+        /// The second.
+        until: UnixSeconds,
+        /// In how many seconds the gate takes a token again.
+        wait_seconds: u64,
+    },
     /// The connection was thrown out.
     Refused(Cause),
     /// The connection ended in peace.
@@ -58,7 +63,7 @@ impl fmt::Display for What {
         f.write_str(match self {
             What::LoggedIn => "logged in",
             What::LoginFailed => "login failed",
-            What::TokensVoid(_) => "no token to give",
+            What::TokensVoid { .. } => "no token to give",
             What::Refused(_) => "refused",
             What::Closed(_) => "closed",
             What::Banned(_) => "banned",

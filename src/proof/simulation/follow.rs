@@ -252,7 +252,7 @@ impl World<'_> {
                     is_told = true;
                     self.grant(id, user, &mut told)?;
                 }
-                Happening::TokensVoid(_) if is_own && may_pass => {}
+                Happening::TokensVoid { .. } if is_own && may_pass => {}
                 Happening::LoginFailed if is_own && may_fail => {
                     is_told = true;
                     self.deny(id);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::app::users::StoreError;
-use crate::server::{ConnectionId, What};
+use crate::server::{ConnectionId, Report, What};
 use crate::time::UnixSeconds;
 
 use super::world::{START, World, error, upgrade};
@@ -211,7 +211,11 @@ fn a_login_never_hands_out_what_the_gate_refuses() {
     let id = world.stranger();
     let heard = log_in_by_password(&mut world, id);
     assert!(heard[0].contains("unavailable"), "{heard:?}");
-    let until = What::TokensVoid(START.plus(864_001));
+    assert!(heard[0].contains(r#""retryAfter":863999"#), "{heard:?}");
+    let until = What::TokensVoid {
+        until: START.plus(864_001),
+        wait_seconds: 863_999,
+    };
     assert_eq!(
         world
             .reports
@@ -239,11 +243,59 @@ fn a_third_logout_in_a_second_makes_the_next_login_wait_for_the_next_second_only
         assert_eq!(world.hear(id), [DONE, "close 1000", "FIN"]);
     }
     let id = world.stranger();
-    assert!(log_in_by_password(&mut world, id)[0].contains("unavailable"));
+    let heard = log_in_by_password(&mut world, id);
+    let told = r#""code":"unavailable","reason":"the user's tokens were revoked; try again in 1 s","retryAfter":1}"#;
+    assert!(heard[0].contains(told), "{heard:?}");
+    assert_eq!(heard[1], "close 1013");
+    let is_void = |report: &&Report| {
+        matches!(
+            report.what,
+            What::TokensVoid {
+                wait_seconds: 1,
+                ..
+            }
+        )
+    };
+    assert_eq!(world.reports.iter().filter(is_void).count(), 1);
     world.wait(Duration::from_secs(1));
     let id = world.stranger();
     let token = token_in(&log_in_by_password(&mut world, id)[0]);
     world.member_with(&token);
+}
+
+#[test]
+fn a_login_over_http_that_must_wait_is_told_how_long_and_logged() {
+    let mut world = World::new();
+    for _ in 0..2 {
+        let id = world.stranger();
+        let token = token_in(&log_in_by_password(&mut world, id)[0]);
+        world.say(id, &format!(r#"{{"token":"{token}","event":"logout"}}"#));
+        assert_eq!(world.hear(id), [DONE, "close 1000", "FIN"]);
+    }
+    let body = r#"{"id":"alice","password":"alice's password"}"#;
+    let length = body.len();
+    let id = world.connect();
+    let request =
+        format!("POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{body}");
+    world.send(id, request.as_bytes());
+    world.hash();
+    let heard = world.hear(id).concat();
+    assert!(heard.starts_with("HTTP 503 "), "{heard}");
+    assert!(
+        heard.contains("the user's tokens were revoked; try again in 1 s"),
+        "{heard}"
+    );
+    let is_void = |report: &&Report| {
+        report.connection == id
+            && matches!(
+                report.what,
+                What::TokensVoid {
+                    wait_seconds: 1,
+                    ..
+                }
+            )
+    };
+    assert_eq!(world.reports.iter().filter(is_void).count(), 1);
 }
 
 #[test]
