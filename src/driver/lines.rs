@@ -64,8 +64,12 @@ impl fmt::Display for Line<'_> {
         {
             write!(f, " until={until} wait={wait_seconds}s: ")?;
             f.write_str(match wait_seconds {
-                ..=VOID_SECONDS_UNTOLD => "the user's tokens were revoked a moment ago",
-                ..=CLOCK_AHEAD_SECONDS_MIN => "put the clock right, or wait if it is right",
+                seconds if seconds <= VOID_SECONDS_UNTOLD => {
+                    "the user's tokens were revoked a moment ago"
+                }
+                seconds if seconds <= CLOCK_AHEAD_SECONDS_MIN => {
+                    "put the clock right, or wait if it is right"
+                }
                 _ => "put the clock right, or run `framegate user revoke` if it is right",
             })?;
         }
