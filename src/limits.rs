@@ -28,6 +28,8 @@ pub const ADDRESS_KEY_IPV6_BITS: u8 = 64;
 /// Leading bits of an IPv6 address that name a site: the most one subscriber is commonly given
 /// (RFC 6177 §1).
 pub const SITE_IPV6_BITS: u8 = 48;
+/// How long a connection may take to ask before age alone puts it out for a newcomer.
+pub const PENDING_GRACE: Duration = Duration::from_secs(1);
 /// How many times more than one address a whole site may have before it is taken for a crowd.
 pub const SITE_ADDRESSES: usize = 16;
 

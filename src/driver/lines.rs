@@ -13,7 +13,9 @@ pub(super) fn level_of(what: What) -> log::Level {
         // the flood's. Browsers connect ahead and may find nothing to ask.
         What::Refused(Cause::Evicted | Cause::NoRequest) => log::Level::Debug,
         What::Refused(_) | What::LoginFailed | What::Banned(_) => log::Level::Warn,
-        What::ClientUnnamed | What::ForwardedIgnored => log::Level::Warn,
+        What::ClientUnnamed | What::HeaderUnnamed | What::PendingFull | What::ForwardedIgnored => {
+            log::Level::Warn
+        }
         // A few seconds pass by themselves; more than that is a clock's fault.
         What::TokensVoid { wait_seconds, .. } if wait_seconds <= VOID_SECONDS_UNTOLD => {
             log::Level::Warn
@@ -27,7 +29,8 @@ pub(super) fn level_of(what: What) -> log::Level {
 /// What a line is logged under. A ban is told whatever else there is to tell.
 pub(super) fn target_of(what: What) -> &'static str {
     match what {
-        What::Banned(_) | What::ClientUnnamed | What::ForwardedIgnored => module_path!(),
+        What::Banned(_) => module_path!(),
+        what if what.is_notice() => module_path!(),
         _ => PEERS,
     }
 }

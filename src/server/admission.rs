@@ -107,7 +107,9 @@ impl Hub {
             return Ok(());
         }
         // Members are never put out for a stranger.
-        let crowding = self.places.most_crowding().ok_or(NoRoom::Full)?;
+        let crowding = self.places.most_crowding(now.monotonic);
+        let crowding = crowding.ok_or(NoRoom::Full)?;
+        self.notice(now, crowding, What::PendingFull);
         self.abandon(now, crowding, What::Refused(Cause::Evicted), Ending::Reset);
         Ok(())
     }
@@ -141,7 +143,7 @@ impl Hub {
                 },
             },
         }) as u32;
-        self.places.enter(key);
+        self.places.enter(key, now.monotonic);
         if let Some(address) = address {
             self.places.count(key, address);
         }

@@ -238,10 +238,16 @@ impl Hub {
             }
             return true;
         }
+        if self.config.proxy_protocol {
+            // The PROXY header names the client. When it names nobody, the fields may be a
+            // client's own words.
+            if !session.is_counted && request.path != "/health" {
+                self.notice(now, key, What::HeaderUnnamed);
+            }
+            return true;
+        }
         let trusted = |address| self.config.trusted_proxies.contains(address);
         let client = match session.peer.address {
-            // A PROXY header has named it.
-            Some(_) if session.is_counted => return true,
             Some(peer) => forwarded::client(request, peer, trusted),
             None => forwarded::client_of_trusted_peer(request, trusted),
         };

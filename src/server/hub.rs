@@ -115,7 +115,7 @@ impl Hub {
             connects_by_address: Meters::new(connects, seed.rotate_left(16)),
             logins_by_address: Meters::new(logins, seed),
             logins_by_id: Meters::new(logins, seed.rotate_left(32)),
-            places: Places::new(),
+            places: Places::new(seed),
             bans: Bans::new(&config, seed.rotate_left(48)),
             counters: Counters::default(),
             notices: Notices::default(),

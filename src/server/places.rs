@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::limits::SITE_ADDRESSES;
+use crate::limits::{PENDING_GRACE, SITE_ADDRESSES};
 use crate::network::{AddressKey, Site};
+use crate::time::Instant;
 
 const NONE: u32 = u32::MAX;
 
@@ -18,6 +19,10 @@ pub(super) struct Places {
     /// Every address and site that is a crowd, by what it weighs.
     crowds: BTreeSet<(usize, Crowd)>,
     pending: Queue,
+    /// The same without an order, so that one can be taken by chance.
+    drawn_from: Vec<u32>,
+    /// What the next draw follows from.
+    chance: u64,
     /// By key; `is_pending` exactly for those in the queues.
     links: Vec<Links>,
 }
@@ -66,6 +71,10 @@ enum Of {
 #[derive(Clone, Copy, Debug)]
 struct Links {
     is_pending: bool,
+    /// When it took its place.
+    since: Instant,
+    /// Where it stands in `drawn_from`, while it is pending.
+    draw: u32,
     /// By [`Of`]: the queue of all, of its site and of its address.
     of: [Link; 3],
 }
@@ -78,6 +87,8 @@ struct Link {
 
 const UNLINKED: Links = Links {
     is_pending: false,
+    since: Instant::ORIGIN,
+    draw: 0,
     of: [Link {
         older: NONE,
         newer: NONE,
@@ -85,12 +96,15 @@ const UNLINKED: Links = Links {
 };
 
 impl Places {
-    pub(super) fn new() -> Places {
+    /// No places. `seed` is a secret number: nobody is to know whom chance puts out.
+    pub(super) fn new(seed: u64) -> Places {
         Places {
             by_address: BTreeMap::new(),
             by_site: BTreeMap::new(),
             crowds: BTreeSet::new(),
             pending: Queue::default(),
+            drawn_from: Vec::new(),
+            chance: seed,
             links: Vec::new(),
         }
     }
@@ -107,8 +121,10 @@ impl Places {
 
     /// The pending connection that goes first when there are too many: the oldest of whoever has
     /// most of them. A site counts for no more than an address until it has `SITE_ADDRESSES` times
-    /// as many. O(log n).
-    pub(super) fn most_crowding(&self) -> Option<u32> {
+    /// as many. Where nobody has several, it is the oldest once that has had [`PENDING_GRACE`];
+    /// before that chance decides: of many who come at once, age would put out each before it has
+    /// asked. O(log n).
+    pub(super) fn most_crowding(&mut self, now: Instant) -> Option<u32> {
         let queue = match self.crowds.last() {
             Some((_, Crowd::Site(site))) => self.by_site.get(site),
             Some((_, Crowd::Address(address))) => {
@@ -116,8 +132,24 @@ impl Places {
             }
             None => None,
         };
-        let oldest = queue.unwrap_or(&self.pending).oldest;
-        (oldest != NONE).then_some(oldest)
+        if let Some(queue) = queue {
+            return Some(queue.oldest);
+        }
+        let oldest = self.links.get(self.pending.oldest as usize)?;
+        match now.since(oldest.since) >= PENDING_GRACE {
+            true => Some(self.pending.oldest),
+            false => self.draw(),
+        }
+    }
+
+    /// One of the pending by chance: by a linear congruential generator (Knuth's MMIX), whose high
+    /// bits are the better ones.
+    fn draw(&mut self) -> Option<u32> {
+        const FACTOR: u64 = 6_364_136_223_846_793_005;
+        const STEP: u64 = 1_442_695_040_888_963_407;
+        self.chance = self.chance.wrapping_mul(FACTOR).wrapping_add(STEP);
+        let index = (self.chance >> 33) as usize % self.drawn_from.len().max(1);
+        self.drawn_from.get(index).copied()
     }
 
     /// All that are pending, the oldest first.
@@ -129,13 +161,16 @@ impl Places {
     }
 
     /// A connection takes a place, as one that is pending.
-    pub(super) fn enter(&mut self, key: u32) {
+    pub(super) fn enter(&mut self, key: u32, now: Instant) {
         let index = key as usize;
         if index >= self.links.len() {
             self.links.resize(index + 1, UNLINKED);
         }
         self.links[index] = UNLINKED;
         self.links[index].is_pending = true;
+        self.links[index].since = now;
+        self.links[index].draw = self.drawn_from.len() as u32;
+        self.drawn_from.push(key);
         self.pending.push(&mut self.links, Of::All, key);
     }
 
@@ -163,6 +198,11 @@ impl Places {
             return;
         }
         self.pending.remove(&mut self.links, Of::All, key);
+        let draw = self.links[key as usize].draw as usize;
+        self.drawn_from.swap_remove(draw);
+        if let Some(moved) = self.drawn_from.get(draw) {
+            self.links[*moved as usize].draw = draw as u32;
+        }
         let Some(address) = address else { return };
         if let Some(count) = self.by_address.get_mut(&address) {
             let before = count.pending.len;
@@ -217,13 +257,13 @@ impl Places {
         connections: impl Iterator<Item = (u32, Option<AddressKey>)>,
         lingering: impl Fn(u32) -> bool,
     ) -> Result<(), String> {
-        let mut again = Places::new();
+        let mut again = Places::new(0);
         let addresses: BTreeMap<u32, Option<AddressKey>> = connections.collect();
         let in_order = self.all_pending().chain(addresses.keys().copied());
         let mut seen = BTreeSet::new();
         for key in in_order.filter(|key| seen.insert(*key)) {
             let address = addresses.get(&key).copied().flatten();
-            again.enter(key);
+            again.enter(key, self.links[key as usize].since);
             if !self.links[key as usize].is_pending {
                 again.settle(key, None);
             }
@@ -245,7 +285,9 @@ impl Places {
         };
         let is_same = by_address(self) == by_address(&again)
             && by_site(self) == by_site(&again)
-            && self.crowds == again.crowds;
+            && self.crowds == again.crowds
+            && BTreeSet::from_iter(&self.drawn_from) == BTreeSet::from_iter(&again.drawn_from)
+            && self.drawn_from.len() == self.pending.len;
         match is_same {
             true => Ok(()),
             false => Err(format!("places are {self:?} and should be {again:?}")),
@@ -307,12 +349,15 @@ mod tests {
 
     use super::*;
 
+    /// When each has had its time.
+    const LATER: Instant = Instant::from_micros(1_000_000);
+
     #[test]
     fn the_pending_are_known_by_age_whoever_leaves_between() {
         let here = AddressKey::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let mut places = Places::new();
+        let mut places = Places::new(7);
         for key in 0..10 {
-            places.enter(key);
+            places.enter(key, Instant::ORIGIN);
             places.count(key, here);
         }
         for key in [0, 5, 9, 4] {
@@ -327,18 +372,18 @@ mod tests {
             places.leave(key, Some(here));
         }
         assert_eq!(places.pending(), 0);
-        assert_eq!(places.most_crowding(), None);
+        assert_eq!(places.most_crowding(LATER), None);
         assert!(places.by_address.is_empty() && places.crowds.is_empty());
     }
 
     fn enter(places: &mut Places, key: u32, address: &str) {
         let address: IpAddr = address.parse().expect("an address");
-        places.enter(key);
+        places.enter(key, Instant::ORIGIN);
         places.count(key, address.into());
     }
 
     fn shed(places: &mut Places, addresses: &[&str]) -> u32 {
-        let key = places.most_crowding().expect("somebody is pending");
+        let key = places.most_crowding(LATER).expect("somebody is pending");
         let address: IpAddr = addresses[key as usize].parse().expect("an address");
         places.leave(key, Some(address.into()));
         key
@@ -353,7 +398,7 @@ mod tests {
             "192.0.2.2",
             "192.0.2.2",
         ];
-        let mut places = Places::new();
+        let mut places = Places::new(7);
         for (key, address) in (0..).zip(addresses) {
             enter(&mut places, key, address);
         }
@@ -365,7 +410,7 @@ mod tests {
     #[test]
     fn addresses_of_one_site_weigh_together_once_they_are_many() {
         for (addresses, first) in [(2 * SITE_ADDRESSES, 0), (2 * SITE_ADDRESSES + 1, 2)] {
-            let mut places = Places::new();
+            let mut places = Places::new(7);
             enter(&mut places, 0, "192.0.2.1");
             enter(&mut places, 1, "192.0.2.1");
             for number in 0..addresses {
@@ -375,7 +420,7 @@ mod tests {
                     &format!("2001:db8:1:{number:x}::1"),
                 );
             }
-            assert_eq!(places.most_crowding(), Some(first), "{addresses}");
+            assert_eq!(places.most_crowding(LATER), Some(first), "{addresses}");
             assert_eq!(places.by_site.len(), 1);
             for number in 0..addresses {
                 let address = format!("2001:db8:1:{number:x}::1");
@@ -383,7 +428,31 @@ mod tests {
                 places.leave(2 + number as u32, Some(address.into()));
             }
             assert!(places.by_site.is_empty());
-            assert_eq!(places.most_crowding(), Some(0));
+            assert_eq!(places.most_crowding(LATER), Some(0));
         }
+    }
+
+    #[test]
+    fn where_nobody_has_had_a_second_chance_decides_and_spares_most_for_a_while() {
+        let before = Instant::from_micros(999_999);
+        let addresses = Vec::from_iter(
+            (0..1_000).map(|number| format!("10.0.{}.{}", number / 250, number % 250)),
+        );
+        let mut places = Places::new(7);
+        for (key, address) in (0..).zip(&addresses) {
+            enter(&mut places, key, address);
+        }
+        assert_eq!(places.most_crowding(LATER), Some(0));
+        // As many come as there are places, and each takes that of another.
+        let mut left = BTreeSet::from_iter(0..1_000);
+        for _ in 0..1_000 {
+            let key = places.most_crowding(before).expect("somebody is pending");
+            left.remove(&key);
+            let address: IpAddr = addresses[key as usize].parse().expect("an address");
+            places.leave(key, Some(address.into()));
+            enter(&mut places, key, &addresses[key as usize]);
+        }
+        // By chance a place is left to its first with a probability of 1/e.
+        assert!((300..440).contains(&left.len()), "{}", left.len());
     }
 }

@@ -54,8 +54,22 @@ pub enum What {
     Banned(Duration),
     /// A trusted proxy names no client in a field that we read, and stands for all of its clients.
     ClientUnnamed,
+    /// As that, in its PROXY header.
+    HeaderUnnamed,
+    /// One that is pending goes for a newcomer.
+    PendingFull,
     /// A field names a client, and the peer that sent it is no trusted proxy.
     ForwardedIgnored,
+}
+
+impl What {
+    /// True when it is for whoever set the server up, and nothing has become of a connection.
+    pub fn is_notice(self) -> bool {
+        matches!(
+            self,
+            What::ClientUnnamed | What::HeaderUnnamed | What::PendingFull | What::ForwardedIgnored
+        )
+    }
 }
 
 impl fmt::Display for What {
@@ -71,6 +85,14 @@ impl fmt::Display for What {
                 "a trusted proxy names no client, so that caps and bans mean the proxy: \
                  it must set X-Forwarded-For or Forwarded"
             }
+            What::HeaderUnnamed => {
+                "a PROXY header names no client, so that caps and bans mean the proxy: \
+                 it must send the client's address (TCP4, TCP6 or PROXY)"
+            }
+            What::PendingFull => {
+                "MAX_PENDING or MAX_CONNECTIONS is reached: connections that are not logged in \
+                 make room; raise it if so many come at once"
+            }
             What::ForwardedIgnored => {
                 "X-Forwarded-For or Forwarded is ignored: its sender is not in TRUSTED_PROXIES"
             }
@@ -82,6 +104,8 @@ impl fmt::Display for What {
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     client_unnamed_at: Option<Instant>,
+    header_unnamed_at: Option<Instant>,
+    pending_full_at: Option<Instant>,
     forwarded_ignored_at: Option<Instant>,
 }
 
@@ -90,6 +114,8 @@ impl Notices {
     pub(super) fn is_due(&mut self, now: Instant, what: What) -> bool {
         let last = match what {
             What::ClientUnnamed => &mut self.client_unnamed_at,
+            What::HeaderUnnamed => &mut self.header_unnamed_at,
+            What::PendingFull => &mut self.pending_full_at,
             What::ForwardedIgnored => &mut self.forwarded_ignored_at,
             _ => return true,
         };

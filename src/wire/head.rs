@@ -333,7 +333,9 @@ impl fmt::Display for HeadError {
                 "the request head has more than {HEAD_FIELDS_MAX} fields"
             ),
             HeadError::Host => {
-                formatter.write_str("the request needs one Host field of the form host[:port]")
+                formatter.write_str(
+                "the host, in one Host field or in the request's URL, must be of the form host[:port]",
+            )
             }
             HeadError::ContentLength => {
                 formatter.write_str("Content-Length is not a decimal number")

@@ -245,7 +245,7 @@ impl<'a> Request<'a> {
             Field::Upgrade => self.upgrade_names_websocket |= names(value, b"websocket"),
             // RFC 9112 §6.3: two lengths are an error even when they agree.
             Field::ContentLength => {
-                let length = decimal(value).ok_or(HeadError::ContentLength)?;
+                let length = content_length(value)?;
                 once(&mut self.content_length, length, field)?;
             }
             Field::TransferEncoding => {
@@ -428,12 +428,29 @@ fn expectation(before: Expectation, value: &[u8]) -> Expectation {
     })
 }
 
-/// RFC 9110 §8.6: Content-Length = 1*DIGIT, and nothing `str::parse` would take beside it.
+/// RFC 9110 §8.6: a recipient refuses a list of lengths, or takes one for all when they agree. It
+/// is HTTP all the same.
+fn content_length(value: &[u8]) -> Result<u64, HeadError> {
+    let mut lengths = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let first = lengths.next().and_then(decimal);
+    let first = first.ok_or(HeadError::ContentLength)?;
+    match lengths
+        .map(decimal)
+        .try_fold(0, |count, one| one.map(|_| count + 1))
+    {
+        Some(0) => Ok(first),
+        Some(_) => Err(HeadError::Repeated(Field::ContentLength)),
+        None => Err(HeadError::ContentLength),
+    }
+}
+
+/// 1*DIGIT, and nothing `str::parse` would take beside it. What no `u64` holds is as much as one
+/// can hold, which is too long for everybody.
 fn decimal(value: &[u8]) -> Option<u64> {
-    if !value.iter().all(u8::is_ascii_digit) {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    str::from_utf8(value).ok()?.parse().ok()
+    Some(str::from_utf8(value).ok()?.parse().unwrap_or(u64::MAX))
 }
 
 fn names(value: &[u8], token: &[u8]) -> bool {

@@ -231,7 +231,7 @@ impl fmt::Display for Rejection {
                  and no Content-Length but 0"
             }
             Rejection::Key => "Sec-WebSocket-Key must be 16 bytes in base64: 24 characters",
-            Rejection::Version => "only `Sec-WebSocket-Version: 13` is spoken here",
+            Rejection::Version => "the handshake needs `Sec-WebSocket-Version: 13`, once: no other version is spoken here",
             Rejection::Origin => {
                 "pages of this origin may not ask here: \
                  theirs must be the server's own, or one that ORIGINS names"

@@ -3,7 +3,7 @@
 
 use crate::app::password::HashJob;
 use crate::gate;
-use crate::limits::STOP_PATIENCE;
+use crate::limits::{PENDING_GRACE, STOP_PATIENCE};
 use crate::server::{Cause, ConnectionId, Report, What as Happening};
 use crate::wire::Rejection;
 
@@ -86,7 +86,8 @@ impl World<'_> {
     }
 
     /// One that was pending may have gone for a newcomer: of an address that has most of those, or
-    /// the one that has been pending for longest where none has several.
+    /// where none has several the one that has been pending for longest, unless none has had its
+    /// time yet.
     pub(super) fn follow_connect(&mut self, id: ConnectionId) -> Result<(), String> {
         for report in self.reports() {
             // One whose login was given up may be pending no longer.
@@ -109,7 +110,12 @@ impl World<'_> {
                 0 | 1 => pending().next().filter(|link| link.id == report.connection),
                 _ => pending().find(|link| link.id == report.connection),
             };
-            let is_right = evicted.is_some_and(|link| crowd(link) == most || most == 1);
+            let had_time = |link: &Link| self.now.monotonic.since(link.opened_at) >= PENDING_GRACE;
+            let is_anybody = most <= 1 && !pending().next().is_some_and(had_time);
+            let is_right = match is_anybody {
+                true => pending().any(|link| link.id == report.connection),
+                false => evicted.is_some_and(|link| crowd(link) == most || most == 1),
+            };
             let is_evicted = report.what == Happening::Refused(Cause::Evicted);
             if !is_evicted || !is_right {
                 return Err(format!("{report:?} on a connect"));

@@ -11,9 +11,7 @@ use crate::app::password::HashJob;
 use crate::config::Config;
 use crate::gate::{ClaimRules, Gate, Signer, TokenError, Verifier};
 use crate::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, STOP_PATIENCE};
-use crate::server::{
-    ConnectionId, Ending, FlushesLeft, Peer, Report, SLICES_MAX, Server, What as Happening,
-};
+use crate::server::{ConnectionId, Ending, FlushesLeft, Peer, Report, SLICES_MAX, Server};
 use crate::time::{Instant, Now, UnixSeconds};
 
 use super::Reads;
@@ -306,8 +304,7 @@ impl<'a> World<'a> {
     pub(super) fn reports(&mut self) -> Vec<Report> {
         let mut reports = Vec::new();
         while let Some(report) = self.server.next_report() {
-            // A notice is about a configuration, and nothing comes of it.
-            if report.what == Happening::ClientUnnamed {
+            if report.what.is_notice() {
                 continue;
             }
             reports.push(report);

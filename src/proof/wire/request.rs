@@ -115,7 +115,10 @@ impl<'h> Fields<'h> {
             let is_repeated = earlier.iter().any(|(other, _)| other == name);
             match &**name {
                 "host" if !is_repeated && !is_host(value) => return Some("host"),
-                "content-length" if !is_length(value) => return Some("content_length"),
+                "content-length" if !value.split(|byte| *byte == b',').all(is_length) => {
+                    return Some("content_length");
+                }
+                "content-length" if value.contains(&b',') => return Some("repeated_field"),
                 name if is_repeated && single.contains(&name) => return Some("repeated_field"),
                 _ => {}
             }
@@ -164,6 +167,6 @@ fn is_host(value: &[u8]) -> bool {
 }
 
 fn is_length(value: &[u8]) -> bool {
-    let digits = str::from_utf8(value).unwrap_or_default();
-    digits.chars().all(|digit| digit.is_ascii_digit()) && digits.parse::<u64>().is_ok()
+    let digits = value.trim_ascii();
+    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
 }

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use crate::limits::{AUTH_TIMEOUT_CROWDED, LINGERING_MAX, LINGERING_PER_ADDRESS_MAX};
+use crate::limits::{
+    AUTH_TIMEOUT_CROWDED, LINGERING_MAX, LINGERING_PER_ADDRESS_MAX, PENDING_GRACE,
+};
 use crate::server::{ConnectionId, Ending, Peer, What};
 
 use super::world::{ALL, World, masked, upgrade};
@@ -36,6 +38,7 @@ fn a_newcomer_at_the_cap_takes_the_place_of_whoever_was_pending_for_longest() {
     });
     let member = world.member("alice");
     let pending: Vec<_> = (0..3).map(|_| world.stranger()).collect();
+    world.wait(PENDING_GRACE);
     let newcomer = world.stranger();
     assert_eq!(world.hear(pending[0]), ["RESET"]);
     assert!(world.hear(pending[1]).is_empty() && world.hear(member).is_empty());
@@ -48,6 +51,7 @@ fn a_newcomer_at_the_cap_takes_the_place_of_whoever_was_pending_for_longest() {
 fn the_pending_have_a_budget_of_their_own() {
     let mut world = World::with(|config| config.pending_max = 3);
     let pending: Vec<_> = (0..3).map(|_| world.connect()).collect();
+    world.wait(PENDING_GRACE);
     let member = world.member("alice");
     assert_eq!(world.hear(pending[0]), ["RESET"]);
     world.connect();
@@ -141,9 +145,30 @@ fn the_address_with_most_of_the_pending_makes_room_though_others_are_older() {
         assert_eq!(world.hear(*id), ["RESET"]);
     }
     // Each address has one: the oldest goes.
+    world.wait(PENDING_GRACE);
     world.connect();
     assert_eq!(world.hear(old[0]), ["RESET"]);
     assert!(old[1..].iter().all(|id| world.hear(*id).is_empty()));
+}
+
+#[test]
+fn of_many_who_come_at_once_some_are_let_in_and_the_log_tells_of_the_cap() {
+    let mut world = World::with(|config| config.pending_max = 100);
+    let come: Vec<_> = (0..300).map(|_| world.connect()).collect();
+    let reset = |world: &mut World, ids: &[ConnectionId]| {
+        let heard = ids.iter().map(|id| world.hear(*id));
+        heard.filter(|heard| !heard.is_empty()).count()
+    };
+    // Of the first as of the last.
+    assert!((70..100).contains(&reset(&mut world, &come[..100])));
+    assert!((40..90).contains(&reset(&mut world, &come[100..200])));
+    let told = |world: &World| {
+        let reports = world.reports.iter();
+        reports
+            .filter(|report| report.what == What::PendingFull)
+            .count()
+    };
+    assert_eq!(told(&world), 1);
 }
 
 #[test]

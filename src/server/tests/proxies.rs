@@ -210,6 +210,34 @@ fn a_proxy_that_names_nobody_and_a_field_of_a_stranger_are_told_once_a_minute() 
 }
 
 #[test]
+fn beside_proxy_headers_no_field_names_a_client() {
+    let asked = upgrade(&forwarded("192.0.2.66"));
+    let header = "PROXY TCP4 192.0.2.77 10.9.0.1 40000 7420\r\n";
+    let local = "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    for (header, client, told) in [
+        (header, "192.0.2.77:40000", 0),
+        ("PROXY UNKNOWN\r\n", "10.9.0.1:40000", 1),
+        (local, "10.9.0.1:40000", 1),
+    ] {
+        let mut world = World::with(|config| {
+            config.proxy_protocol = true;
+            config.trusted_proxies = "10.9.0.0/16".parse().expect("a network");
+        });
+        let id = world.connect_from(PROXY).expect("there is room");
+        world.send(id, format!("{header}{asked}").as_bytes());
+        assert_eq!(world.hear(id), ["HTTP 101"]);
+        world.finish(id);
+        let left = world.reports.last().expect("it left");
+        assert_eq!(left.peer.to_string(), client);
+        let notices = world
+            .reports
+            .iter()
+            .filter(|report| report.what == What::HeaderUnnamed);
+        assert_eq!(notices.count(), told, "{header:?}");
+    }
+}
+
+#[test]
 fn who_is_not_to_be_banned_is_let_in_though_its_neighbour_is_banned() {
     let mut world = World::with(|config| {
         config.trusted_proxies = "2001:db8::1".parse().expect("a network");
