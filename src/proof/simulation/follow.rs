@@ -110,7 +110,8 @@ impl World<'_> {
                 0 | 1 => pending().next().filter(|link| link.id == report.connection),
                 _ => pending().find(|link| link.id == report.connection),
             };
-            let had_time = |link: &Link| self.now.monotonic.since(link.opened_at) >= PENDING_GRACE;
+            let had_time =
+                |link: &Link| self.now.monotonic.since(link.accepted_at) >= PENDING_GRACE;
             let is_anybody = most <= 1 && !pending().next().is_some_and(had_time);
             let is_right = match is_anybody {
                 true => pending().any(|link| link.id == report.connection),

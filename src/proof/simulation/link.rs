@@ -140,6 +140,8 @@ pub(super) struct Link {
     /// True once it has heard a Close.
     pub(super) heard_close: bool,
     pub(super) has_fin: bool,
+    /// True once its FIN was seen while its WebSocket was open: it ends when its login is answered.
+    pub(super) has_finished: bool,
     /// True once it was refused for a hostile cause.
     pub(super) is_hostile: bool,
     /// Tokens it was given.
@@ -223,6 +225,7 @@ impl Link {
             heard_error: false,
             heard_close: false,
             has_fin: false,
+            has_finished: false,
             is_hostile: false,
             gifts: Vec::new(),
             is_asked: false,
@@ -281,6 +284,9 @@ impl Link {
 
     /// The next bytes of what it has said, for the server.
     pub(super) fn next_piece(&mut self, bytes: usize) -> Vec<u8> {
+        if self.has_finished {
+            return Vec::new();
+        }
         let rest = self.outgoing.split_off(bytes.min(self.outgoing.len()));
         let piece = std::mem::replace(&mut self.outgoing, rest);
         self.sent += piece.len();

@@ -18,7 +18,7 @@ use super::Reads;
 use super::arrival::{READ_BYTES_MAX, Unheard};
 use super::budgets::Budgets;
 use super::choice::Choice;
-use super::link::{Character, Link};
+use super::link::{Character, Link, Stage};
 use super::people::{Made, Pass, People, TOKEN_TTL_SECONDS, keys_of, user_of};
 
 const START: UnixSeconds = UnixSeconds(1_800_000_000);
@@ -144,6 +144,10 @@ impl<'a> World<'a> {
         let id = self.links[index].id;
         self.server.finished(self.now, id);
         self.follow_leaving(id, false)?;
+        if let Some(index) = self.link(id) {
+            let link = &mut self.links[index];
+            link.has_finished |= link.stage == Stage::Open;
+        }
         self.turn()
     }
 
