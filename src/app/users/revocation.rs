@@ -34,11 +34,11 @@ impl Dated {
     ///
     /// That is the first second that no token bears yet: the gate takes tokens dated up to
     /// `leeway_seconds` and one ahead. A clock that shows less than what the store has seen
-    /// does not count: the second is later than anything seen, so that no token from before survives. But
-    /// what lies more than [`CLOCK_AHEAD_SECONDS_MIN`] ahead of a clock that is not before the
-    /// user's own beginning was written by a clock that was ahead and put right since: it does not
-    /// count, or nobody could log in until then. Tokens signed by that clock are refused for their
-    /// date until that second comes.
+    /// does not count: the second is later than anything seen, so that no token from before
+    /// survives. But what lies more than [`CLOCK_AHEAD_SECONDS_MIN`] ahead of a clock that is not
+    /// before the user's own beginning was written by a clock that was ahead and put right since:
+    /// it does not count, or nobody could log in until then. Tokens signed by that clock are
+    /// refused for their date until that second comes.
     pub fn valid_from(&self, now: UnixSeconds, leeway_seconds: u64) -> UnixSeconds {
         let next = now.plus(leeway_seconds.saturating_add(1));
         let is_clock_slow = now < self.created_at;
