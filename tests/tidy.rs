@@ -436,6 +436,38 @@ fn the_documented_settings_are_those_of_the_table() {
     assert_eq!(documented, table);
 }
 
+/// What `fn word` gives in these files stands at `reason=` in the log.
+#[test]
+fn each_reason_of_the_log_is_documented() {
+    let operations = document("docs/operations.md");
+    let (_, section) = operations
+        .split_once("### The reasons of a refusal")
+        .unwrap();
+    let (section, _) = section.split_once("\n### ").unwrap();
+    let documented: BTreeSet<&str> = section
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .filter_map(|line| line.split(" | ").nth(1))
+        .flat_map(|cell| cell.split(", "))
+        .filter_map(|word| word.strip_prefix('`')?.strip_suffix('`'))
+        .collect();
+    let mut words = BTreeSet::new();
+    let tellers = texts("src", &["rs"]);
+    for text in &tellers {
+        // Commands have words of their own.
+        let is_told = ["server/", "wire/", "gate/"]
+            .iter()
+            .any(|room| text.path.contains(room));
+        for word in text.text.split("fn word(").skip(1).filter(|_| is_told) {
+            let (body, _) = word.split_once("\n    }\n").unwrap();
+            let quoted = body.split("=> \"").skip(1);
+            words.extend(quoted.filter_map(|rest| rest.split('"').next()));
+        }
+    }
+    assert!(words.len() > 80, "{words:?}");
+    assert_eq!(documented, words);
+}
+
 #[test]
 fn each_dependency_is_documented_with_its_reason() {
     let architecture = document("docs/architecture.md");
