@@ -83,7 +83,8 @@ impl World<'_> {
             }
             Request::Plain(statuses) => {
                 if told.own.is_none() {
-                    return Err("a plain request is not answered".to_owned());
+                    let link = &self.links[index];
+                    return Err(format!("{statuses:?} is not answered: {link:?}"));
                 }
                 self.links[index].owe(What::Answer(statuses.to_vec()), true);
                 self.end_own(told, None)?;

@@ -154,7 +154,8 @@ impl Link {
             error: Some(last), ..
         }) = self.stage
             && last == code
-            && data["retryAfter"].is_null()
+            // A login whose user's tokens are void for a while is told for how long.
+            && (data["retryAfter"].is_null() || code == "unavailable")
             && !self.is_owed_error(code)
         {
             self.heard_error = true;

@@ -109,7 +109,7 @@ impl World<'_> {
             {
                 true
             }
-            Some(Cause::Gate(cause)) => self.is_due(index, Cause::Gate(cause)),
+            Some(cause @ (Cause::Gate(_) | Cause::PeerLeft)) => self.is_due(index, cause),
             _ => false,
         };
         match is_due {
