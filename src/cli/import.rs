@@ -25,7 +25,7 @@ pub(super) fn run(
     file: &str,
     memory_kib: u32,
     context: &mut Context<'_>,
-    open: impl FnOnce() -> Result<SqliteStore, CliError>,
+    open: impl FnOnce(&mut Context<'_>) -> Result<SqliteStore, CliError>,
 ) -> Result<usize, CliError> {
     let now = (context.clock)();
     let entries = match file {
@@ -43,7 +43,7 @@ pub(super) fn run(
         }
     };
     // Found now rather than after the passwords were hashed.
-    let mut store = open()?;
+    let mut store = open(context)?;
     for entry in &entries {
         if store.user(&entry.user.id)?.is_some() {
             return Err(entry.fault(LineError::Taken));

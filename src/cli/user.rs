@@ -219,7 +219,7 @@ fn add(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(), 
     // Whatever can be wrong is found before a person is asked for a password.
     let mut user = User::new(id, name, None, (context.clock)())?;
     check_source(given.source, context)?;
-    let mut store = open(config)?;
+    let mut store = open_or_make(config, context)?;
     if store.user(id)?.is_some() {
         return Err(CliError::user_exists(id));
     }
@@ -294,9 +294,12 @@ fn revoke(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(
 }
 
 fn import(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(), CliError> {
-    let count = import::run(&given.operand, config.password_memory_kib, context, || {
-        open(config)
-    })?;
+    let count = import::run(
+        &given.operand,
+        config.password_memory_kib,
+        context,
+        |context| open_or_make(config, context),
+    )?;
     tell(context, format_args!("imported users: {count}"))
 }
 
@@ -360,9 +363,24 @@ fn shown(text: &str) -> String {
     shown
 }
 
-/// To change something: the database is made where there is none.
+/// To add somebody: the database is made where there is none.
+fn open_or_make(config: &Config, context: &mut Context<'_>) -> Result<SqliteStore, CliError> {
+    let is_new = !config.database.exists();
+    let store = SqliteStore::open(&config.database, Mode::Administer)?;
+    // For a person, who may be in another folder than was meant.
+    if is_new && let Some(progress) = &mut context.progress {
+        writeln!(
+            progress,
+            "made the user database {}",
+            config.database.display()
+        )?;
+    }
+    Ok(store)
+}
+
+/// To change something: what is not there is said.
 fn open(config: &Config) -> Result<SqliteStore, CliError> {
-    Ok(SqliteStore::open(&config.database, Mode::Administer)?)
+    Ok(SqliteStore::open(&config.database, Mode::Change)?)
 }
 
 /// To look only: what is not there is said.

@@ -45,6 +45,7 @@ impl Hub {
     /// Why the client has no place.
     pub(super) fn name_client(&mut self, now: Now, key: u32, client: Peer) -> Result<(), NoRoom> {
         self.sessions[key as usize].peer = client;
+        self.sessions[key as usize].is_named = true;
         // A proxy behind the proxy speaks for others in turn.
         let trusted = |address: &IpAddr| self.config.trusted_proxies.contains(*address);
         let Some(address) = client.address.filter(|address| !trusted(address)) else {
@@ -124,6 +125,7 @@ impl Hub {
             peer,
             is_proxy,
             is_counted: address.is_some(),
+            is_named: false,
             queued: Queued::No,
             peer_finished: false,
             is_hostile: false,

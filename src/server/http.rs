@@ -238,16 +238,18 @@ impl Hub {
             }
             return true;
         }
-        if self.config.proxy_protocol {
-            // The PROXY header names the client. When it names nobody, the fields may be a
-            // client's own words.
-            if !session.is_counted && request.path != "/health" {
+        let is_named = session.is_named;
+        if self.config.proxy_protocol && !is_named {
+            // The PROXY header names nobody, and the fields may be a client's own words.
+            if request.path != "/health" {
                 self.notice(now, key, What::HeaderUnnamed);
             }
             return true;
         }
         let trusted = |address| self.config.trusted_proxies.contains(address);
         let client = match session.peer.address {
+            // A PROXY header has named it.
+            Some(_) if session.is_counted => return true,
             Some(peer) => forwarded::client(request, peer, trusted),
             None => forwarded::client_of_trusted_peer(request, trusted),
         };
@@ -260,8 +262,10 @@ impl Hub {
                 }
             },
             Ok(None) => {
-                // A proxy's own check names nobody, and need not.
-                if request.path != "/health" || forwarded::is_told_otherwise(request) {
+                // A proxy's own check names nobody, and need not; nor need a proxy that a PROXY
+                // header named, which asks for itself.
+                let is_check = request.path == "/health" && !forwarded::is_told_otherwise(request);
+                if !is_named && !is_check {
                     self.notice(now, key, What::ClientUnnamed);
                 }
                 true

@@ -93,6 +93,8 @@ pub(super) struct Session {
     /// True exactly when it counts by its peer's address: not for a Unix socket, nor for a proxy
     /// that has not yet said for whom it comes.
     pub(super) is_counted: bool,
+    /// True once its proxy has said for whom it comes.
+    pub(super) is_named: bool,
     /// In which queue of outboxes to be written it waits.
     pub(super) queued: Queued,
     /// True once the peer's FIN was seen.

@@ -12,6 +12,8 @@ use crate::wire::frame;
 
 use super::Ending;
 use super::cause::Cause;
+use super::deadlines::TICK;
+use super::flushes::Queued;
 use super::hub::Hub;
 use super::report::What;
 use super::session::{Ping, State};
@@ -129,17 +131,23 @@ impl Hub {
                 let retry_after = LOGIN_TIMEOUT;
                 self.answer_http_login(now, key, Err(Fault::Busy { retry_after }));
             }
-            Some(Passing::Free) => {
-                // What the peer has not taken by now it will not take.
-                let ending = match self.sessions[key as usize].outbox.is_empty() {
-                    true => Ending::Close,
-                    false => Ending::Reset,
-                };
-                self.release(key, ending);
-            }
+            Some(Passing::Free) => self.free(now, key),
             None => {}
         }
         self.schedule(now, key);
+    }
+
+    /// The linger is over. What the peer has not taken by now it will not take; but its last words
+    /// may still wait for their turn to be written.
+    fn free(&mut self, now: Now, key: u32) {
+        let session = &mut self.sessions[key as usize];
+        if session.outbox.is_empty() {
+            self.release(key, Ending::Close);
+        } else if session.queued == Queued::No {
+            self.release(key, Ending::Reset);
+        } else if let State::Finishing { linger_by, .. } = &mut session.state {
+            *linger_by = now.monotonic + TICK;
+        }
     }
 
     /// Asks for a sign of life (RFC 6455 §5.5.2).

@@ -37,7 +37,9 @@ pub enum Mode {
     Serve,
     /// To write for a server, in a thread that may wait a while.
     Write,
-    /// To administer users: the file is made where there is none.
+    /// To change users there are: the file must be there.
+    Change,
+    /// To add users: the file is made where there is none.
     Administer,
 }
 
@@ -207,7 +209,7 @@ impl SqliteStore {
     fn carry(&mut self) -> Result<(), StoreError> {
         let (wait, how) = match self.mode {
             Mode::Serve => (self.mode.wait(), "PASSIVE"),
-            Mode::Read | Mode::Write | Mode::Administer => (DATABASE_WAIT_CARRYING, "TRUNCATE"),
+            _ => (DATABASE_WAIT_CARRYING, "TRUNCATE"),
         };
         let wait_for = |wait| self.connection.busy_timeout(wait);
         wait_for(wait).map_err(|error| self.failure(error))?;
@@ -280,9 +282,10 @@ impl UserStore for SqliteStore {
         if !is_committed && stamp == self.stamp {
             return Ok(Changes::None);
         }
-        if !is_committed {
+        if stamp != self.stamp {
             // Somebody wrote to the file: SQLite, which carries commits into it, or another
-            // program past its locks. What was read of it before counts for nothing.
+            // program past its locks, and that may be both. What was read of it before counts for
+            // nothing.
             self.execute("PRAGMA shrink_memory")?;
         }
         let changes = self.reading(|store| {

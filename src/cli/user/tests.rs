@@ -379,14 +379,27 @@ fn a_user_who_is_not_there_is_told_by_every_command() {
 }
 
 #[test]
-fn who_only_looks_makes_no_database() {
+fn only_who_adds_users_makes_a_database() {
     let mut desk = Desk::new();
-    for command in ["list", "show alice"] {
+    for command in [
+        "list",
+        "show alice",
+        "rm alice",
+        "passwd alice --no-password",
+        "disable alice",
+        "enable alice",
+        "revoke alice",
+    ] {
         let error = desk.run(command).unwrap_err();
         assert!(matches!(error, CliError::Store(StoreError::Missing { .. })));
         assert_eq!(error.exit_code(), 2);
-        assert!(!desk.database_is_there());
+        assert!(!desk.database_is_there(), "{command}");
     }
+    desk.run("add alice --no-password").unwrap();
+    let told = String::from_utf8(std::mem::take(&mut desk.progress)).unwrap();
+    assert!(told.starts_with("made the user database /"), "{told}");
+    desk.run("add bob --no-password").unwrap();
+    assert!(desk.progress.is_empty());
 }
 
 #[test]

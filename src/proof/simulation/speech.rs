@@ -322,7 +322,7 @@ pub(super) fn plain_request(choice: &mut Choice<'_>) -> Utterance {
         (
             "POST /login HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n\r\n\
              2;a=b\r\n{}\r\n0\r\nA: b\r\n\r\n",
-            &[400],
+            &[400, 429],
         ),
         (
             "POST /login HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n\r\nx",

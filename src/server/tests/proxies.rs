@@ -214,8 +214,11 @@ fn beside_proxy_headers_no_field_names_a_client() {
     let asked = upgrade(&forwarded("192.0.2.66"));
     let header = "PROXY TCP4 192.0.2.77 10.9.0.1 40000 7420\r\n";
     let local = "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    let proxys_own = "PROXY TCP4 10.9.0.2 10.9.0.1 40000 7420\r\n";
     for (header, client, told) in [
         (header, "192.0.2.77:40000", 0),
+        // A proxy that a header named is believed as any other.
+        (proxys_own, "192.0.2.66:0", 0),
         ("PROXY UNKNOWN\r\n", "10.9.0.1:40000", 1),
         (local, "10.9.0.1:40000", 1),
     ] {

@@ -25,7 +25,7 @@ impl Mode {
         match self {
             Mode::Serve => DATABASE_WAIT_SERVING,
             Mode::Write => DATABASE_WAIT_WRITING,
-            Mode::Read | Mode::Administer => DATABASE_WAIT_ADMINISTERING,
+            Mode::Read | Mode::Change | Mode::Administer => DATABASE_WAIT_ADMINISTERING,
         }
     }
 }
@@ -40,6 +40,8 @@ impl SqliteStore {
     pub fn open(path: &Path, mode: Mode) -> Result<SqliteStore, StoreError> {
         if mode == Mode::Administer {
             make_file(path).map_err(|error| cannot_open(path, &error))?;
+        }
+        if matches!(mode, Mode::Change | Mode::Administer) {
             wait_for_one_log(path)?;
         }
         let mut store = SqliteStore {
@@ -147,16 +149,14 @@ impl SqliteStore {
         let kind = self.reading(|store| store.kind())?;
         match (kind, mode) {
             (Kind::Empty, Mode::Administer) => self.renew(schema_made)?,
-            (Kind::Empty, Mode::Read | Mode::Serve | Mode::Write) => {
+            (Kind::Empty, Mode::Read | Mode::Serve | Mode::Write | Mode::Change) => {
                 return Err(missing(&self.path));
             }
             // The columns that are read have not changed since.
             (Kind::Ours(schema::VERSION_FIRST), Mode::Read) => {
                 self.is_of_the_first_version = true;
             }
-            (Kind::Ours(schema::VERSION_FIRST), Mode::Serve | Mode::Write | Mode::Administer) => {
-                self.renew(schema_migrated)?;
-            }
+            (Kind::Ours(schema::VERSION_FIRST), _) => self.renew(schema_migrated)?,
             (Kind::Ours(_) | Kind::Foreign, _) => {}
         }
         self.reading(|store| store.check_schema())?;

@@ -164,3 +164,21 @@ fn a_database_of_the_first_version_moved_in_its_place_is_brought_forward() {
     assert_eq!(scene.served.user("alice"), Ok(None));
     assert_eq!(scene.served.user("bob"), Ok(Some(user("bob"))));
 }
+
+#[test]
+fn a_database_copied_over_it_just_after_a_commit_of_our_own_decides() {
+    let mut scene = Scene::new();
+    let copy = scene.directory.file("copy.db");
+    fs::copy(&scene.path, &copy).unwrap();
+    assert_eq!(open(&copy).set_disabled("alice", true), Ok(true));
+    assert_eq!(scene.looks(TICK), [Ok(Changes::None)]);
+    // What is read of the file after the commit is kept, and the file is another's by then.
+    assert_eq!(open(&scene.path).add(&user("bob")), Ok(true));
+    let alice = scene.served.user("alice").unwrap().unwrap();
+    assert!(!alice.disabled);
+    fs::copy(&copy, &scene.path).unwrap();
+    let looks = scene.looks(4 * DATABASE_REOPEN_INTERVAL);
+    assert_ne!(looks, [Ok(Changes::None)]);
+    let alice = scene.served.user("alice").unwrap().unwrap();
+    assert!(alice.disabled, "{looks:?}");
+}
