@@ -13,7 +13,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 ## help: list the targets
 help:
-	@sed -n 's/^## \([a-z-]*\): /  \1\t/p' Makefile | expand -t 26
+	@sed -n 's/^## \([a-z0-9-]*\): /  \1\t/p' Makefile | expand -t 26
 
 ## run: build, make what is missing, and serve on 127.0.0.1:7420
 run:

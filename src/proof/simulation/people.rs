@@ -292,6 +292,11 @@ impl People {
         self.note_logout(user, now);
     }
 
+    /// Whether the user's tokens are void in the server alone: a logout could not be written.
+    pub(super) fn is_voided_here(&self, user: usize) -> bool {
+        self.pending.get(user).is_some_and(|before| *before > 0)
+    }
+
     /// The server has ended, and with it what it alone knew.
     pub(super) fn forget_pending(&mut self, now: Instant) {
         for user in 0..PEOPLE {

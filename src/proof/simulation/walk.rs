@@ -6,7 +6,7 @@ use crate::server::{Cause, ConnectionId, Reading, Report, What as Happening};
 use super::budgets::Verdict;
 use super::follow::{cause_of, is_end, outcome_of};
 use super::link::{Link, Login, Member, Stage, What};
-use super::people::{Outcomes, Pass};
+use super::people::{Outcomes, Pass, user_of};
 use super::speech::{Event, Mark, Said, Speech, data};
 use super::world::World;
 
@@ -130,8 +130,14 @@ impl World<'_> {
             || told.own_cause() == Some(Cause::Memory)
                 && self.may_be_short_of_memory(self.pressed_bytes);
         let may_fail = told.is_refused(Outcomes::of_code("unavailable"));
-        told.is_doubtful =
-            is_slow || may_fail && self.people.may_be_unavailable(self.now.monotonic);
+        // Nor is a token given while a logout of its user is not on the disk.
+        let is_void = told.own.is_some_and(|own| {
+            let user = own.user.as_deref().map(user_of);
+            own.event.as_deref() == Some("refresh")
+                && user.is_some_and(|user| self.people.is_voided_here(user))
+        });
+        let may_be_unavailable = self.people.may_be_unavailable(self.now.monotonic);
+        told.is_doubtful = is_slow || may_fail && (may_be_unavailable || is_void);
         while let Some(mark) = self.links[index].next_mark() {
             if self.take(index, mark, told)? == Step::Ended {
                 return Ok(());
