@@ -170,6 +170,8 @@ pub const LINGERING_PER_ADDRESS_MAX: usize = 16;
 pub const CONNECTION_BYTES: usize = 384;
 /// One in so many parts of `MEMORY` is kept free, for what queues may grow by within one decision.
 pub const MEMORY_RESERVE_PARTS: usize = 8;
+/// One in so many parts of `MEMORY` may be queues that are kept for the next outbox that needs one.
+pub const MEMORY_SPARE_PARTS: usize = 64;
 /// Frames of broadcasts, counted once for each recipient, that may wait without having been offered
 /// to their sockets. Past it nothing more is decided until some were: it bounds the work and the
 /// memory of a turn.

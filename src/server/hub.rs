@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::app::users::Users;
 use crate::config::Config;
 use crate::gate::Signer;
-use crate::limits::{LINGERING_MAX, LINGERING_PER_ADDRESS_MAX, STOP_PATIENCE};
+use crate::limits::{LINGERING_MAX, LINGERING_PER_ADDRESS_MAX, MEMORY_SPARE_PARTS, STOP_PATIENCE};
 use crate::network::AddressKey;
 use crate::time::Now;
 use crate::wire::CloseCode;
@@ -102,7 +102,10 @@ impl Hub {
             sessions: Slab::new(),
             presence: Presence::new(seed.rotate_left(8)),
             deadlines: Deadlines::new(),
-            pool: Pool::new(config.outbox_bytes_max),
+            pool: Pool::new(
+                config.outbox_bytes_max,
+                config.memory_bytes_max / MEMORY_SPARE_PARTS,
+            ),
             flushes: Flushes::default(),
             undecided: None,
             endings: VecDeque::new(),

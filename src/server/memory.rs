@@ -56,11 +56,15 @@ impl Hub {
     }
 
     /// What must stay free for what one more decision may add: a message that grows to twice its
-    /// size, a first frame in every member's outbox, and queues that grow by an eighth.
+    /// size, a first frame in every member's outbox, the spare queues that these may take, and queues
+    /// that grow by an eighth.
     fn reserve_bytes(&self) -> usize {
         let message = 2 * self.config.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
         let first = self.presence.members().len() * OUTBOX_FIRST_BYTES;
-        message + first + self.config.memory_bytes_max / MEMORY_RESERVE_PARTS
+        message
+            + first
+            + self.pool.spare_bytes()
+            + self.config.memory_bytes_max / MEMORY_RESERVE_PARTS
     }
 
     fn memory_bytes_free_of_reserve(&self) -> usize {
@@ -79,6 +83,9 @@ impl Hub {
     ///
     /// O(connections) for each user that is thrown out.
     pub(super) fn relieve(&mut self, now: Now) {
+        if self.ledger_bytes() > self.memory_bytes_free_of_reserve() {
+            self.pool.free_spare();
+        }
         if self.pool.unoffered_shared() > 0 {
             return;
         }

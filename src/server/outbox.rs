@@ -18,6 +18,8 @@ const SPARE_BYTES_MAX: usize = 16 * 1024;
 const SEGMENTS_MIN: usize = 4;
 /// Sent bytes at the front of the buffer that are worth moving the rest for.
 const COMPACT_BYTES_MIN: usize = 4 * 1024;
+/// Room for the next frame that a buffer of several is given: last words fit.
+const OWN_ROOM_BYTES_MIN: usize = 256;
 
 /// The frames that wait for one peer. Eight bytes at rest. It has no `Debug`, for a fresh token may
 /// be among them.
@@ -80,6 +82,9 @@ pub(super) type SharedFrames = BTreeMap<*const u8, usize>;
 )]
 pub(super) struct Pool {
     spare: Vec<Box<Queue>>,
+    /// What they hold, in bytes: an outbox that takes one holds that much more.
+    spare_bytes: usize,
+    spare_bytes_max: usize,
     /// Bytes of shared frames, each counted once however many outboxes hold it.
     shared_bytes: usize,
     /// Shared frames that wait and were not offered to their sockets, counted in each outbox.
@@ -95,10 +100,12 @@ pub(super) const OUTBOX_FIRST_BYTES: usize =
     size_of::<Queue>() + SEGMENTS_MIN * size_of::<Segment>();
 
 impl Pool {
-    /// For outboxes of at most `outbox_bytes_max`.
-    pub(super) fn new(outbox_bytes_max: usize) -> Pool {
+    /// For outboxes of at most `outbox_bytes_max`, with spare queues of at most `spare_bytes_max`.
+    pub(super) fn new(outbox_bytes_max: usize, spare_bytes_max: usize) -> Pool {
         Pool {
             spare: Vec::new(),
+            spare_bytes: 0,
+            spare_bytes_max,
             shared_bytes: 0,
             unoffered_shared: 0,
             crowded: 0,
@@ -109,6 +116,17 @@ impl Pool {
     /// Bytes of the frames that outboxes share, each counted once.
     pub(super) fn shared_bytes(&self) -> usize {
         self.shared_bytes
+    }
+
+    /// What outboxes would hold more that took every spare queue, in bytes.
+    pub(super) fn spare_bytes(&self) -> usize {
+        self.spare_bytes
+    }
+
+    /// Frees the spare queues.
+    pub(super) fn free_spare(&mut self) {
+        self.spare.clear();
+        self.spare_bytes = 0;
     }
 
     /// Counts a frame that at least one outbox holds now.
@@ -209,9 +227,11 @@ impl Outbox {
     pub(super) fn push(&mut self, pool: &mut Pool, now: Instant, write: impl FnOnce(&mut Vec<u8>)) {
         let queue = self.queue_mut(pool, now);
         let before = queue.own.len();
+        queue.reserve_own();
         write(&mut queue.own);
         let len = queue.own.len().saturating_sub(before);
         if len > 0 {
+            queue.reserve_segment();
             queue.segments.push_back(Segment::Own(len));
             pool.note_queued(queue, len, 0);
         }
@@ -347,7 +367,9 @@ impl Outbox {
 
     fn queue_mut(&mut self, pool: &mut Pool, now: Instant) -> &mut Queue {
         self.queue.get_or_insert_with(|| {
-            let mut queue = pool.spare.pop().unwrap_or_default();
+            let spare = pool.spare.pop();
+            pool.spare_bytes -= spare.as_ref().map_or(0, |queue| queue.held_bytes());
+            let mut queue = spare.unwrap_or_default();
             queue.progress_at = now;
             queue
         })
@@ -361,7 +383,9 @@ impl Outbox {
         pool.forget_unoffered(&mut queue);
         let small = queue.own.capacity() <= SPARE_BYTES_MAX
             && queue.segments.capacity() * size_of::<Segment>() <= SPARE_BYTES_MAX;
-        if small && pool.spare.len() < SPARE_MAX {
+        let spare_bytes = pool.spare_bytes + queue.held_bytes();
+        if small && pool.spare.len() < SPARE_MAX && spare_bytes <= pool.spare_bytes_max {
+            pool.spare_bytes = spare_bytes;
             queue.own.clear();
             queue.own_taken = 0;
             queue.front_taken = 0;
@@ -386,6 +410,15 @@ impl Queue {
         let len = self.segments.len();
         if len == self.segments.capacity() {
             self.segments.reserve_exact(SEGMENTS_MIN.max(len / 8));
+        }
+    }
+
+    /// Room for one more short frame, in the same way: a revocation gives last words to all who live
+    /// by the token, and a tick a Ping to many.
+    fn reserve_own(&mut self) {
+        let len = self.own.len();
+        if len > 0 && self.own.capacity() - len < OWN_ROOM_BYTES_MIN {
+            self.own.reserve_exact(OWN_ROOM_BYTES_MIN.max(len / 8));
         }
     }
 

@@ -25,7 +25,7 @@ fn mixed(pool: &mut Pool) -> Outbox {
 fn frames_leave_in_their_order_however_the_peer_takes_them() {
     let whole = "onetwo<shared>three";
     for step in 1..=whole.len() {
-        let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+        let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
         let mut outbox = mixed(&mut pool);
         let mut seen = String::new();
         while !outbox.is_empty() {
@@ -45,7 +45,7 @@ fn frames_leave_in_their_order_however_the_peer_takes_them() {
 
 #[test]
 fn neighbours_go_in_one_slice() {
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
     let mut outbox = mixed(&mut pool);
     let shared: Rc<[u8]> = Rc::from(&b"<shared>"[..]);
     outbox.share(&mut pool, NOW, &shared);
@@ -59,7 +59,7 @@ fn neighbours_go_in_one_slice() {
 
 #[test]
 fn more_segments_than_slices_are_gathered_in_turns() {
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
     let mut outbox = Outbox::default();
     for number in 0..200_u8 {
         let shared: Rc<[u8]> = Rc::from(&[number][..]);
@@ -82,7 +82,7 @@ fn more_segments_than_slices_are_gathered_in_turns() {
 #[test]
 fn a_stall_begins_anew_with_each_byte_taken_and_only_then() {
     let at = Instant::from_micros;
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
     let mut outbox = mixed(&mut pool);
     assert_eq!(outbox.stalled_since(), Some(NOW));
     outbox.take(&mut pool, at(10), 0, true);
@@ -93,7 +93,7 @@ fn a_stall_begins_anew_with_each_byte_taken_and_only_then() {
 
 #[test]
 fn a_cut_keeps_only_the_frame_under_way() {
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
     let mut outbox = mixed(&mut pool);
     outbox.take(&mut pool, NOW, 4, true);
     outbox.cut(&mut pool);
@@ -110,7 +110,7 @@ fn a_cut_keeps_only_the_frame_under_way() {
 #[test]
 fn a_slow_but_steady_reader_does_not_make_the_buffer_grow() {
     for bytes in [1_000, 5_000] {
-        let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+        let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
         let mut outbox = Outbox::default();
         outbox.push(&mut pool, NOW, |out| out.resize(bytes, 0));
         for _ in 0..10_000 {
@@ -123,7 +123,7 @@ fn a_slow_but_steady_reader_does_not_make_the_buffer_grow() {
 
 #[test]
 fn what_an_outbox_holds_is_its_bytes_and_a_place_for_each_frame() {
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
     let mut outbox = Outbox::default();
     for _ in 0..1_000 {
         outbox.push(&mut pool, NOW, |out| out.push(0));
@@ -134,7 +134,7 @@ fn what_an_outbox_holds_is_its_bytes_and_a_place_for_each_frame() {
 #[test]
 fn an_outbox_at_rest_holds_nothing_and_the_pool_is_bounded() {
     assert_eq!(size_of::<Outbox>(), 8);
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
     let mut all: Vec<Outbox> = (0..100).map(|_| mixed(&mut pool)).collect();
     for outbox in &mut all {
         outbox.clear(&mut pool);
@@ -146,7 +146,7 @@ fn an_outbox_at_rest_holds_nothing_and_the_pool_is_bounded() {
 #[test]
 fn a_queue_that_has_grown_is_not_handed_on() {
     for (frames, bytes) in [(1, 100_000), (2_000, 1)] {
-        let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+        let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
         let mut outbox = Outbox::default();
         for _ in 0..frames {
             outbox.push(&mut pool, NOW, |out| out.resize(out.len() + bytes, 0));
@@ -160,7 +160,7 @@ fn a_queue_that_has_grown_is_not_handed_on() {
 
 #[test]
 fn what_was_not_offered_is_known_until_the_socket_was_asked() {
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
     let mut outbox = Outbox::default();
     let frame: Rc<[u8]> = Rc::from(&[b'x'; 600][..]);
     for count in 1..=3 {
@@ -192,7 +192,7 @@ fn what_was_not_offered_is_known_until_the_socket_was_asked() {
 
 #[test]
 fn one_write_offers_as_many_frames_as_it_has_slices() {
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
     let mut outbox = Outbox::default();
     for number in 0..200_u8 {
         let frame: Rc<[u8]> = Rc::from(&[number][..]);
@@ -208,7 +208,7 @@ fn one_write_offers_as_many_frames_as_it_has_slices() {
 
 #[test]
 fn a_queue_grows_by_little_when_a_frame_is_shared() {
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
     let mut outbox = Outbox::default();
     let frame: Rc<[u8]> = Rc::from(&b"x"[..]);
     for _ in 0..5_000 {
@@ -220,4 +220,27 @@ fn a_queue_grows_by_little_when_a_frame_is_shared() {
     }
     pool.count_shared(&frame);
     outbox.clear(&mut pool);
+}
+
+#[test]
+fn spare_queues_are_counted_until_they_are_taken_and_few_enough() {
+    let full = |pool: &mut Pool| {
+        let mut outbox = Outbox::default();
+        outbox.push(pool, NOW, |out| out.resize(1_000, 0));
+        outbox
+    };
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX, 4_096);
+    let outboxes: Vec<Outbox> = (0..8).map(|_| full(&mut pool)).collect();
+    let each = outboxes[0].held_bytes();
+    for mut outbox in outboxes {
+        outbox.clear(&mut pool);
+        assert!(pool.spare_bytes() <= 4_096);
+    }
+    let kept = 4_096 / each;
+    assert_eq!(pool.spare_bytes(), kept * each);
+    let taken = full(&mut pool);
+    assert_eq!(taken.held_bytes(), each);
+    assert_eq!(pool.spare_bytes(), (kept - 1) * each);
+    pool.free_spare();
+    assert_eq!(pool.spare_bytes(), 0);
 }
