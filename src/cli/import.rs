@@ -9,9 +9,11 @@ use zeroize::Zeroizing;
 
 use super::error::CliError;
 use super::lines::read_line;
+use super::user::void_tokens_of_former;
 use super::{Context, secret};
 use crate::app::password::{self, PasswordError, PasswordHash, check_password};
 use crate::app::users::{SqliteStore, User, UserError, UserStore as _};
+use crate::config::Config;
 use crate::gate::json::{self, JsonError};
 use crate::limits::IMPORT_LINE_BYTES_MAX;
 use crate::time::UnixSeconds;
@@ -23,7 +25,7 @@ use crate::time::UnixSeconds;
 /// When one of them cannot be added, by the number of its line; then none is.
 pub(super) fn run(
     file: &str,
-    memory_kib: u32,
+    config: &Config,
     context: &mut Context<'_>,
     open: impl FnOnce(&mut Context<'_>) -> Result<SqliteStore, CliError>,
 ) -> Result<usize, CliError> {
@@ -50,9 +52,20 @@ pub(super) fn run(
         }
     }
     let lines: Vec<u64> = entries.iter().map(|entry| entry.line).collect();
-    let users = hash_all(entries, memory_kib, context)?;
+    let mut users = hash_all(entries, config.password_memory_kib, context)?;
+    // The input and the passwords may have been long in coming.
+    let now = (context.clock)();
+    for user in &mut users {
+        user.created_at = now;
+    }
     match store.add_all(&users)? {
-        None => Ok(users.len()),
+        None => {
+            let leeway_seconds = config.leeway.as_secs();
+            for user in &users {
+                void_tokens_of_former(&mut store, &user.id, &context.clock, leeway_seconds)?;
+            }
+            Ok(users.len())
+        }
         Some(index) => Err(CliError::ImportLine {
             line: lines.get(index).copied().unwrap_or_default(),
             error: LineError::Taken,

@@ -15,6 +15,7 @@ use crate::app::users::{Mode, SqliteStore, User, UserError, UserStore as _, is_d
 use crate::config::Config;
 use crate::gate::is_subject;
 use crate::limits::PASSWORD_BYTES_MAX;
+use crate::time::UnixSeconds;
 
 /// The commands: what each takes, and what it does.
 const COMMANDS: &[Command] = &[
@@ -229,15 +230,23 @@ fn add(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(), 
     if !store.add(&user)? {
         return Err(CliError::user_exists(id));
     }
-    let is_back = store
-        .user(id)?
-        .is_some_and(|user| user.tokens_valid_from.is_some());
-    if is_back {
-        // The id was another's: what was signed for that user while we waited for the database, or
-        // is dated ahead by `LEEWAY`, is not the new one's.
-        store.revoke(id, &context.clock, config.leeway.as_secs())?;
-    }
+    void_tokens_of_former(&mut store, id, &context.clock, config.leeway.as_secs())?;
     tell(context, format_args!("added {id}"))
+}
+
+/// The id that was added may have been another's: what was signed for that user while we waited for
+/// the database, or is dated ahead by `LEEWAY`, is not the new one's.
+pub(super) fn void_tokens_of_former(
+    store: &mut SqliteStore,
+    id: &str,
+    clock: &dyn Fn() -> UnixSeconds,
+    leeway_seconds: u64,
+) -> Result<(), CliError> {
+    let user = store.user(id)?;
+    if user.is_some_and(|user| user.tokens_valid_from.is_some()) {
+        store.revoke(id, clock, leeway_seconds)?;
+    }
+    Ok(())
 }
 
 fn set_password(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(), CliError> {
@@ -294,12 +303,9 @@ fn revoke(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(
 }
 
 fn import(given: &Given, config: &Config, context: &mut Context<'_>) -> Result<(), CliError> {
-    let count = import::run(
-        &given.operand,
-        config.password_memory_kib,
-        context,
-        |context| open_or_make(config, context),
-    )?;
+    let count = import::run(&given.operand, config, context, |context| {
+        open_or_make(config, context)
+    })?;
     tell(context, format_args!("imported users: {count}"))
 }
 

@@ -26,6 +26,8 @@ pub enum Cause {
     Wire(Violation),
     /// More frames than the rate allows.
     RateLimited,
+    /// More frames than the rate allows its user over all its connections: perhaps not its own doing.
+    UserRateLimited,
     /// Its user has as many connections as a user may have.
     TooManyConnections,
     /// No room for it, or a banned address, seen when its head named the client.
@@ -77,7 +79,7 @@ impl Cause {
             Cause::Gate(cause) => Some(gate_code(cause)),
             Cause::Expired => Some("token_expired"),
             Cause::LoginFailed => Some("login_failed"),
-            Cause::RateLimited => Some("rate_limited"),
+            Cause::RateLimited | Cause::UserRateLimited => Some("rate_limited"),
             Cause::TooManyConnections => Some("too_many_connections"),
             Cause::AuthTimeout | Cause::AuthTimeoutCrowded => Some("auth_timeout"),
             Cause::Wire(Violation::Text | Violation::Binary) => Some("bad_frame"),
@@ -94,7 +96,9 @@ impl Cause {
             Cause::Expired | Cause::LoginFailed => Some(CloseCode::UNAUTHORIZED),
             Cause::AuthTimeout | Cause::AuthTimeoutCrowded => Some(CloseCode::TIMEOUT),
             Cause::Wire(violation) => Some(violation.close_code()),
-            Cause::RateLimited | Cause::MessageTimeout => Some(CloseCode::POLICY_VIOLATION),
+            Cause::RateLimited | Cause::UserRateLimited | Cause::MessageTimeout => {
+                Some(CloseCode::POLICY_VIOLATION)
+            }
             Cause::SlowReader | Cause::Memory | Cause::TooManyConnections => {
                 Some(CloseCode::TRY_AGAIN_LATER)
             }
@@ -124,6 +128,9 @@ impl Cause {
             Cause::Wire(violation) => Cow::Owned(violation.to_string()),
             Cause::Gate(cause) => cause.reason(),
             Cause::RateLimited => Cow::Borrowed("too many frames; slow down and come back"),
+            Cause::UserRateLimited => Cow::Borrowed(
+                "too many frames over all connections of this user; slow down and come back",
+            ),
             Cause::TooManyConnections => {
                 Cow::Borrowed("too many connections of this user; close one and come back")
             }
@@ -158,6 +165,7 @@ impl Cause {
             Cause::Wire(violation) => violation.word(),
             Cause::Gate(cause) => cause.word(),
             Cause::RateLimited => "rate_limited",
+            Cause::UserRateLimited => "user_rate_limited",
             Cause::TooManyConnections => "too_many_connections",
             Cause::NoRoom(why) => why.word(),
             Cause::Evicted => "pending_evicted",

@@ -164,7 +164,7 @@ impl Hub {
             Err(fault) => Err(fault),
         };
         if let (Ok(_), Some(address)) = (&result, login.address) {
-            self.logins.know(now.monotonic, address);
+            self.logins.know(now.monotonic, address, &login.id);
         }
         self.conclude_login(now, &login, result);
     }

@@ -2,7 +2,7 @@
 //! make room. The thread is given one password at a time, so that all others wait here, where
 //! their order can still change.
 //!
-//! First come addresses from which somebody logged in before. Otherwise networks and ids take
+//! First comes who logged in from that address before. Otherwise networks and ids take
 //! turns: each try moves the turn of its network and of its id back by [`LOGIN_TURN`], and the
 //! earliest turn comes next. So whoever tries seldom is not kept out by those who try often,
 //! however many addresses they have.
@@ -70,7 +70,7 @@ impl LoginQueue {
         id: &str,
     ) -> Option<Rank> {
         let is_known = |address| {
-            let known: Option<&Known> = self.known.get(&address);
+            let known: Option<&Known> = self.known.get(&(address, id));
             known.is_some_and(|known| known.0 > now)
         };
         let network = address.map(AddressKey::network);
@@ -128,9 +128,10 @@ impl LoginQueue {
         self.places.remove(&ticket).map(|place| place.login)
     }
 
-    /// Somebody has logged in from there.
-    pub(super) fn know(&mut self, now: Instant, address: AddressKey) {
-        self.known.entry(&address).0 = now + LOGIN_KNOWN_FOR;
+    /// Somebody has logged in from there, as this user. Another's id is not known there: an account of
+    /// one's own would otherwise put one's guesses at others before everybody.
+    pub(super) fn know(&mut self, now: Instant, address: AddressKey, id: &str) {
+        self.known.entry(&(address, id)).0 = now + LOGIN_KNOWN_FOR;
     }
 
     /// Of those who wait, the one who comes last.
@@ -168,7 +169,7 @@ fn take_turn(turns: &mut Table<Turn>, key: &impl Hash, now: Instant) -> Instant 
     turn.0
 }
 
-/// Until when an address is known.
+/// Until when an id is known at an address.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known(Instant);
 

@@ -66,8 +66,8 @@ impl Server {
     }
 
     fn receive_event(&mut self, now: Now, key: u32, event: Event<'_>) {
-        if !self.hub.count_frame(now, key) {
-            return self.hub.refuse(now, key, Cause::RateLimited, None, None);
+        if let Err(cause) = self.hub.count_frame(now, key) {
+            return self.hub.refuse(now, key, cause, None, None);
         }
         match event {
             Event::Text(Cow::Borrowed(text)) => self.receive_text(now, key, text),
@@ -156,20 +156,24 @@ impl Hub {
     }
 
     /// Counts a frame of the connection, and of its user over all its connections.
-    fn count_frame(&mut self, now: Now, key: u32) -> bool {
+    fn count_frame(&mut self, now: Now, key: u32) -> Result<(), Cause> {
         let frames = self.frames;
         let is_within = self
             .open_mut(key)
             .is_some_and(|open| frames.admit(&mut open.meter, now.monotonic).is_ok());
-        is_within && self.count_user_frame(now, key)
+        match is_within {
+            true => self.count_user_frame(now, key),
+            false => Err(Cause::RateLimited),
+        }
     }
 
-    fn count_user_frame(&mut self, now: Now, key: u32) -> bool {
+    fn count_user_frame(&mut self, now: Now, key: u32) -> Result<(), Cause> {
         let frames = self.user_rates.frames;
-        self.presence.person_mut(key).is_none_or(|person| {
+        let is_within = self.presence.person_mut(key).is_none_or(|person| {
             let meter = &mut person.spending.frames;
             frames.admit(meter, now.monotonic).is_ok()
-        })
+        });
+        is_within.then_some(()).ok_or(Cause::UserRateLimited)
     }
 
     /// A verified token: the first logs the connection in, a newer one moves its expiry. Returns
@@ -212,11 +216,11 @@ impl Hub {
         self.prefer(key);
         self.schedule(now, key);
         // The frame that logs in was counted for the connection alone.
-        let is_within = self.count_user_frame(now, key);
-        if !is_within {
-            self.refuse(now, key, Cause::RateLimited, None, None);
+        let counted = self.count_user_frame(now, key);
+        if let Err(cause) = counted {
+            self.refuse(now, key, cause, None, None);
         }
-        is_within
+        counted.is_ok()
     }
 
     /// What a handler came to.

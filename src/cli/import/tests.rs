@@ -256,3 +256,18 @@ fn a_password_is_in_no_error_and_no_debug() {
     let error = parse(line.as_bytes(), now).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("sesame"));
 }
+
+#[test]
+fn an_id_that_is_imported_again_begins_with_its_tokens_void_until_now() {
+    let mut desk = Desk::new();
+    let line = "{\"id\":\"alice\",\"name\":\"Alice\"}";
+    import(&mut desk, line);
+    desk.run("rm alice").unwrap();
+    desk.input = line.into();
+    assert_eq!(
+        desk.run("import - --leeway=600s").unwrap(),
+        "imported users: 1\n"
+    );
+    let alice = desk.user("alice");
+    assert!(alice.tokens_valid_from > Some(alice.created_at.plus(600)));
+}

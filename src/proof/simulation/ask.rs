@@ -136,7 +136,7 @@ impl World<'_> {
         // Its user may have too many, which it is told as a WebSocket.
         let is_too_many = matches!(
             told.own_cause(),
-            Some(Cause::TooManyConnections | Cause::RateLimited)
+            Some(Cause::TooManyConnections | Cause::UserRateLimited)
         );
         if let Some(pass) = pass.as_ref().filter(|_| is_too_many)
             && outcomes.allow(Outcomes::PASSES)

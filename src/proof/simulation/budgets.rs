@@ -164,7 +164,8 @@ impl World<'_> {
         verdict: Verdict,
         told: &mut Told<'_>,
     ) -> Result<Step, String> {
-        let is_limited = told.own_cause() == Some(Cause::RateLimited);
+        let own = told.own_cause();
+        let is_limited = matches!(own, Some(Cause::RateLimited | Cause::UserRateLimited));
         match verdict {
             Verdict::Beyond if is_limited => {
                 self.end_own(told, None)?;

@@ -264,7 +264,7 @@ impl World<'_> {
                     is_told = true;
                     self.deny(id);
                 }
-                Happening::Refused(Cause::TooManyConnections | Cause::RateLimited)
+                Happening::Refused(Cause::TooManyConnections | Cause::UserRateLimited)
                     if is_own && may_pass =>
                 {
                     if self.join(user, &mut told)? == Step::On {

@@ -158,7 +158,10 @@ fn the_rate_of_frames_holds_for_a_user_that_reconnects() {
     }
     let id = world.stranger();
     world.say_as(id, "alice", r#""event":"getUser","data":{"id":"bob"}"#);
-    let refusal = error("rate_limited", "too many frames; slow down and come back");
+    let refusal = error(
+        "rate_limited",
+        "too many frames over all connections of this user; slow down and come back",
+    );
     assert_eq!(world.hear(id), [refusal.as_str(), "close 1008", "FIN"]);
     world.wait(Duration::from_secs(1));
     world.member("alice");

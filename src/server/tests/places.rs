@@ -132,3 +132,22 @@ fn an_address_from_which_somebody_logged_in_comes_first_at_any_time_of_a_flood()
     let again = checked_before(&mut world, &crowd, v4(1));
     assert!(again <= 1, "{again}");
 }
+
+#[test]
+fn a_crowd_that_logged_in_before_comes_first_by_its_own_id_alone() {
+    let mut world = World::with(|config| {
+        config.ban_after = 0;
+        config.pending_max = 10_000;
+        config.connect_rate.count = 0;
+        config.login_rate.count = 0;
+    });
+    let crowd: Vec<IpAddr> = (1_000..1_130).map(v4).collect();
+    for address in &crowd {
+        let id = ask(&mut world, *address, "bob", "bob's password");
+        world.hash();
+        assert!(world.hear(id)[0].contains("HTTP 200"));
+    }
+    flood(&mut world, &crowd, 1);
+    let late = checked_before(&mut world, &crowd, v4(2));
+    assert!(late <= CHECKED_MAX, "{late}");
+}
