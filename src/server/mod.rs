@@ -236,6 +236,12 @@ impl Server {
         }
     }
 
+    /// Whether bytes for the connection wait for their turn to be written.
+    pub fn waits_to_be_written(&self, id: ConnectionId) -> bool {
+        let key = self.hub.key(id);
+        key.is_some_and(|key| self.hub.sessions[key as usize].queued != Queued::No)
+    }
+
     /// The socket takes bytes again.
     pub fn writable(&mut self, id: ConnectionId) {
         if let Some(key) = self.hub.key(id)

@@ -118,8 +118,8 @@ impl World<'_> {
                         since.is_some_and(|since| since + *patience + SLACK < now)
                     });
             if let Some((what, _, _)) = overdue {
-                let id = self.links[index].id;
-                return Err(format!("{id:?} is still here: {what}"));
+                let link = &self.links[index];
+                return Err(format!("{link:?} is still here: {what}"));
             }
         }
         Ok(())
@@ -138,7 +138,11 @@ impl World<'_> {
             Stage::Waiting { by } => {
                 duties[0] = ("its password is not checked", Some(by), config.linger);
             }
-            Stage::Over(over) => duties[0] = ("it is over", Some(over.at), config.linger),
+            // The linger is for what was offered.
+            Stage::Over(over) => {
+                let since = over.at.max(link.waited_at);
+                duties[0] = ("it is over", Some(since), config.linger);
+            }
             Stage::Open => {
                 // Who takes nothing is not expected to answer; that has a deadline of its own.
                 let asked_by = link.alive_at + config.ping_interval;

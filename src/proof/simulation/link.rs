@@ -160,6 +160,8 @@ pub(super) struct Link {
     // Times.
     pub(super) accepted_at: Instant,
     pub(super) opened_at: Instant,
+    /// When bytes for it last waited for their turn to be written.
+    pub(super) waited_at: Instant,
     /// When it was last heard of, or took bytes though its socket was full.
     pub(super) alive_at: Instant,
     /// When the last byte that waited was taken, or by when it was read by a steady reader.
@@ -188,6 +190,8 @@ impl fmt::Debug for Link {
             .field("owed", &self.owed)
             .field("room", &self.room)
             .field("stalled_since", &self.stalled_since)
+            .field("has_finished", &self.has_finished)
+            .field("waited_at", &self.waited_at)
             .finish_non_exhaustive()
     }
 }
@@ -235,6 +239,7 @@ impl Link {
             pass: None,
             accepted_at: now,
             opened_at: now,
+            waited_at: now,
             alive_at: now,
             caught_up_at: now,
             unfinished_since: None,

@@ -227,6 +227,11 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn write(&mut self) -> Result<(), String> {
+        for link in &mut self.links {
+            if self.server.waits_to_be_written(link.id) {
+                link.waited_at = self.now.monotonic;
+            }
+        }
         // A few strangers a turn, and as many turns as it takes.
         let some = FlushesLeft {
             broadcasts: self.flushes_max,
