@@ -4,8 +4,9 @@
 use framegate::proof::simulation::{run, run_cut, server_ops, transcript};
 
 /// Seeds whose runs break a promise where a fault is planted (`tests/planted`), and the steps that
-/// takes. The last was once judged wrongly: a logout failed with the store in the instant in which
-/// another process revoked its user.
+/// takes. One was once judged wrongly: a logout failed with the store in the instant in which
+/// another process revoked its user. The last two once found that last words were cut off which had
+/// not been offered, and that a broadcast took more than was kept free.
 const TELLING: &[(u64, u64)] = &[
     (0, 2_900),
     (1, 700),
@@ -13,6 +14,8 @@ const TELLING: &[(u64, u64)] = &[
     (9, 1_300),
     (120, 2_300),
     (5_015_439, 2_500),
+    (404, 4_500),
+    (1_341, 2_100),
 ];
 
 #[test]

@@ -2,7 +2,7 @@
 //! make room. The thread is given one password at a time, so that all others wait here, where
 //! their order can still change.
 //!
-//! First comes who logged in from that address before. Otherwise networks and ids take
+//! First come users who logged in from the same address before. Otherwise networks and ids take
 //! turns: each try moves the turn of its network and of its id back by [`LOGIN_TURN`], and the
 //! earliest turn comes next. So whoever tries seldom is not kept out by those who try often,
 //! however many addresses they have.
@@ -128,8 +128,8 @@ impl LoginQueue {
         self.places.remove(&ticket).map(|place| place.login)
     }
 
-    /// Somebody has logged in from there, as this user. Another's id is not known there: an account of
-    /// one's own would otherwise put one's guesses at others before everybody.
+    /// This user has logged in from there. Other ids are not known there: else an attacker with an
+    /// account could put guesses at other users' passwords before everybody.
     pub(super) fn know(&mut self, now: Instant, address: AddressKey, id: &str) {
         self.known.entry(&(address, id)).0 = now + LOGIN_KNOWN_FOR;
     }

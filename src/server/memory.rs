@@ -128,9 +128,10 @@ impl Hub {
         }
     }
 
-    /// Who is to give up what it holds: of those not logged in, who hold as much together as no user
-    /// does, the address that holds most; else the user that holds most by its own doing, if that is
-    /// more than one honestly needs; else whoever holds most in all.
+    /// Who is to give up what it holds. Those not logged in are weighed together: if they hold more
+    /// than any user, it is the address of theirs that holds most. Else it is the user that holds
+    /// most by its own doing, if that is more than an honest user needs; else the one that holds
+    /// most in all.
     fn worst_holder(&self) -> Option<Holder> {
         let mut holders: BTreeMap<Holder, Held> = BTreeMap::new();
         let mut pending_own = 0;

@@ -119,8 +119,8 @@ impl Places {
         self.pending.len
     }
 
-    /// The pending connection that goes first when there are too many: the oldest of whoever has
-    /// most of them. A site counts for no more than an address until it has `SITE_ADDRESSES` times
+    /// The pending connection that goes first when there are too many: the oldest of the address or
+    /// the site that has most of them. A site counts for no more than an address until it has `SITE_ADDRESSES` times
     /// as many. Where nobody has several, it is the oldest once that has had [`PENDING_GRACE`];
     /// before that chance decides: of many who come at once, age would put out each before it has
     /// asked. O(log n).

@@ -63,7 +63,7 @@ pub enum What {
 }
 
 impl What {
-    /// True when it is for whoever set the server up, and nothing has become of a connection.
+    /// True when it tells the operator of a setting to look at, and not of a connection's end.
     pub fn is_notice(self) -> bool {
         matches!(
             self,
@@ -100,7 +100,7 @@ impl fmt::Display for What {
     }
 }
 
-/// Which notices were given when: of each kind one a minute, whoever gives cause for it.
+/// When each notice was given last: of each kind there is one a minute.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     client_unnamed_at: Option<Instant>,

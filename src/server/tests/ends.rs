@@ -540,6 +540,19 @@ fn a_half_close_takes_no_answer_of_a_websocket_that_is_owed_one() {
 }
 
 #[test]
+fn last_words_that_wait_for_their_turn_outlast_the_linger() {
+    let mut world = World::new();
+    let id = world.stranger();
+    // The turn ends before anything is written, and the next begins late.
+    world.server.receive(world.now, id, &mut masked(0x81, b"x"));
+    world.now.monotonic = world.now.monotonic + Duration::from_secs(1);
+    world.server.tick(world.now);
+    let heard = world.hear(id);
+    assert!(heard[0].contains("bad_frame"), "{heard:?}");
+    assert_eq!(heard[1..], ["close 1007", "FIN"]);
+}
+
+#[test]
 fn stopping_tells_everybody_and_takes_nobody() {
     let mut world = World::new();
     let (open, head) = (world.member("alice"), world.connect());
