@@ -32,6 +32,12 @@ pub const SITE_IPV6_BITS: u8 = 48;
 pub const PENDING_GRACE: Duration = Duration::from_secs(1);
 /// How many times more than one address a whole site may have before it is taken for a crowd.
 pub const SITE_ADDRESSES: usize = 16;
+/// Pending connections from which on an address is a crowd: more than one page opens at once.
+pub const CROWD_CONNECTIONS_MIN: usize = 5;
+/// Deadlines dealt with in one turn: many connections may have the same.
+pub const TURN_DEADLINES_MAX: usize = 256;
+/// People looked up again in one turn after the user store changed.
+pub const TURN_REVIEWS_MAX: usize = 32;
 
 /// Frames that one message may be cut into (RFC 6455 §5.4 names no bound).
 pub const FRAGMENTS_MAX: u32 = 64;
@@ -130,6 +136,8 @@ pub const VOID_SECONDS_UNTOLD: u64 = 60;
 pub const SEEN_INTERVAL_SECONDS: u64 = 60;
 /// Pages of the database held in memory, in KiB.
 pub const DATABASE_CACHE_KIB: u32 = 256;
+/// A database that is larger is not looked through for damage when a server opens it.
+pub const DATABASE_CHECKED_BYTES_MAX: i64 = 32 * 1_024 * 1_024;
 /// Steps of SQLite's virtual machine that a query of a server may take. The longest of ours is a
 /// look-up of some dozens, and a million takes tens of milliseconds.
 pub const DATABASE_STEPS_MAX: i32 = 1_000_000;

@@ -152,6 +152,68 @@ fn assert_bob_is_out(scene: &mut Scene, what: &str) {
     assert!(news[1].contains("users can be confirmed again"), "{news:?}");
 }
 
+/// Another process that holds a lock on bytes of a file, until it is let go.
+struct Lock(std::process::Child);
+
+impl Lock {
+    fn on(file: &std::path::Path, start: u64, length: u64) -> Lock {
+        const TAKE: &str = "import fcntl, sys\n\
+            file = open(sys.argv[1], 'r+b')\n\
+            fcntl.lockf(file, fcntl.LOCK_EX, int(sys.argv[3]), int(sys.argv[2]))\n\
+            print('held', flush=True)\n\
+            sys.stdin.read()";
+        let mut child = Command::new("python3")
+            .args(["-c", TAKE])
+            .arg(file)
+            .args([start.to_string(), length.to_string()])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("this test needs python3, for locks that Rust's library does not know");
+        let mut said = [0; 4];
+        let output = child.stdout.as_mut().expect("it is piped");
+        output.read_exact(&mut said).expect("it takes the lock");
+        assert_eq!(&said, b"held");
+        Lock(child)
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().expect("it ends with its input");
+    }
+}
+
+/// SQLite sleeps for ten seconds where it is kept from a read mark, whatever its busy timeout is.
+#[test]
+fn a_lock_on_the_read_marks_stops_no_loop() {
+    let mut scene = Scene::new();
+    let index = scene.file("framegate.db-shm");
+    for (start, length) in [(123, 5), (120, 8)] {
+        let lock = Lock::on(&index, start, length);
+        std::thread::sleep(Duration::from_millis(60));
+        for _ in 0..10 {
+            let started = Instant::now();
+            assert_eq!(knock(&scene.server, &scene.alice), 503);
+            assert!(started.elapsed() < Duration::from_secs(1));
+        }
+        assert!(scene.is_unavailable());
+        drop(lock);
+        knock_until(&scene.server, &scene.alice, 101);
+        assert!(!scene.is_unavailable());
+        assert_eq!(scene.news().len(), 2, "one line for each, not one a frame");
+    }
+    // It still sees commits, and a stop is a stop.
+    scene.disable("bob");
+    knock_until(&scene.server, &scene.bob, 403);
+    let _lock = Lock::on(&index, 123, 5);
+    let started = Instant::now();
+    scene.server.signal("-TERM");
+    scene.server.wait();
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
 #[test]
 fn the_files_beside_it_removed_no_commit_that_was_reported_is_lost() {
     for names in [

@@ -144,9 +144,13 @@ impl SqliteStore {
     /// users, and we would never know.
     fn check_in_place(&self) -> Result<Stamp, StoreError> {
         let stamp = self.place.as_ref().and_then(Place::stamp);
-        stamp.ok_or_else(|| StoreError::Moved {
+        stamp.ok_or_else(|| self.moved())
+    }
+
+    fn moved(&self) -> StoreError {
+        StoreError::Moved {
             path: self.path.clone(),
-        })
+        }
     }
 
     /// Runs a statement that changes one user; false when there is no such user.

@@ -15,8 +15,9 @@ use super::schema::{self, Kind};
 use super::{Mode, SqliteStore, failure};
 use crate::app::users::StoreError;
 use crate::limits::{
-    DATABASE_CACHE_KIB, DATABASE_STEPS_MAX, DATABASE_SWITCHES_MAX, DATABASE_VALUE_BYTES_MAX,
-    DATABASE_WAIT_ADMINISTERING, DATABASE_WAIT_SERVING, DATABASE_WAIT_WRITING,
+    DATABASE_CACHE_KIB, DATABASE_CHECKED_BYTES_MAX, DATABASE_STEPS_MAX, DATABASE_SWITCHES_MAX,
+    DATABASE_VALUE_BYTES_MAX, DATABASE_WAIT_ADMINISTERING, DATABASE_WAIT_SERVING,
+    DATABASE_WAIT_WRITING,
 };
 
 impl Mode {
@@ -86,9 +87,15 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// A file that is copied there just now is not whole. A large one is looked at in part: a
-    /// server's loop stands still meanwhile.
+    /// A file that is copied there just now is not whole. A large one is not looked at: a server's
+    /// loop stands still meanwhile.
     fn check_whole(&self) -> Result<(), StoreError> {
+        let bytes = self
+            .pragma("page_count")?
+            .saturating_mul(self.pragma("page_size")?);
+        if bytes > DATABASE_CHECKED_BYTES_MAX {
+            return Ok(());
+        }
         let found = self
             .connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));

@@ -5,7 +5,7 @@
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -114,32 +114,106 @@ pub(super) fn beside(database: &Path) -> io::Result<(PathBuf, PathBuf)> {
 /// a file gives up all locks of the process on it (POSIX.1-2024 `fcntl`).
 pub(super) fn is_used_elsewhere(database: &Path) -> io::Result<bool> {
     let (_, shared_memory) = beside(database)?;
-    if !is_locked(&fs::File::open(database)?, DATABASE_READERS)? {
+    let any = FlockType::WriteLock;
+    if !is_locked(&fs::File::open(database)?, DATABASE_READERS, any)? {
         return Ok(false);
     }
     match fs::File::open(shared_memory) {
-        Ok(file) => Ok(!is_locked(&file, SHARED_MEMORY_USERS)?),
+        Ok(file) => Ok(!is_locked(&file, SHARED_MEMORY_USERS, any)?),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
         Err(error) => Err(error),
     }
 }
 
+/// The `-shm` of a served database, to see who else holds locks on it.
+///
+/// SQLite sleeps and tries again, for ten seconds in all and whatever the busy timeout is, where
+/// another process keeps it from a read mark (`wal.c` `walTryBeginRead`). No framegate and no SQLite
+/// keeps a mark for longer than it takes to set one; a loop must not wait for who does.
+///
+/// It is open for as long as the process serves that file: closing it would give up the locks that
+/// SQLite holds on it (POSIX.1-2024 `fcntl`).
+#[derive(Debug)]
+pub(super) struct ReadMarks {
+    shared_memory: fs::File,
+    of: File,
+}
+
+impl ReadMarks {
+    /// Those of the `-shm` that lies beside the database now; `kept` if they are.
+    pub(super) fn of(database: &Path, kept: Option<ReadMarks>) -> io::Result<ReadMarks> {
+        let (_, path) = beside(database)?;
+        let of = File::of(&fs::metadata(&path)?);
+        match kept {
+            Some(kept) if kept.of == of => Ok(kept),
+            _ => {
+                let shared_memory = fs::File::open(path)?;
+                let of = File::of(&shared_memory.metadata()?);
+                Ok(ReadMarks { shared_memory, of })
+            }
+        }
+    }
+
+    /// Waits until SQLite can begin to read, for `patience` at the most; then it is false. One call of
+    /// the system where nobody holds a mark.
+    pub(super) fn wait(&self, patience: Duration) -> io::Result<bool> {
+        const STEP: Duration = Duration::from_millis(1);
+        let mut left = patience;
+        while !self.can_read()? {
+            let Some(rest) = left.checked_sub(STEP) else {
+                return Ok(false);
+            };
+            left = rest;
+            pause(STEP);
+        }
+        Ok(true)
+    }
+
+    fn can_read(&self) -> io::Result<bool> {
+        let is_held = |bytes| self.is_held_alone(bytes);
+        if !is_held(READ_MARKS)? {
+            return Ok(true);
+        }
+        // Who reads the file alone needs the first mark alone.
+        Ok(!is_held(READ_MARK_OF_THE_FILE)? && self.is_log_carried()?)
+    }
+
+    fn is_held_alone(&self, bytes: Bytes) -> io::Result<bool> {
+        is_locked(&self.shared_memory, bytes, FlockType::ReadLock)
+    }
+
+    /// Whether everything in the log is in the file as well (Write-Ahead Logging format §2.1:
+    /// `mxFrame` and `nBackfill`).
+    fn is_log_carried(&self) -> io::Result<bool> {
+        let number_at = |offset| {
+            let mut bytes = [0; 4];
+            self.shared_memory.read_exact_at(&mut bytes, offset)?;
+            Ok::<_, io::Error>(u32::from_ne_bytes(bytes))
+        };
+        Ok(number_at(16)? == number_at(96)?)
+    }
+}
+
 /// Bytes of a file: the first, and how many.
 type Bytes = (u64, u64);
+/// The bytes that are locked alone while the mark of who reads the file alone is set, and the others
+/// (Write-Ahead Logging format §2.3.1: `WAL_READ_LOCK`).
+const READ_MARK_OF_THE_FILE: Bytes = (123, 1);
+const READ_MARKS: Bytes = (124, 4);
 /// The bytes a process locks for reading while it has a database open (SQLite file format §1.3.1,
 /// `os.h` `SHARED_FIRST`).
 const DATABASE_READERS: Bytes = (0x4000_0002, 510);
 /// The byte a process locks for reading while it has a `-shm` open (`os_unix.c` `UNIX_SHM_DMS`).
 const SHARED_MEMORY_USERS: Bytes = (128, 1);
 
-/// Whether another process holds a lock on any of the bytes.
-fn is_locked(file: &fs::File, (start, length): Bytes) -> io::Result<bool> {
-    let mut lock = Flock::from(FlockType::WriteLock);
+/// Whether another process holds a lock on any of the bytes that keeps us from one of the `kind`.
+fn is_locked(file: &fs::File, (start, length): Bytes, kind: FlockType) -> io::Result<bool> {
+    let mut lock = Flock::from(kind);
     (lock.start, lock.length) = (start, length);
     Ok(process::fcntl_getlk(file, &lock)?.is_some())
 }
 
-/// Waits. Only for commands: a server's loop waits in its poll alone.
+/// Waits. A server's loop waits in its poll, and here no longer than for a busy database.
 pub(super) fn pause(time: Duration) {
     let time = Timespec::try_from(time).unwrap_or_default();
     // A signal may end it early.

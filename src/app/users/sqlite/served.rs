@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
-use super::place::Stamp;
+use super::place::{ReadMarks, Stamp};
 use super::{Mode, SqliteStore};
 use crate::app::users::{Changes, StoreError, User, UserStore};
-use crate::limits::DATABASE_REOPEN_INTERVAL;
+use crate::limits::{DATABASE_REOPEN_INTERVAL, DATABASE_WAIT_SERVING};
 use crate::time::Instant;
 
 /// A SQLite store for as long as there is one at the path. While there is none, whatever it is
@@ -17,6 +17,8 @@ use crate::time::Instant;
 pub struct ServedStore {
     path: PathBuf,
     store: Result<SqliteStore, StoreError>,
+    /// Outlives the store, whose locks it could give up.
+    marks: Option<ReadMarks>,
     /// When the path was last looked at, since the store was given up.
     looked_at: Option<Instant>,
     /// What lay there then.
@@ -29,13 +31,24 @@ impl ServedStore {
         ServedStore {
             path: store.path.clone(),
             store: Ok(store),
+            marks: None,
             looked_at: None,
             found: None,
         }
     }
 
+    /// The store, once it can be read from.
     fn store(&mut self) -> Result<&mut SqliteStore, StoreError> {
-        self.store.as_mut().map_err(|error| error.clone())
+        let store = self.store.as_mut().map_err(|error| error.clone())?;
+        let marks = match &mut self.marks {
+            Some(marks) => marks,
+            marks => marks.insert(ReadMarks::of(&self.path, None).map_err(|_| store.moved())?),
+        };
+        match marks.wait(DATABASE_WAIT_SERVING) {
+            Ok(true) => Ok(store),
+            Ok(false) => Err(StoreError::Busy),
+            Err(_) => Err(StoreError::Io),
+        }
     }
 
     fn reopen(&mut self, now: Instant) -> Result<Changes, StoreError> {
@@ -50,10 +63,23 @@ impl ServedStore {
         if !is_settled {
             return self.store().map(|_| Changes::None);
         }
-        self.store = SqliteStore::open(&self.path, Mode::Serve);
+        self.store = self.open_anew();
         self.store()?;
         self.looked_at = None;
         Ok(Changes::All)
+    }
+
+    fn open_anew(&mut self) -> Result<SqliteStore, StoreError> {
+        // Where there is no `-shm` nobody holds a mark of it.
+        self.marks = ReadMarks::of(&self.path, self.marks.take()).ok();
+        if let Some(marks) = &self.marks
+            && !matches!(marks.wait(DATABASE_WAIT_SERVING), Ok(true))
+        {
+            return Err(StoreError::Busy);
+        }
+        let store = SqliteStore::open(&self.path, Mode::Serve)?;
+        self.marks = ReadMarks::of(&self.path, self.marks.take()).ok();
+        Ok(store)
     }
 }
 
@@ -63,10 +89,10 @@ impl UserStore for ServedStore {
     }
 
     fn changed(&mut self, now: Instant) -> Result<Changes, StoreError> {
-        let Ok(store) = &mut self.store else {
+        if self.store.is_err() {
             return self.reopen(now);
-        };
-        let changed = store.changed(now);
+        }
+        let changed = self.store().and_then(|store| store.changed(now));
         if let Err(error) = &changed
             && !error.may_pass()
         {
