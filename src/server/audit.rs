@@ -42,6 +42,12 @@ impl Server {
         found.map(|(_, login)| login.connection)
     }
 
+    /// Whether a password of the connection is being checked, or waits for that.
+    pub fn has_password_of(&self, id: ConnectionId) -> bool {
+        let mut logins = self.hub.logins.all();
+        logins.any(|(_, login)| login.connection == id)
+    }
+
     /// Before which second the tokens of a user are void whose logout is not kept yet.
     pub fn void_before(&self, id: &str) -> Option<UnixSeconds> {
         self.hub.revocations.valid_from(id)
@@ -218,6 +224,8 @@ impl Hub {
             }
         }
         equal("members by name", &by_name, &members)?;
+        let (waiting, doubted) = self.presence.count_doubted();
+        equal("people who wait to be looked at", &waiting, &doubted)?;
         match members.iter().find(|key| !self.is_open(**key)) {
             Some(key) => Err(format!("connection {key} is a member and not open")),
             None => Ok(()),

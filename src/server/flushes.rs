@@ -9,7 +9,7 @@ use super::session::ConnectionId;
 /// How many outboxes a turn may still write, besides those that hold an answer to a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlushesLeft {
-    /// Outboxes of members that hold broadcasts alone.
+    /// Outboxes of members that hold broadcasts alone, or last words.
     pub broadcasts: usize,
     /// Outboxes of connections that are not logged in.
     pub pending: usize,
@@ -44,7 +44,7 @@ impl Flushes {
         }
     }
 
-    /// A broadcast waits for a member. O(1).
+    /// A broadcast, or its last words, wait for a member. O(1).
     pub(super) fn queue_broadcast(&mut self, queued: &mut Queued, id: ConnectionId) {
         if *queued == Queued::No {
             *queued = Queued::Yes;

@@ -279,6 +279,12 @@ impl Hub {
 
     /// From here on nothing that arrives is read; what waits is written, then our FIN.
     pub(super) fn finish(&mut self, now: Now, key: u32) {
+        if self.presence.is_member(key) {
+            // Thousands may end at once: they delay no answer, and no stranger delays them.
+            let id = self.id(key);
+            let queued = &mut self.sessions[key as usize].queued;
+            self.flushes.queue_broadcast(queued, id);
+        }
         self.presence.leave(key);
         self.settle(key);
         // The descriptor is free by the end of the linger, though a deadline is noticed late.

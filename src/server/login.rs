@@ -71,8 +71,13 @@ impl Hub {
             }
         }
         let begun = self.queue_login(now, key, credentials, via);
-        if let (Err(_), Some(open)) = (&begun, self.open_mut(key)) {
-            open.login_pending = false;
+        match &begun {
+            Ok(()) => self.places.shelter(key, true),
+            Err(_) => {
+                if let Some(open) = self.open_mut(key) {
+                    open.login_pending = false;
+                }
+            }
         }
         begun
     }
@@ -191,8 +196,11 @@ impl Hub {
         let Some(key) = self.key(login.connection) else {
             return;
         };
+        self.places.shelter(key, false);
         if let Some(open) = self.open_mut(key) {
             open.login_pending = false;
+            // Its time to log in may have run out meanwhile.
+            self.schedule(now, key);
         }
         if let Err(Fault::LoginFailed) = &result {
             self.report_login(now, key, What::LoginFailed, &login.id);

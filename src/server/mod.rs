@@ -52,6 +52,7 @@ use crate::app::password::{HashJob, HashOutcome};
 use crate::app::users::Users;
 use crate::config::Config;
 use crate::gate::{Gate, Signer};
+use crate::limits::TURN_DEADLINES_MAX;
 use crate::time::{Instant, Now};
 
 use cause::Cause as EndCause;
@@ -270,7 +271,11 @@ impl Server {
             self.reviewed_at = now.monotonic;
             self.hub.refresh_users(now);
         }
-        while let Some(key) = self.hub.deadlines.pop(now.monotonic) {
+        self.hub.review_some(now);
+        for _ in 0..TURN_DEADLINES_MAX {
+            let Some(key) = self.hub.deadlines.pop(now.monotonic) else {
+                break;
+            };
             self.hub.deadline(now, key);
         }
         self.hub.revocations.retry(now.monotonic);
@@ -414,7 +419,7 @@ impl Server {
 
     /// When to call [`tick`](Server::tick) at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.hub.undecided.is_some() {
+        if self.hub.undecided.is_some() || self.hub.presence.has_doubted() {
             return Some(Instant::ORIGIN);
         }
         // Also when nobody is here: who asks next is not to hear of a fault that is over.

@@ -1,9 +1,11 @@
 //! Who holds a place: connections by address, and those that are pending, not yet logged in, by
 //! age and by crowd. Exact, and no larger than the connections there are.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::limits::{PENDING_GRACE, SITE_ADDRESSES};
+use crate::ids::IdHasher;
+use crate::limits::{CROWD_CONNECTIONS_MIN, PENDING_GRACE, SITE_ADDRESSES};
 use crate::network::{AddressKey, Site};
 use crate::time::Instant;
 
@@ -16,8 +18,8 @@ pub(super) struct Places {
     by_address: BTreeMap<AddressKey, Count>,
     /// The pending of each site that has some.
     by_site: BTreeMap<Site, Queue>,
-    /// Every address and site that is a crowd, by what it weighs.
-    crowds: BTreeSet<(usize, Crowd)>,
+    /// Every address and site that is a crowd.
+    crowds: BTreeSet<(Rank, Crowd)>,
     pending: Queue,
     /// The same without an order, so that one can be taken by chance.
     drawn_from: Vec<u32>,
@@ -35,7 +37,10 @@ pub(super) struct Count {
     pub(super) pending: Queue,
 }
 
-/// Who has several of the pending.
+/// How much a crowd weighs, and, among equals, which has been here longest: the greatest goes first.
+type Rank = (usize, Reverse<Instant>);
+
+/// Who has more of the pending than a page or a person opens at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Crowd {
     Site(Site),
@@ -71,6 +76,8 @@ enum Of {
 #[derive(Clone, Copy, Debug)]
 struct Links {
     is_pending: bool,
+    /// True while its password is being checked, or waits for that.
+    is_sheltered: bool,
     /// When it took its place.
     since: Instant,
     /// Where it stands in `drawn_from`, while it is pending.
@@ -87,6 +94,7 @@ struct Link {
 
 const UNLINKED: Links = Links {
     is_pending: false,
+    is_sheltered: false,
     since: Instant::ORIGIN,
     draw: 0,
     of: [Link {
@@ -104,7 +112,8 @@ impl Places {
             crowds: BTreeSet::new(),
             pending: Queue::default(),
             drawn_from: Vec::new(),
-            chance: seed,
+            // Who sees many draws learns nothing of the seed of other tables.
+            chance: IdHasher::new(seed).hash("whom chance puts out"),
             links: Vec::new(),
         }
     }
@@ -120,26 +129,32 @@ impl Places {
     }
 
     /// The pending connection that goes first when there are too many: the oldest of the address or
-    /// the site that has most of them. A site counts for no more than an address until it has `SITE_ADDRESSES` times
-    /// as many. Where nobody has several, it is the oldest once that has had [`PENDING_GRACE`];
-    /// before that chance decides: of many who come at once, age would put out each before it has
-    /// asked. O(log n).
+    /// the site that has most of them. A site counts for no more than an address until it has
+    /// `SITE_ADDRESSES` times as many. Where nobody has [`CROWD_CONNECTIONS_MIN`], it is the oldest
+    /// once that has had [`PENDING_GRACE`]; before that chance decides: of many who come at once,
+    /// age would put out each before it has asked. None whose password waits to be checked goes.
+    /// O(log n + passwords that wait).
     pub(super) fn most_crowding(&mut self, now: Instant) -> Option<u32> {
-        let queue = match self.crowds.last() {
-            Some((_, Crowd::Site(site))) => self.by_site.get(site),
-            Some((_, Crowd::Address(address))) => {
-                self.by_address.get(address).map(|count| &count.pending)
+        let of_crowd = self.crowds.last().and_then(|(_, crowd)| match crowd {
+            Crowd::Site(site) => self.oldest(self.by_site.get(site)?, Of::Site),
+            Crowd::Address(address) => {
+                self.oldest(&self.by_address.get(address)?.pending, Of::Address)
             }
-            None => None,
-        };
-        if let Some(queue) = queue {
-            return Some(queue.oldest);
+        });
+        if of_crowd.is_some() {
+            return of_crowd;
         }
-        let oldest = self.links.get(self.pending.oldest as usize)?;
-        match now.since(oldest.since) >= PENDING_GRACE {
-            true => Some(self.pending.oldest),
+        let oldest = self.oldest(&self.pending, Of::All)?;
+        match now.since(self.links[oldest as usize].since) >= PENDING_GRACE {
+            true => Some(oldest),
             false => self.draw(),
         }
+    }
+
+    /// The oldest of the queue that may have to go.
+    fn oldest(&self, queue: &Queue, of: Of) -> Option<u32> {
+        let mut keys = queue.keys(&self.links, of);
+        keys.find(|key| !self.links[*key as usize].is_sheltered)
     }
 
     /// One of the pending by chance: by a linear congruential generator (Knuth's MMIX), whose high
@@ -149,15 +164,21 @@ impl Places {
         const STEP: u64 = 1_442_695_040_888_963_407;
         self.chance = self.chance.wrapping_mul(FACTOR).wrapping_add(STEP);
         let index = (self.chance >> 33) as usize % self.drawn_from.len().max(1);
-        self.drawn_from.get(index).copied()
+        let (before, from) = self.drawn_from.split_at_checked(index)?;
+        let mut keys = from.iter().chain(before);
+        let key = keys.find(|key| !self.links[**key as usize].is_sheltered);
+        key.copied()
     }
 
     /// All that are pending, the oldest first.
     pub(super) fn all_pending(&self) -> impl Iterator<Item = u32> + '_ {
-        let some = |key: u32| (key != NONE).then_some(key);
-        std::iter::successors(some(self.pending.oldest), move |&key| {
-            some(self.links[key as usize].of[Of::All as usize].newer)
-        })
+        self.pending.keys(&self.links, Of::All)
+    }
+
+    /// Whether the connection's password is being checked, or waits for that: then it does not have
+    /// to go for a newcomer.
+    pub(super) fn shelter(&mut self, key: u32, is_sheltered: bool) {
+        self.links[key as usize].is_sheltered = is_sheltered;
     }
 
     /// A connection takes a place, as one that is pending.
@@ -179,14 +200,18 @@ impl Places {
         let count = self.by_address.entry(address).or_default();
         count.connections += 1;
         if self.links[key as usize].is_pending {
-            let before = count.pending.len;
+            let crowd = Crowd::Address(address);
+            let before = crowd.rank(&count.pending, &self.links);
             count.pending.push(&mut self.links, Of::Address, key);
-            self.weigh(Crowd::Address(address), before, before + 1);
+            let now = crowd.rank(&count.pending, &self.links);
+            self.weigh(crowd, before, now);
             if let Some(site) = address.site() {
                 let queue = self.by_site.entry(site).or_default();
-                let before = queue.len;
+                let crowd = Crowd::Site(site);
+                let before = crowd.rank(queue, &self.links);
                 queue.push(&mut self.links, Of::Site, key);
-                self.weigh(Crowd::Site(site), before, before + 1);
+                let now = crowd.rank(queue, &self.links);
+                self.weigh(crowd, before, now);
             }
         }
     }
@@ -205,19 +230,23 @@ impl Places {
         }
         let Some(address) = address else { return };
         if let Some(count) = self.by_address.get_mut(&address) {
-            let before = count.pending.len;
+            let crowd = Crowd::Address(address);
+            let before = crowd.rank(&count.pending, &self.links);
             count.pending.remove(&mut self.links, Of::Address, key);
-            self.weigh(Crowd::Address(address), before, before - 1);
+            let now = crowd.rank(&count.pending, &self.links);
+            self.weigh(crowd, before, now);
         }
         if let Some(site) = address.site()
             && let Some(queue) = self.by_site.get_mut(&site)
         {
-            let before = queue.len;
+            let crowd = Crowd::Site(site);
+            let before = crowd.rank(queue, &self.links);
             queue.remove(&mut self.links, Of::Site, key);
-            if before == 1 {
+            let now = crowd.rank(queue, &self.links);
+            if queue.len == 0 {
                 self.by_site.remove(&site);
             }
-            self.weigh(Crowd::Site(site), before, before - 1);
+            self.weigh(crowd, before, now);
         }
     }
 
@@ -283,9 +312,19 @@ impl Places {
             let queues = places.by_site.iter();
             BTreeMap::from_iter(queues.map(|(site, queue)| (*site, queue.len)))
         };
+        // Who spoke for others took its place before it was counted: the oldest of a crowd may be
+        // another by either.
+        let crowds = |places: &Places| {
+            let weights = places
+                .crowds
+                .iter()
+                .map(|((weight, _), crowd)| (*crowd, *weight));
+            BTreeMap::from_iter(weights)
+        };
         let is_same = by_address(self) == by_address(&again)
             && by_site(self) == by_site(&again)
-            && self.crowds == again.crowds
+            && crowds(self) == crowds(&again)
+            && self.crowds.len() == again.crowds.len()
             && BTreeSet::from_iter(&self.drawn_from) == BTreeSet::from_iter(&again.drawn_from)
             && self.drawn_from.len() == self.pending.len;
         match is_same {
@@ -294,28 +333,42 @@ impl Places {
         }
     }
 
-    /// Ranks anew who had `before` of the pending and has `now`. Who has one is in no rank: then
-    /// age alone decides.
-    fn weigh(&mut self, crowd: Crowd, before: usize, now: usize) {
-        if crowd.weight(before) > SITE_ADDRESSES {
-            self.crowds.remove(&(crowd.weight(before), crowd));
+    /// Ranks a crowd anew.
+    fn weigh(&mut self, crowd: Crowd, before: Option<Rank>, now: Option<Rank>) {
+        if before == now {
+            return;
         }
-        if crowd.weight(now) > SITE_ADDRESSES {
-            self.crowds.insert((crowd.weight(now), crowd));
+        if let Some(before) = before {
+            self.crowds.remove(&(before, crowd));
+        }
+        if let Some(now) = now {
+            self.crowds.insert((now, crowd));
         }
     }
 }
 
 impl Crowd {
-    fn weight(self, pending: usize) -> usize {
-        match self {
-            Crowd::Site(_) => pending,
-            Crowd::Address(_) => pending * SITE_ADDRESSES,
-        }
+    /// `None` for who has no more than a page or a person opens at once: then age alone decides.
+    fn rank(self, pending: &Queue, links: &[Links]) -> Option<Rank> {
+        let weight = match self {
+            Crowd::Site(_) => pending.len,
+            Crowd::Address(_) => pending.len * SITE_ADDRESSES,
+        };
+        let oldest = links.get(pending.oldest as usize)?;
+        (weight >= CROWD_CONNECTIONS_MIN * SITE_ADDRESSES)
+            .then_some((weight, Reverse(oldest.since)))
     }
 }
 
 impl Queue {
+    /// The oldest first.
+    fn keys<'a>(&self, links: &'a [Links], of: Of) -> impl Iterator<Item = u32> + use<'a> {
+        let some = |key: u32| (key != NONE).then_some(key);
+        std::iter::successors(some(self.oldest), move |&key| {
+            some(links[key as usize].of[of as usize].newer)
+        })
+    }
+
     fn push(&mut self, links: &mut [Links], of: Of, key: u32) {
         links[key as usize].of[of as usize] = Link {
             older: self.newest,
@@ -344,115 +397,4 @@ impl Queue {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
-    use super::*;
-
-    /// When each has had its time.
-    const LATER: Instant = Instant::from_micros(1_000_000);
-
-    #[test]
-    fn the_pending_are_known_by_age_whoever_leaves_between() {
-        let here = AddressKey::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let mut places = Places::new(7);
-        for key in 0..10 {
-            places.enter(key, Instant::ORIGIN);
-            places.count(key, here);
-        }
-        for key in [0, 5, 9, 4] {
-            places.settle(key, Some(here));
-        }
-        assert_eq!(Vec::from_iter(places.all_pending()), [1, 2, 3, 6, 7, 8]);
-        assert_eq!(
-            (places.of(here).connections, places.of(here).pending.len),
-            (10, 6)
-        );
-        for key in 0..10 {
-            places.leave(key, Some(here));
-        }
-        assert_eq!(places.pending(), 0);
-        assert_eq!(places.most_crowding(LATER), None);
-        assert!(places.by_address.is_empty() && places.crowds.is_empty());
-    }
-
-    fn enter(places: &mut Places, key: u32, address: &str) {
-        let address: IpAddr = address.parse().expect("an address");
-        places.enter(key, Instant::ORIGIN);
-        places.count(key, address.into());
-    }
-
-    fn shed(places: &mut Places, addresses: &[&str]) -> u32 {
-        let key = places.most_crowding(LATER).expect("somebody is pending");
-        let address: IpAddr = addresses[key as usize].parse().expect("an address");
-        places.leave(key, Some(address.into()));
-        key
-    }
-
-    #[test]
-    fn the_oldest_of_the_address_with_most_goes_first_and_among_equals_the_oldest() {
-        let addresses = [
-            "192.0.2.1",
-            "192.0.2.2",
-            "192.0.2.3",
-            "192.0.2.2",
-            "192.0.2.2",
-        ];
-        let mut places = Places::new(7);
-        for (key, address) in (0..).zip(addresses) {
-            enter(&mut places, key, address);
-        }
-        let order: Vec<u32> = (0..5).map(|_| shed(&mut places, &addresses)).collect();
-        assert_eq!(order, [1, 3, 0, 2, 4]);
-        assert!(places.by_address.is_empty() && places.crowds.is_empty());
-    }
-
-    #[test]
-    fn addresses_of_one_site_weigh_together_once_they_are_many() {
-        for (addresses, first) in [(2 * SITE_ADDRESSES, 0), (2 * SITE_ADDRESSES + 1, 2)] {
-            let mut places = Places::new(7);
-            enter(&mut places, 0, "192.0.2.1");
-            enter(&mut places, 1, "192.0.2.1");
-            for number in 0..addresses {
-                enter(
-                    &mut places,
-                    2 + number as u32,
-                    &format!("2001:db8:1:{number:x}::1"),
-                );
-            }
-            assert_eq!(places.most_crowding(LATER), Some(first), "{addresses}");
-            assert_eq!(places.by_site.len(), 1);
-            for number in 0..addresses {
-                let address = format!("2001:db8:1:{number:x}::1");
-                let address: IpAddr = address.parse().expect("an address");
-                places.leave(2 + number as u32, Some(address.into()));
-            }
-            assert!(places.by_site.is_empty());
-            assert_eq!(places.most_crowding(LATER), Some(0));
-        }
-    }
-
-    #[test]
-    fn where_nobody_has_had_a_second_chance_decides_and_spares_most_for_a_while() {
-        let before = Instant::from_micros(999_999);
-        let addresses = Vec::from_iter(
-            (0..1_000).map(|number| format!("10.0.{}.{}", number / 250, number % 250)),
-        );
-        let mut places = Places::new(7);
-        for (key, address) in (0..).zip(&addresses) {
-            enter(&mut places, key, address);
-        }
-        assert_eq!(places.most_crowding(LATER), Some(0));
-        // As many come as there are places, and each takes that of another.
-        let mut left = BTreeSet::from_iter(0..1_000);
-        for _ in 0..1_000 {
-            let key = places.most_crowding(before).expect("somebody is pending");
-            left.remove(&key);
-            let address: IpAddr = addresses[key as usize].parse().expect("an address");
-            places.leave(key, Some(address.into()));
-            enter(&mut places, key, &addresses[key as usize]);
-        }
-        // By chance a place is left to its first with a probability of 1/e.
-        assert!((300..440).contains(&left.len()), "{}", left.len());
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 //! connections; a connection has one person for as long as it is logged in (a connection is bound
 //! to its first token's subject).
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use hashbrown::HashTable;
@@ -28,6 +29,8 @@ pub(super) struct Presence {
     hasher: IdHasher,
     /// What those have spent who have no connection at the moment.
     departed: Table<Spending>,
+    /// The numbers of those who are doubted, and of some who have left since.
+    doubted: Vec<u32>,
 }
 
 /// A logged-in connection.
@@ -44,6 +47,8 @@ pub(super) struct Person {
     pub(super) id: Rc<str>,
     /// How the user stood when the store was last seen to change.
     pub(super) standing: Standing,
+    /// True when the store has changed since, so that the user is to be looked at first.
+    pub(super) is_doubted: bool,
     /// The first of this person's connections; the others follow by `Place::after`.
     first: u32,
     /// How many they are.
@@ -109,6 +114,7 @@ impl Presence {
             by_id: HashTable::new(),
             hasher: IdHasher::new(seed),
             departed: Table::new(seed.rotate_left(4)),
+            doubted: Vec::new(),
         }
     }
 
@@ -254,6 +260,62 @@ impl Presence {
         self.people.iter().map(|(_, person)| person)
     }
 
+    /// The user called `id` may have changed in the store. O(1).
+    pub(super) fn doubt(&mut self, id: &str) {
+        if let Some(number) = self.number(id) {
+            let person = &mut self.people[number as usize];
+            if !std::mem::replace(&mut person.is_doubted, true) {
+                self.doubted.push(number);
+            }
+        }
+    }
+
+    /// Any user may have changed in the store. O(people).
+    pub(super) fn doubt_everybody(&mut self) {
+        self.doubted.clear();
+        for (number, person) in &mut self.people {
+            person.is_doubted = true;
+            self.doubted.push(number as u32);
+        }
+    }
+
+    /// The user called `id` is being looked at. O(1).
+    pub(super) fn trust(&mut self, id: &str) {
+        if let Some(number) = self.number(id) {
+            self.people[number as usize].is_doubted = false;
+        }
+    }
+
+    /// Somebody who is to be looked at.
+    pub(super) fn next_doubted(&mut self) -> Option<Rc<str>> {
+        loop {
+            // Another may have the number by now.
+            let person = self.people.get(self.doubted.pop()? as usize);
+            if let Some(person) = person.filter(|person| person.is_doubted) {
+                return Some(Rc::clone(&person.id));
+            }
+        }
+    }
+
+    /// How many wait to be looked at, and how many should.
+    pub(super) fn count_doubted(&self) -> (usize, usize) {
+        let is_doubted = |number: &u32| {
+            self.people
+                .get(*number as usize)
+                .is_some_and(|p| p.is_doubted)
+        };
+        let waiting: BTreeSet<u32> = self.doubted.iter().copied().filter(is_doubted).collect();
+        (
+            waiting.len(),
+            self.people().filter(|person| person.is_doubted).count(),
+        )
+    }
+
+    /// True while [`next_doubted`](Presence::next_doubted) may have somebody.
+    pub(super) fn has_doubted(&self) -> bool {
+        !self.doubted.is_empty()
+    }
+
     fn number(&self, id: &str) -> Option<u32> {
         let is = |number: &u32| *self.people[*number as usize].id == *id;
         self.by_id.find(self.hasher.hash(id), is).copied()
@@ -266,6 +328,7 @@ impl Presence {
         let number = self.people.insert(Person {
             id: Rc::from(id),
             standing,
+            is_doubted: false,
             first: NONE,
             connections: 0,
             spending: self.departed.get(&id).copied().unwrap_or_default(),

@@ -4,15 +4,16 @@ use std::rc::Rc;
 
 use crate::app::users::{CachedUser, Changes, StoreError, User};
 use crate::gate::{self, Directory, Standing, Unavailable};
+use crate::limits::TURN_REVIEWS_MAX;
 use crate::time::Now;
 
 use super::cause::Cause;
 use super::hub::Hub;
 
 impl Hub {
-    /// Looks whether users have changed behind our back, at most as often as [`Users`] allows,
-    /// and closes the connections of those who may no longer be here. O(users that
-    /// changed).
+    /// Looks whether users have changed without us, at most as often as [`Users`] allows, and
+    /// closes the connections of those who may no longer be here: of some at once, of others in
+    /// the next turns or with their next frame. O(users that changed).
     pub(super) fn refresh_users(&mut self, now: Now) {
         let changed = self.users.refresh(now.monotonic);
         self.heed_change(now, changed);
@@ -29,10 +30,11 @@ impl Hub {
     fn heed_change(&mut self, now: Now, changed: Result<Changes, StoreError>) {
         self.store_news.note_look(now.monotonic, &changed);
         match changed {
-            Ok(Changes::None) => {}
-            Ok(Changes::Of(ids)) => ids.iter().for_each(|id| self.review(now, id)),
-            Ok(Changes::All) | Err(_) => self.review_everybody(now),
+            Ok(Changes::None) => return,
+            Ok(Changes::Of(ids)) => ids.iter().for_each(|id| self.presence.doubt(id)),
+            Ok(Changes::All) | Err(_) => self.presence.doubt_everybody(),
         }
+        self.review_some(now);
     }
 
     /// The user called `id`; a failure is kept for the log.
@@ -56,16 +58,32 @@ impl Hub {
         }
     }
 
-    fn review_everybody(&mut self, now: Now) {
-        let people: Vec<Rc<str>> = self.presence.people().map(|p| Rc::clone(&p.id)).collect();
-        for id in people {
+    /// Reads some of those again who may have changed, so that a change of all delays nobody by
+    /// more than that.
+    pub(super) fn review_some(&mut self, now: Now) {
+        for _ in 0..TURN_REVIEWS_MAX {
+            let Some(id) = self.presence.next_doubted() else {
+                break;
+            };
             self.review(now, &id);
         }
     }
 
-    /// Reads the user again, and closes every connection of his that would not be let in now.
+    /// Before a frame of the connection is decided on: reads its user again, who may have changed.
+    pub(super) fn review_member(&mut self, now: Now, key: u32) {
+        let person = self.presence.person(key);
+        if let Some(id) = person
+            .filter(|person| person.is_doubted)
+            .map(|p| Rc::clone(&p.id))
+        {
+            self.review(now, &id);
+        }
+    }
+
+    /// Reads the user again, and closes every connection of that user that would not be let in now.
     fn review(&mut self, now: Now, id: &str) {
         let standing = self.standing(id);
+        self.presence.trust(id);
         let connections: Vec<u32> = self.presence.connections_of(id).collect();
         for key in connections {
             let Some(dates) = self.presence.dates(key) else {

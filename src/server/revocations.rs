@@ -136,16 +136,13 @@ impl Hub {
             return Err(Fault::Unavailable);
         }
         let connections: Vec<u32> = self.presence.connections_of(id).collect();
-        // A token was issued before now, though it be dated later: the clock may have been set
-        // back.
         let dates = connections
             .iter()
             .filter_map(|key| self.presence.dates(*key));
-        let issued_until = dates
-            .map(|dates| dates.issued_at)
-            .fold(now.unix.max(pass.issued_at()), UnixSeconds::max);
+        let mut issued: Vec<UnixSeconds> = dates.map(|dates| dates.issued_at).collect();
+        issued.push(pass.issued_at());
         let asker = (self.id(key), frame_id.map(Box::from));
-        self.void(now, id, issued_until, asker);
+        self.void(now, id, &issued, asker);
         for other in connections {
             if other != key {
                 let cause = Cause::Gate(gate::Cause::TokenRevoked);
@@ -165,17 +162,24 @@ impl Hub {
         &mut self,
         now: Now,
         id: &str,
-        issued_until: UnixSeconds,
+        issued: &[UnixSeconds],
         asker: (ConnectionId, Option<Box<str>>),
     ) {
         // Should the store fail, what it has to add is added when it is written.
         let user = self.user(id).ok().flatten();
-        let dated = Dated {
+        let mut dated = Dated {
             tokens_valid_from: user.as_ref().and_then(|user| user.tokens_valid_from),
             created_at: user.map_or(UnixSeconds(0), |user| user.created_at),
             seen: self.revocations.signed,
-            issued_until,
+            issued_until: now.unix,
         };
+        // A token was issued before now, though it be dated later: the clock may have been set
+        // back. One dated so late that it is of a clock put right since is refused for its date,
+        // and must not take the place of others.
+        let counts = |date: &UnixSeconds| dated.counts(*date, now.unix, self.leeway_seconds);
+        let latest = issued.iter().copied().filter(counts).max();
+        let issued_until = latest.unwrap_or_default().max(now.unix);
+        dated.issued_until = issued_until;
         let valid_from = dated.valid_from(now.unix, self.leeway_seconds);
         let revocation = Revocation {
             id: id.into(),

@@ -25,6 +25,7 @@ impl Server {
     /// Work is bounded by the bytes, and by the rate: a frame too many ends the connection.
     pub(super) fn receive_frames(&mut self, now: Now, key: u32, mut bytes: &mut [u8]) {
         self.hub.refresh_users(now);
+        self.hub.review_member(now, key);
         let Some(open) = self.hub.open_mut(key) else {
             return;
         };
@@ -92,7 +93,7 @@ impl Server {
 
     /// One Text message: the one place where a frame is let through the gate.
     fn receive_text(&mut self, now: Now, key: u32, text: &str) {
-        // Whoever is logged in was reviewed when the store last changed, and is not asked for.
+        // Who is logged in was looked at after the store last changed, and is not asked for.
         let person = self.hub.presence.person(key);
         let person = person.map(|person| (Rc::clone(&person.id), person.standing));
         let bound = person.as_ref().map(|(id, standing)| Bound {

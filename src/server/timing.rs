@@ -68,6 +68,8 @@ impl Hub {
                         now.instant_of(dates.expires_at),
                         Passing::Refuse(Cause::Expired),
                     ),
+                    // How long its password takes is our doing.
+                    None if open.login_pending => {}
                     // Patient when calm, since a person may be typing; ruthless when crowded.
                     None => {
                         let by = open.opened_at + self.config.auth_timeout;
@@ -137,13 +139,13 @@ impl Hub {
         self.schedule(now, key);
     }
 
-    /// The linger is over. What the peer has not taken by now it will not take; but its last words
-    /// may still wait for their turn to be written.
+    /// The linger is over. What the peer was offered and has not taken by now it will not take; but
+    /// its last words may still wait for their turn to be offered.
     fn free(&mut self, now: Now, key: u32) {
         let session = &mut self.sessions[key as usize];
         if session.outbox.is_empty() {
             self.release(key, Ending::Close);
-        } else if session.queued == Queued::No {
+        } else if session.queued == Queued::No || session.outbox.unoffered_bytes() == 0 {
             self.release(key, Ending::Reset);
         } else if let State::Finishing { linger_by, .. } = &mut session.state {
             *linger_by = now.monotonic + TICK;

@@ -10,7 +10,7 @@ use crate::time::UnixSeconds;
 pub struct Revocation {
     /// The user.
     pub id: Box<str>,
-    /// A token that was issued may be dated so late, whatever the clock says.
+    /// A token that was issued is dated so late, whatever the clock says.
     pub issued_until: UnixSeconds,
     /// `LEEWAY`: a token dated so far ahead of the clock is taken.
     pub leeway_seconds: u64,
@@ -40,10 +40,8 @@ impl Dated {
     /// it does not count, or nobody could log in until then. Tokens signed by that clock are
     /// refused for their date until that second comes.
     pub fn valid_from(&self, now: UnixSeconds, leeway_seconds: u64) -> UnixSeconds {
-        let next = now.plus(leeway_seconds.saturating_add(1));
-        let is_clock_slow = now < self.created_at;
-        let counts =
-            |second: &UnixSeconds| is_clock_slow || *second <= next.plus(CLOCK_AHEAD_SECONDS_MIN);
+        let next = next(now, leeway_seconds);
+        let counts = |second: &UnixSeconds| self.counts(*second, now, leeway_seconds);
         // Each for itself: one that does not count takes no other with it.
         let seen = [self.seen, self.created_at, self.issued_until];
         let seen = seen.into_iter().filter(counts).max();
@@ -58,6 +56,17 @@ impl Dated {
             .max()
             .unwrap_or(next)
     }
+
+    /// Whether this second can have been set by a clock that was right.
+    pub fn counts(&self, second: UnixSeconds, now: UnixSeconds, leeway_seconds: u64) -> bool {
+        let is_clock_slow = now < self.created_at;
+        is_clock_slow || second <= next(now, leeway_seconds).plus(CLOCK_AHEAD_SECONDS_MIN)
+    }
+}
+
+/// The first second of which the gate takes no token yet.
+fn next(now: UnixSeconds, leeway_seconds: u64) -> UnixSeconds {
+    now.plus(leeway_seconds.saturating_add(1))
 }
 
 /// Runs `set` until the second it sets lies ahead of the clock when it has committed.

@@ -65,10 +65,12 @@ impl World<'_> {
                     && self.stopping_since.is_some()
                     && (is_late || is_past(self.stopping_since, STOP_PATIENCE))
             }
-            // Who had all the time there is when it is calm is told from who had not.
+            // Who had all the time there is when it is calm is told from who had not. How long a
+            // password takes to be checked is not the peer's doing.
             Cause::AuthTimeout | Cause::AuthTimeoutCrowded => {
                 let is_calm_over = is_past(Some(link.opened_at), config.auth_timeout);
                 is_stranger
+                    && !self.server.has_password_of(link.id)
                     && is_past(Some(link.opened_at), AUTH_TIMEOUT_CROWDED)
                     && is_calm_over == (cause == Cause::AuthTimeout)
             }
@@ -106,6 +108,9 @@ impl World<'_> {
         let (now, unix) = (self.now.monotonic, self.now.unix.0);
         for index in 0..self.links.len() {
             let link = &mut self.links[index];
+            if self.server.has_password_of(link.id) {
+                link.password_at = now;
+            }
             let is_expired = link.member.is_some_and(|member| member.expires_at <= unix);
             link.expired_since = match is_expired {
                 true => link.expired_since.or(Some(now)),
@@ -159,11 +164,10 @@ impl World<'_> {
                 duties[2] = ("it takes nothing", link.stalled_since, config.write_timeout);
                 duties[3] = ("its token is over", link.expired_since, REVIEW);
                 duties[4] = match link.member {
-                    None => (
-                        "nobody is logged in",
-                        Some(link.opened_at),
-                        config.auth_timeout,
-                    ),
+                    None => {
+                        let by = (link.opened_at + config.auth_timeout).max(link.password_at);
+                        ("nobody is logged in", Some(by), Duration::ZERO)
+                    }
                     Some(member) => {
                         let since = self.people.barred_since(member.user, member.issued_at);
                         let since = since.map(|since| since.max(self.disturbed_at));

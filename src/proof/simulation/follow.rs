@@ -3,7 +3,7 @@
 
 use crate::app::password::HashJob;
 use crate::gate;
-use crate::limits::{PENDING_GRACE, STOP_PATIENCE};
+use crate::limits::{CROWD_CONNECTIONS_MIN, PENDING_GRACE, STOP_PATIENCE};
 use crate::server::{Cause, ConnectionId, Report, What as Happening};
 use crate::wire::Rejection;
 
@@ -59,7 +59,10 @@ impl World<'_> {
 
     pub(super) fn follow_turned_away(&mut self, address: std::net::Ipv4Addr) -> Result<(), String> {
         let is_full = self.links.len() >= self.config.connections_max;
-        let has_reason = is_full || !self.is_proxy(address) && self.may_turn_away(address);
+        // None whose password waits goes for a newcomer.
+        let are_kept = self.server.passwords_waiting() >= self.config.pending_max;
+        let has_reason =
+            is_full || are_kept || !self.is_proxy(address) && self.may_turn_away(address);
         match has_reason && self.server.next_report().is_none() {
             true => Ok(()),
             false => Err("somebody was turned away for no reason".to_owned()),
@@ -85,9 +88,9 @@ impl World<'_> {
         (here().count(), pending.count())
     }
 
-    /// One that was pending may have gone for a newcomer: of an address that has most of those, or
-    /// where none has several the one that has been pending for longest, unless none has had its
-    /// time yet.
+    /// One that was pending may have gone for a newcomer, but for those whose password waits: of an
+    /// address that has most of them, or where none is a crowd the one that has been pending for
+    /// longest, unless none has had its time yet.
     pub(super) fn follow_connect(&mut self, id: ConnectionId) -> Result<(), String> {
         for report in self.reports() {
             // One whose login was given up may be pending no longer.
@@ -106,16 +109,17 @@ impl World<'_> {
                 }
             };
             let most = pending().map(crowd).max().unwrap_or_default();
-            let evicted = match most {
-                0 | 1 => pending().next().filter(|link| link.id == report.connection),
-                _ => pending().find(|link| link.id == report.connection),
-            };
+            let mut may_go = pending().filter(|link| !self.server.has_password_of(link.id));
             let had_time =
                 |link: &Link| self.now.monotonic.since(link.accepted_at) >= PENDING_GRACE;
-            let is_anybody = most <= 1 && !pending().next().is_some_and(had_time);
-            let is_right = match is_anybody {
-                true => pending().any(|link| link.id == report.connection),
-                false => evicted.is_some_and(|link| crowd(link) == most || most == 1),
+            let is_it = |link: &Link| link.id == report.connection;
+            let oldest = may_go.clone().next();
+            let is_right = match oldest {
+                _ if most >= CROWD_CONNECTIONS_MIN => {
+                    may_go.any(|link| is_it(link) && crowd(link) == most)
+                }
+                Some(oldest) if had_time(oldest) => is_it(oldest),
+                _ => may_go.any(is_it),
             };
             let is_evicted = report.what == Happening::Refused(Cause::Evicted);
             if !is_evicted || !is_right {

@@ -160,6 +160,8 @@ pub(super) struct Link {
     // Times.
     pub(super) accepted_at: Instant,
     pub(super) opened_at: Instant,
+    /// When a password of its was last being checked, or waited for that.
+    pub(super) password_at: Instant,
     /// When bytes for it last waited for their turn to be written.
     pub(super) waited_at: Instant,
     /// When it was last heard of, or took bytes though its socket was full.
@@ -239,6 +241,7 @@ impl Link {
             pass: None,
             accepted_at: now,
             opened_at: now,
+            password_at: now,
             waited_at: now,
             alive_at: now,
             caught_up_at: now,

@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::limits::{
-    AUTH_TIMEOUT_CROWDED, LINGERING_MAX, LINGERING_PER_ADDRESS_MAX, PENDING_GRACE,
+    AUTH_TIMEOUT_CROWDED, CROWD_CONNECTIONS_MIN, LINGERING_MAX, LINGERING_PER_ADDRESS_MAX,
+    PENDING_GRACE, TURN_DEADLINES_MAX,
 };
-use crate::server::{ConnectionId, Ending, Peer, What};
+use crate::server::{ConnectionId, Ending, FlushesLeft, Peer, What};
 
 use super::world::{ALL, World, masked, upgrade};
 
@@ -135,16 +136,16 @@ fn a_deadline_of_login_that_a_crowd_shortened_bans_nobody() {
 
 #[test]
 fn the_address_with_most_of_the_pending_makes_room_though_others_are_older() {
-    let mut world = World::with(|config| config.pending_max = 6);
+    let mut world = World::with(|config| config.pending_max = 3 + CROWD_CONNECTIONS_MIN + 1);
     let old: Vec<_> = (0..3).map(|_| world.stranger()).collect();
-    let many: Vec<_> = (0..3)
+    let many: Vec<_> = (0..CROWD_CONNECTIONS_MIN + 1)
         .map(|_| world.connect_from(MALLORY).expect("room"))
         .collect();
     for id in &many[..2] {
         world.connect();
         assert_eq!(world.hear(*id), ["RESET"]);
     }
-    // Each address has one: the oldest goes.
+    // Nobody has more than a page opens: the oldest goes.
     world.wait(PENDING_GRACE);
     world.connect();
     assert_eq!(world.hear(old[0]), ["RESET"]);
@@ -407,4 +408,66 @@ fn what_was_refused_is_summed_up_a_minute_after_it_began() {
     world.wait(Duration::from_secs(300));
     assert!(world.summaries.is_empty());
     assert_eq!(world.server.totals().refused["bad_frame"], 2);
+}
+
+#[test]
+fn a_page_that_logs_in_outlasts_a_flood_of_strangers_with_one_connection_each() {
+    let mut world = World::with(|config| config.pending_max = 100);
+    (0..100).for_each(|_| _ = world.connect());
+    world.wait(PENDING_GRACE);
+    let socket = world.connect_from(MALLORY).expect("there is room");
+    world.send(socket, upgrade("").as_bytes());
+    assert_eq!(world.hear(socket), ["HTTP 101"]);
+    let body = r#"{"id":"alice","password":"alice's password"}"#;
+    let length = body.len();
+    let head = format!("POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n");
+    let login = world.connect_from(MALLORY).expect("there is room");
+    world.send(login, (head + body).as_bytes());
+    // Those who were here before go first, and then who came before the page.
+    (0..98).for_each(|_| _ = world.connect());
+    assert!(world.hear(socket).is_empty() && world.hear(login).is_empty());
+    // A password that waits is not lost, however many come.
+    for _ in 0..200 {
+        world.wait(PENDING_GRACE / 100);
+        world.connect();
+    }
+    assert!(world.hear(login).is_empty());
+    assert_eq!(world.hear(socket), ["RESET"]);
+    world.hash();
+    assert!(world.hear(login)[0].contains("HTTP 200"));
+}
+
+#[test]
+fn many_deadlines_at_once_are_several_turns_work_and_last_words_go_with_the_broadcasts() {
+    let mut world = World::with(|config| config.connections_per_user_max = 0);
+    let members: Vec<_> = (0..TURN_DEADLINES_MAX + 1)
+        .map(|_| world.member("alice"))
+        .collect();
+    world.now.monotonic = world.now.monotonic + Duration::from_secs(3_600);
+    world.now.unix = world.now.unix.plus(3_600);
+    world.server.tick(world.now);
+    let here = |world: &World| {
+        members
+            .iter()
+            .filter(|id| world.server.is_member(**id))
+            .count()
+    };
+    assert_eq!(here(&world), 1);
+    assert!(
+        world
+            .server
+            .next_deadline()
+            .is_some_and(|at| at <= world.now.monotonic)
+    );
+    world.server.tick(world.now);
+    assert_eq!(here(&world), 0);
+    let mut left = FlushesLeft {
+        broadcasts: 32,
+        pending: 0,
+    };
+    let mut written = 0;
+    while world.server.next_flush(world.now, &mut left).is_some() {
+        written += 1;
+    }
+    assert_eq!(written, 32);
 }

@@ -439,3 +439,26 @@ fn a_login_whose_data_is_none_is_hostile() {
     }
     assert_eq!(world.connect_from(address), None);
 }
+
+#[test]
+fn the_time_to_log_in_does_not_run_out_while_a_password_is_checked() {
+    for auth_timeout in [Duration::from_secs(30), Duration::from_secs(3)] {
+        let mut world = World::with(|config| config.auth_timeout = auth_timeout);
+        let (right, wrong) = (world.stranger(), world.stranger());
+        world.wait(auth_timeout - Duration::from_millis(100));
+        login(&mut world, right, "alice", "alice's password");
+        login(&mut world, wrong, "bob", "a guess");
+        world.wait(Duration::from_secs(8));
+        assert_eq!(world.hear(right), [""; 0]);
+        assert_eq!(world.refusals(), [""; 0]);
+        world.hash();
+        world.wait(Duration::from_millis(50));
+        assert!(world.hear(right)[0].contains(r#""event":"login""#));
+        assert!(world.server.is_member(right));
+        // Who gave a wrong one has had the time there is.
+        let heard = world.hear(wrong);
+        assert_eq!(heard[0], FAILED);
+        assert!(heard[1].contains("auth_timeout"), "{heard:?}");
+        assert_eq!(heard[2..], ["close 3008", "FIN"]);
+    }
+}

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::app::users::{StoreError, User, UserStore};
-use crate::limits::USER_CACHE_CHECK_AHEAD;
-use crate::server::StoreNews;
-use crate::time::UnixSeconds;
+use crate::limits::{TURN_REVIEWS_MAX, USER_CACHE_CHECK_AHEAD};
+use crate::server::{ConnectionId, StoreNews};
+use crate::time::{Instant, UnixSeconds};
 
 use super::world::{START, World, error, upgrade, user};
 
@@ -272,4 +272,49 @@ fn a_store_that_fails_at_any_call_lets_nobody_in_by_it() {
         }
         assert!(failures >= 3, "{fault}: {failures}");
     }
+}
+
+#[test]
+fn many_who_change_at_once_are_looked_at_in_several_turns_and_none_is_heard_before() {
+    let mut world = World::new();
+    let people: Vec<String> = (0..TURN_REVIEWS_MAX * 3)
+        .map(|n| format!("user{n}"))
+        .collect();
+    people.iter().for_each(|id| world.put(&user(id)));
+    world.wait(Duration::from_millis(100));
+    let members: Vec<_> = people.iter().map(|id| world.member(id)).collect();
+    let bystander = world.member("alice");
+    for id in &people {
+        world.put(&User {
+            disabled: true,
+            ..user(id)
+        });
+    }
+    world.now.monotonic = world.now.monotonic + Duration::from_millis(50);
+    world.server.look_ahead(world.now);
+    let is_here = |world: &World, id: &ConnectionId| world.server.is_member(*id);
+    let mut left = members.iter().filter(|id| is_here(&world, id)).count();
+    assert_eq!(left, TURN_REVIEWS_MAX * 2);
+    assert_eq!(world.server.next_deadline(), Some(Instant::ORIGIN));
+    // Who is still here is looked at when it speaks.
+    let here = members
+        .iter()
+        .position(|id| is_here(&world, id))
+        .expect("some are");
+    world.say_as(members[here], &people[here], r#""event":"refresh""#);
+    assert!(world.hear(members[here])[0].contains("forbidden"));
+    left -= 1;
+    for turn in 1.. {
+        world.server.tick(world.now);
+        let now_left = members.iter().filter(|id| is_here(&world, id)).count();
+        assert!(left - now_left <= TURN_REVIEWS_MAX, "{turn}");
+        left = now_left;
+        if left == 0 {
+            assert_eq!(turn, 2);
+            break;
+        }
+    }
+    assert_ne!(world.server.next_deadline(), Some(Instant::ORIGIN));
+    assert!(world.hear(bystander).is_empty());
+    assert!(world.server.is_member(bystander));
 }

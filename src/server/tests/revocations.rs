@@ -316,3 +316,30 @@ fn a_logout_by_a_clock_in_1970_voids_what_was_signed_since_the_server_began() {
     world.say(id, &format!(r#"{{"token":"{token}","event":"dance"}}"#));
     assert!(world.hear(id)[0].contains("token_revoked"));
 }
+
+#[test]
+fn a_token_of_a_clock_that_was_ahead_keeps_no_other_good_at_a_logout() {
+    let mut world = World::new();
+    world.set_wall_clock(START.plus(864_000));
+    let _ahead = world.member("alice");
+    world.set_wall_clock(START);
+    // Dated one ahead, as a login in the second of a revocation is.
+    let token = world.token_dated("alice", START.plus(1));
+    let id = world.member_with(&token);
+    world.say(
+        id,
+        &format!(r#"{{"token":"{token}","event":"logout","id":1}}"#),
+    );
+    assert_eq!(
+        world.hear(id),
+        [
+            r#"{"event":"logout","id":1,"data":{}}"#,
+            "close 1000",
+            "FIN"
+        ]
+    );
+    let id = world.connect();
+    let fields = format!("Authorization: Bearer {token}\r\n");
+    world.send(id, upgrade(&fields).as_bytes());
+    assert_eq!(world.hear(id)[0].get(..8), Some("HTTP 401"));
+}
