@@ -68,6 +68,8 @@ pub const EVENT_BYTES_MAX: usize = 64;
 
 /// A password, in bytes.
 pub const PASSWORD_BYTES_MAX: usize = 1_024;
+/// A password that is set with fewer characters is warned of (NIST SP 800-63B §5.1.1.2).
+pub const PASSWORD_CHARACTERS_UNTOLD_MIN: usize = 8;
 /// Memory an Argon2 hash of ours takes unless `PASSWORD_MEMORY` says otherwise, in KiB.
 pub const PASSWORD_MEMORY_KIB_DEFAULT: u32 = 19 * 1_024;
 /// The least memory it can be told to take, in KiB (RFC 9106 §3.1: eight blocks a lane).
@@ -253,6 +255,10 @@ pub const BYTE_RATE_MAX: u64 = 1_024 * 1_024 * 1_024;
 pub const BAN_MS_MIN: u64 = 1_000;
 /// `BAN_FOR`, at the most, and what a ban that doubles stops at.
 pub const BAN_MS_MAX: u64 = 3_600_000;
+
+/// Address space that a process takes beside `MEMORY`: the program, its libraries, its threads and
+/// the database.
+pub const ADDRESS_SPACE_BYTES_BESIDE_MEMORY: u64 = 24 * 1_024 * 1_024;
 
 /// A `.env` file, in bytes.
 pub const ENV_FILE_BYTES_MAX: usize = 64 * 1_024;

@@ -226,6 +226,14 @@ fn what_is_mistyped_is_answered_with_what_was_meant() {
             "there is no option --max-conections here; did you mean --max-connections?",
         ),
         (
+            &["serve", "--port", "8080"],
+            "there is no option --port here; did you mean --listen?",
+        ),
+        (
+            &["check", "--log-level=debug"],
+            "there is no option --log-level here; did you mean --log?",
+        ),
+        (
             &["serve", "-x"],
             "there is no such option here; --help lists them",
         ),
@@ -605,15 +613,84 @@ fn what_is_there_already_is_told_with_what_to_do() {
 }
 
 #[test]
+fn a_short_password_is_taken_with_a_warning() {
+    let place = Place::new();
+    let run = |words: &[&str], password: &str| {
+        let words = [words, &["--password-stdin", "--password-memory=64KiB"]].concat();
+        let done = place.run_with(&words, &[], password);
+        assert_eq!(done.code, 0, "{}", done.error);
+        (done.output, done.error)
+    };
+    let warning = |count: &str| {
+        format!(
+            "framegate: warning: a password of {count} is quickly guessed; `framegate user \
+             passwd` sets a longer one\n"
+        )
+    };
+    let added = run(&["user", "add", "alice"], "hüterin\n");
+    assert_eq!(added, ("added alice\n".to_owned(), warning("7 characters")));
+    let (_, error) = run(&["user", "passwd", "alice"], "x");
+    assert_eq!(error, warning("1 character"));
+    for good in ["eightsig", "a password of some length"] {
+        assert_eq!(run(&["user", "passwd", "alice"], good).1, "");
+    }
+}
+
+/// A real limit: prlimit(1) sets it and becomes the program.
+#[test]
+fn check_and_serve_warn_of_an_address_space_that_memory_may_not_fit_into() {
+    let place = Place::with_secret();
+    place
+        .run(&["user", "add", "alice", "--no-password"])
+        .success();
+    let mode = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(place.0.join(".env"), mode).unwrap();
+    let limited = |mebibytes: u64, arguments: &[&str]| {
+        let done = Command::new("prlimit")
+            .arg(format!("--as={}", mebibytes * 1024 * 1024))
+            .arg(env!("CARGO_BIN_EXE_framegate"))
+            .args(arguments)
+            .args(["--listen=unix:f.sock", "--memory=64MiB"])
+            .current_dir(&place.0)
+            .output()
+            .unwrap();
+        String::from_utf8([done.stdout, done.stderr].concat()).unwrap()
+    };
+    let warning = "the address space has a limit of 87MiB (ulimit -v), and MEMORY of 64MiB may \
+                   need 88MiB: the process would end when memory runs out; raise the limit, or \
+                   lower MEMORY\n";
+    let checked = limited(87, &["check"]);
+    assert!(
+        checked.starts_with(&format!("warning: {warning}configuration ok")),
+        "{checked}"
+    );
+    // The recording ends `serve` before it serves: the file is another's.
+    let serve = ["serve", "--record=.env"];
+    let served = limited(87, &serve);
+    assert!(served.contains(&format!(" WARN {warning}")), "{served}");
+    assert!(limited(88, &["check"]).starts_with("configuration ok"));
+    assert!(!limited(88, &serve).contains(" WARN "));
+}
+
+#[test]
 fn a_secret_that_is_missing_is_told_with_what_to_do() {
+    let place = Place::new();
     assert_eq!(
-        Place::new().run(&["serve"]).refusal(),
-        "LOCAL_JWT_SECRET is not set; `framegate serve --init` makes .env with a random one"
+        place.run(&["serve"]).refusal(),
+        format!(
+            "LOCAL_JWT_SECRET is not set: no .env in {}; go to the folder that has it, or let \
+             `framegate serve --init` make one here",
+            place.0.display()
+        )
     );
     let place = Place::new().with_env_file("OTHER=1\n");
     assert_eq!(
         place.run(&["serve", "--init"]).refusal(),
-        "LOCAL_JWT_SECRET is not set; add a line LOCAL_JWT_SECRET= with what `framegate secret` prints to .env"
+        format!(
+            "LOCAL_JWT_SECRET is not set: {}/.env does not have it; add a line LOCAL_JWT_SECRET= \
+             with what `framegate secret` prints",
+            place.0.display()
+        )
     );
     assert_eq!(place.names(), [".env"]);
 }
@@ -779,6 +856,22 @@ fn every_line_gets_a_verdict_and_one_bad_token_fails_the_command() {
 }
 
 #[test]
+fn the_value_of_a_header_is_told_to_be_no_token() {
+    let place = Place::with_secret();
+    let token = place.run(&["token", "mint", "alice"]).success();
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let line = format!("{scheme} {token}");
+        let outcome = place.run_with(&["token", "check"], &[], &line);
+        assert_eq!(
+            outcome.output,
+            "bad: it begins with \"Bearer \", as the value of a header does; give the token \
+             alone\n"
+        );
+        assert_eq!(outcome.failure(), "bad tokens: 1 of 1");
+    }
+}
+
+#[test]
 fn no_token_at_all_is_not_taken_for_good() {
     let line = Place::with_secret().run(&["token", "check"]).failure();
     assert_eq!(
@@ -819,13 +912,37 @@ fn check_says_whether_serve_would_start_and_makes_nothing() {
 }
 
 #[test]
+fn check_says_of_a_unix_socket_what_serve_would_say() {
+    let place = Place::with_secret();
+    place
+        .run(&["user", "add", "alice", "--no-password"])
+        .success();
+    for (path, line) in [
+        (
+            "nowhere/x",
+            "there is no such directory; make it, or choose another --listen",
+        ),
+        (
+            ".env",
+            "a plain file stands there; remove it, or choose another --listen",
+        ),
+    ] {
+        let listen = format!("--listen=unix:{path}");
+        let line = format!("cannot listen on unix:{path}: {line}");
+        assert_eq!(place.run(&["serve", &listen]).failure(), line);
+        assert_eq!(place.run(&["check", &listen]).failure(), line);
+    }
+    assert_eq!(place.names(), [".env", "framegate.db"]);
+}
+
+#[test]
 fn proxy_headers_that_nobody_may_send_stop_check_and_serve() {
     let place = Place::with_secret();
     for command in ["check", "serve"] {
         assert_eq!(
             place.run(&[command, "--proxy-protocol"]).refusal(),
-            "PROXY_PROTOCOL is true, but must be false unless TRUSTED_PROXIES names the proxies \
-             that connect to 127.0.0.1:7420"
+            "PROXY_PROTOCOL is true (--proxy-protocol), but must be false unless TRUSTED_PROXIES \
+             names the proxies that connect to 127.0.0.1:7420"
         );
     }
 }

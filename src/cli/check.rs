@@ -6,6 +6,7 @@ use super::error::CliError;
 use super::{Argument, Arguments, Context, help, secret, warnings};
 use crate::app::users::{Mode, SqliteStore, UserStore as _};
 use crate::config::{Config, Listen, Secrets};
+use crate::driver::Listener;
 use crate::gate::Keys;
 
 pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result<(), CliError> {
@@ -16,6 +17,8 @@ pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result
     }
     let (mut config, secrets) = arguments.load(context)?;
     judge(&config, &secrets, &arguments.env_file())?;
+    Listener::look_at_all(&config.listen)
+        .map_err(|error| CliError::Serve(error.to_string().into()))?;
     for warning in warnings::of(&mut config, &secrets)? {
         writeln!(context.output, "warning: {warning}")?;
     }

@@ -1,5 +1,7 @@
 //! What can go wrong with a command.
 
+mod from;
+
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -77,7 +79,7 @@ pub enum CliError {
     },
     /// There is no secret.
     SecretMissing {
-        /// The `.env` file that it could stand in.
+        /// The `.env` file that lacks it, with its folder.
         env_file: PathBuf,
         /// Whether that is there.
         env_file_exists: bool,
@@ -260,7 +262,10 @@ impl CliError {
         let known = settings
             .chain(["env-file", "help"])
             .chain(own.iter().copied());
-        let meant = nearest(option, known)
+        let another_name = ANOTHER_NAME.iter().find(|(other, _)| *other == option);
+        let meant = another_name.map(|(_, meant)| *meant);
+        let meant = meant
+            .or_else(|| nearest(option, known))
             .map(|meant| (format!("--{}", escaped(option)), format!("--{meant}")));
         CliError::UnknownOption { meant }
     }
@@ -288,6 +293,22 @@ pub(super) struct Name {
     pub(super) name: &'static str,
     pub(super) also: &'static [&'static str],
 }
+
+/// What other programs call an option of ours.
+const ANOTHER_NAME: &[(&str, &str)] = &[
+    ("addr", "listen"),
+    ("address", "listen"),
+    ("bind", "listen"),
+    ("host", "listen"),
+    ("port", "listen"),
+    ("socket", "listen"),
+    ("config", "env-file"),
+    ("database", "db"),
+    ("debug", "log"),
+    ("log-level", "log"),
+    ("quiet", "log"),
+    ("verbose", "log"),
+];
 
 /// Where to give what the command line, which everybody on the machine can read, must not hold.
 fn instead_of(option: &str) -> Option<&'static str> {
@@ -358,15 +379,18 @@ impl fmt::Display for CliError {
                 env_file_exists: true,
             } => write!(
                 f,
-                "LOCAL_JWT_SECRET is not set; add a line LOCAL_JWT_SECRET= with what \
-                 `framegate secret` prints to {}",
+                "LOCAL_JWT_SECRET is not set: {} does not have it; add a line LOCAL_JWT_SECRET= \
+                 with what `framegate secret` prints",
                 env_file.display()
             ),
-            CliError::SecretMissing { env_file, .. } => write!(
-                f,
-                "LOCAL_JWT_SECRET is not set; `framegate serve --init` makes {} with a random one",
-                env_file.display()
-            ),
+            CliError::SecretMissing { env_file, .. } => {
+                let folder = env_file.parent().unwrap_or(env_file).display();
+                write!(
+                    f,
+                    "LOCAL_JWT_SECRET is not set: no .env in {folder}; go to the folder that has \
+                     it, or let `framegate serve --init` make one here"
+                )
+            }
             CliError::Secret { place, error } => write!(f, "{place}: {error}"),
             CliError::SameSecrets { place } => write!(
                 f,
@@ -442,54 +466,3 @@ impl fmt::Display for CliError {
 }
 
 impl std::error::Error for CliError {}
-
-impl From<lexopt::Error> for CliError {
-    /// Its own words would repeat what was typed.
-    fn from(error: lexopt::Error) -> CliError {
-        match error {
-            lexopt::Error::MissingValue {
-                option: Some(option),
-            } => CliError::NoOptionValue { option },
-            // The caller asks for a value only of an option that is ours.
-            lexopt::Error::UnexpectedValue { option, .. } => CliError::OptionValue { option },
-            lexopt::Error::NonUnicodeValue(_) => CliError::ArgumentNotUtf8,
-            _ => CliError::UnexpectedValue,
-        }
-    }
-}
-
-impl From<ConfigError> for CliError {
-    fn from(error: ConfigError) -> CliError {
-        CliError::Config(error)
-    }
-}
-
-impl From<io::Error> for CliError {
-    fn from(error: io::Error) -> CliError {
-        CliError::Streams(error)
-    }
-}
-
-impl From<StoreError> for CliError {
-    fn from(error: StoreError) -> CliError {
-        CliError::Store(error)
-    }
-}
-
-impl From<SignError> for CliError {
-    fn from(error: SignError) -> CliError {
-        CliError::Sign(error)
-    }
-}
-
-impl From<UserError> for CliError {
-    fn from(error: UserError) -> CliError {
-        CliError::User(error)
-    }
-}
-
-impl From<PasswordError> for CliError {
-    fn from(error: PasswordError) -> CliError {
-        CliError::Password(error)
-    }
-}

@@ -48,7 +48,8 @@ pub(super) fn run(
     let mut store = open(context)?;
     for entry in &entries {
         if store.user(&entry.user.id)?.is_some() {
-            return Err(entry.fault(LineError::Taken));
+            let id = entry.user.id.clone();
+            return Err(entry.fault(LineError::Taken { id }));
         }
     }
     let lines: Vec<u64> = entries.iter().map(|entry| entry.line).collect();
@@ -68,7 +69,12 @@ pub(super) fn run(
         }
         Some(index) => Err(CliError::ImportLine {
             line: lines.get(index).copied().unwrap_or_default(),
-            error: LineError::Taken,
+            error: LineError::Taken {
+                id: users
+                    .get(index)
+                    .map(|user| user.id.clone())
+                    .unwrap_or_default(),
+            },
         }),
     }
 }
@@ -219,7 +225,10 @@ pub enum LineError {
         earlier: u64,
     },
     /// The id of a user who is there already.
-    Taken,
+    Taken {
+        /// The id.
+        id: Box<str>,
+    },
 }
 
 impl fmt::Display for LineError {
@@ -244,7 +253,12 @@ impl fmt::Display for LineError {
             LineError::Repeated { earlier } => {
                 write!(f, "its id stands in line {earlier} already")
             }
-            LineError::Taken => f.write_str("there is a user of this id already"),
+            LineError::Taken { id } => write!(
+                f,
+                "there is a user \"{}\" already; take the line out, or remove the user first \
+                 (`framegate user rm`)",
+                id.escape_debug()
+            ),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `framegate secret`; and secrets and passwords in general: made here, judged here.
 
-use std::path::Path;
+use std::path::{self, Path};
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use zeroize::Zeroizing;
@@ -66,7 +66,8 @@ pub(super) fn keys(secrets: &Secrets, env_file: &Path) -> Result<Keys, CliError>
     match secrets.current {
         Some(ref current) => keys_of(current, secrets.previous.as_ref()),
         None => Err(CliError::SecretMissing {
-            env_file: env_file.to_owned(),
+            // A folder that is gone has no path; then the file's own says what it can.
+            env_file: path::absolute(env_file).unwrap_or_else(|_| env_file.to_owned()),
             env_file_exists: env_file.exists(),
         }),
     }

@@ -104,6 +104,10 @@ fn judge_all(
         let verified = verifier.verify(token, (context.clock)());
         let verdict = match &verified {
             Ok(verified) => users.judge(verified.subject(), verified.issued_at())?,
+            Err(_) if is_header_value(token) => Verdict::Bad(
+                "it begins with \"Bearer \", as the value of a header does; give the token alone"
+                    .to_owned(),
+            ),
             Err(error) => Verdict::Bad(error.to_string()),
         };
         let (subject, expires_at) = match &verified {
@@ -129,6 +133,12 @@ fn judge_all(
         (0, _) => Ok(()),
         (bad, all) => Err(CliError::BadTokens { bad, all }),
     }
+}
+
+/// RFC 9110 §11.1: the scheme in any case, a space, and only then the token.
+fn is_header_value(line: &str) -> bool {
+    let scheme = line.get(.."Bearer ".len());
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("Bearer "))
 }
 
 fn rules(config: &Config) -> ClaimRules {

@@ -13,8 +13,9 @@ use super::{Argument, Arguments, Context, help, import, secret};
 use crate::app::password::{self, PasswordError, PasswordHash, check_password};
 use crate::app::users::{Mode, SqliteStore, User, UserError, UserStore as _, is_disruptive};
 use crate::config::Config;
+use crate::driver::logger;
 use crate::gate::is_subject;
-use crate::limits::PASSWORD_BYTES_MAX;
+use crate::limits::{PASSWORD_BYTES_MAX, PASSWORD_CHARACTERS_UNTOLD_MIN};
 use crate::time::UnixSeconds;
 
 /// The commands: what each takes, and what it does.
@@ -426,7 +427,24 @@ fn obtain(
     };
     let salt = secret::random()?;
     let hash = password::hash(&password, *salt, config.password_memory_kib)?;
+    warn_if_short(&password);
     Ok(Some(hash))
+}
+
+/// It is the person's to choose; whether it is good cannot be told, but whether it is short.
+fn warn_if_short(password: &str) {
+    let count = password.chars().count();
+    if count < PASSWORD_CHARACTERS_UNTOLD_MIN {
+        let characters = if count == 1 {
+            "character"
+        } else {
+            "characters"
+        };
+        logger::say_last(format_args!(
+            "framegate: warning: a password of {count} {characters} is quickly guessed; \
+             `framegate user passwd` sets a longer one"
+        ));
+    }
 }
 
 fn read_password(context: &mut Context<'_>) -> Result<Zeroizing<String>, CliError> {

@@ -6,8 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::CliError;
-use crate::config::{Config, Origin, Secrets};
+use crate::config::{Config, Origin, Secrets, show_size};
 use crate::driver::{self, logger::quoted};
+use crate::limits::ADDRESS_SPACE_BYTES_BESIDE_MEMORY;
 
 /// The warnings, a line each. `config` is made what the server can keep of it.
 ///
@@ -27,7 +28,21 @@ pub(super) fn of(config: &mut Config, secrets: &Secrets) -> Result<Vec<String>, 
         driver::connections_possible(),
     )?);
     warnings.extend(lower_to_memory(config));
+    warnings.extend(narrow(config, driver::address_space_limit()));
     Ok(warnings)
+}
+
+/// Memory that the system does not give ends the process.
+fn narrow(config: &Config, limit: Option<u64>) -> Option<String> {
+    let memory = config.memory_bytes_max as u64;
+    let needed = memory + ADDRESS_SPACE_BYTES_BESIDE_MEMORY;
+    limit.filter(|limit| *limit < needed).map(|limit| {
+        let [limit, memory, needed] = [limit, memory, needed].map(show_size);
+        format!(
+            "the address space has a limit of {limit} (ulimit -v), and MEMORY of {memory} may need \
+             {needed}: the process would end when memory runs out; raise the limit, or lower MEMORY"
+        )
+    })
 }
 
 /// No more connections than there are descriptors for, less those that everything else needs.

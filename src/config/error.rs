@@ -62,6 +62,8 @@ pub enum ConfigError {
         name: &'static str,
         /// Its value.
         value: String,
+        /// Where that was given; `None` for the default.
+        origin: Option<Origin>,
         /// What it must be, and why.
         expected: String,
     },
@@ -69,6 +71,8 @@ pub enum ConfigError {
     Plaintext {
         /// Its address.
         listen: String,
+        /// Where that was given; `None` for the default.
+        origin: Option<Origin>,
     },
     /// A line of a `.env` file that cannot be read.
     EnvFile {
@@ -109,9 +113,26 @@ impl Origin {
     pub fn locate(&self, name: &str) -> String {
         match self {
             Origin::Flag(flag) => flag.clone(),
-            Origin::Environment => format!("{name} in the environment"),
-            Origin::EnvFile { path, line } => format!("{name} in {} line {line}", path.display()),
+            Origin::Environment | Origin::EnvFile { .. } => {
+                format!("{name} in {}", self.place())
+            }
         }
+    }
+
+    fn place(&self) -> String {
+        match self {
+            Origin::Flag(flag) => flag.clone(),
+            Origin::Environment => "the environment".to_owned(),
+            Origin::EnvFile { path, line } => format!("{} line {line}", path.display()),
+        }
+    }
+}
+
+/// What stands after a value to say where it comes from; `None` is the default.
+pub(super) fn source(origin: Option<&Origin>) -> String {
+    match origin {
+        Some(origin) => format!(" ({})", origin.place()),
+        None => " (the default)".to_owned(),
     }
 }
 
@@ -151,12 +172,17 @@ impl fmt::Display for ConfigError {
             ConfigError::Relation {
                 name,
                 value,
+                origin,
                 expected,
-            } => write!(f, "{name} is {value}, but must be {expected}"),
-            ConfigError::Plaintext { listen } => write!(
+            } => {
+                let source = source(origin.as_ref());
+                write!(f, "{name} is {value}{source}, but must be {expected}")
+            }
+            ConfigError::Plaintext { listen, origin } => write!(
                 f,
-                "LISTEN is {listen}, where others could read the tokens that pass; listen on \
-                 127.0.0.1 behind a proxy that ends TLS, or say --allow-plaintext"
+                "LISTEN is {listen}{}, where others could read the tokens that pass; listen on \
+                 127.0.0.1 behind a proxy that ends TLS, or say --allow-plaintext",
+                source(origin.as_ref())
             ),
             ConfigError::EnvFile { path, line, fault } => {
                 write!(f, "{} line {line}: {fault}", path.display())

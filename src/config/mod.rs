@@ -32,6 +32,7 @@ pub use nearest::nearest;
 pub use settings::{Arity, Group, Setting, by_flag, settings};
 pub use sources::{CURRENT_SECRET, Flags, GivenSecret, PREVIOUS_SECRET, Secrets, load};
 pub use table::GROUPS;
+pub use value::show_size;
 
 /// Where the server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]

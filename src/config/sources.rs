@@ -1,5 +1,6 @@
 //! Where values come from, and which of them decides.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 
@@ -115,7 +116,7 @@ pub fn load(
         given.take(flag.setting, Origin::Flag(flag.flag.clone()), &flag.value)?;
     }
     let mut config = given.config;
-    relations::check(&mut config, |name| given.names.contains(&name))?;
+    relations::check(&mut config, &given.origins)?;
     Ok((config, given.secrets))
 }
 
@@ -123,7 +124,7 @@ pub fn load(
 #[derive(Default)]
 struct Given {
     config: Config,
-    names: Vec<&'static str>,
+    origins: BTreeMap<&'static str, Origin>,
     secrets: Secrets,
 }
 
@@ -187,7 +188,7 @@ impl Given {
         origin: Origin,
         value: &str,
     ) -> Result<(), ConfigError> {
-        self.names.push(setting.name);
+        self.origins.insert(setting.name, origin.clone());
         setting
             .set(&mut self.config, value)
             .map_err(|expected| ConfigError::Value {

@@ -282,7 +282,9 @@ fn a_listener_others_can_reach_needs_a_word() {
     ] {
         let error = given().flag("listen", public).error();
         assert!(
-            error.starts_with(&format!("LISTEN is {public}, where others could")),
+            error.starts_with(&format!(
+                "LISTEN is {public} (--listen), where others could"
+            )),
             "{error}"
         );
         assert!(error.ends_with("or say --allow-plaintext"), "{error}");
@@ -313,7 +315,7 @@ fn proxy_headers_over_tcp_need_a_proxy_that_is_named() {
     for listen in [&["127.0.0.1:7420"][..], &["unix:/f", "127.0.0.1:7420"]] {
         assert_eq!(
             spoken(listen).error(),
-            "PROXY_PROTOCOL is true, but must be false unless TRUSTED_PROXIES names the proxies \
+            "PROXY_PROTOCOL is true (--proxy-protocol), but must be false unless TRUSTED_PROXIES names the proxies \
              that connect to 127.0.0.1:7420"
         );
         let named = spoken(listen).flag("trusted-proxies", "127.0.0.1");
@@ -342,13 +344,41 @@ fn bounds_that_were_given_must_go_together() {
     assert!(pending("10").load().is_ok());
     assert_eq!(
         pending("11").error(),
-        "MAX_PENDING is 11, but must be at most MAX_CONNECTIONS, which is 10"
+        "MAX_PENDING is 11 (--max-pending), but must be at most MAX_CONNECTIONS, which is 10 \
+         (--max-connections)"
     );
     let before_login = |size| given().flag("max-message-before-login", size);
     assert!(before_login("16KiB").load().is_ok());
     assert_eq!(
         before_login("16385").error(),
-        "MAX_MESSAGE_BEFORE_LOGIN is 16385, but must be at most MAX_MESSAGE, which is 16KiB"
+        "MAX_MESSAGE_BEFORE_LOGIN is 16385 (--max-message-before-login), but must be at most \
+         MAX_MESSAGE, which is 16KiB (the default)"
+    );
+}
+
+#[test]
+fn values_that_do_not_go_together_are_told_with_where_each_was_given() {
+    assert_eq!(
+        given()
+            .env_file("# mine\nFRAMEGATE_MAX_CONNECTIONS=10")
+            .variable("FRAMEGATE_MAX_PENDING", "11")
+            .error(),
+        "MAX_PENDING is 11 (the environment), but must be at most MAX_CONNECTIONS, which is 10 \
+         (.env line 2)"
+    );
+    // The one that decides.
+    let error = given()
+        .env_file("FRAMEGATE_LISTEN=127.0.0.1:1")
+        .flag("listen", "0.0.0.0:1")
+        .error();
+    assert!(
+        error.starts_with("LISTEN is 0.0.0.0:1 (--listen), where others"),
+        "{error}"
+    );
+    let error = given().flag("max-message", "1MiB").error();
+    assert!(
+        error.starts_with("MAX_OUTBOX is 256KiB (the default), but must be at least "),
+        "{error}"
     );
 }
 
@@ -360,8 +390,8 @@ fn an_outbox_holds_a_message_and_memory_holds_both() {
     assert!(small(outbox).load().is_ok());
     assert_eq!(
         small(outbox - 1).error(),
-        "MAX_OUTBOX is 17407, but must be at least 17KiB, to hold one message of MAX_MESSAGE, \
-         which is 16KiB, and its envelope"
+        "MAX_OUTBOX is 17407 (--max-outbox), but must be at least 17KiB, to hold one message of \
+         MAX_MESSAGE, which is 16KiB (the default), and its envelope"
     );
     // Twice the message while it grows, an envelope, the outbox, one connection, and an eighth.
     let memory = (2 * message + MESSAGE_OVERHEAD_BYTES_MAX + 256 * 1024 + 384) * 8_usize;
@@ -370,8 +400,8 @@ fn an_outbox_holds_a_message_and_memory_holds_both() {
     assert_eq!(small(memory).config().connections_within_memory(), 1);
     assert_eq!(
         small(memory - 2).error(),
-        "MEMORY is 338650, but must be at least 338652, to hold one peer's MAX_MESSAGE, which is \
-         16KiB, and MAX_OUTBOX, which is 256KiB"
+        "MEMORY is 338650 (--memory), but must be at least 338652, to hold one peer's MAX_MESSAGE, \
+         which is 16KiB (the default), and MAX_OUTBOX, which is 256KiB (the default)"
     );
     assert!(Config::default().connections_within_memory() > 50_000);
 }

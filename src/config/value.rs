@@ -263,7 +263,7 @@ fn show_duration(millis: u64) -> String {
 }
 
 /// A number of bytes, as a person would write it.
-pub(super) fn show_size(bytes: u64) -> String {
+pub fn show_size(bytes: u64) -> String {
     show(bytes, &SIZE_UNITS)
 }
 

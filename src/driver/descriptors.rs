@@ -26,9 +26,14 @@ pub fn connections_possible() -> usize {
     })
 }
 
+/// The limit of the address space, in bytes, where it has one.
+pub fn address_space_limit() -> Option<u64> {
+    getrlimit(Resource::As).current
+}
+
 /// Whether the address space has a limit.
 pub(super) fn address_space() -> AddressSpace {
-    match getrlimit(Resource::As).current {
+    match address_space_limit() {
         Some(_) => AddressSpace::Limited,
         None => AddressSpace::Unlimited,
     }

@@ -12,7 +12,7 @@ pub(super) fn level_of(what: What) -> log::Level {
         // A flood of strangers puts itself out, which the summary counts; a line each would be
         // the flood's. Browsers connect ahead and may find nothing to ask.
         What::Refused(Cause::Evicted | Cause::NoRequest) => log::Level::Debug,
-        What::Refused(_) | What::LoginFailed | What::Banned(_) => log::Level::Warn,
+        What::Refused(_) | What::LoginFailed(_) | What::Banned(_) => log::Level::Warn,
         What::ClientUnnamed | What::HeaderUnnamed | What::PendingFull | What::ForwardedIgnored => {
             log::Level::Warn
         }
@@ -60,6 +60,9 @@ impl fmt::Display for Line<'_> {
         if let What::Refused(cause) | What::Closed(cause) = report.what {
             write!(f, " reason={}", cause.word())?;
         }
+        if let What::LoginFailed(failure) = report.what {
+            write!(f, " reason={}", failure.word())?;
+        }
         if let What::TokensVoid {
             until,
             wait_seconds,
@@ -106,8 +109,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::server::{ConnectionId, Peer};
+    use crate::server::{ConnectionId, LoginFailure, Peer};
     use crate::time::UnixSeconds;
+
+    const FAILED: What = What::LoginFailed(LoginFailure::WrongPassword);
 
     fn line(what: What, address: &str, user: &str) -> String {
         let report = Report {
@@ -142,7 +147,7 @@ mod tests {
         let line = Line(&report).to_string();
         assert_eq!(line, "banned peer=unix:1000 for=60s");
         assert_ne!(target_of(banned), PEERS);
-        assert_eq!(target_of(What::LoginFailed), PEERS);
+        assert_eq!(target_of(FAILED), PEERS);
     }
 
     #[test]
@@ -181,9 +186,10 @@ mod tests {
     fn what_a_peer_wrote_stands_in_quotes() {
         let forged = "WARN banned address=203.0.113.9 for=60s\" reason=x\nWARN";
         assert_eq!(
-            line(What::LoginFailed, "192.0.2.1", forged),
+            line(FAILED, "192.0.2.1", forged),
             "login failed connection=7 peer=192.0.2.1:5000 \
-             user=\"WARN banned address=203.0.113.9 for=60s\\\" reason=x\\nWARN\" event=\"a b=c\""
+             user=\"WARN banned address=203.0.113.9 for=60s\\\" reason=x\\nWARN\" reason=wrong_password \
+             event=\"a b=c\""
         );
         let line = line(What::LoggedIn, "192.0.2.1", "alice");
         assert!(line.contains(" user=\"alice\" "), "{line}");

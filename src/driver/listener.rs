@@ -1,5 +1,7 @@
 //! Where connections come from: TCP addresses and Unix sockets.
 
+mod look;
+
 use std::fmt;
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};

@@ -46,7 +46,7 @@ use signals::Signals;
 use socket::Socket;
 use writer::StoreWriter;
 
-pub use descriptors::connections_possible;
+pub use descriptors::{address_space_limit, connections_possible};
 pub use listener::{ListenError, Listener};
 pub use recording::RecordingFile;
 pub use signals::{HeldSignal, HeldSignals, outlive_file_size_limit};

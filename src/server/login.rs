@@ -15,7 +15,7 @@ use super::cause::Cause;
 use super::host::issue_date;
 use super::hub::Hub;
 use super::presence::Dates;
-use super::report::What;
+use super::report::{LoginFailure, What};
 use super::session::{ConnectionId, Peer, State};
 
 /// A hash takes some 20 to 500 ms, and there are few before it.
@@ -35,6 +35,9 @@ pub(super) struct PendingLogin {
     /// What the password is checked against: a user whose hash has changed meanwhile is not
     /// logged in by the old one.
     expected: Option<PasswordHash>,
+    /// Why it fails if the password is not right, as far as it is known. It is found before the
+    /// password is checked and changes nothing of that, nor of the answer.
+    failure: LoginFailure,
 }
 
 /// How a login came in, and so how it is answered.
@@ -96,6 +99,7 @@ impl Hub {
         self.meter_login(now, key, &id)?;
         // A user who is unknown, disabled or has no password costs the time of a wrong one.
         let user = self.user_uncached(&id)?;
+        let failure = LoginFailure::of(user.as_ref());
         let expected = user.and_then(|user| user.login_hash().cloned());
         let login = PendingLogin {
             connection: self.id(key),
@@ -104,6 +108,7 @@ impl Hub {
             via,
             id,
             expected: expected.clone(),
+            failure,
         };
         let memory_kib = self.config.password_memory_kib;
         let gone = self.logins.enter(rank, login, |ticket| HashJob {
@@ -148,11 +153,11 @@ impl Hub {
 
     /// The helper thread has checked a password.
     pub(super) fn end_login(&mut self, now: Now, outcome: &HashOutcome) {
-        let Some(login) = self.logins.leave(outcome.ticket) else {
+        let Some(mut login) = self.logins.leave(outcome.ticket) else {
             return;
         };
         let user = match outcome.verdict {
-            Verdict::Right => self.confirmed(&login),
+            Verdict::Right => self.confirmed(&mut login),
             Verdict::Wrong => Ok(None),
             // Of the password nothing is known then.
             Verdict::NoMemory | Verdict::Failed => Err(Fault::Unavailable),
@@ -203,7 +208,7 @@ impl Hub {
             self.schedule(now, key);
         }
         if let Err(Fault::LoginFailed) = &result {
-            self.report_login(now, key, What::LoginFailed, &login.id);
+            self.report_login(now, key, What::LoginFailed(login.failure), &login.id);
         }
         self.answer_login(now, key, login, result);
         let session = &self.sessions[key as usize];
@@ -221,8 +226,9 @@ impl Hub {
     }
 
     /// The user whose password it was, if the user may still come in.
-    fn confirmed(&mut self, login: &PendingLogin) -> Result<Option<User>, Fault> {
+    fn confirmed(&mut self, login: &mut PendingLogin) -> Result<Option<User>, Fault> {
         let user = self.user_uncached(&login.id)?;
+        login.failure = LoginFailure::of(user.as_ref());
         Ok(user.filter(|user| user.login_hash() == login.expected.as_ref()))
     }
 

@@ -65,7 +65,7 @@ pub use cause::{Cause, NoRoom};
 pub use counters::Summary;
 pub use flushes::FlushesLeft;
 pub use outbox::SLICES_MAX;
-pub use report::{Report, What};
+pub use report::{LoginFailure, Report, What};
 pub use revocations::{StoreJob, StoreOutcome};
 pub use session::{ConnectionId, Peer};
 pub use store_news::StoreNews;

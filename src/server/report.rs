@@ -4,9 +4,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::time::Instant;
-
-use crate::time::UnixSeconds;
+use crate::app::users::User;
+use crate::time::{Instant, UnixSeconds};
 
 use super::cause::Cause;
 use super::session::{ConnectionId, Peer};
@@ -36,8 +35,8 @@ pub struct Report {
 pub enum What {
     /// A user logged in with a password.
     LoggedIn,
-    /// A password was wrong, or there is no such user, or he is disabled.
-    LoginFailed,
+    /// No token for an id and a password, and why. The peer is told of all alike.
+    LoginFailed(LoginFailure),
     /// A password was right, and no token was given: the user's tokens are void until this second,
     /// which the clock has yet to reach.
     TokensVoid {
@@ -62,6 +61,42 @@ pub enum What {
     ForwardedIgnored,
 }
 
+/// Why a login failed. It is for the log alone: a peer that could tell these apart would learn which
+/// ids there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginFailure {
+    /// There is no user of the id.
+    UnknownUser,
+    /// The user is disabled.
+    UserDisabled,
+    /// The user has no password: tokens come from elsewhere.
+    NoPassword,
+    /// The password is another, or was changed while it was checked.
+    WrongPassword,
+}
+
+impl LoginFailure {
+    /// Why a login as this user fails, whatever the password: `WrongPassword` where it would not.
+    pub(super) fn of(user: Option<&User>) -> LoginFailure {
+        match user {
+            None => LoginFailure::UnknownUser,
+            Some(user) if user.disabled => LoginFailure::UserDisabled,
+            Some(user) if user.password_hash.is_none() => LoginFailure::NoPassword,
+            Some(_) => LoginFailure::WrongPassword,
+        }
+    }
+
+    /// The word of this reason in the log.
+    pub fn word(self) -> &'static str {
+        match self {
+            LoginFailure::UnknownUser => "unknown_user",
+            LoginFailure::UserDisabled => "disabled_user",
+            LoginFailure::NoPassword => "no_password",
+            LoginFailure::WrongPassword => "wrong_password",
+        }
+    }
+}
+
 impl What {
     /// True when it tells the operator of a setting to look at, and not of a connection's end.
     pub fn is_notice(self) -> bool {
@@ -76,7 +111,7 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             What::LoggedIn => "logged in",
-            What::LoginFailed => "login failed",
+            What::LoginFailed(_) => "login failed",
             What::TokensVoid { .. } => "no token to give",
             What::Refused(_) => "refused",
             What::Closed(_) => "closed",

@@ -2,6 +2,7 @@
 //! Both the scheduling and the judging read it, so that they cannot differ. Each bounds a whole
 //! operation: no received byte extends it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::app::Fault;
@@ -33,6 +34,14 @@ enum Passing {
     GiveUpLogin,
     /// The linger is over: the descriptor is freed.
     Free,
+}
+
+/// Whole seconds where it can be.
+fn in_words(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{} s", time.as_secs()),
+        _ => format!("{} ms", time.as_millis()),
+    }
 }
 
 impl Hub {
@@ -126,7 +135,10 @@ impl Hub {
                 };
                 self.abandon(now, key, what, ending);
             }
-            Some(Passing::Refuse(cause)) => self.refuse(now, key, cause, None, None),
+            Some(Passing::Refuse(cause)) => {
+                let words = (self.late(cause), None);
+                self.refuse_in_words(now, key, cause, None, None, words);
+            }
             Some(Passing::DropSlowReader) => self.drop_slow_reader(now, key),
             Some(Passing::Ask) => self.ask(now, key),
             Some(Passing::GiveUpLogin) => {
@@ -137,6 +149,23 @@ impl Hub {
             None => {}
         }
         self.schedule(now, key);
+    }
+
+    /// The reason of a cause, with how long there was where a client may want to know that.
+    fn late(&self, cause: Cause) -> Cow<'static, str> {
+        match cause {
+            Cause::AuthTimeout => {
+                let time = in_words(self.config.auth_timeout);
+                Cow::Owned(format!("no valid token within {time}"))
+            }
+            Cause::AuthTimeoutCrowded => {
+                let time = in_words(AUTH_TIMEOUT_CROWDED);
+                Cow::Owned(format!(
+                    "no valid token within {time}; there is no more while newcomers are many"
+                ))
+            }
+            cause => cause.reason(),
+        }
     }
 
     /// The linger is over. What the peer was offered and has not taken by now it will not take; but

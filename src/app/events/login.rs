@@ -12,6 +12,9 @@ use crate::gate::{LoginFrame, Minted};
 use crate::limits::SUBJECT_BYTES_MAX;
 
 const EXPECTED: Fault = Fault::BadData("a login takes {\"id\":\"…\",\"password\":\"…\"}");
+/// In a frame it is a member's value; `POST /login` takes it as its body.
+const EXPECTED_IN_FRAME: Fault =
+    Fault::BadData("a login takes `data` {\"id\":\"…\",\"password\":\"…\"}");
 const PASSWORD: Fault = Fault::BadData("a password has 1 to 1024 bytes, and no NUL");
 
 /// Who somebody says they are, and their proof. Wiped when dropped, never printed.
@@ -58,7 +61,11 @@ impl Credentials {
 }
 
 pub(in crate::app) fn begin(host: &mut dyn Host, frame: &LoginFrame<'_>) -> Result<Outcome, Fault> {
-    host.check_password(Credentials::parse(frame.data().unwrap_or_default())?)?;
+    let credentials = Credentials::parse(frame.data().unwrap_or_default());
+    host.check_password(credentials.map_err(|fault| match fault {
+        EXPECTED => EXPECTED_IN_FRAME,
+        fault => fault,
+    })?)?;
     Ok(Outcome::Silent)
 }
 

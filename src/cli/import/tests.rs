@@ -166,7 +166,8 @@ fn one_bad_line_is_named_and_nothing_is_imported() {
         ),
         (
             "{\"id\":\"taken\",\"name\":\"X\"}",
-            "there is a user of this id already",
+            "there is a user \"taken\" already; take the line out, or remove the user first \
+             (`framegate user rm`); nothing",
         ),
     ] {
         let lines = format!("{{\"id\":\"first\",\"name\":\"F\",\"password\":\"p\"}}\n\n{bad}\n");

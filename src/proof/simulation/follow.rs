@@ -264,7 +264,7 @@ impl World<'_> {
                     self.grant(id, user, &mut told)?;
                 }
                 Happening::TokensVoid { .. } if is_own && may_pass => {}
-                Happening::LoginFailed if is_own && may_fail => {
+                Happening::LoginFailed(_) if is_own && may_fail => {
                     is_told = true;
                     self.deny(id);
                 }

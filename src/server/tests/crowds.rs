@@ -9,7 +9,7 @@ use crate::limits::{
 };
 use crate::server::{ConnectionId, Ending, FlushesLeft, Peer, What};
 
-use super::world::{ALL, World, masked, upgrade};
+use super::world::{ALL, World, error, masked, upgrade};
 
 const MALLORY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66));
 
@@ -111,11 +111,13 @@ fn strangers_have_less_time_once_they_are_a_crowd() {
         assert_eq!(world.refusals(), [""; 0], "half the budget is no crowd");
         let last: Vec<_> = (0..newcomers).map(|_| world.stranger()).collect();
         world.wait(Duration::from_millis(50));
-        let is_closed = |id: &&ConnectionId| world.hear(**id).contains(&"close 3008".to_owned());
-        let gone = first.iter().filter(is_closed).count();
+        let told: Vec<String> = first.iter().flat_map(|id| world.hear(*id)).collect();
+        let gone = told.iter().filter(|line| *line == "close 3008").count();
         assert_eq!(gone, newcomers, "until it is no crowd");
         assert_eq!(world.refusals(), vec!["auth_timeout_crowded"; newcomers]);
         assert!(last.iter().all(|id| world.hear(*id).is_empty()));
+        let reason = "no valid token within 2 s; there is no more while newcomers are many";
+        assert_eq!(told[0], error("auth_timeout", reason));
     }
 }
 

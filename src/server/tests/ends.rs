@@ -264,7 +264,7 @@ fn a_stranger_who_shows_no_token_in_time_goes() {
     assert_eq!(
         world.hear(id),
         [
-            error("auth_timeout", "no valid token in time").as_str(),
+            error("auth_timeout", "no valid token within 30 s").as_str(),
             "close 3008",
             "FIN"
         ]

@@ -53,6 +53,7 @@ fn ordinary_mistakes_keep_the_connection() {
     world.say_as(id, "alice", r#""event":"getUser","data":["bob"]"#);
     world.say_as(id, "alice", r#""event":"getUser","data":{"id":7}"#);
     world.say_as(id, "alice", r#""event":"message""#);
+    world.say(id, r#"{"event":"login","id":"alice","password":"x"}"#);
     let takes = r#"getUser takes `data` {\"id\":\"…\"}"#;
     assert_eq!(
         world.hear(id),
@@ -65,6 +66,7 @@ fn ordinary_mistakes_keep_the_connection() {
             error("bad_data", takes),
             error("bad_data", takes),
             error("bad_data", "a message needs `data`, any JSON"),
+            r#"{"event":"error","id":"alice","data":{"code":"bad_data","reason":"a login takes `data` {\"id\":\"…\",\"password\":\"…\"}"}}"#.to_owned(),
         ]
     );
     assert!(world.refusals().is_empty());

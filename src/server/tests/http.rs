@@ -346,7 +346,10 @@ fn a_login_request_that_cannot_be_is_told_what_would_be_right() {
             with("Transfer-Encoding: chunked") + "x",
             "HTTP 400 the chunked body is not sizes in hexadecimal",
         ),
-        (post("/login", "[]"), r#"HTTP 400 {"code":"bad_data""#),
+        (
+            post("/login", "[]"),
+            r#"HTTP 400 {"code":"bad_data","reason":"a login takes {\"id\":\"…\",\"password\":\"…\"}"}"#,
+        ),
         (
             post("/login", r#"{"id":"alice","password":""}"#),
             r#"HTTP 400 {"code":"bad_data""#,

@@ -81,6 +81,7 @@ fn users_who_may_not_log_in_are_told_no_more_than_a_wrong_password() {
         ("alice", "alice's password"),
         ("bob", "bob's password"),
         ("nobody", "x"),
+        ("carol", "wrong"),
     ] {
         let id = world.stranger();
         login(&mut world, id, name, password);
@@ -88,6 +89,14 @@ fn users_who_may_not_log_in_are_told_no_more_than_a_wrong_password() {
         world.hash();
         assert_eq!(world.hear(id), [FAILED]);
     }
+    // The log says more.
+    let reasons = [
+        "disabled_user",
+        "no_password",
+        "unknown_user",
+        "wrong_password",
+    ];
+    assert_eq!(world.failed_logins(), reasons);
 }
 
 #[test]
@@ -102,6 +111,7 @@ fn a_user_disabled_while_his_password_is_checked_is_not_let_in() {
     world.wait(Duration::from_millis(100));
     world.hash();
     assert_eq!(world.hear(id), [FAILED]);
+    assert_eq!(world.failed_logins(), ["disabled_user"]);
 }
 
 #[test]

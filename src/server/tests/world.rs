@@ -313,6 +313,15 @@ impl World {
         self.reports.iter().filter_map(refused).collect()
     }
 
+    /// Why logins failed so far, as the log has it.
+    pub(super) fn failed_logins(&self) -> Vec<&'static str> {
+        let failed = |report: &Report| match report.what {
+            What::LoginFailed(failure) => Some(failure.word()),
+            _ => None,
+        };
+        self.reports.iter().filter_map(failed).collect()
+    }
+
     /// A turn that writes at most so many broadcasts.
     pub(super) fn settle_some(&mut self, broadcasts: usize) {
         self.server.tick(self.now);
