@@ -264,7 +264,9 @@ impl World<'_> {
                     self.grant(id, user, &mut told)?;
                 }
                 Happening::TokensVoid { .. } if is_own && may_pass => {}
-                Happening::LoginFailed(_) if is_own && may_fail => {
+                Happening::LoginFailed(why)
+                    if is_own && may_fail && self.people.may_fail_as(user, why) =>
+                {
                     is_told = true;
                     self.deny(id);
                 }

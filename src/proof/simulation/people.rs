@@ -4,6 +4,7 @@ use crate::app::password::{PasswordHash, hash};
 use crate::app::users::{MemoryStore, Revocation, StoreError, User, Users};
 use crate::gate::{ClaimRules, Keys, Secret, Signer};
 use crate::limits::PASSWORD_MEMORY_KIB_MIN;
+use crate::server::LoginFailure;
 use crate::time::{Instant, Now, UnixSeconds};
 
 use super::choice::Choice;
@@ -407,6 +408,17 @@ impl People {
         let may_enter =
             |(_, standing): &(Instant, Standing)| standing.is_known && !standing.is_disabled;
         !self.standings[user].iter().all(may_enter)
+    }
+
+    /// Whether the log may give this as the reason of a failed login: everybody here has a password.
+    pub(super) fn may_fail_as(&self, user: usize, failure: LoginFailure) -> bool {
+        let mut standings = self.standings[user].iter().map(|(_, standing)| standing);
+        standings.any(|standing| match failure {
+            LoginFailure::UnknownUser => !standing.is_known,
+            LoginFailure::UserDisabled => standing.is_known && standing.is_disabled,
+            LoginFailure::NoPassword => false,
+            LoginFailure::WrongPassword => standing.is_known && !standing.is_disabled,
+        })
     }
 
     /// Whether the server may say that there is no such user.
