@@ -20,6 +20,8 @@ use crate::support::{Home, text};
 /// Connections of one user: as many as are allowed by default.
 pub(crate) const CONNECTIONS_PER_USER: usize = 32;
 
+const TTL_SECONDS: u64 = 3_600;
+
 /// Signs with the secret of a home: quicker than a command for each of a thousand users.
 pub(crate) struct Mint {
     signer: Signer,
@@ -31,12 +33,20 @@ impl Mint {
         let secret = env.trim().trim_start_matches("LOCAL_JWT_SECRET=");
         let keys = Keys::new(&Secret::parse(secret).expect("a secret"), None);
         Mint {
-            signer: Signer::new(&keys, &ClaimRules::default(), 3_600),
+            signer: Signer::new(&keys, &ClaimRules::default(), TTL_SECONDS),
         }
     }
 
     pub(crate) fn token(&self, user: &str) -> String {
         self.dated(user, 0)
+    }
+
+    /// A token that ends at that second.
+    pub(crate) fn ending(&self, user: &str, unix_seconds: u64) -> String {
+        let minted = self
+            .signer
+            .mint(user, UnixSeconds(unix_seconds - TTL_SECONDS));
+        minted.expect("a user has a name").token
     }
 
     /// A token dated so many seconds ahead.

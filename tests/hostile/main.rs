@@ -13,6 +13,7 @@ mod floods;
 mod frames;
 mod handshake;
 mod logins;
+mod many;
 mod outside;
 mod peer;
 mod places;
@@ -45,6 +46,7 @@ rows! {
     fan_out: long_messages_at_once outbox_of_two_messages one_write_to_many tiny_broadcasts long_broadcasts messages_by_name burst_before_a_ping;
     shares: connections_of_one_user half_messages escaped_names rate_by_reconnecting silent_connections hurried_logins peaceful_endings half_closed_together;
     places: places_of_two_addresses places_of_a_network places_of_many_addresses;
+    many: expiring_at_once everybody_changed page_in_a_crowd;
     outside: unread_log least_memory no_memory_for_a_hash;
     store: commits_beside_members lost_companions lost_database refresh_while_revoked logouts_under_a_lock endless_view;
     connections: connects_at_a_cap few_descriptors no_descriptors connects_at_once reset_storm

@@ -18,6 +18,7 @@ mod floods;
 mod frames;
 mod handshake;
 mod logins;
+mod many;
 mod outside;
 mod peer;
 mod places;
@@ -43,6 +44,7 @@ const SECTIONS: &[(&str, &[Row])] = &[
     ("What one says to many", fan_out::ROWS),
     ("What one may take", shares::ROWS),
     ("Places for passwords", places::ROWS),
+    ("Many at once", many::ROWS),
     ("What stands around", outside::ROWS),
     ("The database in other hands", store::ROWS),
     ("Login, users, logs", logins::ROWS),
