@@ -185,6 +185,34 @@ impl Drop for Lock {
     }
 }
 
+/// A pipe would be waited for.
+#[test]
+fn a_pipe_beside_the_database_stops_nobody() {
+    for name in [
+        "framegate.db-shm",
+        "framegate.db-wal",
+        "framegate.db-journal",
+    ] {
+        let scene = Scene::new();
+        let copy = copy_without_bob(&scene);
+        for file in ["framegate.db", "framegate.db-wal", "framegate.db-shm"] {
+            let _ = fs::remove_file(scene.file(file));
+        }
+        let pipe = scene.file(name);
+        let made = Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.expect("mkfifo(1) is there").success());
+        fs::rename(&copy, scene.file("framegate.db")).expect("it is moved");
+        std::thread::sleep(Duration::from_millis(700));
+        assert!(scene.is_unavailable(), "{name}");
+        let done = scene.home.run(&["user", "list"]);
+        assert_eq!(done.status.code(), Some(1), "{name}");
+        assert!(text(&done.stderr).contains(name), "{}", text(&done.stderr));
+        fs::remove_file(&pipe).expect("it is there");
+        knock_until(&scene.server, &scene.alice, 101);
+        assert_eq!(knock(&scene.server, &scene.bob), 403, "{name}");
+    }
+}
+
 /// SQLite sleeps for ten seconds where it is kept from a read mark, whatever its busy timeout is.
 #[test]
 fn a_lock_on_the_read_marks_stops_no_loop() {

@@ -2,7 +2,7 @@
 //! connections; a connection has one person for as long as it is logged in (a connection is bound
 //! to its first token's subject).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use hashbrown::HashTable;
@@ -29,8 +29,8 @@ pub(super) struct Presence {
     hasher: IdHasher,
     /// What those have spent who have no connection at the moment.
     departed: Table<Spending>,
-    /// The numbers of those who are doubted, and of some who have left since.
-    doubted: Vec<u32>,
+    /// The numbers of those who are doubted, the first first, and of some who have left since.
+    doubted: VecDeque<u32>,
 }
 
 /// A logged-in connection.
@@ -114,7 +114,7 @@ impl Presence {
             by_id: HashTable::new(),
             hasher: IdHasher::new(seed),
             departed: Table::new(seed.rotate_left(4)),
-            doubted: Vec::new(),
+            doubted: VecDeque::new(),
         }
     }
 
@@ -265,17 +265,18 @@ impl Presence {
         if let Some(number) = self.number(id) {
             let person = &mut self.people[number as usize];
             if !std::mem::replace(&mut person.is_doubted, true) {
-                self.doubted.push(number);
+                self.doubted.push_back(number);
             }
         }
     }
 
     /// Any user may have changed in the store. O(people).
     pub(super) fn doubt_everybody(&mut self) {
-        self.doubted.clear();
         for (number, person) in &mut self.people {
-            person.is_doubted = true;
-            self.doubted.push(number as u32);
+            // Who waits already keeps its turn, however often the store changes.
+            if !std::mem::replace(&mut person.is_doubted, true) {
+                self.doubted.push_back(number as u32);
+            }
         }
     }
 
@@ -286,11 +287,11 @@ impl Presence {
         }
     }
 
-    /// Somebody who is to be looked at.
+    /// The one who has waited longest to be looked at.
     pub(super) fn next_doubted(&mut self) -> Option<Rc<str>> {
         loop {
             // Another may have the number by now.
-            let person = self.people.get(self.doubted.pop()? as usize);
+            let person = self.people.get(self.doubted.pop_front()? as usize);
             if let Some(person) = person.filter(|person| person.is_doubted) {
                 return Some(Rc::clone(&person.id));
             }
@@ -338,5 +339,39 @@ impl Presence {
         self.by_id
             .insert_unique(hasher.hash(id), number as u32, hash_of);
         number as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_to_be_looked_at_keeps_its_turn_though_all_change_again() {
+        let mut presence = Presence::new(7);
+        let dates = Dates {
+            issued_at: UnixSeconds(1),
+            expires_at: UnixSeconds(2),
+        };
+        let people: Vec<String> = (0..100).map(|number| format!("user{number}")).collect();
+        for (key, id) in (0..).zip(&people) {
+            presence.enter(key, id, dates, Standing::default());
+        }
+        let mut seen = Vec::new();
+        for _ in 0..10 {
+            presence.doubt_everybody();
+            presence.doubt("user99");
+            for _ in 0..10 {
+                let id = presence.next_doubted().expect("somebody waits");
+                presence.trust(&id);
+                seen.push(id.to_string());
+            }
+        }
+        assert_eq!(seen, people);
+        // Who leaves waits no longer, nor does who comes in that place.
+        (0..100).for_each(|key| presence.leave(key));
+        presence.enter(0, "another", dates, Standing::default());
+        assert_eq!(presence.next_doubted(), None);
+        assert!(!presence.has_doubted());
     }
 }

@@ -42,6 +42,7 @@ impl SqliteStore {
         if mode == Mode::Administer {
             make_file(path).map_err(|error| cannot_open(path, &error))?;
         }
+        check_files(path)?;
         if matches!(mode, Mode::Change | Mode::Administer) {
             wait_for_one_log(path)?;
         }
@@ -291,8 +292,8 @@ fn wait_for_one_log(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
-    // A pipe would be waited for, and a directory is told of more clearly here.
+/// A pipe would be waited for, and a directory is told of more clearly here.
+fn check_files(path: &Path) -> Result<(), StoreError> {
     match fs::metadata(path) {
         Err(error) => return Err(cannot_open(path, &error)),
         Ok(metadata) if metadata.is_dir() => {
@@ -305,6 +306,16 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         }
         Ok(_) => {}
     }
+    match place::no_file_beside(path).map_err(|error| cannot_open(path, &error))? {
+        None => Ok(()),
+        Some(other) => Err(StoreError::CannotOpen {
+            path: path.to_owned(),
+            reason: format!("{} is no file; remove it", other.display()).into(),
+        }),
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
     // `:memory:` and `file:…` mean something else to SQLite; no absolute path does.
     let absolute = std::path::absolute(path).map_err(|error| cannot_open(path, &error))?;
     // The one connection is one thread's.

@@ -109,6 +109,17 @@ pub(super) fn beside(database: &Path) -> io::Result<(PathBuf, PathBuf)> {
     Ok((named("-wal"), named("-shm")))
 }
 
+/// The first of the files beside a database that is there and is no file: a pipe, which would be
+/// waited for.
+pub(super) fn no_file_beside(database: &Path) -> io::Result<Option<PathBuf>> {
+    let (log, shared_memory) = beside(database)?;
+    let mut journal = fs::canonicalize(database)?.into_os_string();
+    journal.push("-journal");
+    let paths = [log, shared_memory, journal.into()];
+    let is_other = |path: &PathBuf| fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    Ok(paths.into_iter().find(is_other))
+}
+
 /// Whether another process has the database open, and none has the `-shm` that lies beside it: then
 /// it has one that was removed. Not to be asked while this process has the database open: closing
 /// a file gives up all locks of the process on it (POSIX.1-2024 `fcntl`).
@@ -143,7 +154,11 @@ impl ReadMarks {
     /// Those of the `-shm` that lies beside the database now; `kept` if they are.
     pub(super) fn of(database: &Path, kept: Option<ReadMarks>) -> io::Result<ReadMarks> {
         let (_, path) = beside(database)?;
-        let of = File::of(&fs::metadata(&path)?);
+        let metadata = fs::metadata(&path)?;
+        if !metadata.is_file() {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        let of = File::of(&metadata);
         match kept {
             Some(kept) if kept.of == of => Ok(kept),
             _ => {

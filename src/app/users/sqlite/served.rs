@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::place::{ReadMarks, Stamp};
+use super::place::{self, ReadMarks, Stamp};
 use super::{Mode, SqliteStore};
 use crate::app::users::{Changes, StoreError, User, UserStore};
 use crate::limits::{DATABASE_REOPEN_INTERVAL, DATABASE_WAIT_SERVING};
@@ -19,6 +19,9 @@ pub struct ServedStore {
     store: Result<SqliteStore, StoreError>,
     /// Outlives the store, whose locks it could give up.
     marks: Option<ReadMarks>,
+    /// True since it was found busy, until the next look: each waiting has its price, and all of a
+    /// turn together must not cost more than one.
+    is_busy: bool,
     /// When the path was last looked at, since the store was given up.
     looked_at: Option<Instant>,
     /// What lay there then.
@@ -32,9 +35,23 @@ impl ServedStore {
             path: store.path.clone(),
             store: Ok(store),
             marks: None,
+            is_busy: false,
             looked_at: None,
             found: None,
         }
+    }
+
+    /// What `ask` learns of the store, unless it was found busy since the last look.
+    fn ask<T>(
+        &mut self,
+        ask: impl FnOnce(&mut SqliteStore) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if self.is_busy {
+            return Err(StoreError::Busy);
+        }
+        let told = self.store().and_then(ask);
+        self.is_busy = matches!(told, Err(StoreError::Busy));
+        told
     }
 
     /// The store, once it can be read from.
@@ -56,6 +73,7 @@ impl ServedStore {
         if self.looked_at.is_some_and(is_early) {
             return self.store().map(|_| Changes::None);
         }
+        self.is_busy = false;
         self.looked_at = Some(now);
         let found = Stamp::at(&self.path);
         let is_settled = found.is_some() && found == self.found;
@@ -71,7 +89,9 @@ impl ServedStore {
 
     fn open_anew(&mut self) -> Result<SqliteStore, StoreError> {
         // Where there is no `-shm` nobody holds a mark of it.
-        self.marks = ReadMarks::of(&self.path, self.marks.take()).ok();
+        if place::no_file_beside(&self.path).is_ok_and(|other| other.is_none()) {
+            self.marks = ReadMarks::of(&self.path, self.marks.take()).ok();
+        }
         if let Some(marks) = &self.marks
             && !matches!(marks.wait(DATABASE_WAIT_SERVING), Ok(true))
         {
@@ -85,14 +105,15 @@ impl ServedStore {
 
 impl UserStore for ServedStore {
     fn user(&mut self, id: &str) -> Result<Option<User>, StoreError> {
-        self.store()?.user(id)
+        self.ask(|store| store.user(id))
     }
 
     fn changed(&mut self, now: Instant) -> Result<Changes, StoreError> {
         if self.store.is_err() {
             return self.reopen(now);
         }
-        let changed = self.store().and_then(|store| store.changed(now));
+        self.is_busy = false;
+        let changed = self.ask(|store| store.changed(now));
         if let Err(error) = &changed
             && !error.may_pass()
         {
@@ -105,7 +126,7 @@ impl UserStore for ServedStore {
     }
 
     fn check(&mut self) -> Result<(), StoreError> {
-        self.store()?.check()
+        self.ask(SqliteStore::check)
     }
 }
 
