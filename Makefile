@@ -94,7 +94,7 @@ constant-time:
 
 ## fuzz: one target for a time: make fuzz T=envelope SECS=600
 fuzz:
-	fuzz/run $(or $(SECS),60) $(or $(T),$(error T=target, one of: $(notdir $(wildcard fuzz/seeds/*))))
+	fuzz/run $(or $(SECS),60) $(or $(filter $(T),$(notdir $(wildcard fuzz/seeds/*))),$(error T=target, one of: $(notdir $(wildcard fuzz/seeds/*))))
 
 ## fuzz-smoke: every fuzz target for 20 seconds; prints what each did
 fuzz-smoke:

@@ -906,7 +906,7 @@ fn check_says_whether_serve_would_start_and_makes_nothing() {
     let place = Place::with_secret();
     assert_eq!(
         place.run(&["check"]).refusal(),
-        "there is no user database framegate.db; make one with `framegate serve --init` or `framegate user add`"
+        "there is no user database framegate.db; restore it, or make one with `framegate serve --init` or `framegate user add`"
     );
     assert_eq!(place.names(), [".env"]);
 }
@@ -998,7 +998,7 @@ fn init_makes_what_is_missing_and_a_second_start_makes_nothing() {
     let frame = format!(r#"{{"event":"login","data":{{"id":"admin","password":"{password}"}}}}"#);
     assert!(told.contains(&frame), "{told}");
     assert!(
-        told.contains("websocat --ws-c-uri=ws://localhost/ws - ws-c:unix:first.sock"),
+        told.contains("websocat -t --ws-c-uri=ws://localhost/ws - ws-c:unix:first.sock"),
         "{told}"
     );
 

@@ -118,7 +118,7 @@ fn websocat(listen: &Listen) -> String {
         Listen::Tcp(address) => format!("websocat ws://{}/ws", reachable(*address)),
         Listen::Unix(path) => {
             format!(
-                "websocat --ws-c-uri=ws://localhost/ws - ws-c:unix:{}",
+                "websocat -t --ws-c-uri=ws://localhost/ws - ws-c:unix:{}",
                 path.display()
             )
         }
@@ -151,7 +151,7 @@ mod tests {
         }
         assert_eq!(
             websocat(&Listen::Unix("/run/f.sock".into())),
-            "websocat --ws-c-uri=ws://localhost/ws - ws-c:unix:/run/f.sock"
+            "websocat -t --ws-c-uri=ws://localhost/ws - ws-c:unix:/run/f.sock"
         );
     }
 }

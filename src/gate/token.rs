@@ -210,13 +210,16 @@ impl fmt::Display for TokenError {
             TokenError::Type => "`typ` is not JWT",
             TokenError::Extension => "the header has one of crit, b64, zip, enc, cty",
             TokenError::Subject => {
-                "`sub` is not 1 to 128 printable ASCII characters without spaces"
+                "`sub` is missing, or is not 1 to 128 printable ASCII characters without spaces"
             }
-            TokenError::ExpiresAt => "`exp` is not a whole number of seconds from 1970 to 9999",
+            TokenError::ExpiresAt => {
+                "`exp` is missing, or is not a whole number of seconds (not milliseconds) from \
+                 1970 to 9999"
+            }
             TokenError::NotBefore => "`nbf` is not a whole number of seconds from 1970 to 9999",
             TokenError::IssuedAt => "`iat` is not a whole number of seconds from 1970 to 9999",
-            TokenError::Issuer => "`iss` is not the issuer asked for",
-            TokenError::Audience => "`aud` is not the audience asked for",
+            TokenError::Issuer => "`iss` is not the ISSUER that is set",
+            TokenError::Audience => "`aud` is not the AUDIENCE that is set, or none is set",
             TokenError::NotYetValid => "not valid yet: `nbf` lies ahead",
             TokenError::IssuedAhead => "`iat` lies ahead",
             TokenError::Expired => "expired",

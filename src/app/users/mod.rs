@@ -273,7 +273,7 @@ impl fmt::Display for StoreError {
             StoreError::OutOfMemory => f.write_str("no memory is left for the user database"),
             StoreError::Missing { path } => write!(
                 f,
-                "there is no user database {}; make one with `framegate serve --init` or `framegate user add`",
+                "there is no user database {}; restore it, or make one with `framegate serve --init` or `framegate user add`",
                 path.display()
             ),
             StoreError::CannotOpen { path, reason } => {

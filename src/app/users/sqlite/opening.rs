@@ -367,6 +367,10 @@ pub(super) fn missing(path: &Path) -> StoreError {
 fn cannot_open(path: &Path, error: &io::Error) -> StoreError {
     match error.kind() {
         ErrorKind::NotFound if path.parent().is_some_and(is_here) => missing(path),
+        ErrorKind::NotFound => StoreError::CannotOpen {
+            path: path.to_owned(),
+            reason: "there is no such directory; make it".into(),
+        },
         _ => StoreError::CannotOpen {
             path: path.to_owned(),
             reason: error.to_string().into(),
