@@ -105,7 +105,10 @@ fn a_missing_directory_is_told_and_not_made() {
     let path = directory.file("nowhere/users.db");
     for mode in [Mode::Read, Mode::Serve, Mode::Administer] {
         let line = refusal(&path, mode).to_string();
-        assert!(line.contains("nowhere/users.db: No such file"), "{line}");
+        assert!(
+            line.contains("nowhere/users.db: there is no such directory; make it"),
+            "{line}"
+        );
     }
     assert!(names(&directory).is_empty());
 }
