@@ -187,7 +187,7 @@ pub const MEMORY_SPARE_PARTS: usize = 64;
 /// memory of a turn.
 pub const UNOFFERED_FRAMES_MAX: usize = 32 * 1_024;
 /// Bytes that one turn reads of logged-in connections, and so decides on before it answers.
-pub const TURN_MEMBER_BYTES_MAX: usize = 64 * 1_024;
+pub const TURN_MEMBER_BYTES_MAX: usize = 128 * 1_024;
 /// Bytes that one turn reads of connections not yet logged in.
 pub const TURN_PENDING_BYTES_MAX: usize = 16 * 1_024;
 
