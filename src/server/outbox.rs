@@ -300,10 +300,11 @@ impl Outbox {
     }
 
     /// Drops every frame of which the peer has not yet taken a byte, so that a Close can follow
-    /// the one it is in the middle of.
+    /// the one it is in the middle of; or the answer to its upgrade, without which it understands
+    /// no frame.
     pub(super) fn cut(&mut self, pool: &mut Pool) {
         let Some(queue) = &mut self.queue else { return };
-        let keep = usize::from(queue.front_taken > 0);
+        let keep = usize::from(queue.front_taken > 0 || queue.begins_with_answer());
         while queue.segments.len() > keep {
             if let Some(segment) = queue.segments.pop_back() {
                 queue.bytes -= segment.len();
@@ -314,7 +315,7 @@ impl Outbox {
             }
         }
         pool.forget_unoffered(queue);
-        if keep == 0 {
+        if queue.segments.is_empty() {
             self.rest(pool);
         }
     }
@@ -396,6 +397,14 @@ impl Outbox {
 }
 
 impl Queue {
+    /// True when the next byte to write is the first of an HTTP answer: no frame begins with a
+    /// letter (RFC 6455 §5.2).
+    fn begins_with_answer(&self) -> bool {
+        let is_own = matches!(self.segments.front(), Some(Segment::Own(_)));
+        let first = self.own.get(self.own_taken).filter(|_| is_own);
+        first.is_some_and(u8::is_ascii_alphabetic)
+    }
+
     fn held_bytes(&self) -> usize {
         size_of::<Queue>() + self.own.capacity() + self.segments.capacity() * size_of::<Segment>()
     }

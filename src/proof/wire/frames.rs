@@ -55,7 +55,8 @@ fn assert_header(stream: &[u8]) {
 /// * Lengths that are not in the shortest form it takes (RFC 6455 §5.2 forbids them); those of
 ///   control frames too, which we refuse by their form alone.
 /// * It has no bound on the fragments of a message.
-/// * A Close whose code must not be sent it does not refuse: it gives it as one of 1002.
+/// * A Close whose code must not be sent it does not refuse: it gives it as one of 1002. So it does
+///   with 1014, which we take.
 fn assert_agreed(stream: &[u8], seen: &Seen) {
     let ours = messages(&seen.events);
     let (mut theirs, error) = match seen.verdict {

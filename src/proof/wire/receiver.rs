@@ -119,6 +119,11 @@ fn message(event: &Event<'_>) -> Option<Message> {
         Event::Ping(payload) => Message::Ping(payload.to_vec().into()),
         Event::Pong(payload) => Message::Pong(payload.to_vec().into()),
         Event::Close(None) => Message::Close(None),
+        // Registered since (RFC 6455 §7.4): tungstenite takes it for a code that must not be sent,
+        // and gives what it would answer.
+        Event::Close(Some((code, _))) if code.value() == 1_014 => {
+            close_message(CloseCode::PROTOCOL_ERROR, "Protocol violation")
+        }
         Event::Close(Some((code, reason))) => close_message(*code, reason),
         Event::Fragment => return None,
     })

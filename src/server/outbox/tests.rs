@@ -102,9 +102,20 @@ fn a_cut_keeps_only_the_frame_under_way() {
     outbox.push(&mut pool, NOW, |out| out.extend(b"close"));
     assert_eq!(text(&outbox), "woclose");
 
-    let mut untouched = mixed(&mut pool);
+    let mut untouched = Outbox::default();
+    for _ in 0..2 {
+        untouched.push(&mut pool, NOW, |out| out.extend(b"\x81\x01x"));
+    }
     untouched.cut(&mut pool);
     assert!(untouched.is_empty());
+
+    let mut answer = Outbox::default();
+    answer.push(&mut pool, NOW, |out| out.extend(b"HTTP/1.1 101"));
+    answer.push(&mut pool, NOW, |out| out.extend(b"\x81\x01x"));
+    answer.cut(&mut pool);
+    assert_eq!(text(&answer), "HTTP/1.1 101");
+    answer.take(&mut pool, NOW, 12, false);
+    assert!(answer.is_empty());
 }
 
 #[test]

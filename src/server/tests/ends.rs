@@ -599,3 +599,24 @@ fn a_listener_stays_for_the_leeway_behind_its_tokens_end() {
     world.wait(Duration::from_secs(2));
     assert!(world.hear(id)[0].contains("token_expired"));
 }
+
+#[test]
+fn a_slow_reader_that_has_not_taken_its_101_hears_that_before_the_close() {
+    let mut world = World::with(|config| config.outbox_bytes_max = 4_096);
+    let bob = world.member("bob");
+    let id = world.connect();
+    world.set_deaf(id, true);
+    let bearer = format!("Authorization: Bearer {}\r\n", world.token("alice"));
+    world.send(id, upgrade(&bearer).as_bytes());
+    let padding = "x".repeat(1_500);
+    for _ in 0..3 {
+        world.say_as(
+            bob,
+            "bob",
+            &format!(r#""event":"message","data":"{padding}""#),
+        );
+    }
+    assert!(world.refusals().contains(&"slow_reader"));
+    world.set_deaf(id, false);
+    assert_eq!(world.hear(id), ["HTTP 101", "close 1013", "FIN"]);
+}
