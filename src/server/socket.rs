@@ -33,6 +33,13 @@ impl Server {
         open.ping = Ping::None;
         let mut endpoint = mem::take(&mut open.endpoint);
         loop {
+            // Asked ahead of each frame, wherever the reads were cut.
+            if !bytes.is_empty() && (self.hub.is_pressed() || self.hub.is_answered_enough(key)) {
+                let id = self.hub.id(key);
+                let bytes = Zeroizing::new(bytes.to_vec());
+                self.hub.undecided = Some(Undecided { id, bytes });
+                break;
+            }
             let rules = self.hub.message_rules(key);
             match endpoint.next(&mut bytes, rules) {
                 Ok(Some(event)) => self.receive_event(now, key, event),
@@ -41,12 +48,6 @@ impl Server {
                     self.hub
                         .refuse(now, key, Cause::Wire(violation), None, None);
                 }
-            }
-            if !bytes.is_empty() && (self.hub.is_pressed() || self.hub.is_answered_enough(key)) {
-                let id = self.hub.id(key);
-                let bytes = Zeroizing::new(bytes.to_vec());
-                self.hub.undecided = Some(Undecided { id, bytes });
-                break;
             }
             // After a failure, and after a Close, nothing that arrived is read.
             let Some(open) = self.hub.open_mut(key) else {
