@@ -52,6 +52,8 @@ impl World<'_> {
     fn receive(&mut self, id: ConnectionId, bytes: &mut [u8]) -> Result<Reading, String> {
         let mut rest = bytes;
         let mut reading = Reading::On;
+        // What is reported is of all its pieces.
+        self.pressed_bytes = 0;
         while !rest.is_empty() && reading == Reading::On {
             let size = match &mut self.cuts {
                 Some(cuts) => 1 + cuts.below(40) as usize,
@@ -69,7 +71,7 @@ impl World<'_> {
     fn hand_over(&mut self, id: ConnectionId, bytes: &mut [u8]) -> Result<Reading, String> {
         let mut reading = self.server.receive(self.now, id, bytes);
         self.write_to_store();
-        self.pressed_bytes = self.server.held_bytes();
+        self.pressed_bytes = self.pressed_bytes.max(self.server.held_bytes());
         for turns in 0.. {
             if !self.server.is_pressed() {
                 break;
