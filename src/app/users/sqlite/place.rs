@@ -140,7 +140,7 @@ pub(super) fn is_used_elsewhere(database: &Path) -> io::Result<bool> {
 ///
 /// SQLite sleeps and tries again, for ten seconds in all and whatever the busy timeout is, where
 /// another process keeps it from a read mark (`wal.c` `walTryBeginRead`). No framegate and no SQLite
-/// keeps a mark for longer than it takes to set one; a loop must not wait for who does.
+/// keeps a mark for longer than it takes to set one; a loop must not wait for another program.
 ///
 /// It is open for as long as the process serves that file: closing it would give up the locks that
 /// SQLite holds on it (POSIX.1-2024 `fcntl`).
@@ -189,7 +189,7 @@ impl ReadMarks {
         if !is_held(READ_MARKS)? {
             return Ok(true);
         }
-        // Who reads the file alone needs the first mark alone.
+        // A reader that needs nothing of the log locks the first mark, and no other.
         Ok(!is_held(READ_MARK_OF_THE_FILE)? && self.is_log_carried()?)
     }
 
@@ -211,8 +211,8 @@ impl ReadMarks {
 
 /// Bytes of a file: the first, and how many.
 type Bytes = (u64, u64);
-/// The bytes that are locked alone while the mark of who reads the file alone is set, and the others
-/// (Write-Ahead Logging format §2.3.1: `WAL_READ_LOCK`).
+/// The byte of the first read mark, which readers lock that need nothing of the log; and the bytes
+/// of the four others (Write-Ahead Logging format §2.3.1: `WAL_READ_LOCK`).
 const READ_MARK_OF_THE_FILE: Bytes = (123, 1);
 const READ_MARKS: Bytes = (124, 4);
 /// The bytes a process locks for reading while it has a database open (SQLite file format §1.3.1,

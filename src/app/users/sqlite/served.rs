@@ -17,10 +17,10 @@ use crate::time::Instant;
 pub struct ServedStore {
     path: PathBuf,
     store: Result<SqliteStore, StoreError>,
-    /// Outlives the store, whose locks it could give up.
+    /// Kept when the store is closed: to close it gives up the locks of the writer thread.
     marks: Option<ReadMarks>,
-    /// True since it was found busy, until the next look: each waiting has its price, and all of a
-    /// turn together must not cost more than one.
+    /// True from when it was found busy until the next look: so a turn waits for it once, however
+    /// many users are asked for.
     is_busy: bool,
     /// When the path was last looked at, since the store was given up.
     looked_at: Option<Instant>,
