@@ -182,6 +182,10 @@ pub const CONNECTION_BYTES: usize = 384;
 pub const MEMORY_RESERVE_PARTS: usize = 8;
 /// One in so many parts of `MEMORY` may be queues that are kept for the next outbox that needs one.
 pub const MEMORY_SPARE_PARTS: usize = 64;
+/// Which part of `MAX_OUTBOX` may wait for one peer without having been offered to its socket, and as
+/// much again of broadcasts that it has yet to be given. Past it nothing more is decided until some
+/// was.
+pub const CROWDED_PARTS: usize = 8;
 /// Frames of broadcasts, counted once for each recipient, that may wait without having been offered
 /// to their sockets. Past it nothing more is decided until some were: it bounds the work and the
 /// memory of a turn.

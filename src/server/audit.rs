@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::limits::{
-    HASHES_PENDING_MAX, HASHES_PER_ADDRESS_MAX, LINGERING_MAX, LINGERING_PER_ADDRESS_MAX,
-    MESSAGE_OVERHEAD_BYTES_MAX,
+    CROWDED_PARTS, HASHES_PENDING_MAX, HASHES_PER_ADDRESS_MAX, LINGERING_MAX,
+    LINGERING_PER_ADDRESS_MAX, MESSAGE_OVERHEAD_BYTES_MAX,
 };
 use crate::network::AddressKey;
 use crate::time::UnixSeconds;
@@ -121,20 +121,23 @@ impl Hub {
     /// The ledger: what each session holds, each shared frame once, and what was not offered.
     fn audit_memory(&self) -> Audit {
         let mut shared = SharedFrames::default();
-        let (mut held, mut unoffered, mut crowded) = (0, 0, 0);
+        let given = self.presence.members().iter().map(|member| member.given);
+        let mut unoffered = self.broadcasts.audit(given, &mut shared)?;
+        let (mut held, mut crowded) = (0, 0);
         for (_, session) in &self.sessions {
             equal("held by a session", &session.held_bytes, &held_by(session))?;
             held += session.held_bytes;
             let found = session.outbox.audit(&self.pool, &mut shared)?;
             unoffered += found.shared;
             crowded += usize::from(found.is_crowded);
-            // What was queued without having been offered, a quarter of an outbox and one message more
+            // What was queued without having been offered, two such parts of an outbox and one message more
             // at the most, counts as offered once the socket takes only a part.
             let message = self.config.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
+            let crowded = self.config.outbox_bytes_max / CROWDED_PARTS;
             at_most(
                 "what an outbox was offered",
                 session.outbox.offered_bytes(),
-                self.config.outbox_bytes_max / 4 * 5 + message,
+                self.config.outbox_bytes_max + 2 * crowded + message,
             )?;
         }
         let shared: usize = shared.values().sum();

@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use crate::app::{Audience, Fault};
 use crate::config::{Config, Rate};
-use crate::limits::UNOFFERED_FRAMES_MAX;
-use crate::time::Now;
+use crate::limits::{CROWDED_PARTS, UNOFFERED_FRAMES_MAX};
+use crate::time::{Now, UnixSeconds};
 use crate::wire::frame::{self, Opcode};
 
+use super::broadcasts::Missed;
 use super::hub::Hub;
 use super::presence::{Member, Spending};
 use super::rates::Allowance;
@@ -43,7 +44,7 @@ impl UserRates {
 }
 
 impl Hub {
-    /// Encodes a message once and queues it to everybody of the audience. O(audience).
+    /// Encodes a message once and queues it to everybody of the audience. O(members).
     ///
     /// # Errors
     /// `MessageRate` when the sender has used up its allowance; nothing was sent.
@@ -99,59 +100,99 @@ impl Hub {
         Ok(())
     }
 
+    /// Queues a frame to everybody of the audience; returns how many connections that are.
     fn deliver(&mut self, now: Now, audience: Audience<'_>, frame: Rc<[u8]>) -> usize {
-        let mut fan = Fan {
-            frame: &frame,
-            delivered: 0,
-            slow: Vec::new(),
-        };
+        let is_good = |member: &Member| member.expires_at > now.unix;
         match audience {
-            // Nobody joins or leaves while the frame is handed out: slow readers go afterwards.
             Audience::Everyone => {
-                for index in 0..self.presence.members().len() {
-                    self.share(now, self.presence.members()[index], &mut fan);
-                }
+                let members = self.presence.members();
+                let good = members.iter().filter(|member| is_good(member)).count();
+                self.broadcasts
+                    .publish(&mut self.pool, frame, now.unix, members.len());
+                good
             }
             Audience::User(id) => {
-                let members: Vec<Member> = self.presence.members_of(id).collect();
-                for member in members {
-                    self.share(now, member, &mut fan);
+                let members = self.presence.members_of(id).filter(is_good);
+                let keys: Vec<u32> = members.map(|member| member.key).collect();
+                self.pool.count_shared(&frame);
+                for key in &keys {
+                    self.give(now, *key, Rc::clone(&frame));
                 }
+                self.pool.drop_shared(&frame);
+                keys.len()
             }
         }
-        let Fan {
-            delivered, slow, ..
-        } = fan;
-        if delivered > 0 {
-            self.pool.count_shared(&frame);
-        }
-        drop(frame);
-        for key in slow {
-            self.drop_slow_reader(now, key);
-        }
-        delivered
     }
 
-    /// Queues the frame to one connection, if its token is still good. O(1).
-    fn share(&mut self, now: Now, member: Member, fan: &mut Fan<'_>) {
-        if member.expires_at <= now.unix {
-            return;
+    /// Queues a frame that was said to one user, after what it has missed of those to all. O(missed).
+    fn give(&mut self, now: Now, key: u32, frame: Rc<[u8]>) {
+        let is_slow = self.catch_up(now, key) || self.share(now, key, frame);
+        if is_slow {
+            self.drop_slow_reader(now, key);
         }
-        let id = self.id(member.key);
-        let session = &mut self.sessions[member.key as usize];
+    }
+
+    /// The member whose turn to be written comes is given what it has missed. O(missed).
+    pub(super) fn give_next(&mut self, now: Now) {
+        let published = self.broadcasts.published();
+        if let Some(key) = self.presence.next_behind(published)
+            && self.catch_up(now, key)
+        {
+            self.drop_slow_reader(now, key);
+        }
+    }
+
+    /// Queues the broadcasts that a member has missed: before anything else is queued for it, and before
+    /// it is a member no longer. Returns whether it is too slow a reader, for whom nothing waits any
+    /// longer but the frame under way. O(missed).
+    pub(super) fn catch_up(&mut self, now: Now, key: u32) -> bool {
+        while let Some((expires_at, missed)) = self.next_missed(key) {
+            let is_good = expires_at > missed.said_at;
+            if !is_good {
+                self.pool.drop_shared(&missed.frame);
+            } else if self.share(now, key, missed.frame) {
+                self.cut(key);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// What waits is dropped but for the frame under way, and what the connection has missed is not
+    /// given to it.
+    pub(super) fn cut(&mut self, key: u32) {
+        while let Some((_, missed)) = self.next_missed(key) {
+            self.pool.drop_shared(&missed.frame);
+        }
+        self.sessions[key as usize].outbox.cut(&mut self.pool);
+    }
+
+    /// The next frame that a member has missed, and the second from which its token is no longer good.
+    fn next_missed(&mut self, key: u32) -> Option<(UnixSeconds, Missed)> {
+        if self.broadcasts.is_empty() {
+            return None;
+        }
+        let member = self.presence.member_mut(key)?;
+        let missed = self.broadcasts.next(&mut self.pool, &mut member.given)?;
+        Some((member.expires_at, missed))
+    }
+
+    /// Queues a frame to one connection. Returns whether that was too much for it: then it was not
+    /// queued. O(1).
+    fn share(&mut self, now: Now, key: u32, frame: Rc<[u8]>) -> bool {
+        let id = self.id(key);
+        let session = &mut self.sessions[key as usize];
         // A reader is slow by what its socket was offered and did not take; what was not offered
         // yet is bounded by `is_pressed`.
-        if session.outbox.offered_bytes() + fan.frame.len() > self.config.outbox_bytes_max {
-            fan.slow.push(member.key);
-            return;
+        if session.outbox.offered_bytes() + frame.len() > self.config.outbox_bytes_max {
+            self.pool.drop_shared(&frame);
+            return true;
         }
-        let grown = session
-            .outbox
-            .share(&mut self.pool, now.monotonic, fan.frame);
+        let grown = session.outbox.share(&mut self.pool, now.monotonic, frame);
         session.held_bytes += grown;
         self.held_bytes += grown;
         self.flushes.queue_broadcast(&mut session.queued, id);
-        fan.delivered += 1;
+        false
     }
 
     /// True when no more is to be decided before some of what waits was offered to its sockets:
@@ -159,6 +200,7 @@ impl Hub {
     /// bounded.
     pub(super) fn is_pressed(&self) -> bool {
         self.pool.has_crowded()
+            || self.broadcasts.bytes() > self.config.outbox_bytes_max / CROWDED_PARTS
             || self.pool.unoffered_shared() > UNOFFERED_FRAMES_MAX
             || self.is_short_of_memory()
     }
@@ -167,14 +209,6 @@ impl Hub {
     /// to be offered that first.
     pub(super) fn is_answered_enough(&self, key: u32) -> bool {
         let unoffered = self.sessions[key as usize].outbox.unoffered_bytes();
-        unoffered > self.config.outbox_bytes_max / 4 && self.presence.is_member(key)
+        unoffered > self.config.outbox_bytes_max / CROWDED_PARTS && self.presence.is_member(key)
     }
-}
-
-/// A broadcast on its way.
-struct Fan<'a> {
-    frame: &'a Rc<[u8]>,
-    delivered: usize,
-    /// Those for whom it was too much.
-    slow: Vec<u32>,
 }

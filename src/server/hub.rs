@@ -21,6 +21,7 @@ use crate::wire::frame::{self, Opcode};
 use super::Ending;
 use super::answer;
 use super::bans::Bans;
+use super::broadcasts::Broadcasts;
 use super::cause::Cause;
 use super::counters::Counters;
 use super::deadlines::{Deadlines, TICK};
@@ -55,6 +56,8 @@ pub(super) struct Hub {
     pub(super) pool: Pool,
     /// Sessions whose outbox is to be written.
     pub(super) flushes: Flushes,
+    /// What some members have yet to be given.
+    pub(super) broadcasts: Broadcasts,
     /// What was read of one connection and not decided on, since too much waits to be written.
     pub(super) undecided: Option<Undecided>,
     pub(super) endings: VecDeque<(ConnectionId, Ending)>,
@@ -107,6 +110,7 @@ impl Hub {
                 config.memory_bytes_max / MEMORY_SPARE_PARTS,
             ),
             flushes: Flushes::default(),
+            broadcasts: Broadcasts::default(),
             undecided: None,
             endings: VecDeque::new(),
             reports: VecDeque::new(),
@@ -186,6 +190,9 @@ impl Hub {
 
     /// Queues what `write` appends, and its writing. A peer that lets too much wait is closed.
     pub(super) fn push(&mut self, now: Now, key: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.catch_up(now, key) {
+            return self.drop_slow_reader(now, key);
+        }
         let outbox = &mut self.sessions[key as usize].outbox;
         let (offered, before) = (outbox.offered_bytes(), outbox.bytes());
         outbox.push(&mut self.pool, now.monotonic, write);
@@ -234,6 +241,7 @@ impl Hub {
         (reason, retry_after): (Cow<'static, str>, Option<Duration>),
     ) {
         self.report(now, key, What::Refused(cause), event);
+        self.catch_up(now, key);
         let session = &mut self.sessions[key as usize];
         session.outbox.push(&mut self.pool, now.monotonic, |out| {
             if let Some(code) = cause.error_code() {
@@ -257,6 +265,7 @@ impl Hub {
         close: Option<(CloseCode, &str)>,
     ) {
         self.report(now, key, What::Closed(cause), None);
+        self.catch_up(now, key);
         let session = &mut self.sessions[key as usize];
         session.outbox.push(&mut self.pool, now.monotonic, |out| {
             frame::write_close(out, close);
@@ -267,7 +276,7 @@ impl Hub {
     /// What waits is dropped but for the frame under way, so that the Close comes first where the
     /// socket still takes it.
     pub(super) fn drop_slow_reader(&mut self, now: Now, key: u32) {
-        self.sessions[key as usize].outbox.cut(&mut self.pool);
+        self.cut(key);
         self.refuse(now, key, Cause::SlowReader, None, None);
     }
 
@@ -279,6 +288,7 @@ impl Hub {
 
     /// From here on nothing that arrives is read; what waits is written, then our FIN.
     pub(super) fn finish(&mut self, now: Now, key: u32) {
+        self.catch_up(now, key);
         if self.presence.is_member(key) {
             // Thousands may end at once: they delay no answer, and no stranger delays them.
             let id = self.id(key);
@@ -364,6 +374,7 @@ impl Hub {
             self.lingering -= 1;
             self.places.linger_no_more(address);
         }
+        self.cut(key);
         self.presence.leave(key);
         self.places.leave(key, address);
         self.deadlines.cancel(key);

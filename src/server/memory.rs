@@ -117,7 +117,7 @@ impl Hub {
         for (_, key) in connections {
             match self.sessions[key as usize].state {
                 State::Open(_) => {
-                    self.sessions[key as usize].outbox.cut(&mut self.pool);
+                    self.cut(key);
                     self.refuse(now, key, Cause::Memory, None, None);
                 }
                 _ => self.abandon(now, key, What::Refused(Cause::Memory), Ending::Reset),

@@ -14,6 +14,7 @@ mod admission;
 mod answer;
 mod audit;
 mod bans;
+mod broadcasts;
 mod cause;
 mod counters;
 mod deadlines;
@@ -239,8 +240,12 @@ impl Server {
 
     /// Whether bytes for the connection wait for their turn to be written.
     pub fn waits_to_be_written(&self, id: ConnectionId) -> bool {
-        let key = self.hub.key(id);
-        key.is_some_and(|key| self.hub.sessions[key as usize].queued != Queued::No)
+        let published = self.hub.broadcasts.published();
+        self.hub.key(id).is_some_and(|key| {
+            let member = self.hub.presence.member(key);
+            self.hub.sessions[key as usize].queued != Queued::No
+                || member.is_some_and(|member| member.given != published)
+        })
     }
 
     /// The socket takes bytes again.
@@ -305,6 +310,15 @@ impl Server {
     /// latter two is written is taken off `left`.
     pub fn next_flush(&mut self, now: Now, left: &mut FlushesLeft) -> Option<ConnectionId> {
         loop {
+            if left.broadcasts > 0
+                && self.hub.flushes.are_members_done()
+                && !self.hub.broadcasts.is_empty()
+            {
+                self.hub.give_next(now);
+                // To find that somebody is to be given nothing is work too.
+                left.broadcasts -= usize::from(self.hub.flushes.are_members_done());
+                continue;
+            }
             let id = self.hub.flushes.pop(left)?;
             // It may have ended since, and its slot may be another's.
             let Some(key) = self.hub.key(id) else {
@@ -323,7 +337,7 @@ impl Server {
 
     /// True while a connection waits for `next_flush`.
     pub fn has_flushes(&self) -> bool {
-        !self.hub.flushes.is_empty()
+        !self.hub.flushes.is_empty() || !self.hub.broadcasts.is_empty()
     }
 
     /// True when nothing more is to be handed to [`receive`](Server::receive) before what waits was

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::rc::Rc;
 
+use crate::limits::CROWDED_PARTS;
 use crate::time::Instant;
 
 /// Slices in one vectored write.
@@ -87,11 +88,12 @@ pub(super) struct Pool {
     spare_bytes_max: usize,
     /// Bytes of shared frames, each counted once however many outboxes hold it.
     shared_bytes: usize,
-    /// Shared frames that wait and were not offered to their sockets, counted in each outbox.
+    /// Shared frames that wait and were not offered to their sockets, counted once for each who is to
+    /// hear them.
     unoffered_shared: usize,
     /// Outboxes in which more than `crowded_bytes` of shared frames were not offered.
     crowded: usize,
-    /// A quarter of `MAX_OUTBOX`.
+    /// A part of `MAX_OUTBOX`.
     crowded_bytes: usize,
 }
 
@@ -109,7 +111,7 @@ impl Pool {
             shared_bytes: 0,
             unoffered_shared: 0,
             crowded: 0,
-            crowded_bytes: outbox_bytes_max / 4,
+            crowded_bytes: outbox_bytes_max / CROWDED_PARTS,
         }
     }
 
@@ -129,12 +131,13 @@ impl Pool {
         self.spare_bytes = 0;
     }
 
-    /// Counts a frame that at least one outbox holds now.
+    /// Counts a frame that is held now.
     pub(super) fn count_shared(&mut self, frame: &Rc<[u8]>) {
         self.shared_bytes += frame.len();
     }
 
-    /// Shared frames that wait and were not offered to their sockets, counted in each outbox.
+    /// Shared frames that wait and were not offered to their sockets, counted once for each who is to
+    /// hear them.
     pub(super) fn unoffered_shared(&self) -> usize {
         self.unoffered_shared
     }
@@ -144,13 +147,27 @@ impl Pool {
         self.crowded > 0
     }
 
-    /// The bytes that go with this segment: those of a shared frame when it is the last to hold it.
-    fn drop_segment(&mut self, segment: &Segment) {
-        if let Segment::Shared(bytes) = segment
-            && Rc::strong_count(bytes) == 1
-        {
-            self.shared_bytes -= bytes.len();
+    /// The bytes that go with a shared frame when this is the last to hold it.
+    pub(super) fn drop_shared(&mut self, frame: &Rc<[u8]>) {
+        if Rc::strong_count(frame) == 1 {
+            self.shared_bytes -= frame.len();
         }
+    }
+
+    fn drop_segment(&mut self, segment: &Segment) {
+        if let Segment::Shared(frame) = segment {
+            self.drop_shared(frame);
+        }
+    }
+
+    /// A frame is to be given to so many members.
+    pub(super) fn note_published(&mut self, members: usize) {
+        self.unoffered_shared += members;
+    }
+
+    /// One of them was given it.
+    pub(super) fn note_given(&mut self) {
+        self.unoffered_shared -= 1;
     }
 
     /// A segment was queued.
@@ -239,12 +256,13 @@ impl Outbox {
 
     /// Queues a frame that other outboxes hold too. Returns by how many bytes the heap it alone
     /// holds has grown.
-    pub(super) fn share(&mut self, pool: &mut Pool, now: Instant, frame: &Rc<[u8]>) -> usize {
+    pub(super) fn share(&mut self, pool: &mut Pool, now: Instant, frame: Rc<[u8]>) -> usize {
         let before = self.held_bytes();
         let queue = self.queue_mut(pool, now);
         queue.reserve_segment();
-        queue.segments.push_back(Segment::Shared(Rc::clone(frame)));
-        pool.note_queued(queue, frame.len(), 1);
+        let bytes = frame.len();
+        queue.segments.push_back(Segment::Shared(frame));
+        pool.note_queued(queue, bytes, 1);
         queue.held_bytes() - before
     }
 

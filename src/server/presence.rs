@@ -31,6 +31,8 @@ pub(super) struct Presence {
     departed: Table<Spending>,
     /// The numbers of those who are doubted, the first first, and of some who have left since.
     doubted: VecDeque<u32>,
+    /// Where among the members to look for the next who has missed a broadcast.
+    behind_at: usize,
 }
 
 /// A logged-in connection.
@@ -39,6 +41,8 @@ pub(super) struct Member {
     pub(super) key: u32,
     /// The second from which its token is no longer good.
     pub(super) expires_at: UnixSeconds,
+    /// How many broadcasts it was given, by the count of [`Broadcasts`](super::broadcasts::Broadcasts).
+    pub(super) given: u32,
 }
 
 /// Somebody with at least one logged-in connection.
@@ -115,11 +119,19 @@ impl Presence {
             hasher: IdHasher::new(seed),
             departed: Table::new(seed.rotate_left(4)),
             doubted: VecDeque::new(),
+            behind_at: 0,
         }
     }
 
-    /// Logs the connection in as `id`. O(1).
-    pub(super) fn enter(&mut self, key: u32, id: &str, dates: Dates, standing: Standing) {
+    /// Logs the connection in as `id`; it has missed no broadcast after so many. O(1).
+    pub(super) fn enter(
+        &mut self,
+        key: u32,
+        id: &str,
+        dates: Dates,
+        standing: Standing,
+        given: u32,
+    ) {
         debug_assert!(self.person(key).is_none(), "a connection logs in once");
         let number = self.person_number(id, standing);
         let person = &mut self.people[number as usize];
@@ -143,6 +155,7 @@ impl Presence {
         self.members.push(Member {
             key,
             expires_at: dates.expires_at,
+            given,
         });
     }
 
@@ -196,6 +209,31 @@ impl Presence {
     /// Every logged-in connection, in no order that means anything.
     pub(super) fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// The next in turn who was given fewer than so many broadcasts. O(members), but the search goes on
+    /// where the last one ended.
+    pub(super) fn next_behind(&mut self, published: u32) -> Option<u32> {
+        let (before, after) = self
+            .members
+            .split_at(self.behind_at.min(self.members.len()));
+        let is_behind = |member: &&Member| member.given != published;
+        let found = after.iter().chain(before).find(is_behind)?;
+        let place = self.places.get(found.key as usize)?;
+        self.behind_at = place.index as usize + 1;
+        Some(found.key)
+    }
+
+    /// The logged-in connection. O(1).
+    pub(super) fn member(&self, key: u32) -> Option<&Member> {
+        let place = self.places.get(key as usize)?;
+        self.members.get(place.index as usize)
+    }
+
+    /// The logged-in connection. O(1).
+    pub(super) fn member_mut(&mut self, key: u32) -> Option<&mut Member> {
+        let place = self.places.get(key as usize)?;
+        self.members.get_mut(place.index as usize)
     }
 
     /// True exactly when the connection is logged in. O(1).
@@ -355,7 +393,7 @@ mod tests {
         };
         let people: Vec<String> = (0..100).map(|number| format!("user{number}")).collect();
         for (key, id) in (0..).zip(&people) {
-            presence.enter(key, id, dates, Standing::default());
+            presence.enter(key, id, dates, Standing::default(), 0);
         }
         let mut seen = Vec::new();
         for _ in 0..10 {
@@ -370,7 +408,7 @@ mod tests {
         assert_eq!(seen, people);
         // Who leaves waits no longer, nor does who comes in that place.
         (0..100).for_each(|key| presence.leave(key));
-        presence.enter(0, "another", dates, Standing::default());
+        presence.enter(0, "another", dates, Standing::default(), 0);
         assert_eq!(presence.next_doubted(), None);
         assert!(!presence.has_doubted());
     }

@@ -149,6 +149,7 @@ impl Hub {
                 self.refuse(now, other, cause, None, None);
             }
         }
+        self.catch_up(now, key);
         self.presence.leave(key);
         self.settle(key);
         let by = now.monotonic + LOGOUT_TIMEOUT;

@@ -190,7 +190,7 @@ impl Hub {
 
     /// The connection is logged in for as long as its token would be admitted; or it is refused, when
     /// its user has as many connections as it may have, or sends more frames over all of them than
-    /// it may. Returns which.
+    /// it may, or is too slow a reader. Returns which.
     pub(super) fn log_in(
         &mut self,
         now: Now,
@@ -205,6 +205,11 @@ impl Hub {
             ..dates
         };
         if self.presence.is_member(key) {
+            // A newer token is not good for what was said before it came.
+            if self.catch_up(now, key) {
+                self.drop_slow_reader(now, key);
+                return false;
+            }
             self.presence.renew(key, dates);
             return true;
         }
@@ -213,7 +218,8 @@ impl Hub {
             self.refuse(now, key, Cause::TooManyConnections, None, None);
             return false;
         }
-        self.presence.enter(key, id, dates, standing);
+        let given = self.broadcasts.published();
+        self.presence.enter(key, id, dates, standing, given);
         self.settle(key);
         self.prefer(key);
         self.schedule(now, key);

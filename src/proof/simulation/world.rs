@@ -11,7 +11,9 @@ use crate::app::password::HashJob;
 use crate::config::Config;
 use crate::gate::{ClaimRules, Gate, Signer, TokenError, Verifier};
 use crate::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, STOP_PATIENCE};
-use crate::server::{ConnectionId, Ending, FlushesLeft, Peer, Report, SLICES_MAX, Server};
+use crate::server::{
+    Cause, ConnectionId, Ending, FlushesLeft, Peer, Report, SLICES_MAX, Server, What as Happening,
+};
 use crate::time::{Instant, Now, UnixSeconds};
 
 use super::Reads;
@@ -239,7 +241,11 @@ impl<'a> World<'a> {
         };
         let mut left = some;
         loop {
-            let Some(id) = self.server.next_flush(self.now, &mut left) else {
+            let next = self.server.next_flush(self.now, &mut left);
+            if !self.is_hearing_late {
+                self.follow_write()?;
+            }
+            let Some(id) = next else {
                 if !self.server.has_flushes() {
                     return Ok(());
                 }
@@ -272,6 +278,19 @@ impl<'a> World<'a> {
             }
             self.server.wrote(self.now, id, count, count < offered);
         }
+    }
+
+    /// Somebody who does not take what it is offered was to be given a broadcast when its turn came.
+    fn follow_write(&mut self) -> Result<(), String> {
+        for report in self.reports() {
+            let index = self.link(report.connection).ok_or("nobody is slow")?;
+            let is_slow = report.what == Happening::Refused(Cause::SlowReader);
+            if !is_slow || self.links[index].stalled_since.is_none() {
+                return Err(format!("{report:?} while others were written to"));
+            }
+            self.end(&report, None)?;
+        }
+        Ok(())
     }
 
     pub(super) fn hear(&mut self, index: usize, bytes: &[u8]) -> Result<(), String> {

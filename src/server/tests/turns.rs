@@ -1,11 +1,14 @@
 //! What a driver asks in a turn: whom to write to, what to write, whether to read on.
 
-use crate::server::{FlushesLeft, SLICES_MAX};
+use std::time::Duration;
+
+use crate::limits::CROWDED_PARTS;
+use crate::server::{ConnectionId, FlushesLeft, SLICES_MAX};
 
 use super::world::{World, masked, upgrade};
 
-/// An outbox that is small, and whose quarter is a frame of [`message`].
-const OUTBOX_BYTES_MAX: usize = 4 * FRAME_BYTES;
+/// An outbox that is small, and whose crowded part is a frame of [`message`].
+const OUTBOX_BYTES_MAX: usize = CROWDED_PARTS * FRAME_BYTES;
 const FRAME_BYTES: usize = 1_024;
 
 const MEMBERS_ALONE: FlushesLeft = FlushesLeft {
@@ -51,7 +54,7 @@ fn what_waits_for_whoever_just_logged_in_goes_with_the_members() {
 }
 
 #[test]
-fn a_driver_reads_on_until_more_than_a_quarter_of_an_outbox_was_not_offered() {
+fn a_driver_reads_on_until_more_than_an_eighth_of_an_outbox_was_not_offered() {
     for (more, pressed) in [(0, false), (1, true)] {
         let mut world = World::with(|config| config.outbox_bytes_max = OUTBOX_BYTES_MAX);
         let id = world.member("alice");
@@ -73,9 +76,9 @@ fn an_outbox_may_be_filled_with_broadcasts_to_the_last_byte() {
     let mut world = World::with(|config| config.outbox_bytes_max = OUTBOX_BYTES_MAX);
     let (alice, slow) = (world.member("alice"), world.member("bob"));
     world.set_deaf(slow, true);
-    for count in 1..=5 {
+    for count in 1..=CROWDED_PARTS + 1 {
         world.say_as(alice, "alice", &message(0));
-        let expected = if count <= 4 {
+        let expected = if count <= CROWDED_PARTS {
             &[][..]
         } else {
             &["slow_reader"]
@@ -89,10 +92,10 @@ fn an_outbox_may_be_filled_with_answers_to_the_last_byte() {
     let mut world = World::with(|config| config.outbox_bytes_max = OUTBOX_BYTES_MAX);
     let slow = world.member("bob");
     world.set_deaf(slow, true);
-    // A Pong of 32 bytes each.
-    for count in 1..=OUTBOX_BYTES_MAX / 32 + 1 {
-        world.send(slow, &masked(0x89, &[b'x'; 30]));
-        let is_over = count * 32 > OUTBOX_BYTES_MAX;
+    // A Pong of 64 bytes each.
+    for count in 1..=OUTBOX_BYTES_MAX / 64 + 1 {
+        world.send(slow, &masked(0x89, &[b'x'; 62]));
+        let is_over = count * 64 > OUTBOX_BYTES_MAX;
         let expected = if is_over { &["slow_reader"][..] } else { &[] };
         assert_eq!(world.refusals(), expected, "{count}");
     }
@@ -120,4 +123,106 @@ fn each_token_that_is_shown_is_verified_once() {
     world.say_as(id, "alice", r#""event":"dance""#);
     world.send(id, &masked(0x89, b""));
     assert_eq!(world.server.verifications(), 2);
+}
+
+/// Alice says something, and nobody was written to yet.
+fn say_without_a_turn(world: &mut World, alice: ConnectionId) {
+    let token = world.token("alice");
+    let text = format!(r#"{{"token":"{token}","event":"message","data":1}}"#);
+    let mut bytes = masked(0x81, text.as_bytes());
+    world.server.receive(world.now, alice, &mut bytes);
+}
+
+const SAID: &str = r#"{"event":"message","from":"alice","data":1}"#;
+
+#[test]
+fn a_broadcast_takes_of_a_turn_what_its_writes_take() {
+    const LISTENERS: usize = 100;
+    const WRITES: usize = 16;
+    let mut world = World::with(|config| config.connections_per_user_max = 0);
+    let alice = world.member("alice");
+    let listeners = [(); LISTENERS].map(|()| world.member("bob"));
+    let before = world.server.held_bytes();
+    say_without_a_turn(&mut world, alice);
+    // One frame is held, and no queue for each who is to hear it.
+    assert!(world.server.held_bytes() - before <= SAID.len() + 4);
+    let waiting = |world: &World| {
+        let waits = |id: &&ConnectionId| world.server.waits_to_be_written(**id);
+        listeners.iter().filter(waits).count()
+    };
+    for turn in 0..LISTENERS / WRITES {
+        assert!(
+            LISTENERS + 1 - waiting(&world) <= turn * WRITES + 1,
+            "{turn}"
+        );
+        assert!(world.server.has_flushes());
+        world.settle_some(WRITES);
+        world.server.audit().expect("the core's counts are right");
+    }
+    for id in listeners {
+        assert_eq!(world.hear(id), [SAID]);
+    }
+    assert_eq!(world.hear(alice), [SAID]);
+    assert!(!world.server.has_flushes());
+}
+
+#[test]
+fn who_logs_in_hears_nothing_that_was_said_before() {
+    let mut world = World::new();
+    let alice = world.member("alice");
+    let (bob, stranger) = (world.member("bob"), world.stranger());
+    say_without_a_turn(&mut world, alice);
+    let token = world.token("bob");
+    let text = format!(r#"{{"token":"{token}","event":"getUser","data":{{"id":"eve"}}}}"#);
+    let mut bytes = masked(0x81, text.as_bytes());
+    world.server.receive(world.now, stranger, &mut bytes);
+    assert_eq!(world.hear(bob), [SAID]);
+    assert!(!world.hear(stranger).iter().any(|line| line == SAID));
+}
+
+#[test]
+fn what_was_said_to_all_comes_before_what_is_answered_after_it() {
+    let mut world = World::new();
+    let (alice, bob) = (world.member("alice"), world.member("bob"));
+    say_without_a_turn(&mut world, alice);
+    world
+        .server
+        .receive(world.now, bob, &mut masked(0x89, b"behind"));
+    say_without_a_turn(&mut world, alice);
+    assert_eq!(world.hear(bob), [SAID, "pong behind", SAID]);
+}
+
+#[test]
+fn a_token_that_is_over_hears_nothing_though_a_newer_one_comes_before_its_turn() {
+    let mut world = World::with(|config| {
+        config.token_ttl = Duration::from_secs(10);
+        config.leeway = Duration::ZERO;
+    });
+    let (alice, bob) = (world.member("alice"), world.member("bob"));
+    world.now.unix = world.now.unix.plus(10);
+    say_without_a_turn(&mut world, alice);
+    let token = world.token("bob");
+    let text = format!(r#"{{"token":"{token}","event":"getUser","data":{{"id":"eve"}}}}"#);
+    world
+        .server
+        .receive(world.now, bob, &mut masked(0x81, text.as_bytes()));
+    assert!(!world.hear(bob).iter().any(|line| line == SAID));
+    assert_eq!(world.refusals(), [""; 0]);
+    world.server.audit().expect("the core's counts are right");
+}
+
+#[test]
+fn a_slow_reader_is_put_out_when_its_turn_comes_and_hears_no_more_than_the_frame_under_way() {
+    let mut world = World::with(|config| config.outbox_bytes_max = OUTBOX_BYTES_MAX);
+    let (alice, slow) = (world.member("alice"), world.member("bob"));
+    world.set_deaf(slow, true);
+    for _ in 0..CROWDED_PARTS {
+        world.say_as(alice, "alice", &message(0));
+    }
+    say_without_a_turn(&mut world, alice);
+    assert_eq!(world.refusals(), [""; 0]);
+    world.settle_some(2);
+    world.set_deaf(slow, false);
+    assert_eq!(world.refusals(), ["slow_reader"]);
+    world.server.audit().expect("the core's counts are right");
 }
