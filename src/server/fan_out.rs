@@ -146,6 +146,10 @@ impl Hub {
     /// it is a member no longer. Returns whether it is too slow a reader, for whom nothing waits any
     /// longer but the frame under way. O(missed).
     pub(super) fn catch_up(&mut self, now: Now, key: u32) -> bool {
+        !self.broadcasts.is_empty() && self.give_missed(now, key)
+    }
+
+    fn give_missed(&mut self, now: Now, key: u32) -> bool {
         while let Some((expires_at, missed)) = self.next_missed(key) {
             let is_good = expires_at > missed.said_at;
             if !is_good {
@@ -161,7 +165,9 @@ impl Hub {
     /// What waits is dropped but for the frame under way, and what the connection has missed is not
     /// given to it.
     pub(super) fn cut(&mut self, key: u32) {
-        while let Some((_, missed)) = self.next_missed(key) {
+        while !self.broadcasts.is_empty()
+            && let Some((_, missed)) = self.next_missed(key)
+        {
             self.pool.drop_shared(&missed.frame);
         }
         self.sessions[key as usize].outbox.cut(&mut self.pool);
@@ -169,9 +175,6 @@ impl Hub {
 
     /// The next frame that a member has missed, and the second from which its token is no longer good.
     fn next_missed(&mut self, key: u32) -> Option<(UnixSeconds, Missed)> {
-        if self.broadcasts.is_empty() {
-            return None;
-        }
         let member = self.presence.member_mut(key)?;
         let missed = self.broadcasts.next(&mut self.pool, &mut member.given)?;
         Some((member.expires_at, missed))

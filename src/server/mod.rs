@@ -310,9 +310,9 @@ impl Server {
     /// latter two is written is taken off `left`.
     pub fn next_flush(&mut self, now: Now, left: &mut FlushesLeft) -> Option<ConnectionId> {
         loop {
-            if left.broadcasts > 0
+            if !self.hub.broadcasts.is_empty()
+                && left.broadcasts > 0
                 && self.hub.flushes.are_members_done()
-                && !self.hub.broadcasts.is_empty()
             {
                 self.hub.give_next(now);
                 // To find that somebody is to be given nothing is work too.
