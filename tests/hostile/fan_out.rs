@@ -1,7 +1,7 @@
 //! Rows "What one says to many": broadcasts, and who is hurt by them.
 
-use std::io::Write as _;
-use std::net::TcpStream;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,8 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "tiny_broadcasts",
         attack: "94 tiny broadcasts a second by one connection, to 4,000",
-        bound: "0 closed; others' p99 <= 3 x calm",
+        bound: "0 closed, each hears all that was granted; others' p99 <= 3 x calm, or 3 x a plain \
+                echo's beside the same",
         run: tiny_broadcasts,
     },
     Row {
@@ -189,6 +190,27 @@ fn bob(stage: &Stage) -> Honest {
     Honest::start(move || peer.call(&token, "bob"))
 }
 
+/// A caller like [`bob`], of a thread that sends back what it gets: it waits for its answer no longer
+/// than this machine takes to give it a processor.
+fn echo() -> Honest {
+    const CALL_BYTES: usize = 200;
+    let listener = TcpListener::bind((HONEST, 0)).expect("a listener");
+    let mut caller = TcpStream::connect(listener.local_addr().expect("it is bound"))
+        .expect("the listener is there");
+    let (mut other, _) = listener.accept().expect("it has connected");
+    thread::spawn(move || {
+        let mut bytes = [0; CALL_BYTES];
+        while other.read_exact(&mut bytes).is_ok() && other.write_all(&bytes).is_ok() {}
+    });
+    Honest::start(move || {
+        let mut bytes = [0; CALL_BYTES];
+        let began = Instant::now();
+        caller.write_all(&bytes)?;
+        caller.read_exact(&mut bytes)?;
+        Ok(began.elapsed())
+    })
+}
+
 /// How long others wait for their answers while nothing else goes on.
 fn calm(arena: &Arena, stage: &Stage) -> Duration {
     let others = bob(stage);
@@ -273,7 +295,7 @@ fn tiny_broadcasts(arena: &mut Arena) {
     let mut hostile = stage.member(address(77, 0));
     hostile.stream.set_nonblocking(true).expect("a socket");
     let message = crowd::tiny(&stage.token);
-    let others = bob(&stage);
+    let (others, echo) = (bob(&stage), echo());
     let (cpu, began) = (stage.probe.cpu(), Instant::now());
     let sent = say_at(
         &mut hostile,
@@ -282,19 +304,21 @@ fn tiny_broadcasts(arena: &mut Arena) {
         arena.size(Duration::from_secs(2), Duration::from_secs(8)),
     );
     let share = stage.probe.cpu().since(cpu).total().as_secs_f64() / began.elapsed().as_secs_f64();
-    let others = others.stop();
-    let (heard, gone) = (crowd.heard(), crowd.gone());
-    crowd.stop();
+    let (others, echo) = (others.stop(), echo.stop().percentile(99));
+    let messages = sent.said - sent.limited;
+    crowd.wait_for(messages * count);
+    let listeners = crowd.stop();
     arena.saw(format!(
-        "{} said, {} refused, {heard} heard by {count}; {:.0} % of a core",
+        "{} said, {} refused; {:.0} % of a core; a plain echo's p99 {}",
         sent.said,
         sent.limited,
-        share * 100.0
+        share * 100.0,
+        millis(echo)
     ));
-    arena.must(gone == 0, format!("{gone} closed"));
+    all_hear(arena, &format!("{count} members"), &listeners, messages);
     arena.must(!sent.is_gone, "the sender was put out");
-    arena.must(heard > count, "nothing was heard");
-    as_calm(arena, "94 a second", calm, &others);
+    // Thousands read on the same processors, for which a caller of anything has to wait.
+    as_calm(arena, "94 a second", calm.max(echo), &others);
 }
 
 /// What came of saying the same thing again and again.
