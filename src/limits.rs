@@ -187,8 +187,7 @@ pub const MEMORY_SPARE_PARTS: usize = 64;
 /// was.
 pub const CROWDED_PARTS: usize = 8;
 /// Frames of broadcasts, counted once for each recipient, that may wait without having been offered
-/// to their sockets. Past it nothing more is decided until some were: it bounds the work and the
-/// memory of a turn.
+/// to their sockets. Past it nothing more is decided until some were: it bounds the work of a turn.
 pub const UNOFFERED_FRAMES_MAX: usize = 32 * 1_024;
 /// Bytes that one turn reads of logged-in connections, and so decides on before it answers.
 pub const TURN_MEMBER_BYTES_MAX: usize = 128 * 1_024;

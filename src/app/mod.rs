@@ -48,8 +48,8 @@ pub trait Host {
     /// When too many wait for that; then nothing has changed.
     fn revoke(&mut self, pass: &Pass<'_>) -> Result<(), Fault>;
 
-    /// Queues one Text message, written by `write`, to each connection of the audience, and says
-    /// to how many.
+    /// Sends one Text message, written by `write`, to each connection of the audience, and says to how
+    /// many; one of everybody that proves too slow a reader when its turn comes is counted.
     ///
     /// # Errors
     /// [`Fault::MessageRate`] when the user whose frame this is has sent too much; nothing was sent.

@@ -18,6 +18,8 @@ pub(super) struct Broadcasts {
     published: u32,
     /// Bytes of `frames`.
     bytes: usize,
+    /// How often a frame of them is yet to be given to somebody.
+    left: usize,
 }
 
 struct Broadcast {
@@ -49,6 +51,11 @@ impl Broadcasts {
         self.bytes
     }
 
+    /// How often a frame is yet to be given to somebody.
+    pub(super) fn left(&self) -> usize {
+        self.left
+    }
+
     /// Something is said to so many members. O(1).
     pub(super) fn publish(
         &mut self,
@@ -62,6 +69,7 @@ impl Broadcasts {
         }
         pool.count_shared(&frame);
         pool.note_published(members);
+        self.left += members;
         self.bytes += frame.len();
         self.published = self.published.wrapping_add(1);
         self.frames.push_back(Broadcast {
@@ -78,6 +86,7 @@ impl Broadcasts {
         let broadcast = self.frames.get_mut(index)?;
         *given = given.wrapping_add(1);
         broadcast.left -= 1;
+        self.left -= 1;
         pool.note_given();
         let frame = Rc::clone(&broadcast.frame);
         let said_at = broadcast.said_at;
@@ -111,11 +120,12 @@ impl Broadcasts {
             unoffered += left;
             shared.insert(broadcast.frame.as_ptr(), broadcast.frame.len());
         }
-        match bytes == self.bytes {
+        match bytes == self.bytes && unoffered == self.left {
             true => Ok(unoffered),
             false => Err(format!(
-                "bytes of broadcasts: {} said, {bytes} found",
-                self.bytes
+                "bytes of broadcasts, and how often they are missed: {} and {} said, {bytes} and \
+                 {unoffered} found",
+                self.bytes, self.left
             )),
         }
     }

@@ -10,6 +10,7 @@ use crate::time::{Now, UnixSeconds};
 use crate::wire::frame::{self, Opcode};
 
 use super::broadcasts::Missed;
+use super::flushes::FlushesLeft;
 use super::hub::Hub;
 use super::presence::{Member, Spending};
 use super::rates::Allowance;
@@ -44,7 +45,7 @@ impl UserRates {
 }
 
 impl Hub {
-    /// Encodes a message once and queues it to everybody of the audience. O(members).
+    /// Encodes a message once, for everybody of the audience. O(members).
     ///
     /// # Errors
     /// `MessageRate` when the sender has used up its allowance; nothing was sent.
@@ -100,7 +101,9 @@ impl Hub {
         Ok(())
     }
 
-    /// Queues a frame to everybody of the audience; returns how many connections that are.
+    /// Queues a frame to one user, or has it given to everybody as their turns to be written come.
+    /// Returns to how many connections: to all means all whose tokens are good, though one of them may
+    /// prove too slow a reader when its turn comes.
     fn deliver(&mut self, now: Now, audience: Audience<'_>, frame: Rc<[u8]>) -> usize {
         let is_good = |member: &Member| member.expires_at > now.unix;
         match audience {
@@ -115,36 +118,47 @@ impl Hub {
                 let members = self.presence.members_of(id).filter(is_good);
                 let keys: Vec<u32> = members.map(|member| member.key).collect();
                 self.pool.count_shared(&frame);
-                for key in &keys {
-                    self.give(now, *key, Rc::clone(&frame));
-                }
+                let given = keys
+                    .iter()
+                    .filter(|key| self.give(now, **key, Rc::clone(&frame)))
+                    .count();
                 self.pool.drop_shared(&frame);
-                keys.len()
+                given
             }
         }
     }
 
-    /// Queues a frame that was said to one user, after what it has missed of those to all. O(missed).
-    fn give(&mut self, now: Now, key: u32, frame: Rc<[u8]>) {
+    /// Queues a frame that was said to one user, after what it has missed of those to all. Returns
+    /// whether it was not too much. O(missed).
+    fn give(&mut self, now: Now, key: u32, frame: Rc<[u8]>) -> bool {
         let is_slow = self.catch_up(now, key) || self.share(now, key, frame);
         if is_slow {
             self.drop_slow_reader(now, key);
         }
+        !is_slow
     }
 
-    /// The member whose turn to be written comes is given what it has missed. O(missed).
-    pub(super) fn give_next(&mut self, now: Now) {
-        let published = self.broadcasts.published();
-        if let Some(key) = self.presence.next_behind(published)
-            && self.catch_up(now, key)
-        {
-            self.drop_slow_reader(now, key);
+    /// Ahead of each write of what was said to members, the next of them in turn is given the broadcasts
+    /// it has missed: so neither these nor what is said to one alone has the other wait.
+    pub(super) fn give_some(&mut self, now: Now, left: &mut FlushesLeft) {
+        while !self.broadcasts.is_empty() && left.broadcasts > 0 && !self.flushes.has_answers() {
+            let Some(key) = self.presence.next_behind(self.broadcasts.published()) else {
+                return;
+            };
+            if self.catch_up(now, key) {
+                self.drop_slow_reader(now, key);
+            }
+            if !self.sessions[key as usize].outbox.is_empty() {
+                return;
+            }
+            // To find that somebody is to be given nothing is work too.
+            left.broadcasts -= 1;
         }
     }
 
     /// Queues the broadcasts that a member has missed: before anything else is queued for it, and before
     /// it is a member no longer. Returns whether it is too slow a reader, for whom nothing waits any
-    /// longer but the frame under way. O(missed).
+    /// longer but the frame under way: one that ends for another cause is told that. O(missed).
     pub(super) fn catch_up(&mut self, now: Now, key: u32) -> bool {
         !self.broadcasts.is_empty() && self.give_missed(now, key)
     }

@@ -75,9 +75,9 @@ impl Flushes {
         self.pending.pop_front()
     }
 
-    /// True when nothing that is queued already is to be written to a member.
-    pub(super) fn are_members_done(&self) -> bool {
-        self.answers.is_empty() && self.broadcasts.is_empty()
+    /// True while an answer to a member waits.
+    pub(super) fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -11,7 +11,7 @@ use crate::time::Now;
 use super::Ending;
 use super::cause::Cause;
 use super::hub::Hub;
-use super::outbox::OUTBOX_FIRST_BYTES;
+use super::outbox::{OUTBOX_FIRST_BYTES, SEGMENT_BYTES};
 use super::report::What;
 use super::session::{Session, State};
 
@@ -55,14 +55,15 @@ impl Hub {
         undecided.map_or(0, |undecided| undecided.bytes.capacity())
     }
 
-    /// What must stay free for what one more decision may add: a message that grows to twice its
-    /// size, a first frame in every member's outbox, the spare queues that these may take, and queues
-    /// that grow by an eighth.
+    /// What must stay free for what one more decision may add, and for what was decided already: a
+    /// message that grows to twice its size, a first frame in every member's outbox and the frames that
+    /// are yet to be given, the spare queues that these may take, and queues that grow by an eighth.
     fn reserve_bytes(&self) -> usize {
         let message = 2 * self.config.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
         let first = self.presence.members().len() * OUTBOX_FIRST_BYTES;
         message
             + first
+            + self.broadcasts.left() * SEGMENT_BYTES
             + self.pool.spare_bytes()
             + self.config.memory_bytes_max / MEMORY_RESERVE_PARTS
     }

@@ -309,25 +309,20 @@ impl Server {
     /// first, then what was broadcast to them, then connections that are not logged in. What of the
     /// latter two is written is taken off `left`.
     pub fn next_flush(&mut self, now: Now, left: &mut FlushesLeft) -> Option<ConnectionId> {
+        self.hub.give_some(now, left);
         loop {
-            if !self.hub.broadcasts.is_empty()
-                && left.broadcasts > 0
-                && self.hub.flushes.are_members_done()
-            {
-                self.hub.give_next(now);
-                // To find that somebody is to be given nothing is work too.
-                left.broadcasts -= usize::from(self.hub.flushes.are_members_done());
-                continue;
-            }
+            let before = *left;
             let id = self.hub.flushes.pop(left)?;
-            // It may have ended since, and its slot may be another's.
-            let Some(key) = self.hub.key(id) else {
+            let key = self.hub.key(id).filter(|&key| {
+                let queued = &mut self.hub.sessions[key as usize].queued;
+                std::mem::take(queued) != Queued::No
+            });
+            // It may have ended since, and its slot may be another's; or it was written already.
+            let Some(key) = key else {
+                *left = before;
                 continue;
             };
-            let session = &mut self.hub.sessions[key as usize];
-            if std::mem::take(&mut session.queued) == Queued::No {
-                continue;
-            }
+            let session = &self.hub.sessions[key as usize];
             if !session.outbox.is_empty() {
                 return Some(id);
             }

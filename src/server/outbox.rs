@@ -101,6 +101,9 @@ pub(super) struct Pool {
 pub(super) const OUTBOX_FIRST_BYTES: usize =
     size_of::<Queue>() + SEGMENTS_MIN * size_of::<Segment>();
 
+/// Heap that an outbox takes for each further one, in bytes.
+pub(super) const SEGMENT_BYTES: usize = size_of::<Segment>();
+
 impl Pool {
     /// For outboxes of at most `outbox_bytes_max`, with spare queues of at most `spare_bytes_max`.
     pub(super) fn new(outbox_bytes_max: usize, spare_bytes_max: usize) -> Pool {
@@ -431,8 +434,8 @@ impl Queue {
         self.unoffered_shared > 0 && self.unoffered_bytes > crowded_bytes
     }
 
-    /// Room for one more segment. A broadcast makes every recipient's queue grow at once, so it grows
-    /// by an eighth, not to twice its size.
+    /// Room for one more segment. Broadcasts make every recipient's queue grow, so it grows by an eighth,
+    /// not to twice its size.
     fn reserve_segment(&mut self) {
         let len = self.segments.len();
         if len == self.segments.capacity() {

@@ -83,6 +83,10 @@ impl World<'_> {
             self.write()?;
             self.pressed_bytes = self.pressed_bytes.max(self.server.held_bytes());
             self.server.tick(self.now);
+            // Each turn ends with that; what it means is judged later.
+            while let Some(ending) = self.server.next_ending() {
+                self.endings.push_back(ending);
+            }
             // What was decided meanwhile may have ended it.
             reading = self.server.receive(self.now, id, &mut []);
             self.write_to_store();

@@ -61,6 +61,8 @@ pub(super) struct World<'a> {
     /// All that came out so far, in one number.
     pub(super) digest: u64,
     pub(super) unheard: Vec<Unheard>,
+    /// What ended in a turn that the model does not know yet.
+    pub(super) endings: VecDeque<(ConnectionId, Ending)>,
     /// Whose logout was dealt with, and before when their tokens are void in the server alone.
     pub(super) unnoted: Vec<(usize, Option<UnixSeconds>)>,
     pub(super) is_hearing_late: bool,
@@ -104,6 +106,7 @@ impl<'a> World<'a> {
             stopping_since: None,
             digest: 0xCBF2_9CE4_8422_2325,
             unheard: Vec::new(),
+            endings: VecDeque::new(),
             unnoted: Vec::new(),
             is_hearing_late: false,
             pressed_bytes: 0,
@@ -299,7 +302,9 @@ impl<'a> World<'a> {
     }
 
     fn close(&mut self) -> Result<(), String> {
-        while let Some((id, ending)) = self.server.next_ending() {
+        while let Some((id, ending)) =
+            (self.endings.pop_front()).or_else(|| self.server.next_ending())
+        {
             let index = self.link(id).ok_or("a connection ends twice")?;
             self.digest(u64::from(id.serial), &[ending as u8]);
             match ending {

@@ -226,3 +226,90 @@ fn a_slow_reader_is_put_out_when_its_turn_comes_and_hears_no_more_than_the_frame
     assert_eq!(world.refusals(), ["slow_reader"]);
     world.server.audit().expect("the core's counts are right");
 }
+
+/// A world in which nobody says too much.
+fn talkative(memory_bytes_max: usize) -> World {
+    World::with(|config| {
+        config.connections_per_user_max = 0;
+        config.frame_rate.count = 0;
+        config.broadcast_rate.count = 0;
+        config.delivery_rate.count = 0;
+        config.memory_bytes_max = memory_bytes_max;
+    })
+}
+
+#[test]
+fn neither_what_is_said_to_one_nor_what_is_answered_keeps_a_broadcast_waiting() {
+    const TURNS: usize = 4;
+    for to_one in [true, false] {
+        let mut world = talkative(1 << 30);
+        let alice = world.member("alice");
+        let busy = [(); 40].map(|()| world.member("bob"));
+        let idle = world.member("carol");
+        let token = world.token("alice");
+        let direct = format!(r#"{{"token":"{token}","event":"message","to":"bob","data":2}}"#);
+        for turn in 0..TURNS {
+            if turn == 0 || !to_one {
+                say_without_a_turn(&mut world, alice);
+            }
+            if to_one {
+                let mut bytes = masked(0x81, direct.as_bytes());
+                world.server.receive(world.now, alice, &mut bytes);
+            } else {
+                for id in busy {
+                    world.server.receive(world.now, id, &mut masked(0x89, b""));
+                }
+            }
+            world.settle_some(16);
+        }
+        assert_eq!(
+            world.heard_by(idle).first(),
+            Some(&SAID.to_owned()),
+            "{to_one}"
+        );
+    }
+}
+
+#[test]
+fn broadcasts_that_are_given_to_those_who_read_nothing_stay_within_memory() {
+    for (memory_bytes_max, deaf) in [(1 << 19, 40), (1 << 19, 80), (1 << 20, 300)] {
+        let mut world = talkative(memory_bytes_max);
+        let alice = world.member("alice");
+        for _ in 0..deaf {
+            let id = world.member("bob");
+            world.set_deaf(id, true);
+        }
+        for _ in 0..40 {
+            while !world.server.is_pressed() {
+                say_without_a_turn(&mut world, alice);
+                assert!(world.server.held_bytes() <= memory_bytes_max);
+            }
+            while world.server.has_flushes() {
+                world.settle_some(16);
+                assert!(world.server.held_bytes() <= memory_bytes_max);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_said_to_one_is_told_as_delivered_where_it_was() {
+    let mut world = World::with(|config| config.outbox_bytes_max = OUTBOX_BYTES_MAX);
+    let (alice, slow, other) = (
+        world.member("alice"),
+        world.member("bob"),
+        world.member("bob"),
+    );
+    world.set_deaf(slow, true);
+    let said = message(0).replace(r#""event""#, r#""id":1,"to":"bob","event""#);
+    // Each is a little longer than a part.
+    for count in 1..=CROWDED_PARTS {
+        world.say_as(alice, "alice", &said);
+        let delivered = if count < CROWDED_PARTS { 2 } else { 1 };
+        let expected =
+            format!(r#"{{"event":"message","id":1,"data":{{"delivered":{delivered}}}}}"#);
+        assert_eq!(world.hear(alice), [expected], "{count}");
+        world.hear(other);
+    }
+    assert_eq!(world.refusals(), ["slow_reader"]);
+}

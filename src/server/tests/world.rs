@@ -176,6 +176,11 @@ impl World {
         std::mem::take(&mut self.heard.get_mut(&id.serial).expect("it connected").lines)
     }
 
+    /// What the peer has heard so far, without a turn.
+    pub(super) fn heard_by(&self, id: ConnectionId) -> &[String] {
+        &self.heard[&id.serial].lines
+    }
+
     /// The peer stops reading, or begins again.
     pub(super) fn set_deaf(&mut self, id: ConnectionId, is_deaf: bool) {
         self.heard
