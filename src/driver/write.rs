@@ -9,7 +9,7 @@ use crate::time::Now;
 
 /// Writes in one turn of what was broadcast: few, so that a turn is short, and an answer to somebody
 /// else does not wait until thousands were written to.
-const BROADCAST_WRITES_MAX: usize = 16;
+const BROADCAST_WRITES_MAX: usize = 32;
 /// Writes to connections that are not logged in, in one turn.
 const PENDING_WRITES_MAX: usize = 8;
 /// Writes in one turn.
