@@ -122,22 +122,22 @@ impl Hub {
     fn audit_memory(&self) -> Audit {
         let mut shared = SharedFrames::default();
         let given = self.presence.members().iter().map(|member| member.given);
-        let mut unoffered = self.broadcasts.audit(given, &mut shared)?;
-        let (mut held, mut crowded) = (0, 0);
+        self.broadcasts.audit(given, &mut shared)?;
+        let (mut held, mut unoffered, mut crowded) = (0, 0, 0);
         for (_, session) in &self.sessions {
             equal("held by a session", &session.held_bytes, &held_by(session))?;
             held += session.held_bytes;
             let found = session.outbox.audit(&self.pool, &mut shared)?;
             unoffered += found.shared;
             crowded += usize::from(found.is_crowded);
-            // What was queued without having been offered, two such parts of an outbox and one message more
-            // at the most, counts as offered once the socket takes only a part.
+            // What was queued without having been offered, two crowded parts and one message more at the
+            // most, counts as offered once the socket takes only a part.
             let message = self.config.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
-            let crowded = self.config.outbox_bytes_max / CROWDED_PARTS;
+            let crowded_bytes = self.config.outbox_bytes_max / CROWDED_PARTS;
             at_most(
                 "what an outbox was offered",
                 session.outbox.offered_bytes(),
-                self.config.outbox_bytes_max + 2 * crowded + message,
+                self.config.outbox_bytes_max + 2 * crowded_bytes + message,
             )?;
         }
         let shared: usize = shared.values().sum();

@@ -68,7 +68,6 @@ impl Broadcasts {
             return;
         }
         pool.count_shared(&frame);
-        pool.note_published(members);
         self.left += members;
         self.bytes += frame.len();
         self.published = self.published.wrapping_add(1);
@@ -80,14 +79,13 @@ impl Broadcasts {
     }
 
     /// The next frame for a member who was `given` so many; counts it as given. O(1).
-    pub(super) fn next(&mut self, pool: &mut Pool, given: &mut u32) -> Option<Missed> {
+    pub(super) fn next(&mut self, given: &mut u32) -> Option<Missed> {
         let missed = self.published.wrapping_sub(*given) as usize;
         let index = self.frames.len().checked_sub(missed)?;
         let broadcast = self.frames.get_mut(index)?;
         *given = given.wrapping_add(1);
         broadcast.left -= 1;
         self.left -= 1;
-        pool.note_given();
         let frame = Rc::clone(&broadcast.frame);
         let said_at = broadcast.said_at;
         // Nobody is given a frame before those ahead of it: the first is the first to be done with.
@@ -104,8 +102,8 @@ impl Broadcasts {
         &self,
         given: impl Iterator<Item = u32> + Clone,
         shared: &mut SharedFrames,
-    ) -> Result<usize, String> {
-        let (mut bytes, mut unoffered) = (0, 0);
+    ) -> Result<(), String> {
+        let (mut bytes, mut all_left) = (0, 0);
         for (index, broadcast) in self.frames.iter().enumerate() {
             let behind = self.frames.len() - index;
             let misses = |given: &u32| self.published.wrapping_sub(*given) as usize >= behind;
@@ -117,14 +115,14 @@ impl Broadcasts {
                 ));
             }
             bytes += broadcast.frame.len();
-            unoffered += left;
+            all_left += left;
             shared.insert(broadcast.frame.as_ptr(), broadcast.frame.len());
         }
-        match bytes == self.bytes && unoffered == self.left {
-            true => Ok(unoffered),
+        match bytes == self.bytes && all_left == self.left {
+            true => Ok(()),
             false => Err(format!(
                 "bytes of broadcasts, and how often they are missed: {} and {} said, {bytes} and \
-                 {unoffered} found",
+                 {all_left} found",
                 self.bytes, self.left
             )),
         }
@@ -142,7 +140,7 @@ mod tests {
         let (mut early, mut late) = (broadcasts.published(), broadcasts.published());
         let hear = |broadcasts: &mut Broadcasts, pool: &mut Pool, given: &mut u32| {
             let mut heard = Vec::new();
-            while let Some(Missed { frame, .. }) = broadcasts.next(pool, given) {
+            while let Some(Missed { frame, .. }) = broadcasts.next(given) {
                 heard.push(frame[0]);
                 pool.drop_shared(&frame);
             }
@@ -153,11 +151,7 @@ mod tests {
             assert_eq!(hear(&mut broadcasts, &mut pool, &mut early), expected);
         }
         assert_eq!(
-            (
-                broadcasts.bytes(),
-                pool.shared_bytes(),
-                pool.unoffered_shared()
-            ),
+            (broadcasts.bytes(), pool.shared_bytes(), broadcasts.left()),
             (27, 27, 3)
         );
         let mut newcomer = broadcasts.published();
@@ -168,11 +162,7 @@ mod tests {
         assert_eq!(hear(&mut broadcasts, &mut pool, &mut late), [1, 2, 3]);
         assert!(broadcasts.is_empty());
         assert_eq!(
-            (
-                broadcasts.bytes(),
-                pool.shared_bytes(),
-                pool.unoffered_shared()
-            ),
+            (broadcasts.bytes(), pool.shared_bytes(), broadcasts.left()),
             (0, 0, 0)
         );
     }

@@ -179,18 +179,23 @@ impl Hub {
     /// What waits is dropped but for the frame under way, and what the connection has missed is not
     /// given to it.
     pub(super) fn cut(&mut self, key: u32) {
+        self.forgo(key);
+        self.sessions[key as usize].outbox.cut(&mut self.pool);
+    }
+
+    /// What the connection has missed is not given to it. O(missed).
+    pub(super) fn forgo(&mut self, key: u32) {
         while !self.broadcasts.is_empty()
             && let Some((_, missed)) = self.next_missed(key)
         {
             self.pool.drop_shared(&missed.frame);
         }
-        self.sessions[key as usize].outbox.cut(&mut self.pool);
     }
 
     /// The next frame that a member has missed, and the second from which its token is no longer good.
     fn next_missed(&mut self, key: u32) -> Option<(UnixSeconds, Missed)> {
         let member = self.presence.member_mut(key)?;
-        let missed = self.broadcasts.next(&mut self.pool, &mut member.given)?;
+        let missed = self.broadcasts.next(&mut member.given)?;
         Some((member.expires_at, missed))
     }
 
@@ -212,13 +217,19 @@ impl Hub {
         false
     }
 
+    /// Shared frames that wait and were not offered to their sockets, counted once for each who is to
+    /// hear them.
+    pub(super) fn unoffered_frames(&self) -> usize {
+        self.pool.unoffered_shared() + self.broadcasts.left()
+    }
+
     /// True when no more is to be decided before some of what waits was offered to its sockets:
     /// nobody is a slow reader of what its socket was not offered, and a turn's work and memory are
     /// bounded.
     pub(super) fn is_pressed(&self) -> bool {
         self.pool.has_crowded()
             || self.broadcasts.bytes() > self.config.outbox_bytes_max / CROWDED_PARTS
-            || self.pool.unoffered_shared() > UNOFFERED_FRAMES_MAX
+            || self.unoffered_frames() > UNOFFERED_FRAMES_MAX
             || self.is_short_of_memory()
     }
 

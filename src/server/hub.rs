@@ -374,7 +374,7 @@ impl Hub {
             self.lingering -= 1;
             self.places.linger_no_more(address);
         }
-        self.cut(key);
+        self.forgo(key);
         self.presence.leave(key);
         self.places.leave(key, address);
         self.deadlines.cancel(key);

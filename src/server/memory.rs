@@ -87,7 +87,7 @@ impl Hub {
         if self.ledger_bytes() > self.memory_bytes_free_of_reserve() {
             self.pool.free_spare();
         }
-        if self.pool.unoffered_shared() > 0 {
+        if self.unoffered_frames() > 0 {
             return;
         }
         self.is_relief_vain = false;

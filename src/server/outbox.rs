@@ -88,12 +88,11 @@ pub(super) struct Pool {
     spare_bytes_max: usize,
     /// Bytes of shared frames, each counted once however many outboxes hold it.
     shared_bytes: usize,
-    /// Shared frames that wait and were not offered to their sockets, counted once for each who is to
-    /// hear them.
+    /// Shared frames that wait and were not offered to their sockets, counted in each outbox.
     unoffered_shared: usize,
     /// Outboxes in which more than `crowded_bytes` of shared frames were not offered.
     crowded: usize,
-    /// A part of `MAX_OUTBOX`.
+    /// `MAX_OUTBOX`, divided by `CROWDED_PARTS`.
     crowded_bytes: usize,
 }
 
@@ -139,8 +138,7 @@ impl Pool {
         self.shared_bytes += frame.len();
     }
 
-    /// Shared frames that wait and were not offered to their sockets, counted once for each who is to
-    /// hear them.
+    /// Shared frames that wait and were not offered to their sockets, counted in each outbox.
     pub(super) fn unoffered_shared(&self) -> usize {
         self.unoffered_shared
     }
@@ -161,16 +159,6 @@ impl Pool {
         if let Segment::Shared(frame) = segment {
             self.drop_shared(frame);
         }
-    }
-
-    /// A frame is to be given to so many members.
-    pub(super) fn note_published(&mut self, members: usize) {
-        self.unoffered_shared += members;
-    }
-
-    /// One of them was given it.
-    pub(super) fn note_given(&mut self) {
-        self.unoffered_shared -= 1;
     }
 
     /// A segment was queued.
