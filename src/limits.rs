@@ -190,7 +190,7 @@ pub const CROWDED_PARTS: usize = 8;
 /// to their sockets. Past it nothing more is decided until some were: it bounds the work of a turn.
 pub const UNOFFERED_FRAMES_MAX: usize = 32 * 1_024;
 /// Bytes that one turn reads of logged-in connections, and so decides on before it answers.
-pub const TURN_MEMBER_BYTES_MAX: usize = 128 * 1_024;
+pub const TURN_MEMBER_BYTES_MAX: usize = 192 * 1_024;
 /// Bytes that one turn reads of connections not yet logged in.
 pub const TURN_PENDING_BYTES_MAX: usize = 16 * 1_024;
 

@@ -164,6 +164,11 @@ impl Pool {
     /// A segment was queued.
     fn note_queued(&mut self, queue: &mut Queue, bytes: usize, shared: u32) {
         queue.bytes += bytes;
+        // Answers alone never crowd an outbox.
+        if queue.unoffered_shared + shared == 0 {
+            queue.unoffered_bytes += bytes;
+            return;
+        }
         self.count_unoffered(
             queue,
             queue.unoffered_bytes + bytes,

@@ -48,13 +48,14 @@ impl Allowance {
     /// # Errors
     /// When it is one too many: how long to wait. It is not counted then.
     pub(super) fn admit(&self, meter: &mut Meter, now: Instant) -> Result<(), Duration> {
-        let due = meter.0.max(now) + Duration::from_micros(self.interval_micros);
-        let ahead = due.since(now);
-        let ahead_max = Duration::from_micros(self.ahead_micros_max);
-        if ahead > ahead_max {
-            return Err(ahead - ahead_max);
+        // Twice for each frame: in microseconds throughout, since a `Duration` divides by a million.
+        let (due_micros, now_micros) = (meter.0.as_micros(), now.as_micros());
+        let ahead_micros = due_micros.saturating_sub(now_micros) + self.interval_micros;
+        if ahead_micros > self.ahead_micros_max {
+            let wait_micros = ahead_micros - self.ahead_micros_max;
+            return Err(Duration::from_micros(wait_micros));
         }
-        meter.0 = due;
+        meter.0 = Instant::from_micros(now_micros.saturating_add(ahead_micros));
         Ok(())
     }
 
