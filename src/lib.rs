@@ -4,11 +4,12 @@
 //! Data flows one way, through rooms that each refuse to know something:
 //!
 //! ```text
-//! socket ─► driver ─► server ─► wire ─► gate ─► server ─► app ─► outbox ─► driver ─► socket
+//! socket ─► driver ─► turn ─► server ─► wire ─► gate ─► server ─► app ─► outbox ─► turn ─► driver ─► socket
 //! ```
 //!
-//! * [`driver`] does all the I/O: one mio loop, one thread, one read buffer. It refuses to know
-//!   what bytes mean.
+//! * [`driver`] does all the I/O: one mio loop, one thread. It refuses to know what bytes mean.
+//! * [`turn`] says who is read, accepted, written and closed, how much of each, and in which order.
+//!   It refuses to know what a socket, a clock and a signal is.
 //! * [`server`] is the core: sessions, who is logged in, fan-out, deadlines, caps, bans. It is
 //!   driven by calls that carry the time, and refuses to know sockets, clocks and SQL.
 //! * [`wire`] turns bytes into values and back: HTTP heads, RFC 6455 frames and messages. It
@@ -18,7 +19,7 @@
 //! * [`app`] is what events mean, the users, and their passwords. It refuses to know frames,
 //!   tokens' insides and sockets.
 //!
-//! Between driver and server stands [`record`], through which a core can be watched and its every
+//! Between turn and server stands [`record`], through which a core can be watched and its every
 //! input run again. Beside them lie [`config`] (what a person may set), [`limits`] (what nobody may), [`network`]
 //! (addresses), [`time`] (two clocks, as values) and [`cli`] (the commands). And `proof`, which
 //! tries to prove all of this wrong, and which nobody else names.
@@ -41,4 +42,5 @@ pub mod proof;
 pub mod record;
 pub mod server;
 pub mod time;
+pub mod turn;
 pub mod wire;

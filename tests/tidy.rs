@@ -13,39 +13,40 @@ const WALLS: &[(&str, &[&str])] = &[
     (
         "limits",
         &[
-            "config", "wire", "gate", "server", "app", "record", "driver", "cli", "proof",
+            "config", "wire", "gate", "server", "app", "record", "turn", "driver", "cli", "proof",
         ],
     ),
     (
         "time",
         &[
-            "config", "wire", "gate", "server", "app", "record", "driver", "cli", "proof",
+            "config", "wire", "gate", "server", "app", "record", "turn", "driver", "cli", "proof",
         ],
     ),
     (
         "config",
         &[
-            "wire", "gate", "server", "app", "record", "driver", "cli", "proof",
+            "wire", "gate", "server", "app", "record", "turn", "driver", "cli", "proof",
         ],
     ),
     (
         "wire",
         &[
-            "config", "gate", "server", "app", "record", "driver", "cli", "proof",
+            "config", "gate", "server", "app", "record", "turn", "driver", "cli", "proof",
         ],
     ),
     (
         "gate",
         &[
-            "config", "wire", "server", "app", "record", "driver", "cli", "proof",
+            "config", "wire", "server", "app", "record", "turn", "driver", "cli", "proof",
         ],
     ),
     (
         "app",
-        &["wire", "server", "record", "driver", "cli", "proof"],
+        &["wire", "server", "record", "turn", "driver", "cli", "proof"],
     ),
-    ("server", &["record", "driver", "cli", "proof"]),
-    ("record", &["driver", "cli", "proof"]),
+    ("server", &["record", "turn", "driver", "cli", "proof"]),
+    ("record", &["turn", "driver", "cli", "proof"]),
+    ("turn", &["driver", "cli", "proof"]),
     ("driver", &["cli", "proof"]),
     ("cli", &["proof"]),
 ];
@@ -343,6 +344,7 @@ fn the_core_has_no_map_of_random_order() {
             "src/server",
             "src/app",
             "src/record",
+            "src/turn",
         ]) {
             let code = source.code();
             for way in UNSEEDED {

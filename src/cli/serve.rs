@@ -6,10 +6,10 @@ use super::error::CliError;
 use super::init::Missing;
 use super::{Argument, Arguments, Context, check, help, secret, warnings};
 use crate::app::Events;
-use crate::app::users::{ServedStore, SqliteStore, SqliteWriter, UserStore, Users};
+use crate::app::users::{ServedStore, SqliteStore, SqliteWriter, UserStore};
 use crate::config::Config;
 use crate::driver::{self, Listener, RecordingFile, logger};
-use crate::gate::{ClaimRules, Gate, Keys, Signer};
+use crate::gate::Keys;
 use crate::record::{Recorded, Tape, record};
 use crate::server::Server;
 
@@ -91,18 +91,5 @@ fn begin_recording(path: &Path, config: &Config, keys: &Keys, seed: u64) -> Resu
 }
 
 fn server(config: Config, keys: Keys, store: Box<dyn UserStore>, seed: u64) -> Server {
-    let rules = ClaimRules {
-        leeway_seconds: config.leeway.as_secs(),
-        issuer: config.issuer.clone(),
-        audience: config.audience.clone(),
-    };
-    let signer = Signer::new(&keys, &rules, config.token_ttl.as_secs());
-    Server::new(
-        config,
-        Gate::new(keys, rules),
-        signer,
-        Users::new(store),
-        Events::builtin(),
-        seed,
-    )
+    Server::build(config, keys, store, Events::builtin(), seed)
 }

@@ -9,8 +9,9 @@ use super::{Argument, Arguments, Context, help, secret};
 use crate::app::users::{Mode, SqliteStore, StoreError, UserStore as _};
 use crate::config::{Config, Secrets};
 use crate::driver::logger;
-use crate::gate::{self, ClaimRules, Signer, Standing, Verifier};
+use crate::gate::{self, Signer, Standing, Verifier};
 use crate::limits::TOKEN_BYTES_MAX;
+use crate::server::claim_rules;
 use crate::time::UnixSeconds;
 
 const COMMANDS: &[Name] = &[
@@ -56,7 +57,7 @@ fn mint(mut arguments: Arguments, context: &mut Context<'_>) -> Result<(), CliEr
     })?;
     let (config, secrets) = arguments.load(context)?;
     let keys = secret::keys(&secrets, &arguments.env_file())?;
-    let signer = Signer::new(&keys, &rules(&config), config.token_ttl.as_secs());
+    let signer = Signer::new(&keys, &claim_rules(&config), config.token_ttl.as_secs());
     let mut users = Users::look(&config.database)?;
     let (now, leeway_seconds) = ((context.clock)(), config.leeway.as_secs());
     let (date, warning) = users.issue_date(&subject, now, leeway_seconds)?;
@@ -91,7 +92,7 @@ fn judge_all(
     context: &mut Context<'_>,
 ) -> Result<(), CliError> {
     let keys = secret::keys(secrets, &arguments.env_file())?;
-    let mut verifier = Verifier::new(keys, rules(config));
+    let mut verifier = Verifier::new(keys, claim_rules(config));
     let mut users = Users::look(&config.database)?;
     let (mut bad, mut all) = (0, 0);
     while let Some(line) = read_line(context.input, TOKEN_BYTES_MAX)? {
@@ -139,14 +140,6 @@ fn judge_all(
 fn is_header_value(line: &str) -> bool {
     let scheme = line.get(.."Bearer ".len());
     scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("Bearer "))
-}
-
-fn rules(config: &Config) -> ClaimRules {
-    ClaimRules {
-        leeway_seconds: config.leeway.as_secs(),
-        issuer: config.issuer.clone(),
-        audience: config.audience.clone(),
-    }
 }
 
 /// The users, where there is a database of them.

@@ -32,9 +32,6 @@ const BACKLOG: i32 = 4_096;
 #[derive(Debug)]
 pub struct Listener {
     inner: Inner,
-    /// True while there may be connections to accept: set by an event, and kept until the kernel
-    /// says that there are none. Whoever comes behind that answer is an event again.
-    pub(super) is_ready: bool,
 }
 
 #[derive(Debug)]
@@ -127,10 +124,7 @@ impl Listener {
 
     fn of(listen: &Listen, bound: io::Result<Inner>) -> Result<Listener, ListenError> {
         bound
-            .map(|inner| Listener {
-                inner,
-                is_ready: true,
-            })
+            .map(|inner| Listener { inner })
             .map_err(|error| ListenError {
                 listen: listen.clone(),
                 error,
@@ -162,16 +156,16 @@ impl Listener {
         }
     }
 
-    /// Asks the kernel whether somebody else waits. One accept too many would tell that too, but it
-    /// makes a socket and a file before it looks: a refusal took 2 % more.
-    pub(super) fn look_for_more(&mut self) {
+    /// Asks the kernel whether somebody waits. One accept too many would tell that too, but it makes
+    /// a socket and a file before it looks. Who comes after a `false` is an event.
+    pub(super) fn has_more(&self) -> bool {
         let descriptor = match &self.inner {
             Inner::Tcp { listener, .. } => listener.as_fd(),
             Inner::Unix { listener, .. } => listener.as_fd(),
         };
         let mut asked = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
         // Where this fails, accept(2) says what is wrong.
-        self.is_ready = poll(&mut asked, Some(&Timespec::default())) != Ok(0);
+        poll(&mut asked, Some(&Timespec::default())) != Ok(0)
     }
 }
 
@@ -350,9 +344,9 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_is_ready_until_the_last_who_waits_is_accepted() {
+    fn a_listener_has_more_until_the_last_who_waits_is_accepted() {
         let any = "127.0.0.1:0".parse().expect("an address");
-        let mut listener = Listener::bind(&Listen::Tcp(any), MODE).expect("a free port");
+        let listener = Listener::bind(&Listen::Tcp(any), MODE).expect("a free port");
         let Inner::Tcp { address, .. } = listener.inner else {
             panic!("it is bound to an address");
         };
@@ -361,8 +355,7 @@ mod tests {
             [(); 2].map(|()| std::net::TcpStream::connect(address).expect("there is room"));
         for is_more in [true, false] {
             assert!(listener.accept().is_ok());
-            listener.look_for_more();
-            assert_eq!(listener.is_ready, is_more);
+            assert_eq!(listener.has_more(), is_more);
         }
         drop(waiting);
     }

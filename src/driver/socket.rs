@@ -10,6 +10,8 @@ use mio::net::{TcpStream, UnixStream};
 use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
+use crate::turn::Then;
+
 /// Bytes of one read whose bytes are dropped, and how many such reads there are at a time: as much
 /// in all as a peer may well have sent that had no answer yet.
 const DISCARD_BYTES: usize = 16 * 1_024;
@@ -20,23 +22,12 @@ pub(super) enum Socket {
     Unix(UnixStream),
 }
 
-/// What follows a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Then {
-    /// Perhaps nothing.
-    Open,
-    /// The FIN, at once.
-    Fin,
-}
-
-impl Then {
-    /// Last words and the FIN are one segment, not two: a fifth of a refusal (man 2 send).
-    fn flags(self) -> SendFlags {
-        match self {
-            #[cfg(any(target_os = "linux", target_os = "android"))]
-            Then::Fin => SendFlags::MORE,
-            _ => SendFlags::empty(),
-        }
+/// Last words and the FIN are one segment, not two (man 2 send, MSG_MORE).
+fn flags_before(then: Then) -> SendFlags {
+    match then {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        Then::Fin => SendFlags::MORE,
+        _ => SendFlags::empty(),
     }
 }
 
@@ -54,7 +45,7 @@ impl Socket {
     /// As `writev(2)`, but that a signal does not interrupt it. What `then` says will follow, must:
     /// the kernel may wait for it. SIGPIPE is ignored (std does that before `main`).
     pub(super) fn write_vectored(&self, slices: &[IoSlice<'_>], then: Then) -> io::Result<usize> {
-        let flags = then.flags();
+        let flags = flags_before(then);
         let count = retry_on_intr(|| match slices {
             // The kernel's way is shorter for one: 2 % of a round trip.
             [slice] => rustix::net::send(self, slice, flags),

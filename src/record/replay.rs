@@ -15,9 +15,8 @@ use super::tape::{FIRST_LINE, Tape};
 use super::{Recorded, STOPPED, settings};
 use crate::app::Events;
 use crate::app::password::{HashOutcome, Verdict};
-use crate::app::users::Users;
 use crate::config::{Config, ConfigError};
-use crate::gate::{ClaimRules, Gate, Signer, StandIns};
+use crate::gate::StandIns;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::server::{ConnectionId, FlushesLeft, Peer, Server, StoreOutcome};
 use crate::time::{Instant, Now, UnixSeconds};
@@ -389,20 +388,13 @@ impl Replay {
 /// The server that was recorded, but with the keys of a replay and a store that recalls.
 fn recorded(header: &Header, script: &Rc<RefCell<Checked>>) -> Recorded {
     let config = &header.config;
-    let rules = ClaimRules {
-        leeway_seconds: config.leeway.as_secs(),
-        issuer: config.issuer.clone(),
-        audience: config.audience.clone(),
-    };
     let keys = StandIns::replay_keys();
-    let signer = Signer::new(&keys, &rules, config.token_ttl.as_secs());
     let paper = Box::new(Comparing(Rc::clone(script)));
     let tape = Tape::new(paper, config, keys.clone());
     let script = Rc::clone(script);
-    let users = Users::new(tape.watch(Box::new(Recalled { script })));
-    let gate = Gate::new(keys, rules);
+    let store = tape.watch(Box::new(Recalled { script }));
     let events = Events::builtin();
-    let server = Server::new(config.clone(), gate, signer, users, events, header.seed);
+    let server = Server::build(config.clone(), keys, store, events, header.seed);
     Recorded::new(server, tape)
 }
 

@@ -50,9 +50,9 @@ use std::time::Duration;
 
 use crate::app::Events;
 use crate::app::password::{HashJob, HashOutcome};
-use crate::app::users::Users;
+use crate::app::users::{UserStore, Users};
 use crate::config::Config;
-use crate::gate::{Gate, Signer};
+use crate::gate::{ClaimRules, Gate, Keys, Signer};
 use crate::limits::TURN_DEADLINES_MAX;
 use crate::time::{Instant, Now};
 
@@ -98,6 +98,15 @@ pub enum Reading {
     Over,
 }
 
+/// What the settings ask of a token's claims.
+pub fn claim_rules(config: &Config) -> ClaimRules {
+    ClaimRules {
+        leeway_seconds: config.leeway.as_secs(),
+        issuer: config.issuer.clone(),
+        audience: config.audience.clone(),
+    }
+}
+
 /// The server's core.
 pub struct Server {
     gate: Gate,
@@ -112,17 +121,19 @@ pub struct Server {
 impl Server {
     /// A server without connections. `seed` is a secret number that keeps peers from choosing
     /// keys which collide in our tables; everything else it does follows from its inputs.
-    pub fn new(
+    pub fn build(
         config: Config,
-        gate: Gate,
-        signer: Signer,
-        mut users: Users,
+        keys: Keys,
+        store: Box<dyn UserStore>,
         events: Events,
         seed: u64,
     ) -> Server {
+        let rules = claim_rules(&config);
+        let signer = Signer::new(&keys, &rules, config.token_ttl.as_secs());
+        let mut users = Users::new(store);
         users.seed(seed.rotate_left(24));
         Server {
-            gate,
+            gate: Gate::new(keys, rules),
             events,
             hub: Hub::new(config, signer, users, seed),
             reviewed_at: Instant::ORIGIN,

@@ -1,15 +1,16 @@
-//! The whole core without sockets: turns as the driver has them.
+//! The turn and the whole core, over sockets that take and give what they are told.
 
 use std::hint::black_box;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use framegate::app::Events;
-use framegate::app::users::{MemoryStore, User, Users};
+use framegate::app::users::{MemoryStore, User};
 use framegate::config::Config;
-use framegate::server::{ConnectionId, Ending, FlushesLeft, Peer, Reading, SLICES_MAX, Server};
+use framegate::server::{ConnectionId, Peer, Server};
 use framegate::time::{Instant, Now};
+use framegate::turn::{Accept, Io, Readiness, Shed, Then, Turn};
 
 use crate::subject::{self, ASKED, CREATED_AT, HEAD, NAME, NOW};
 
@@ -17,23 +18,31 @@ use crate::subject::{self, ASKED, CREATED_AT, HEAD, NAME, NOW};
 const TURN: Duration = Duration::from_micros(10);
 
 pub struct Core {
-    server: Server,
+    turn: Turn<Pipe>,
+    pipe: Pipe,
     now: Now,
+}
+
+/// Sockets without a kernel: one of them has sent something, and each takes all it is given.
+#[derive(Default)]
+struct Pipe {
+    /// What the next read brings.
+    sent: Vec<u8>,
+    is_waiting: bool,
+    accepted: Option<ConnectionId>,
+    written_bytes: usize,
+    shut: usize,
+    closed: usize,
 }
 
 impl Core {
     /// A server of `users` and whoever is asked about, without connections.
     pub fn new(users: &[String]) -> Core {
-        let server = Server::new(
-            config(),
-            subject::gate(),
-            subject::signer(),
-            Users::new(Box::new(store(users))),
-            Events::builtin(),
-            7,
-        );
+        let store = Box::new(store(users));
+        let server = Server::build(config(), subject::keys(), store, Events::builtin(), 7);
         Core {
-            server,
+            turn: Turn::new(server.into(), 1),
+            pipe: Pipe::default(),
             now: Now {
                 monotonic: Instant::ORIGIN,
                 unix: NOW,
@@ -48,71 +57,64 @@ impl Core {
         let head = HEAD.trim_end();
         let token = subject::token_of(user);
         let head = format!("{head}\r\nAuthorization: Bearer {token}\r\n\r\n");
-        self.turn(id, &mut head.into_bytes());
-        assert!(self.server.is_member(id));
+        self.turn(id, head.as_bytes());
+        assert!(self.turn.core.is_member(id));
         id
     }
 
-    /// One read of one connection and all that comes of it. Returns how many bytes are written.
-    pub fn turn(&mut self, id: ConnectionId, bytes: &mut [u8]) -> usize {
-        self.pass_time();
-        let reading = self.server.receive(self.now, id, bytes);
-        assert_eq!(reading, Reading::On);
-        let written_bytes = self.end_turn();
-        assert_eq!(self.server.next_ending(), None);
-        written_bytes
+    /// One read of one connection and all that comes of it, in as many turns as that takes. Returns
+    /// how many bytes are written.
+    pub fn turn(&mut self, id: ConnectionId, bytes: &[u8]) -> usize {
+        self.pipe.sent.extend_from_slice(bytes);
+        self.pipe.written_bytes = 0;
+        let readiness = Readiness {
+            readable: true,
+            ..Readiness::default()
+        };
+        let slot = id.slot as usize;
+        self.turn
+            .connection_ready(self.now, &mut self.pipe, slot, readiness);
+        self.run();
+        self.pipe.written_bytes
     }
 
     /// A stranger who comes, upgrades by `head`, sends a `forgery`, is refused and goes.
-    pub fn visit(&mut self, head: &mut [u8], forgery: &mut [u8]) {
+    pub fn visit(&mut self, head: &[u8], forgery: &[u8]) {
+        let (shut, closed) = (self.pipe.shut, self.pipe.closed);
         let id = self.accept();
         self.turn(id, head);
-        self.pass_time();
-        let reading = self.server.receive(self.now, id, forgery);
-        assert_eq!(reading, Reading::Over);
-        self.end_turn();
-        assert_eq!(self.server.next_ending(), Some((id, Ending::Fin)));
-        self.pass_time();
-        self.server.finished(self.now, id);
-        self.end_turn();
-        assert_eq!(self.server.next_ending(), Some((id, Ending::Close)));
+        self.turn(id, forgery);
+        assert_eq!(self.pipe.shut, shut + 1);
+        let readiness = Readiness {
+            peer_finished: true,
+            ..Readiness::default()
+        };
+        let slot = id.slot as usize;
+        self.turn
+            .connection_ready(self.now, &mut self.pipe, slot, readiness);
+        self.run();
+        assert_eq!(self.pipe.closed, closed + 1);
     }
 
     fn accept(&mut self) -> ConnectionId {
-        let peer = Peer {
-            address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            port: 40_000,
-            user: None,
-        };
-        self.server.accept(self.now, peer).expect("there is room")
+        self.pipe.is_waiting = true;
+        self.turn.listener_ready(0);
+        self.run();
+        self.pipe.accepted.take().expect("there is room")
     }
 
-    /// What the driver does when everybody was read. Returns how many bytes are written.
-    fn end_turn(&mut self) -> usize {
-        self.server.tick(self.now);
-        let written_bytes = self.write();
-        while let Some(report) = self.server.next_report() {
-            black_box(report);
+    /// Turns, as the driver has them, until there is nothing more to do.
+    fn run(&mut self) {
+        loop {
+            self.pass_time();
+            self.turn.run(self.now, &mut self.pipe);
+            while let Some(report) = self.turn.core.next_report() {
+                black_box(report);
+            }
+            if self.turn.next_at() != Some(Instant::ORIGIN) {
+                return;
+            }
         }
-        black_box(self.server.next_deadline());
-        written_bytes
-    }
-
-    fn write(&mut self) -> usize {
-        let mut written_bytes = 0;
-        let mut left = FlushesLeft {
-            broadcasts: usize::MAX,
-            pending: usize::MAX,
-        };
-        while let Some(id) = self.server.next_flush(self.now, &mut left) {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let filled = self.server.gather(id, &mut slices);
-            let lent = black_box(&slices[..filled]);
-            let count = lent.iter().map(|slice| slice.len()).sum();
-            self.server.wrote(self.now, id, count, false);
-            written_bytes += count;
-        }
-        written_bytes
     }
 
     fn pass_time(&mut self) {
@@ -122,6 +124,65 @@ impl Core {
             self.now.fraction -= Duration::from_secs(1);
             self.now.unix = self.now.unix.plus(1);
         }
+    }
+}
+
+impl Io for Pipe {
+    type Socket = ();
+
+    fn read(&mut self, (): &mut (), buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.sent.len();
+        buffer[..count].copy_from_slice(&self.sent);
+        self.sent.clear();
+        Ok(count)
+    }
+
+    fn write(&mut self, (): &mut (), slices: &[IoSlice<'_>], then: Then) -> io::Result<usize> {
+        let count = black_box(slices).iter().map(|slice| slice.len()).sum();
+        black_box(then);
+        self.written_bytes += count;
+        Ok(count)
+    }
+
+    fn accept(&mut self, _: usize) -> Accept<()> {
+        if !std::mem::take(&mut self.is_waiting) {
+            return Accept::Nobody;
+        }
+        Accept::Connection {
+            socket: (),
+            peer: Peer {
+                address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+                port: 40_000,
+                user: None,
+            },
+            is_more: false,
+        }
+    }
+
+    fn shed(&mut self, _: usize) -> Shed {
+        Shed::Nobody
+    }
+
+    fn watch(&mut self, (): &mut (), id: ConnectionId) -> io::Result<()> {
+        self.accepted = Some(id);
+        Ok(())
+    }
+
+    fn discard(&mut self, (): &mut ()) -> bool {
+        true
+    }
+
+    fn shut(&mut self, (): &mut ()) -> io::Result<()> {
+        self.shut += 1;
+        Ok(())
+    }
+
+    fn close(&mut self, (): (), _: bool) {
+        self.closed += 1;
+    }
+
+    fn reset(&mut self, (): ()) {
+        self.closed += 1;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Users and tokens, good and bad, and what the simulator knows to be true of them.
 
 use crate::app::password::{PasswordHash, hash};
-use crate::app::users::{MemoryStore, Revocation, StoreError, User, Users};
+use crate::app::users::{MemoryStore, Revocation, StoreError, User, UserStore};
 use crate::gate::{ClaimRules, Keys, Secret, Signer};
 use crate::limits::PASSWORD_MEMORY_KIB_MIN;
 use crate::server::LoginFailure;
@@ -176,8 +176,8 @@ impl People {
     }
 
     /// The users, as a server sees them.
-    pub(super) fn connect(&self) -> Users {
-        Users::new(Box::new(self.store.connect()))
+    pub(super) fn connect(&self) -> Box<dyn UserStore> {
+        Box::new(self.store.connect())
     }
 
     // What another process does.

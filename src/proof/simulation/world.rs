@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::app::Events;
 use crate::app::password::HashJob;
 use crate::config::Config;
-use crate::gate::{ClaimRules, Gate, Signer, TokenError, Verifier};
+use crate::gate::{ClaimRules, TokenError, Verifier};
 use crate::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, STOP_PATIENCE};
 use crate::server::{
     Cause, ConnectionId, Ending, FlushesLeft, Peer, Report, SLICES_MAX, Server, What as Happening,
@@ -395,14 +395,12 @@ impl<'a> World<'a> {
 
 /// A server over the users, with the keys of their generation.
 fn server(config: &Config, people: &People) -> Result<Server, String> {
-    let rules = ClaimRules::default();
     let keys = keys_of(people.generation).ok_or("no keys")?;
-    let signer = Signer::new(&keys, &rules, TOKEN_TTL_SECONDS);
-    Ok(Server::new(
+    let store = people.connect();
+    Ok(Server::build(
         config.clone(),
-        Gate::new(keys, rules),
-        signer,
-        people.connect(),
+        keys,
+        store,
         Events::builtin(),
         7,
     ))
@@ -413,6 +411,7 @@ fn server(config: &Config, people: &People) -> Result<Server, String> {
 fn config(choice: &mut Choice<'_>, reads: Reads) -> Config {
     let mut config = Config {
         password_memory_kib: crate::limits::PASSWORD_MEMORY_KIB_MIN,
+        token_ttl: Duration::from_secs(TOKEN_TTL_SECONDS),
         message_bytes_max: 2_048,
         message_before_login_bytes_max: 1_024,
         ..Config::default()

@@ -2,24 +2,24 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::app::Events;
 use crate::app::password::{AddressSpace, HashJob, hash};
-use crate::app::users::{MemoryStore, User, Users};
+use crate::app::users::{MemoryStore, User};
 use crate::config::Config;
-use crate::gate::{ClaimRules, Gate, Keys, Secret, Signer};
+use crate::gate::{ClaimRules, Keys, Secret, Signer};
 use crate::limits::RECORDING_BYTES_MAX;
 use crate::record::paper::Written;
 use crate::record::tape::Tape;
 use crate::record::{Recorded, replay};
-use crate::server::{
-    ConnectionId, Ending, FlushesLeft, Peer, Reading, SLICES_MAX, Server, StoreJob, StoreOutcome,
-};
+use crate::server::{ConnectionId, Server, StoreJob, StoreOutcome};
 use crate::time::{Instant, Now, UnixSeconds};
+use crate::turn::net::Net;
+use crate::turn::{Readiness, Turn};
 
 pub(super) const START: UnixSeconds = UnixSeconds(1_800_000_000);
 pub(super) const SECRET: &str = "a secret of the tests, and long enough for it";
@@ -39,22 +39,23 @@ impl Write for File {
     }
 }
 
-/// A recorded server and its peers, driven as the driver does.
+/// A recorded server and its peers.
 pub(super) struct Rig {
-    pub(super) recorded: Recorded,
+    pub(super) turn: Turn<Net>,
+    net: Net,
     pub(super) users: MemoryStore,
     pub(super) now: Now,
     file: File,
-    heard: BTreeMap<u32, Vec<u8>>,
+    /// Every peer's number in the network, by its connection's serial.
+    ends: BTreeMap<u32, usize>,
     pub(super) jobs: Vec<HashJob>,
     pub(super) signer: Signer,
     pub(super) previous: Signer,
     pub(super) foreign: Signer,
     /// Everything that must not stand in the file.
     pub(super) secrets: Vec<String>,
-    /// Bytes that a peer takes at once.
+    /// Bytes that a peer takes in a turn.
     pub(super) room: usize,
-    next_address: u8,
 }
 
 pub(super) fn secret(text: &str) -> Secret {
@@ -106,17 +107,11 @@ impl Rig {
         let store = tape.watch(Box::new(users.connect()));
         let ttl_seconds = config.token_ttl.as_secs();
         let signer = Signer::new(&keys, &rules, ttl_seconds);
-        let server = Server::new(
-            config,
-            Gate::new(keys.clone(), rules.clone()),
-            Signer::new(&keys, &rules, ttl_seconds),
-            Users::new(store),
-            Events::builtin(),
-            7,
-        );
+        let server = Server::build(config, keys, store, Events::builtin(), 7);
         let other = |text: &str| Signer::new(&Keys::new(&secret(text), None), &rules, ttl_seconds);
         Rig {
-            recorded: Recorded::new(server, tape),
+            turn: Turn::new(Recorded::new(server, tape), 1),
+            net: Net::default(),
             users,
             now: Now {
                 monotonic: Instant::from_micros(1_000),
@@ -124,33 +119,27 @@ impl Rig {
                 fraction: Duration::ZERO,
             },
             file,
-            heard: BTreeMap::new(),
+            ends: BTreeMap::new(),
             jobs: Vec::new(),
             signer,
             previous: other(PREVIOUS),
             foreign: other("the secret of somebody else, and of no use"),
             secrets,
             room: usize::MAX,
-            next_address: 0,
         }
     }
 
     // Peers.
 
     pub(super) fn connect(&mut self) -> ConnectionId {
-        self.next_address += 1;
-        let address = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, self.next_address)));
-        let port = 40_000;
-        let id = self.recorded.accept(
-            self.now,
-            Peer {
-                address,
-                port,
-                user: None,
-            },
-        );
+        let number = u8::try_from(1 + self.net.ends.len()).expect("few come");
+        let address = Ipv4Addr::new(192, 0, 2, number);
+        let end = self.net.connect_from(Some(IpAddr::V4(address)));
+        self.turn.listener_ready(0);
         self.turn();
-        id.expect("there is room")
+        let id = self.net.ends[end].id.expect("there is room");
+        self.ends.insert(id.serial, end);
+        id
     }
 
     /// An open WebSocket.
@@ -171,13 +160,28 @@ impl Rig {
 
     /// Sends in pieces of so many bytes, a turn each, for as long as the server reads.
     pub(super) fn send_cut(&mut self, id: ConnectionId, bytes: &[u8], piece_bytes: usize) {
+        let end = self.ends[&id.serial];
         for piece in bytes.chunks(piece_bytes.min(bytes.len()).max(1)) {
-            let mut scratch = piece.to_vec();
-            let reading = self.recorded.receive(self.now, id, &mut scratch);
-            self.turn();
-            if reading == Reading::Over {
+            if self.net.ends[end].is_shut {
                 return;
             }
+            self.net.ends[end].sent.extend(piece);
+            let readiness = Readiness {
+                readable: true,
+                ..Readiness::default()
+            };
+            self.tell(end, readiness);
+            self.turn();
+        }
+    }
+
+    /// The loop is told that a socket is ready, as long as there is one.
+    fn tell(&mut self, end: usize, readiness: Readiness) {
+        let place = &self.net.ends[end];
+        if let Some(id) = place.id.filter(|_| !place.is_gone) {
+            let slot = id.slot as usize;
+            self.turn
+                .connection_ready(self.now, &mut self.net, slot, readiness);
         }
     }
 
@@ -191,13 +195,26 @@ impl Rig {
     }
 
     pub(super) fn finish(&mut self, id: ConnectionId) {
-        self.recorded.finished(self.now, id);
+        let end = self.ends[&id.serial];
+        self.net.ends[end].has_finished = true;
+        let readiness = Readiness {
+            peer_finished: true,
+            ..Readiness::default()
+        };
+        self.tell(end, readiness);
         self.turn();
     }
 
     /// What was told to the peer since last asked.
     pub(super) fn heard(&mut self, id: ConnectionId) -> String {
-        let bytes = self.heard.remove(&id.serial).unwrap_or_default();
+        let end = &mut self.net.ends[self.ends[&id.serial]];
+        let mut bytes = std::mem::take(&mut end.heard);
+        bytes.extend_from_slice(match (end.is_gone, end.is_reset) {
+            (true, true) => b"RESET",
+            (true, false) => b"CLOSED",
+            _ if end.is_shut => b"FIN",
+            _ => b"",
+        });
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
@@ -228,7 +245,8 @@ impl Rig {
 
     pub(super) fn hash(&mut self) {
         while let Some(job) = self.jobs.pop() {
-            self.recorded
+            self.turn
+                .core
                 .hashed(self.now, &job.run(AddressSpace::Limited));
             self.turn();
         }
@@ -240,62 +258,52 @@ impl Rig {
             StoreJob::Revoke(ticket, revocation) => {
                 let written = self.users.write(&[revocation], None, &|| unix);
                 let is_kept = written.is_ok();
-                self.recorded
+                self.turn
+                    .core
                     .kept(self.now, &StoreOutcome { ticket, is_kept });
             }
             StoreJob::Seen(second) => _ = self.users.write(&[], Some(second), &|| unix),
         }
     }
 
-    /// A driver's turn, from the tick on.
+    /// As many turns as there is work for, and all that comes of them.
     pub(super) fn turn(&mut self) {
-        self.now.monotonic = self.now.monotonic + Duration::from_micros(50);
-        self.recorded.tick(self.now);
-        while let Some(job) = self.recorded.next_job() {
-            self.jobs.push(job);
+        for end in 0..self.net.ends.len() {
+            if self.room < usize::MAX || self.net.ends[end].room < usize::MAX {
+                self.net.ends[end].room = self.room;
+                let readiness = Readiness {
+                    writable: true,
+                    ..Readiness::default()
+                };
+                self.tell(end, readiness);
+            }
         }
-        while let Some(job) = self.recorded.next_store_job() {
-            self.write_to_store(job);
+        loop {
+            self.now.monotonic = self.now.monotonic + Duration::from_micros(50);
+            self.turn.run(self.now, &mut self.net);
+            while let Some(job) = self.turn.core.next_job() {
+                self.jobs.push(job);
+            }
+            while let Some(job) = self.turn.core.next_store_job() {
+                self.write_to_store(job);
+            }
+            self.turn.core.next_summary(self.now);
+            self.turn.core.next_store_news();
+            while self.turn.core.next_report().is_some() {}
+            if self.turn.next_at() != Some(Instant::ORIGIN) {
+                return;
+            }
         }
-        let mut left = FlushesLeft {
-            broadcasts: 128,
-            pending: 8,
-        };
-        while let Some(id) = self.recorded.next_flush(self.now, &mut left) {
-            self.write(id);
-        }
-        self.recorded.look_ahead(self.now);
-        while let Some((id, ending)) = self.recorded.next_ending() {
-            let told: &[u8] = match ending {
-                Ending::Fin => b"FIN",
-                Ending::Close => b"CLOSED",
-                Ending::Reset => b"RESET",
-            };
-            self.heard.entry(id.serial).or_default().extend(told);
-        }
-        self.recorded.next_summary(self.now);
-        self.recorded.next_store_news();
-        while self.recorded.next_report().is_some() {}
-    }
-
-    pub(super) fn write(&mut self, id: ConnectionId) {
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let filled = self.recorded.gather(id, &mut slices);
-        let bytes: Vec<u8> = slices[..filled].iter().flat_map(|s| s.to_vec()).collect();
-        let taken = bytes.len().min(self.room);
-        let heard = self.heard.entry(id.serial).or_default();
-        heard.extend_from_slice(&bytes[..taken]);
-        self.recorded.wrote(self.now, id, taken, self.room == 0);
     }
 
     // What came of it.
 
     /// The file of a server that has come to its end.
     pub(super) fn end(mut self) -> Vec<u8> {
-        self.recorded.shut_down(self.now);
+        self.turn.core.shut_down(self.now);
         self.turn();
         self.wait(Duration::from_secs(1));
-        self.recorded.end();
+        self.turn.core.end();
         let text = String::from_utf8(self.file.0.take()).expect("it is text");
         for secret in &self.secrets {
             assert!(

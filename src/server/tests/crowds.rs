@@ -9,8 +9,13 @@ use crate::limits::{
 };
 use crate::server::{ConnectionId, Ending, FlushesLeft, Peer, What};
 
-use super::world::{ALL, World, error, masked, upgrade};
+use super::world::{World, error, masked, upgrade};
 
+/// No bound on what a turn writes.
+const ALL: FlushesLeft = FlushesLeft {
+    broadcasts: usize::MAX,
+    pending: usize::MAX,
+};
 const MALLORY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66));
 
 fn member_from(world: &mut World, address: IpAddr, user: &str) -> ConnectionId {
@@ -28,7 +33,7 @@ fn members_at_the_cap_keep_their_places_and_a_newcomer_has_none() {
     assert_eq!(world.connect_from(MALLORY), None);
     world.finish(members[0]);
     assert!(world.connect_from(MALLORY).is_some());
-    assert_eq!(world.server.totals().refused["full"], 1);
+    assert_eq!(world.turn.core.totals().refused["full"], 1);
 }
 
 #[test]
@@ -43,7 +48,7 @@ fn a_newcomer_at_the_cap_takes_the_place_of_whoever_was_pending_for_longest() {
     let newcomer = world.stranger();
     assert_eq!(world.hear(pending[0]), ["RESET"]);
     assert!(world.hear(pending[1]).is_empty() && world.hear(member).is_empty());
-    assert_eq!(world.server.connections(), 4);
+    assert_eq!(world.turn.core.connections(), 4);
     world.say_as(newcomer, "bob", r#""event":"dance""#);
     assert!(world.hear(newcomer)[0].contains("unknown_event"));
 }
@@ -79,7 +84,7 @@ fn an_address_has_so_many_places_and_so_many_of_the_pending() {
     member_from(&mut world, MALLORY, "alice");
     assert!(world.connect_from(MALLORY).is_some());
     assert_eq!(world.connect_from(MALLORY), None);
-    let refused = world.server.totals().refused;
+    let refused = world.turn.core.totals().refused;
     assert_eq!(
         (refused["address_pending_full"], refused["address_full"]),
         (1, 1)
@@ -186,7 +191,7 @@ fn addresses_of_one_site_make_room_before_others_who_are_older() {
         from_site(&mut world, number);
     }
     assert!(old.iter().all(|id| world.hear(*id).is_empty()));
-    assert_eq!(world.server.totals().refused["pending_evicted"], 210);
+    assert_eq!(world.turn.core.totals().refused["pending_evicted"], 210);
 }
 
 #[test]
@@ -227,7 +232,7 @@ fn an_address_has_a_share_of_the_lingering_and_past_it_only_the_hostile_are_rese
     // The cap of all is met.
     assert_eq!(ask(MALLORY, peaceful), "CLOSED");
     world.wait(Duration::from_millis(600));
-    assert_eq!(world.server.connections(), 0);
+    assert_eq!(world.turn.core.connections(), 0);
 }
 
 #[test]
@@ -327,7 +332,7 @@ fn a_ban_is_for_attacks_and_not_for_bad_luck() {
             world.send(id, &frames);
         }
         world.wait(Duration::from_secs(seconds));
-        assert_eq!(world.server.connections(), 0, "{what}");
+        assert_eq!(world.turn.core.connections(), 0, "{what}");
         assert_eq!(world.connect_from(MALLORY).is_none(), banned, "{what}");
     }
 }
@@ -373,21 +378,28 @@ fn a_place_that_is_used_again_is_written_to_once() {
             port: 40_000,
             user: None,
         };
-        let id = world.server.accept(world.now, peer).expect("there is room");
+        let id = world
+            .turn
+            .core
+            .accept(world.now, peer)
+            .expect("there is room");
         let mut head = upgrade("").into_bytes();
-        world.server.receive(world.now, id, &mut head);
+        world.turn.core.receive(world.now, id, &mut head);
         id
     };
     let first = upgraded(&mut world);
-    world.server.failed(world.now, first);
-    assert_eq!(world.server.next_ending(), Some((first, Ending::Close)));
+    world.turn.core.failed(world.now, first);
+    assert_eq!(world.turn.core.next_ending(), Some((first, Ending::Close)));
     let second = upgraded(&mut world);
     assert_eq!(first.slot, second.slot);
     assert_eq!(
-        world.server.next_flush(world.now, &mut ALL.clone()),
+        world.turn.core.next_flush(world.now, &mut ALL.clone()),
         Some(second)
     );
-    assert_eq!(world.server.next_flush(world.now, &mut ALL.clone()), None);
+    assert_eq!(
+        world.turn.core.next_flush(world.now, &mut ALL.clone()),
+        None
+    );
 }
 
 #[test]
@@ -401,15 +413,15 @@ fn what_was_refused_is_summed_up_a_minute_after_it_began() {
     // Nobody is here any longer, and the driver is woken all the same.
     world.wait(Duration::from_micros(59_999_999));
     assert!(world.summaries.is_empty());
-    assert_eq!(world.server.connections(), 0);
+    assert_eq!(world.turn.core.connections(), 0);
     let due = world.now.monotonic + Duration::from_micros(1);
-    assert_eq!(world.server.next_deadline(), Some(due));
+    assert_eq!(world.turn.core.next_deadline(), Some(due));
     world.now.monotonic = due;
-    let summary = world.server.next_summary(world.now).expect("it is due");
+    let summary = world.turn.core.next_summary(world.now).expect("it is due");
     assert_eq!(summary.refused, [("bad_frame", 2)].into());
     world.wait(Duration::from_secs(300));
     assert!(world.summaries.is_empty());
-    assert_eq!(world.server.totals().refused["bad_frame"], 2);
+    assert_eq!(world.turn.core.totals().refused["bad_frame"], 2);
 }
 
 #[test]
@@ -447,28 +459,29 @@ fn many_deadlines_at_once_are_several_turns_work_and_last_words_go_with_the_broa
         .collect();
     world.now.monotonic = world.now.monotonic + Duration::from_secs(3_600);
     world.now.unix = world.now.unix.plus(3_600);
-    world.server.tick(world.now);
+    world.turn.core.tick(world.now);
     let here = |world: &World| {
         members
             .iter()
-            .filter(|id| world.server.is_member(**id))
+            .filter(|id| world.turn.core.is_member(**id))
             .count()
     };
     assert_eq!(here(&world), 1);
     assert!(
         world
-            .server
+            .turn
+            .core
             .next_deadline()
             .is_some_and(|at| at <= world.now.monotonic)
     );
-    world.server.tick(world.now);
+    world.turn.core.tick(world.now);
     assert_eq!(here(&world), 0);
     let mut left = FlushesLeft {
         broadcasts: 32,
         pending: 0,
     };
     let mut written = 0;
-    while world.server.next_flush(world.now, &mut left).is_some() {
+    while world.turn.core.next_flush(world.now, &mut left).is_some() {
         written += 1;
     }
     assert_eq!(written, 32);

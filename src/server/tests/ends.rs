@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::limits::{FRAGMENTS_MAX, LINGERING_MAX};
-use crate::server::Reading;
 use crate::time::{Instant, UnixSeconds};
 
 use super::world::{START, World, error, masked, upgrade};
@@ -13,10 +12,7 @@ use super::world::{START, World, error, masked, upgrade};
 fn a_frame_without_a_token_is_the_last() {
     let mut world = World::new();
     let id = world.stranger();
-    assert_eq!(
-        world.say(id, r#"{"event":"getUser","id":1,"data":{"id":"bob"}}"#),
-        Reading::Over
-    );
+    world.say(id, r#"{"event":"getUser","id":1,"data":{"id":"bob"}}"#);
     let refusal =
         r#"{"event":"error","id":1,"data":{"code":"unauthorized","reason":"token missing"}}"#;
     assert_eq!(world.hear(id), [refusal, "close 3000", "FIN"]);
@@ -147,7 +143,7 @@ fn a_token_with_less_than_a_microsecond_left_on_a_whole_tick_ends_its_listener_a
             world.set_wall_clock(START.plus(1));
             world.now.fraction = Duration::ZERO;
         }
-        world.server.tick(world.now);
+        world.turn.core.tick(world.now);
         assert_eq!(world.hear(id).is_empty(), nanos_left > 0, "{nanos_left}");
         world.wait(Duration::from_millis(17));
         assert!(nanos_left == 0 || world.hear(id)[0].contains("token_expired"));
@@ -197,10 +193,7 @@ fn a_clock_set_forward_ends_whom_it_makes_expire_and_set_back_revives_nobody() {
         ]
     );
     world.set_wall_clock(START);
-    assert_eq!(
-        world.say_as(id, "alice", r#""event":"dance""#),
-        Reading::Over
-    );
+    world.say_as(id, "alice", r#""event":"dance""#);
     world.wait(Duration::from_secs(1));
     assert_eq!(world.hear(id), ["CLOSED"]);
 }
@@ -461,7 +454,7 @@ fn a_refused_peer_that_never_leaves_is_freed_within_the_linger() {
         assert!(world.hear(id).is_empty());
         world.wait(Duration::from_millis(20));
         assert_eq!(world.hear(id), ["CLOSED"]);
-        assert_eq!(world.server.connections(), 0);
+        assert_eq!(world.turn.core.connections(), 0);
     }
 }
 
@@ -469,13 +462,13 @@ fn a_refused_peer_that_never_leaves_is_freed_within_the_linger() {
 fn a_reader_who_leaves_gives_back_the_broadcasts_that_waited() {
     let mut world = World::new();
     let alice = world.member("alice");
-    let held_bytes = world.server.held_bytes();
+    let held_bytes = world.turn.core.held_bytes();
     let slow = world.member("bob");
     world.set_deaf(slow, true);
     world.say_as(alice, "alice", r#""event":"message","data":1"#);
-    world.server.failed(world.now, slow);
+    world.turn.core.failed(world.now, slow);
     assert_eq!(world.hear(slow), ["CLOSED"]);
-    assert_eq!(world.server.held_bytes(), held_bytes);
+    assert_eq!(world.turn.core.held_bytes(), held_bytes);
 }
 
 #[test]
@@ -493,7 +486,7 @@ fn the_lingering_are_few_and_the_next_is_reset_at_once() {
         assert_eq!(last.as_deref(), Some(expected), "{count}");
     }
     world.wait(Duration::from_millis(600));
-    assert_eq!(world.server.connections(), 0);
+    assert_eq!(world.turn.core.connections(), 0);
 }
 
 #[test]
@@ -536,7 +529,7 @@ fn a_half_close_takes_no_answer_of_a_websocket_that_is_owed_one() {
             "CLOSED"
         ]
     );
-    assert_eq!(world.server.connections(), 0);
+    assert_eq!(world.turn.core.connections(), 0);
 }
 
 #[test]
@@ -544,9 +537,12 @@ fn last_words_that_wait_for_their_turn_outlast_the_linger() {
     let mut world = World::new();
     let id = world.stranger();
     // The turn ends before anything is written, and the next begins late.
-    world.server.receive(world.now, id, &mut masked(0x81, b"x"));
+    world
+        .turn
+        .core
+        .receive(world.now, id, &mut masked(0x81, b"x"));
     world.now.monotonic = world.now.monotonic + Duration::from_secs(1);
-    world.server.tick(world.now);
+    world.turn.core.tick(world.now);
     let heard = world.hear(id);
     assert!(heard[0].contains("bad_frame"), "{heard:?}");
     assert_eq!(heard[1..], ["close 1007", "FIN"]);
@@ -556,7 +552,7 @@ fn last_words_that_wait_for_their_turn_outlast_the_linger() {
 fn stopping_tells_everybody_and_takes_nobody() {
     let mut world = World::new();
     let (open, head) = (world.member("alice"), world.connect());
-    world.server.shut_down(world.now);
+    world.turn.core.shut_down(world.now);
     assert_eq!(world.hear(open), ["close 1001", "FIN"]);
     assert_eq!(world.connect_from(IpAddr::V4(Ipv4Addr::LOCALHOST)), None);
     world.wait(Duration::from_secs(1));
@@ -564,7 +560,7 @@ fn stopping_tells_everybody_and_takes_nobody() {
     assert!(world.hear(head).is_empty());
     world.wait(Duration::from_secs(1) + Duration::from_millis(20));
     assert_eq!(world.hear(head), ["CLOSED"]);
-    assert_eq!(world.server.connections(), 0);
+    assert_eq!(world.turn.core.connections(), 0);
 }
 
 #[test]
@@ -578,11 +574,11 @@ fn a_server_without_connections_holds_nothing() {
     }
     // A summary of what was refused is due within a minute.
     world.wait(Duration::from_secs(62));
-    assert_eq!(world.server.connections(), 0);
-    assert_eq!(world.server.held_bytes(), 0);
+    assert_eq!(world.turn.core.connections(), 0);
+    assert_eq!(world.turn.core.held_bytes(), 0);
     // It wakes for a look at the users, and for nothing else.
     let look = world.now.monotonic + Duration::from_millis(500);
-    let next = world.server.next_deadline();
+    let next = world.turn.core.next_deadline();
     assert!(next.is_some_and(|at| at > world.now.monotonic && at <= look));
 }
 

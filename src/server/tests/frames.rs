@@ -166,7 +166,7 @@ fn any_cutting_of_the_input_gives_the_same_answers() {
             cut.send(id, piece);
         }
         assert_eq!(cut.hear(id), expected, "in pieces of {step}");
-        assert_eq!(cut.server.held_bytes(), whole.server.held_bytes());
+        assert_eq!(cut.turn.core.held_bytes(), whole.turn.core.held_bytes());
     }
 }
 
@@ -200,7 +200,7 @@ fn a_close_is_answered_with_its_code_and_the_connection_ends() {
     assert_eq!(world.hear(id), ["close 4000", "FIN"]);
     world.finish(id);
     assert_eq!(world.hear(id), ["CLOSED"]);
-    assert_eq!(world.server.connections(), 0);
+    assert_eq!(world.turn.core.connections(), 0);
 }
 
 #[test]

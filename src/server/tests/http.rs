@@ -24,7 +24,7 @@ fn a_head_in_one_byte_pieces_is_answered_as_in_one() {
         world.send(id, byte);
     }
     assert_eq!(world.hear(id), ["HTTP 101"]);
-    assert!(world.server.held_bytes() < 4096, "the head is not kept");
+    assert!(world.turn.core.held_bytes() < 4096, "the head is not kept");
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_stopping_server_answers_on_the_connections_it_has() {
     let request = login();
     let (first, second) = request.as_bytes().split_at(request.len() - 9);
     world.send(login_begun, first);
-    world.server.shut_down(world.now);
+    world.turn.core.shut_down(world.now);
     let ask = b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n";
     world.send(health, ask);
     world.send(begun, &ask[8..]);

@@ -78,6 +78,6 @@ fn a_fin_behind_a_refusal_is_told_as_no_other_end() {
 #[test]
 fn a_connection_reset_for_want_of_a_descriptor_is_counted() {
     let mut world = World::new();
-    world.server.count_shed();
-    assert_eq!(world.server.totals().refused, [("shed", 1)].into());
+    world.turn.core.count_shed();
+    assert_eq!(world.turn.core.totals().refused, [("shed", 1)].into());
 }

@@ -207,7 +207,7 @@ fn malformed_login_requests_ban_their_address() {
         assert!(world.hear(id)[0].starts_with(status), "{count}");
     }
     assert_eq!(world.connect_from(address), None);
-    assert_eq!(world.server.totals().refused["bad_request"], 10);
+    assert_eq!(world.turn.core.totals().refused["bad_request"], 10);
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn a_login_whose_connection_has_ended_comes_to_nothing() {
     let id = world.stranger();
     login(&mut world, id, "alice", "alice's password");
     // A FIN alone would leave the answer to be read.
-    world.server.failed(world.now, id);
+    world.turn.core.failed(world.now, id);
     let next = world.stranger();
     world.hash();
     assert_eq!(world.hear(id), ["CLOSED"]);
@@ -464,7 +464,7 @@ fn the_time_to_log_in_does_not_run_out_while_a_password_is_checked() {
         world.hash();
         world.wait(Duration::from_millis(50));
         assert!(world.hear(right)[0].contains(r#""event":"login""#));
-        assert!(world.server.is_member(right));
+        assert!(world.turn.core.is_member(right));
         // Who gave a wrong one has had the time there is.
         let heard = world.hear(wrong);
         assert_eq!(heard[0], FAILED);

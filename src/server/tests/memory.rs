@@ -32,7 +32,7 @@ fn who_holds_most_by_its_own_doing_goes_when_memory_is_short() {
     let hoarders: Vec<_> = (0..8).map(|_| world.member("bob")).collect();
     for id in &hoarders {
         half_message(&mut world, *id);
-        assert!(world.server.held_bytes() <= (64 + 33) * 1_024 * 8 / 7);
+        assert!(world.turn.core.held_bytes() <= (64 + 33) * 1_024 * 8 / 7);
     }
     world.wait(std::time::Duration::from_millis(20));
     assert!(world.hear(small).is_empty());
@@ -108,7 +108,7 @@ fn being_there_throws_nobody_out_at_the_cap_that_memory_has_room_for() {
         world.say_as(members[0], "alice", r#""event":"message","data":1"#);
         world.wait(std::time::Duration::from_millis(20));
         assert_eq!(world.refusals(), [""; 0]);
-        assert!(world.server.held_bytes() <= 128 * 1_024);
+        assert!(world.turn.core.held_bytes() <= 128 * 1_024);
     }
 }
 
@@ -125,11 +125,11 @@ fn many_who_broadcast_in_one_write_throw_nobody_out_and_hold_no_more_than_may_be
     let frame = masked(0x81, text.as_bytes());
     // As a driver delivers it: the rest is decided on turn by turn.
     let mut bytes = frame.repeat(200);
-    world.server.receive(world.now, members[0], &mut bytes);
+    world.turn.core.receive(world.now, members[0], &mut bytes);
     let mut turns = 0;
-    while world.server.is_pressed() {
-        assert!(world.server.held_bytes() <= 1_024 * 1_024);
-        world.settle_some(128);
+    while world.turn.core.is_pressed() {
+        assert!(world.turn.core.held_bytes() <= 1_024 * 1_024);
+        world.one_turn();
         turns += 1;
         assert!(turns < 10_000);
     }

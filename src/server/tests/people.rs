@@ -7,7 +7,7 @@ use crate::limits::{TURN_REVIEWS_MAX, USER_CACHE_CHECK_AHEAD};
 use crate::server::{ConnectionId, StoreNews};
 use crate::time::{Instant, UnixSeconds};
 
-use super::world::{START, World, error, upgrade, user};
+use super::world::{START, World, error, masked, upgrade, user};
 
 const CHECKED: Duration = Duration::from_millis(50);
 
@@ -29,19 +29,19 @@ fn a_user_disabled_elsewhere_is_refused_from_the_first_frame_50_ms_later() {
 fn a_change_is_seen_ahead_of_the_frame_that_would_wait_for_it() {
     let mut world = World::new();
     let id = world.member("bob");
-    world.server.look_ahead(world.now);
+    world.turn.core.look_ahead(world.now);
     world.put(&User {
         disabled: true,
         ..user("bob")
     });
     world.now.monotonic = world.now.monotonic + (USER_CACHE_CHECK_AHEAD - Duration::from_micros(1));
-    world.server.look_ahead(world.now);
+    world.turn.core.look_ahead(world.now);
     assert!(world.hear(id).is_empty());
 
     world.now.monotonic = world.now.monotonic + Duration::from_micros(1);
-    assert!(world.server.is_look_due(world.now));
-    world.server.look_ahead(world.now);
-    assert!(!world.server.is_look_due(world.now));
+    assert!(world.turn.core.is_look_due(world.now));
+    world.turn.core.look_ahead(world.now);
+    assert!(!world.turn.core.is_look_due(world.now));
     let refusal = error("forbidden", "user unknown or disabled");
     assert_eq!(world.hear(id), [refusal.as_str(), "close 3003", "FIN"]);
 }
@@ -157,14 +157,14 @@ fn a_token_revoked_elsewhere_is_void_on_a_connection_that_a_newer_one_keeps() {
 fn a_store_that_fails_is_told_once() {
     let mut world = World::new();
     world.member("alice");
-    assert_eq!(world.server.next_store_news(), None);
+    assert_eq!(world.turn.core.next_store_news(), None);
     world.break_store(true);
     world.wait(Duration::from_millis(600));
     assert_eq!(
-        world.server.next_store_news(),
+        world.turn.core.next_store_news(),
         Some(StoreNews::Failed(StoreError::Io))
     );
-    assert_eq!(world.server.next_store_news(), None);
+    assert_eq!(world.turn.core.next_store_news(), None);
 }
 
 #[test]
@@ -291,21 +291,29 @@ fn many_who_change_at_once_are_looked_at_in_several_turns_and_none_is_heard_befo
         });
     }
     world.now.monotonic = world.now.monotonic + Duration::from_millis(50);
-    world.server.look_ahead(world.now);
-    let is_here = |world: &World, id: &ConnectionId| world.server.is_member(*id);
+    world.turn.core.look_ahead(world.now);
+    let is_here = |world: &World, id: &ConnectionId| world.turn.core.is_member(*id);
     let mut left = members.iter().filter(|id| is_here(&world, id)).count();
     assert_eq!(left, TURN_REVIEWS_MAX * 2);
-    assert_eq!(world.server.next_deadline(), Some(Instant::ORIGIN));
+    assert_eq!(world.turn.core.next_deadline(), Some(Instant::ORIGIN));
     // Who is still here is looked at when it speaks.
     let here = members
         .iter()
         .position(|id| is_here(&world, id))
         .expect("some are");
-    world.say_as(members[here], &people[here], r#""event":"refresh""#);
-    assert!(world.hear(members[here])[0].contains("forbidden"));
+    let token = world.token(&people[here]);
+    let mut bytes = masked(
+        0x81,
+        format!(r#"{{"token":"{token}","event":"refresh"}}"#).as_bytes(),
+    );
+    world
+        .turn
+        .core
+        .receive(world.now, members[here], &mut bytes);
+    assert!(!is_here(&world, &members[here]));
     left -= 1;
     for turn in 1.. {
-        world.server.tick(world.now);
+        world.turn.core.tick(world.now);
         let now_left = members.iter().filter(|id| is_here(&world, id)).count();
         assert!(left - now_left <= TURN_REVIEWS_MAX, "{turn}");
         left = now_left;
@@ -314,7 +322,8 @@ fn many_who_change_at_once_are_looked_at_in_several_turns_and_none_is_heard_befo
             break;
         }
     }
-    assert_ne!(world.server.next_deadline(), Some(Instant::ORIGIN));
+    assert_ne!(world.turn.core.next_deadline(), Some(Instant::ORIGIN));
+    assert!(world.hear(members[here])[0].contains("forbidden"));
     assert!(world.hear(bystander).is_empty());
-    assert!(world.server.is_member(bystander));
+    assert!(world.turn.core.is_member(bystander));
 }

@@ -29,7 +29,7 @@ fn a_client_is_counted_and_banned_by_the_address_its_proxy_gives() {
         world.send(id, upgrade(&forwarded(client)).as_bytes());
         assert!(world.hear(id)[0].starts_with(status), "{client}");
     }
-    assert_eq!(world.server.totals().refused["banned"], 1);
+    assert_eq!(world.turn.core.totals().refused["banned"], 1);
 }
 
 #[test]
@@ -72,9 +72,9 @@ fn a_unix_socket_is_a_proxys_once_proxies_are_spoken_of() {
             }
         });
         let id = world.connect_from(None).expect("there is room");
-        assert_eq!(world.server.awaits_proxy_header(id), speaks);
+        assert_eq!(world.turn.core.awaits_proxy_header(id), speaks);
         world.send(id, request.as_bytes());
-        assert!(!world.server.awaits_proxy_header(id));
+        assert!(!world.turn.core.awaits_proxy_header(id));
         assert_eq!(world.hear(id), ["HTTP 101"]);
         world.finish(id);
         let report = world.reports.pop().expect("it left");
@@ -145,7 +145,7 @@ fn everybody_leaves_the_books_as_they_were() {
         world.finish(id);
     }
     world.wait(std::time::Duration::from_secs(1));
-    let totals = world.server.totals();
+    let totals = world.turn.core.totals();
     assert_eq!(
         (totals.connections, totals.pending, totals.members),
         (0, 0, 0)

@@ -142,7 +142,7 @@ fn a_server_that_stops_still_answers_a_logout_on_its_way() {
     let id = world.member("alice");
     world.hold_writes(true);
     world.say_as(id, "alice", r#""event":"logout""#);
-    world.server.shut_down(world.now);
+    world.turn.core.shut_down(world.now);
     assert!(world.hear(id).is_empty());
     world.hold_writes(false);
     assert_eq!(world.hear(id), [DONE, "close 1000", "FIN"]);

@@ -27,30 +27,32 @@ fn message(more: usize) -> String {
 fn what_waits_for_whoever_just_logged_in_goes_with_the_members() {
     let mut world = World::new();
     let (stranger, member) = (world.connect(), world.connect());
-    assert!(!world.server.has_flushes());
+    assert!(!world.turn.core.has_flushes());
     let bearer = format!("Authorization: Bearer {}\r\n", world.token("alice"));
     for (id, fields) in [(stranger, ""), (member, bearer.as_str())] {
         let mut head = upgrade(fields).into_bytes();
-        world.server.receive(world.now, id, &mut head);
-        assert!(world.server.has_flushes());
-        assert_eq!(world.server.is_member(id), id == member);
+        world.turn.core.receive(world.now, id, &mut head);
+        assert!(world.turn.core.has_flushes());
+        assert_eq!(world.turn.core.is_member(id), id == member);
     }
     let flushed = world
-        .server
+        .turn
+        .core
         .next_flush(world.now, &mut MEMBERS_ALONE.clone());
     assert_eq!(flushed, Some(member));
     assert_eq!(
         world
-            .server
+            .turn
+            .core
             .next_flush(world.now, &mut MEMBERS_ALONE.clone()),
         None
     );
-    assert!(world.server.has_flushes());
-    world.server.writable(member);
+    assert!(world.turn.core.has_flushes());
+    world.turn.core.writable(member);
     for id in [stranger, member] {
         assert_eq!(world.hear(id), ["HTTP 101"]);
     }
-    assert!(!world.server.has_flushes());
+    assert!(!world.turn.core.has_flushes());
 }
 
 #[test]
@@ -64,10 +66,10 @@ fn a_driver_reads_on_until_more_than_an_eighth_of_an_outbox_was_not_offered() {
             message(more)
         );
         let mut bytes = masked(0x81, text.as_bytes());
-        world.server.receive(world.now, id, &mut bytes);
-        assert_eq!(world.server.is_pressed(), pressed);
+        world.turn.core.receive(world.now, id, &mut bytes);
+        assert_eq!(world.turn.core.is_pressed(), pressed);
         world.hear(id);
-        assert!(!world.server.is_pressed());
+        assert!(!world.turn.core.is_pressed());
     }
 }
 
@@ -122,7 +124,7 @@ fn each_token_that_is_shown_is_verified_once() {
     let id = world.member("alice");
     world.say_as(id, "alice", r#""event":"dance""#);
     world.send(id, &masked(0x89, b""));
-    assert_eq!(world.server.verifications(), 2);
+    assert_eq!(world.turn.core.verifications(), 2);
 }
 
 /// Alice says something, and nobody was written to yet.
@@ -130,7 +132,7 @@ fn say_without_a_turn(world: &mut World, alice: ConnectionId) {
     let token = world.token("alice");
     let text = format!(r#"{{"token":"{token}","event":"message","data":1}}"#);
     let mut bytes = masked(0x81, text.as_bytes());
-    world.server.receive(world.now, alice, &mut bytes);
+    world.turn.core.receive(world.now, alice, &mut bytes);
 }
 
 const SAID: &str = r#"{"event":"message","from":"alice","data":1}"#;
@@ -138,16 +140,16 @@ const SAID: &str = r#"{"event":"message","from":"alice","data":1}"#;
 #[test]
 fn a_broadcast_takes_of_a_turn_what_its_writes_take() {
     const LISTENERS: usize = 100;
-    const WRITES: usize = 16;
+    const WRITES: usize = 32;
     let mut world = World::with(|config| config.connections_per_user_max = 0);
     let alice = world.member("alice");
     let listeners = [(); LISTENERS].map(|()| world.member("bob"));
-    let before = world.server.held_bytes();
+    let before = world.turn.core.held_bytes();
     say_without_a_turn(&mut world, alice);
     // One frame is held, and no queue for each who is to hear it.
-    assert!(world.server.held_bytes() - before <= SAID.len() + 4);
+    assert!(world.turn.core.held_bytes() - before <= SAID.len() + 4);
     let waiting = |world: &World| {
-        let waits = |id: &&ConnectionId| world.server.waits_to_be_written(**id);
+        let waits = |id: &&ConnectionId| world.turn.core.waits_to_be_written(**id);
         listeners.iter().filter(waits).count()
     };
     for turn in 0..LISTENERS / WRITES {
@@ -155,15 +157,19 @@ fn a_broadcast_takes_of_a_turn_what_its_writes_take() {
             LISTENERS + 1 - waiting(&world) <= turn * WRITES + 1,
             "{turn}"
         );
-        assert!(world.server.has_flushes());
-        world.settle_some(WRITES);
-        world.server.audit().expect("the core's counts are right");
+        assert!(world.turn.core.has_flushes());
+        world.one_turn();
+        world
+            .turn
+            .core
+            .audit()
+            .expect("the core's counts are right");
     }
     for id in listeners {
         assert_eq!(world.hear(id), [SAID]);
     }
     assert_eq!(world.hear(alice), [SAID]);
-    assert!(!world.server.has_flushes());
+    assert!(!world.turn.core.has_flushes());
 }
 
 #[test]
@@ -175,7 +181,7 @@ fn who_logs_in_hears_nothing_that_was_said_before() {
     let token = world.token("bob");
     let text = format!(r#"{{"token":"{token}","event":"getUser","data":{{"id":"eve"}}}}"#);
     let mut bytes = masked(0x81, text.as_bytes());
-    world.server.receive(world.now, stranger, &mut bytes);
+    world.turn.core.receive(world.now, stranger, &mut bytes);
     assert_eq!(world.hear(bob), [SAID]);
     assert!(!world.hear(stranger).iter().any(|line| line == SAID));
 }
@@ -186,7 +192,8 @@ fn what_was_said_to_all_comes_before_what_is_answered_after_it() {
     let (alice, bob) = (world.member("alice"), world.member("bob"));
     say_without_a_turn(&mut world, alice);
     world
-        .server
+        .turn
+        .core
         .receive(world.now, bob, &mut masked(0x89, b"behind"));
     say_without_a_turn(&mut world, alice);
     assert_eq!(world.hear(bob), [SAID, "pong behind", SAID]);
@@ -204,11 +211,16 @@ fn a_token_that_is_over_hears_nothing_though_a_newer_one_comes_before_its_turn()
     let token = world.token("bob");
     let text = format!(r#"{{"token":"{token}","event":"getUser","data":{{"id":"eve"}}}}"#);
     world
-        .server
+        .turn
+        .core
         .receive(world.now, bob, &mut masked(0x81, text.as_bytes()));
     assert!(!world.hear(bob).iter().any(|line| line == SAID));
     assert_eq!(world.refusals(), [""; 0]);
-    world.server.audit().expect("the core's counts are right");
+    world
+        .turn
+        .core
+        .audit()
+        .expect("the core's counts are right");
 }
 
 #[test]
@@ -221,10 +233,14 @@ fn a_slow_reader_is_put_out_when_its_turn_comes_and_hears_no_more_than_the_frame
     }
     say_without_a_turn(&mut world, alice);
     assert_eq!(world.refusals(), [""; 0]);
-    world.settle_some(2);
+    world.one_turn();
     world.set_deaf(slow, false);
     assert_eq!(world.refusals(), ["slow_reader"]);
-    world.server.audit().expect("the core's counts are right");
+    world
+        .turn
+        .core
+        .audit()
+        .expect("the core's counts are right");
 }
 
 /// A world in which nobody says too much.
@@ -254,13 +270,16 @@ fn neither_what_is_said_to_one_nor_what_is_answered_keeps_a_broadcast_waiting() 
             }
             if to_one {
                 let mut bytes = masked(0x81, direct.as_bytes());
-                world.server.receive(world.now, alice, &mut bytes);
+                world.turn.core.receive(world.now, alice, &mut bytes);
             } else {
                 for id in busy {
-                    world.server.receive(world.now, id, &mut masked(0x89, b""));
+                    world
+                        .turn
+                        .core
+                        .receive(world.now, id, &mut masked(0x89, b""));
                 }
             }
-            world.settle_some(16);
+            world.one_turn();
         }
         assert_eq!(
             world.heard_by(idle).first(),
@@ -280,13 +299,13 @@ fn broadcasts_that_are_given_to_those_who_read_nothing_stay_within_memory() {
             world.set_deaf(id, true);
         }
         for _ in 0..40 {
-            while !world.server.is_pressed() {
+            while !world.turn.core.is_pressed() {
                 say_without_a_turn(&mut world, alice);
-                assert!(world.server.held_bytes() <= memory_bytes_max);
+                assert!(world.turn.core.held_bytes() <= memory_bytes_max);
             }
-            while world.server.has_flushes() {
-                world.settle_some(16);
-                assert!(world.server.held_bytes() <= memory_bytes_max);
+            while world.turn.core.has_flushes() {
+                world.one_turn();
+                assert!(world.turn.core.held_bytes() <= memory_bytes_max);
             }
         }
     }

@@ -3,49 +3,49 @@
 //! `RESET`.
 
 use std::collections::BTreeMap;
-use std::io::IoSlice;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::app::Events;
 use crate::app::password::{AddressSpace, HashJob, HashOutcome, hash};
-use crate::app::users::{MemoryStore, StoreError, User, Users};
+use crate::app::users::{MemoryStore, StoreError, User};
 use crate::config::Config;
-use crate::gate::{ClaimRules, Gate, Keys, Secret, Signer};
+use crate::gate::{Keys, Secret, Signer};
 use crate::server::{
-    ConnectionId, Ending, FlushesLeft, Peer, Reading, Report, SLICES_MAX, Server, StoreJob,
-    StoreOutcome, Summary, What,
+    ConnectionId, Report, Server, StoreJob, StoreOutcome, Summary, What, claim_rules,
 };
 use crate::time::{Instant, Now, UnixSeconds};
+use crate::turn::net::{End, Net};
+use crate::turn::{Readiness, Turn};
 
 pub(super) const START: UnixSeconds = UnixSeconds(1_800_000_000);
 pub(super) const SECRET: &str = "a secret of the tests, and long enough for it";
 
 pub(super) struct World {
-    pub(super) server: Server,
+    pub(super) turn: Turn<Net>,
+    net: Net,
     /// The users, as another process sees them.
     pub(super) users: MemoryStore,
     pub(super) now: Now,
     pub(super) reports: Vec<Report>,
     pub(super) summaries: Vec<Summary>,
     signer: Signer,
-    heard: BTreeMap<u32, Heard>,
+    /// Every peer, by its connection's serial.
+    peers: BTreeMap<u32, Hearer>,
     jobs: Vec<HashJob>,
     writes: Vec<StoreJob>,
     are_writes_held: bool,
-    next_address: u32,
 }
 
-/// What has come out for one connection, by its serial.
-#[derive(Default)]
-struct Heard {
-    bytes: Vec<u8>,
+/// What a peer makes of what it hears.
+struct Hearer {
+    /// Its number in the network.
+    end: usize,
     lines: Vec<String>,
-    /// A peer that takes nothing.
-    is_deaf: bool,
     /// A peer that is read byte for byte.
     is_raw: bool,
-    over: bool,
+    has_fin: bool,
+    is_over: bool,
 }
 
 impl World {
@@ -60,30 +60,19 @@ impl World {
             ..Config::default()
         };
         set(&mut config);
-        let rules = ClaimRules {
-            leeway_seconds: config.leeway.as_secs(),
-            issuer: config.issuer.clone(),
-            audience: config.audience.clone(),
-        };
         let secret = Secret::parse(SECRET).expect("a good secret");
         let keys = Keys::new(&secret, None);
-        let signer = Signer::new(&keys, &rules, config.token_ttl.as_secs());
-        let ours = Signer::new(&keys, &rules, config.token_ttl.as_secs());
+        let ttl_seconds = config.token_ttl.as_secs();
+        let signer = Signer::new(&keys, &claim_rules(&config), ttl_seconds);
         let mut users = MemoryStore::new();
         for id in ["alice", "bob", "carol"] {
             users.add(&user(id));
         }
-        let held = Users::new(Box::new(users.connect()));
-        let server = Server::new(
-            config,
-            Gate::new(keys, rules),
-            signer,
-            held,
-            Events::builtin(),
-            7,
-        );
+        let store = Box::new(users.connect());
+        let server = Server::build(config, keys, store, Events::builtin(), 7);
         World {
-            server,
+            turn: Turn::new(server.into(), 1),
+            net: Net::default(),
             users,
             now: Now {
                 monotonic: Instant::ORIGIN,
@@ -92,12 +81,11 @@ impl World {
             },
             reports: Vec::new(),
             summaries: Vec::new(),
-            signer: ours,
-            heard: BTreeMap::new(),
+            signer,
+            peers: BTreeMap::new(),
             jobs: Vec::new(),
             writes: Vec::new(),
             are_writes_held: false,
-            next_address: 0,
         }
     }
 
@@ -105,10 +93,8 @@ impl World {
 
     /// A TCP connection from an address of its own.
     pub(super) fn connect(&mut self) -> ConnectionId {
-        self.next_address += 1;
-        let address = Ipv4Addr::from(0x0A00_0000 + self.next_address);
-        self.connect_from(IpAddr::V4(address))
-            .expect("there is room")
+        let end = self.net.connect();
+        self.accept(end).expect("there is room")
     }
 
     /// A connection from that address, or from a Unix socket, if there is room for it.
@@ -116,17 +102,23 @@ impl World {
         &mut self,
         address: impl Into<Option<IpAddr>>,
     ) -> Option<ConnectionId> {
-        let peer = Peer {
-            address: address.into(),
-            port: 40_000,
-            user: None,
-        };
-        let id = self.server.accept(self.now, peer);
-        if let Some(id) = id {
-            self.heard.insert(id.serial, Heard::default());
-        }
+        let end = self.net.connect_from(address.into());
+        self.accept(end)
+    }
+
+    fn accept(&mut self, end: usize) -> Option<ConnectionId> {
+        self.turn.listener_ready(0);
         self.settle();
-        id
+        let id = self.net.ends[end].id?;
+        let hearer = Hearer {
+            end,
+            lines: Vec::new(),
+            is_raw: false,
+            has_fin: false,
+            is_over: false,
+        };
+        self.peers.insert(id.serial, hearer);
+        Some(id)
     }
 
     /// An open WebSocket that nobody is logged in on.
@@ -153,59 +145,88 @@ impl World {
         id
     }
 
-    pub(super) fn send(&mut self, id: ConnectionId, bytes: &[u8]) -> Reading {
-        let mut scratch = bytes.to_vec();
-        let reading = self.server.receive(self.now, id, &mut scratch);
+    pub(super) fn send(&mut self, id: ConnectionId, bytes: &[u8]) {
+        let end = self.end(id);
+        self.net.ends[end].sent.extend(bytes);
+        let readiness = Readiness {
+            readable: true,
+            ..Readiness::default()
+        };
+        self.tell(id, readiness);
         self.settle();
-        reading
     }
 
-    pub(super) fn say(&mut self, id: ConnectionId, text: &str) -> Reading {
-        self.send(id, &masked(0x81, text.as_bytes()))
+    pub(super) fn say(&mut self, id: ConnectionId, text: &str) {
+        self.send(id, &masked(0x81, text.as_bytes()));
     }
 
-    /// A frame of `user`: `members` are those behind the token, such as `"event":"logout"`.
-    pub(super) fn say_as(&mut self, id: ConnectionId, user: &str, members: &str) -> Reading {
+    /// A frame of `user`: `members` are those after the token, such as `"event":"logout"`.
+    pub(super) fn say_as(&mut self, id: ConnectionId, user: &str, members: &str) {
         let token = self.token(user);
-        self.say(id, &format!(r#"{{"token":"{token}",{members}}}"#))
+        self.say(id, &format!(r#"{{"token":"{token}",{members}}}"#));
     }
 
     /// What the peer has heard since it was last asked.
     pub(super) fn hear(&mut self, id: ConnectionId) -> Vec<String> {
         self.settle();
-        std::mem::take(&mut self.heard.get_mut(&id.serial).expect("it connected").lines)
+        std::mem::take(&mut self.peer(id).lines)
     }
 
     /// What the peer has heard so far, without a turn.
     pub(super) fn heard_by(&self, id: ConnectionId) -> &[String] {
-        &self.heard[&id.serial].lines
+        &self.peers[&id.serial].lines
     }
 
     /// The peer stops reading, or begins again.
     pub(super) fn set_deaf(&mut self, id: ConnectionId, is_deaf: bool) {
-        self.heard
-            .get_mut(&id.serial)
-            .expect("it connected")
-            .is_deaf = is_deaf;
-        self.server.writable(id);
+        let end = self.end(id);
+        self.net.ends[end].room = if is_deaf { 0 } else { usize::MAX };
+        let readiness = Readiness {
+            writable: true,
+            ..Readiness::default()
+        };
+        self.tell(id, readiness);
         self.settle();
     }
 
     /// What the peer hears is given as it is, HTTP's heads too.
     pub(super) fn set_raw(&mut self, id: ConnectionId) {
-        self.heard.get_mut(&id.serial).expect("it connected").is_raw = true;
+        self.peer(id).is_raw = true;
     }
 
     pub(super) fn finish(&mut self, id: ConnectionId) {
-        self.server.finished(self.now, id);
+        let end = self.end(id);
+        self.net.ends[end].has_finished = true;
+        let readiness = Readiness {
+            peer_finished: true,
+            ..Readiness::default()
+        };
+        self.tell(id, readiness);
         self.settle();
+    }
+
+    fn peer(&mut self, id: ConnectionId) -> &mut Hearer {
+        self.peers.get_mut(&id.serial).expect("it connected")
+    }
+
+    fn end(&mut self, id: ConnectionId) -> usize {
+        self.peer(id).end
+    }
+
+    /// The loop is told that the socket is ready, as long as there is one.
+    fn tell(&mut self, id: ConnectionId, readiness: Readiness) {
+        if !self.peer(id).is_over {
+            let slot = id.slot as usize;
+            self.turn
+                .connection_ready(self.now, &mut self.net, slot, readiness);
+        }
     }
 
     // Time.
 
     pub(super) fn wait(&mut self, duration: Duration) {
         let until = self.now.monotonic + duration;
-        while let Some(next) = self.server.next_deadline().filter(|next| *next <= until) {
+        while let Some(next) = self.turn.core.next_deadline().filter(|next| *next <= until) {
             self.move_to(next.max(self.now.monotonic + Duration::from_micros(1)));
         }
         self.move_to(until);
@@ -221,7 +242,7 @@ impl World {
         self.now.monotonic = at;
         self.now.unix = self.now.unix.plus(passed.as_secs());
         self.now.fraction = Duration::from_nanos(u64::from(passed.subsec_nanos()));
-        self.server.tick(self.now);
+        self.turn.core.tick(self.now);
         self.settle();
     }
 
@@ -255,7 +276,7 @@ impl World {
     pub(super) fn hash(&mut self) {
         while let Some(job) = self.jobs.pop() {
             let outcome: HashOutcome = job.run(AddressSpace::Limited);
-            self.server.hashed(self.now, &outcome);
+            self.turn.core.hashed(self.now, &outcome);
             self.settle();
         }
     }
@@ -263,9 +284,9 @@ impl World {
     /// As [`hash`](World::hash), of one password; whose connection that was.
     pub(super) fn hash_one(&mut self) -> Option<ConnectionId> {
         let job = self.jobs.pop()?;
-        let id = self.server.connection_of_job(job.ticket);
+        let id = self.turn.core.connection_of_job(job.ticket);
         let outcome = job.run(AddressSpace::Limited);
-        self.server.hashed(self.now, &outcome);
+        self.turn.core.hashed(self.now, &outcome);
         self.settle();
         id
     }
@@ -293,20 +314,20 @@ impl World {
             let is_kept = self.users.write(&revocations, seen, &|| unix).is_ok();
             for ticket in tickets {
                 let outcome = StoreOutcome { ticket, is_kept };
-                self.server.kept(self.now, &outcome);
+                self.turn.core.kept(self.now, &outcome);
             }
             self.take_writes();
         }
     }
 
     fn take_writes(&mut self) {
-        while let Some(job) = self.server.next_store_job() {
+        while let Some(job) = self.turn.core.next_store_job() {
             self.writes.push(job);
         }
     }
 
     pub(super) fn hashes_waiting(&self) -> usize {
-        self.server.passwords_waiting()
+        self.turn.core.passwords_waiting()
     }
 
     /// The words of the refusals so far.
@@ -327,111 +348,90 @@ impl World {
         self.reports.iter().filter_map(failed).collect()
     }
 
-    /// A turn that writes at most so many broadcasts.
-    pub(super) fn settle_some(&mut self, broadcasts: usize) {
-        self.server.tick(self.now);
-        let mut left = FlushesLeft { broadcasts, ..ALL };
-        while let Some(id) = self.server.next_flush(self.now, &mut left) {
-            self.write(id);
+    /// As many turns as there is work for.
+    fn settle(&mut self) {
+        for _ in 0..TURNS_MAX {
+            self.one_turn();
+            if self.turn.next_at() != Some(Instant::ORIGIN) {
+                return;
+            }
         }
+        panic!("the loop would spin");
     }
 
-    /// Drains every output, as a driver does at the end of a turn.
-    fn settle(&mut self) {
+    /// One turn, and all that comes of it.
+    pub(super) fn one_turn(&mut self) {
         self.take_writes();
         self.write_to_store();
-        loop {
-            while let Some(id) = self.server.next_flush(self.now, &mut ALL.clone()) {
-                self.write(id);
-            }
-            // What was read and not decided on goes on once all was written.
-            if !self.server.is_pressed() {
-                break;
-            }
-            self.server.tick(self.now);
-        }
-        while let Some((id, ending)) = self.server.next_ending() {
-            let heard = self.heard.get_mut(&id.serial).expect("it connected");
-            assert!(!heard.over, "a connection ends once");
-            heard.lines.push(match ending {
-                Ending::Fin => "FIN".to_owned(),
-                Ending::Close => "CLOSED".to_owned(),
-                Ending::Reset => "RESET".to_owned(),
-            });
-            heard.over = ending != Ending::Fin;
-        }
-        while let Some(job) = self.server.next_job() {
+        self.turn.run(self.now, &mut self.net);
+        self.take_writes();
+        self.write_to_store();
+        while let Some(job) = self.turn.core.next_job() {
             self.jobs.push(job);
         }
-        while let Some(report) = self.server.next_report() {
+        while let Some(report) = self.turn.core.next_report() {
             self.reports.push(report);
         }
-        self.summaries.extend(self.server.next_summary(self.now));
-        self.server.audit().expect("the core's counts are right");
-    }
-
-    fn write(&mut self, id: ConnectionId) {
-        let heard = self.heard.get_mut(&id.serial).expect("it connected");
-        let mut taken = 0;
-        if !heard.is_deaf {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let filled = self.server.gather(id, &mut slices);
-            for slice in &slices[..filled] {
-                heard.bytes.extend_from_slice(slice);
-                taken += slice.len();
-            }
+        self.summaries.extend(self.turn.core.next_summary(self.now));
+        self.turn.core.audit().expect("the core's counts are right");
+        for peer in self.peers.values_mut() {
+            peer.read(&mut self.net.ends[peer.end]);
         }
-        heard.read();
-        let full = heard.is_deaf;
-        self.server.wrote(self.now, id, taken, full);
     }
 }
 
-/// No bound on what a turn writes.
-pub(super) const ALL: FlushesLeft = FlushesLeft {
-    broadcasts: 1_000_000,
-    pending: 1_000_000,
-};
+/// Turns within which all must be done that came of one input.
+const TURNS_MAX: usize = 100_000;
 
-impl Heard {
-    /// Turns the bytes that are whole into lines.
-    fn read(&mut self) {
-        if self.is_raw {
-            let text = String::from_utf8(std::mem::take(&mut self.bytes));
+impl Hearer {
+    /// Turns the bytes that are whole into lines, and says how the connection ends.
+    fn read(&mut self, end: &mut End) {
+        self.read_bytes(&mut end.heard);
+        if end.is_shut && !std::mem::replace(&mut self.has_fin, true) {
+            self.lines.push("FIN".to_owned());
+        }
+        if end.is_gone && !std::mem::replace(&mut self.is_over, true) {
+            let how = if end.is_reset { "RESET" } else { "CLOSED" };
+            self.lines.push(how.to_owned());
+        }
+    }
+
+    fn read_bytes(&mut self, bytes: &mut Vec<u8>) {
+        if self.is_raw && !bytes.is_empty() {
+            let text = String::from_utf8(std::mem::take(bytes));
             return self.lines.push(text.expect("HTTP is text"));
         }
-        while let Some((line, used)) = self.next_line() {
+        while let Some((line, used)) = next_line(bytes) {
             self.lines.push(line);
-            self.bytes.drain(..used);
+            bytes.drain(..used);
         }
     }
+}
 
-    fn next_line(&self) -> Option<(String, usize)> {
-        let bytes = &self.bytes;
-        if bytes.first()?.is_ascii_alphabetic() {
-            return http_line(bytes);
-        }
-        let short = usize::from(*bytes.get(1)?);
-        let (len, at) = match short {
-            126 => (
-                usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?])),
-                4,
-            ),
-            127 => unimplemented_length(),
-            _ => (short, 2),
-        };
-        let payload = bytes.get(at..at + len)?;
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("we send UTF-8");
-        let line = match bytes[0] {
-            0x81 => text(payload),
-            0x88 if payload.is_empty() => "close".to_owned(),
-            0x88 => format!("close {}", u16::from_be_bytes([payload[0], payload[1]])),
-            0x89 => "ping".to_owned(),
-            0x8A => format!("pong {}", text(payload)),
-            other => panic!("we never send a frame that begins with {other:#x}"),
-        };
-        Some((line, at + len))
+fn next_line(bytes: &[u8]) -> Option<(String, usize)> {
+    if bytes.first()?.is_ascii_alphabetic() {
+        return http_line(bytes);
     }
+    let short = usize::from(*bytes.get(1)?);
+    let (len, at) = match short {
+        126 => (
+            usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?])),
+            4,
+        ),
+        127 => unimplemented_length(),
+        _ => (short, 2),
+    };
+    let payload = bytes.get(at..at + len)?;
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("we send UTF-8");
+    let line = match bytes[0] {
+        0x81 => text(payload),
+        0x88 if payload.is_empty() => "close".to_owned(),
+        0x88 => format!("close {}", u16::from_be_bytes([payload[0], payload[1]])),
+        0x89 => "ping".to_owned(),
+        0x8A => format!("pong {}", text(payload)),
+        other => panic!("we never send a frame that begins with {other:#x}"),
+    };
+    Some((line, at + len))
 }
 
 fn unimplemented_length() -> ! {

@@ -1,0 +1,184 @@
+//! The turn: who is read, accepted, written and closed, how many of each, and in which order. It
+//! moves bytes between sockets and the core. Refuses to know what bytes mean, and what a socket,
+//! a clock or a signal is: who drives it lends it an [`Io`].
+//!
+//! ```text
+//!  events ─► ready ─► read ─► decide ─► accept ─► tick ─► write ─► look ahead ─► close
+//!  (Io says)          (Io)    (core)    (Io, core) (core) (core, Io) (core)      (Io)
+//! ```
+//!
+//! **One order, in [`Turn::run`] and nowhere else.** It keeps these promises:
+//!
+//! - Many are read before the first of them is decided on, and all of that is decided before more is
+//!   read. Nothing more is decided while the core says that enough waits to be written.
+//! - Nobody is read a second time before everybody of the same standing who has something was read
+//!   once. Connections that are not logged in have a part of the buffer of their own, so that members
+//!   cannot shut them out.
+//! - What was decided is written in the same turn: all answers to members, then some of what was
+//!   broadcast, then some of what waits for connections that are not logged in.
+//! - Descriptors go last, so that last words leave before them.
+//! - Every part of a turn has a bound, so that a turn is short whatever peers do.
+
+mod accept;
+mod io;
+#[cfg(test)]
+pub(crate) mod net;
+mod read;
+mod write;
+
+use std::collections::VecDeque;
+
+use zeroize::Zeroizing;
+
+use crate::limits::{TURN_MEMBER_BYTES_MAX, TURN_PENDING_BYTES_MAX};
+use crate::record::Recorded;
+use crate::server::ConnectionId;
+use crate::time::{Instant, Now};
+
+use accept::Accepting;
+use read::Arrival;
+
+pub use io::{Accept, Io, Readiness, Shed, Then};
+pub use read::READY_MAX;
+
+/// The core and its connections, to be driven turn by turn.
+pub struct Turn<I: Io> {
+    /// What decides.
+    pub core: Recorded,
+    /// By slot; `None` exactly where the core has no connection.
+    connections: Vec<Option<Connection<I::Socket>>>,
+    /// Members that may have more to read. A connection is in one of the two queues, once.
+    ready_members: VecDeque<ConnectionId>,
+    /// Connections that are not logged in and may have more to read.
+    ready_pending: VecDeque<ConnectionId>,
+    scratch: Zeroizing<Box<[u8]>>,
+    /// What lies in `scratch` and is not decided on yet, in the order in which it was read.
+    arrivals: VecDeque<Arrival>,
+    accepting: Accepting,
+}
+
+/// A connection, as far as a turn looks at it.
+struct Connection<S> {
+    id: ConnectionId,
+    socket: S,
+    /// True exactly when it is in one of the ready queues.
+    is_ready: bool,
+    /// True once an event said that the peer's FIN has arrived: perhaps after bytes that are unread.
+    peer_finished: bool,
+    /// True once it was read to the peer's FIN: nothing is unread, nor will be.
+    is_read_out: bool,
+    /// True once the core wants nothing more of it.
+    is_over: bool,
+}
+
+impl<I: Io> Turn<I> {
+    /// A turn over so many listeners, each of which may have somebody waiting.
+    pub fn new(core: Recorded, listeners: usize) -> Turn<I> {
+        let scratch_bytes = TURN_MEMBER_BYTES_MAX + TURN_PENDING_BYTES_MAX;
+        Turn {
+            core,
+            connections: Vec::new(),
+            ready_members: VecDeque::new(),
+            ready_pending: VecDeque::new(),
+            scratch: Zeroizing::new(vec![0; scratch_bytes].into_boxed_slice()),
+            arrivals: VecDeque::new(),
+            accepting: Accepting::new(listeners),
+        }
+    }
+
+    /// Read, decide, accept, tick, write, look ahead, close.
+    pub fn run(&mut self, now: Now, io: &mut I) {
+        self.read(now, io);
+        self.accept(now, io);
+        self.core.tick(now);
+        self.write(now, io);
+        self.core.look_ahead(now);
+        self.close(now, io);
+    }
+
+    /// When the next turn is to be at the latest; the origin of the clock when there is work already.
+    pub fn next_at(&self) -> Option<Instant> {
+        let reads_wait = !self.arrivals.is_empty()
+            || !self.ready_members.is_empty()
+            || !self.ready_pending.is_empty();
+        if reads_wait || self.accepting.may_go_on() || self.core.has_flushes() {
+            return Some(Instant::ORIGIN);
+        }
+        let deadlines = [self.core.next_deadline(), self.accepting.retry_at()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Somebody may wait at the listener.
+    pub fn listener_ready(&mut self, listener: usize) {
+        self.accepting.set_ready(listener, true);
+    }
+
+    /// Ends everything: connections are told to go, and nobody is accepted any longer.
+    pub fn stop(&mut self, now: Now) {
+        self.accepting = Accepting::new(0);
+        self.core.shut_down(now);
+    }
+
+    /// The connection in the slot has become ready for something.
+    pub fn connection_ready(&mut self, now: Now, io: &mut I, slot: usize, readiness: Readiness) {
+        let Some(Some(connection)) = self.connections.get_mut(slot) else {
+            return;
+        };
+        let id = connection.id;
+        connection.peer_finished |= readiness.peer_finished;
+        if readiness.has_failed {
+            return self.core.failed(now, id);
+        }
+        if readiness.writable {
+            self.core.writable(id);
+        }
+        if connection.is_over {
+            // What still arrives is discarded; only the peer's FIN is of interest.
+            if connection.peer_finished {
+                self.discard(now, io, id);
+            }
+        } else if readiness.readable || readiness.peer_finished {
+            self.mark_ready(id);
+        }
+    }
+
+    /// The connection that `id` names: its slot may be another's by now.
+    fn connection_mut(&mut self, id: ConnectionId) -> Option<&mut Connection<I::Socket>> {
+        let connection = self.connections.get_mut(id.slot as usize)?.as_mut();
+        connection.filter(|connection| connection.id == id)
+    }
+
+    fn mark_ready(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connection_mut(id) else {
+            return;
+        };
+        if std::mem::replace(&mut connection.is_ready, true) {
+            return;
+        }
+        match self.core.is_member(id) {
+            true => self.ready_members.push_back(id),
+            false => self.ready_pending.push_back(id),
+        }
+    }
+
+    /// Drops what is unread before the FIN of a peer of whom nothing more is wanted. A FIN has not
+    /// come before that: close(2) with unread bytes sends a reset, which may overtake our last words
+    /// or throw them away (RFC 2525 §2.17). Should it be too much, the linger ends the connection.
+    fn discard(&mut self, now: Now, io: &mut I, id: ConnectionId) {
+        let connection = self.connection_mut(id);
+        if connection.is_some_and(|connection| io.discard(&mut connection.socket)) {
+            self.finished(now, id);
+        }
+    }
+
+    /// The connection was read to the peer's FIN.
+    fn finished(&mut self, now: Now, id: ConnectionId) {
+        if let Some(connection) = self.connection_mut(id) {
+            connection.is_read_out = true;
+        }
+        self.core.finished(now, id);
+    }
+}
+
+#[cfg(test)]
+mod tests;

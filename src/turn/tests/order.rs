@@ -1,0 +1,112 @@
+//! In which order things happen.
+
+use super::*;
+
+/// The kinds of the calls, each kind once for a run of them.
+fn kinds(calls: &[Call]) -> Vec<&'static str> {
+    let mut kinds: Vec<_> = calls
+        .iter()
+        .map(|call| match call {
+            Call::Read(..) => "read",
+            Call::Write(..) => "write",
+            Call::Accept | Call::Shed => "accept",
+            Call::Discard(_) => "discard",
+            Call::Shut(_) => "shut",
+            Call::Close(_) | Call::Reset(_) => "close",
+        })
+        .collect();
+    kinds.dedup();
+    kinds
+}
+
+#[test]
+fn all_are_read_then_accepted_then_written_then_closed() {
+    let mut rig = Rig::new();
+    let members = rig.members(3);
+    for end in &members {
+        let ask = rig.get_user();
+        rig.send(*end, &ask);
+    }
+    // Its last words leave before its FIN.
+    rig.send(members[1], &masked(0x81, b"no frame of ours"));
+    rig.net.connect();
+    rig.turn.listener_ready(0);
+    rig.turn();
+    assert_eq!(
+        kinds(&rig.net.take_calls()),
+        ["read", "accept", "write", "shut"]
+    );
+    assert!(rig.net.ends[members[1]].is_shut);
+    let heard = rig.take_heard(members[1]);
+    assert!(
+        heard.contains("getUser") && heard.contains("bad_frame"),
+        "{heard}"
+    );
+}
+
+#[test]
+fn one_that_left_while_it_was_read_gives_its_place_to_who_comes_in_the_same_turn() {
+    let mut rig = Rig::with(|config| config.connections_max = 1);
+    let first = rig.member("alice");
+    rig.net.ends[first].failure = Some(std::io::ErrorKind::ConnectionReset);
+    rig.send(first, b"x");
+    let second = rig.net.connect();
+    rig.turn.listener_ready(0);
+    rig.turn();
+    assert!(rig.net.ends[first].is_gone);
+    assert!(rig.net.ends[second].id.is_some() && !rig.net.ends[second].is_gone);
+}
+
+#[test]
+fn what_comes_before_a_fin_is_answered_before_the_connection_closes() {
+    let mut rig = Rig::new();
+    let end = rig.member("alice");
+    let ask = rig.get_user();
+    rig.net.ends[end].sent.extend(ask);
+    rig.finish(end);
+    rig.settle();
+    let heard = rig.take_heard(end);
+    assert!(heard.contains(r#""online":"#), "{heard}");
+    assert!(rig.net.ends[end].is_gone);
+    // It was read to the FIN: there is nothing to discard, and no second read of it.
+    let reads = rig.net.count(|call| matches!(call, Call::Read(..)));
+    assert_eq!(reads, 1);
+}
+
+#[test]
+fn members_hear_that_the_server_stops_and_nobody_is_accepted_any_longer() {
+    let mut rig = Rig::new();
+    let members = rig.members(2);
+    rig.turn.stop(rig.now);
+    rig.settle();
+    for end in members {
+        let heard = rig.take_heard(end);
+        // RFC 6455 §5.5.1: a Close, 1001.
+        let close = "\u{3}\u{fffd}the server is stopping";
+        assert!(heard.contains(close), "{heard:?}");
+        assert!(rig.net.ends[end].is_shut);
+        rig.finish(end);
+    }
+    let late = rig.net.connect();
+    rig.turn.listener_ready(0);
+    rig.settle();
+    assert_eq!(rig.net.ends[late].id, None);
+    assert_eq!(rig.turn.core.connections(), 0);
+}
+
+#[test]
+fn what_an_over_connection_still_sends_is_dropped_once_its_fin_is_there() {
+    let mut rig = Rig::new();
+    let end = rig.member("alice");
+    rig.send(end, &masked(0x81, b"no frame of ours"));
+    rig.settle();
+    assert!(rig.net.ends[end].is_shut && !rig.net.ends[end].is_gone);
+    rig.net.take_calls();
+    rig.send(end, &[b'x'; 40]);
+    rig.settle();
+    assert_eq!(rig.net.take_calls(), [], "nothing of it is wanted");
+    rig.finish(end);
+    rig.settle();
+    let calls = rig.net.take_calls();
+    assert_eq!(calls, [Call::Discard(end), Call::Close(end)]);
+}

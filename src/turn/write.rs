@@ -1,0 +1,95 @@
+//! What a turn ends with: writes, and then sockets that are shut or closed.
+
+use std::io::{ErrorKind, IoSlice};
+
+use crate::server::{ConnectionId, Ending, FlushesLeft, SLICES_MAX};
+use crate::time::Now;
+
+use super::{Connection, Io, Then, Turn};
+
+/// Writes in one turn of what was broadcast: few, so that a turn is short, and an answer to somebody
+/// else does not wait until thousands were written to.
+pub(super) const BROADCAST_WRITES_MAX: usize = 32;
+/// Writes to connections that are not logged in, in one turn.
+pub(super) const PENDING_WRITES_MAX: usize = 8;
+/// Writes in one turn.
+pub(super) const WRITES_MAX: usize = 1_024;
+/// Slices in a write to somebody who is to be told little.
+const SLICES_FEW: usize = 4;
+
+impl<I: Io> Turn<I> {
+    /// Vectored writes to those that have something to be told, in the order of the core; a socket
+    /// that took all it was given is asked again after the others.
+    pub(super) fn write(&mut self, now: Now, io: &mut I) {
+        let mut left = FlushesLeft {
+            broadcasts: BROADCAST_WRITES_MAX,
+            pending: PENDING_WRITES_MAX,
+        };
+        for _ in 0..WRITES_MAX {
+            let Some(id) = self.core.next_flush(now, &mut left) else {
+                return;
+            };
+            self.write_to(now, io, id);
+        }
+    }
+
+    fn write_to(&mut self, now: Now, io: &mut I, id: ConnectionId) {
+        let Some(Some(connection)) = self.connections.get_mut(id.slot as usize) else {
+            return;
+        };
+        // A list for all there may be takes longer to make than most have to be told.
+        let (mut few, mut many) = ([IoSlice::new(&[]); SLICES_FEW], None);
+        let filled = self.core.gather(id, &mut few);
+        let mut slices = &few[..filled];
+        if filled + 1 >= SLICES_FEW {
+            let many = many.insert([IoSlice::new(&[]); SLICES_MAX]);
+            let filled = self.core.gather(id, many);
+            slices = &many[..filled];
+        }
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        let then = match self.core.ends_behind(now, id) {
+            true => Then::Fin,
+            false => Then::Open,
+        };
+        match io.write(&mut connection.socket, slices, then) {
+            Ok(count) => self.core.wrote(now, id, count, count < offered),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.core.wrote(now, id, 0, true);
+            }
+            Err(_) => self.core.failed(now, id),
+        }
+    }
+
+    /// Shuts and closes what the core has done with.
+    pub(super) fn close(&mut self, now: Now, io: &mut I) {
+        while let Some((id, ending)) = self.core.next_ending() {
+            let Some(place) = self.connections.get_mut(id.slot as usize) else {
+                continue;
+            };
+            match ending {
+                Ending::Fin => {
+                    let Some(connection) = place else { continue };
+                    connection.is_over = true;
+                    if io.shut(&mut connection.socket).is_err() {
+                        self.core.failed(now, id);
+                    } else if connection.peer_finished {
+                        self.discard(now, io, id);
+                    }
+                }
+                Ending::Close | Ending::Reset => {
+                    match place.take() {
+                        Some(connection) if ending == Ending::Reset => io.reset(connection.socket),
+                        Some(Connection {
+                            socket,
+                            is_read_out,
+                            ..
+                        }) => io.close(socket, is_read_out),
+                        None => {}
+                    }
+                    // A descriptor has come free: those that wait need not wait for the timer.
+                    self.accepting.retry_now();
+                }
+            }
+        }
+    }
+}
