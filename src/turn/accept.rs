@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::server::{ConnectionId, Peer};
 use crate::time::{Instant, Now};
 
-use super::{Accept, Connection, Io, Shed, Turn};
+use super::{Accept, Connection, Io, Shed, Stage, Turn};
 
 /// Connections accepted from one listener in one turn. Few, so that a turn is short: what members
 /// notice of a siege is the length of its turns (docs/benchmarks.md, "Under siege").
@@ -25,6 +25,8 @@ pub(super) struct Accepting {
     retry_at: Option<Instant>,
     /// When a failure to accept was last logged.
     logged_at: Option<Instant>,
+    /// The listener from which the turn accepts, and how many more of it.
+    at: (usize, usize),
 }
 
 impl Accepting {
@@ -33,17 +35,37 @@ impl Accepting {
             is_ready: vec![true; listeners],
             retry_at: None,
             logged_at: None,
+            at: (0, 0),
         }
+    }
+
+    /// Begins with the first listener; false while accepting rests.
+    fn begin(&mut self, now: Now) -> bool {
+        if self.retry_at.is_some_and(|at| at > now.monotonic) {
+            return false;
+        }
+        self.retry_at = None;
+        self.at = (0, ACCEPTS_MAX);
+        true
+    }
+
+    /// The listener to accept from next: some from each at which somebody may wait.
+    fn next_listener(&mut self) -> Option<usize> {
+        while self.retry_at.is_none() {
+            let (listener, left) = self.at;
+            if *self.is_ready.get(listener)? && left > 0 {
+                self.at = (listener, left - 1);
+                return Some(listener);
+            }
+            self.at = (listener + 1, ACCEPTS_MAX);
+        }
+        None
     }
 
     pub(super) fn set_ready(&mut self, listener: usize, is_ready: bool) {
         if let Some(place) = self.is_ready.get_mut(listener) {
             *place = is_ready;
         }
-    }
-
-    fn is_ready(&self, listener: usize) -> bool {
-        self.is_ready.get(listener) == Some(&true)
     }
 
     /// True when a turn would try to accept.
@@ -77,65 +99,68 @@ impl Accepting {
 }
 
 impl<I: Io> Turn<I> {
-    pub(super) fn accept(&mut self, now: Now, io: &mut I) {
-        if self.accepting.retry_at.is_some_and(|at| at > now.monotonic) {
-            return;
+    pub(super) fn begin_accept(&mut self, now: Now, io: &mut I) -> Stage {
+        if !self.accepting.begin(now) {
+            return Stage::Tick;
         }
-        self.accepting.retry_at = None;
         // What has ended while it was read gives its place to those who come.
         self.close(now, io);
-        for listener in 0..self.accepting.is_ready.len() {
-            for _ in 0..ACCEPTS_MAX {
-                if self.accepting.is_ready(listener) && !self.accept_one(now, io, listener) {
-                    return;
-                }
-            }
-        }
+        Stage::Accept
     }
 
-    /// Returns whether accepting may go on.
-    fn accept_one(&mut self, now: Now, io: &mut I, listener: usize) -> bool {
-        match io.accept(listener) {
-            Accept::Connection {
-                socket,
-                peer,
-                is_more,
-            } => {
-                self.accepting.set_ready(listener, is_more);
-                self.adopt(now, io, socket, peer);
-                // Somebody may have gone for it: no more than one descriptor above the cap.
-                self.close(now, io);
-            }
-            Accept::Nobody => self.accepting.set_ready(listener, false),
-            Accept::Lost => {}
-            Accept::NoDescriptor(error) => match io.shed(listener) {
-                // accept(2) looks for a descriptor first, and for a newcomer then.
-                Shed::Nobody => self.accepting.set_ready(listener, false),
-                Shed::One => {
-                    self.core.count_shed();
-                    self.accepting.log(now, &error);
+    /// Accepts the next connection, if one waits and may be accepted in this turn.
+    pub(super) fn accept_next(&mut self, now: Now, io: &mut I) -> Option<Option<ConnectionId>> {
+        while let Some(listener) = self.accepting.next_listener() {
+            match io.accept(listener) {
+                Accept::Connection {
+                    socket,
+                    peer,
+                    is_more,
+                } => {
+                    self.accepting.set_ready(listener, is_more);
+                    let id = self.adopt(now, io, socket, peer);
+                    // Somebody may have gone for it: no more than one descriptor above the cap.
+                    self.close(now, io);
+                    return Some(id);
                 }
-                Shed::Failed => {
+                Accept::Nobody => self.accepting.set_ready(listener, false),
+                Accept::Lost => {}
+                Accept::NoDescriptor(error) => self.shed(now, io, listener, &error),
+                Accept::Failed(error) => {
                     self.accepting.rest(now);
                     self.accepting.log(now, &error);
                 }
-            },
-            Accept::Failed(error) => {
-                self.accepting.rest(now);
-                self.accepting.log(now, &error);
             }
         }
-        self.accepting.retry_at.is_none()
+        None
     }
 
-    fn adopt(&mut self, now: Now, io: &mut I, mut socket: I::Socket, peer: Peer) {
+    fn shed(&mut self, now: Now, io: &mut I, listener: usize, error: &io::Error) {
+        match io.shed(listener) {
+            // accept(2) looks for a descriptor first, and for a newcomer then.
+            Shed::Nobody => return self.accepting.set_ready(listener, false),
+            Shed::One => self.core.count_shed(),
+            Shed::Failed => self.accepting.rest(now),
+        }
+        self.accepting.log(now, error);
+    }
+
+    fn adopt(
+        &mut self,
+        now: Now,
+        io: &mut I,
+        mut socket: I::Socket,
+        peer: Peer,
+    ) -> Option<ConnectionId> {
         let Some(id) = self.core.accept(now, peer) else {
-            return io.reset(socket);
+            io.reset(socket);
+            return None;
         };
         if io.watch(&mut socket, id).is_err() {
             self.core.failed(now, id);
         }
         self.keep(id, socket);
+        Some(id)
     }
 
     fn keep(&mut self, id: ConnectionId, socket: I::Socket) {

@@ -7,7 +7,7 @@
 //!  (Io says)          (Io)    (core)    (Io, core) (core) (core, Io) (core)      (Io)
 //! ```
 //!
-//! **One order, in [`Turn::run`] and nowhere else.** It keeps these promises:
+//! **One order, in [`Turn::step`] and nowhere else.** It keeps these promises:
 //!
 //! - Many are read before the first of them is decided on, and all of that is decided before more is
 //!   read. Nothing more is decided while the core says that enough waits to be written.
@@ -37,6 +37,7 @@ use crate::time::{Instant, Now};
 
 use accept::Accepting;
 use read::Arrival;
+use write::WritesLeft;
 
 pub use io::{Accept, Io, Readiness, Shed, Then};
 pub use read::READY_MAX;
@@ -55,6 +56,41 @@ pub struct Turn<I: Io> {
     /// What lies in `scratch` and is not decided on yet, in the order in which it was read.
     arrivals: VecDeque<Arrival>,
     accepting: Accepting,
+    /// What the turn does next.
+    stage: Stage,
+    /// What it may still write.
+    writes_left: WritesLeft,
+}
+
+/// What a turn does next.
+#[derive(Clone, Copy)]
+enum Stage {
+    Read,
+    Decide,
+    Accept,
+    Tick,
+    Write,
+    LookAhead,
+    Close,
+}
+
+/// What was just done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// What was read of this connection was handed to the core.
+    Decided(ConnectionId),
+    /// A connection was accepted; `None` when the core had no room for it.
+    Accepted(Option<ConnectionId>),
+    /// Deadlines were looked at.
+    Ticked,
+    /// The connection's socket was offered bytes.
+    Wrote(ConnectionId),
+    /// No more is written in this turn.
+    Written,
+    /// Changes of users were looked for.
+    LookedAhead,
+    /// Sockets were shut and closed, and the turn is over.
+    Over,
 }
 
 /// A connection, as far as a turn looks at it.
@@ -83,17 +119,57 @@ impl<I: Io> Turn<I> {
             scratch: Zeroizing::new(vec![0; scratch_bytes].into_boxed_slice()),
             arrivals: VecDeque::new(),
             accepting: Accepting::new(listeners),
+            stage: Stage::Read,
+            writes_left: WritesLeft::default(),
         }
     }
 
-    /// Read, decide, accept, tick, write, look ahead, close.
+    /// One turn. The clocks are the same in all of it.
     pub fn run(&mut self, now: Now, io: &mut I) {
-        self.read(now, io);
-        self.accept(now, io);
-        self.core.tick(now);
-        self.write(now, io);
-        self.core.look_ahead(now);
-        self.close(now, io);
+        while self.step(now, io) != Step::Over {}
+    }
+
+    /// The next step of a turn, for who looks at the core after each.
+    pub fn step(&mut self, now: Now, io: &mut I) -> Step {
+        loop {
+            match self.stage {
+                Stage::Read => {
+                    self.read(io);
+                    self.stage = Stage::Decide;
+                }
+                Stage::Decide => match self.decide_next(now, io) {
+                    Some(id) => return Step::Decided(id),
+                    None => self.stage = self.begin_accept(now, io),
+                },
+                Stage::Accept => match self.accept_next(now, io) {
+                    Some(id) => return Step::Accepted(id),
+                    None => self.stage = Stage::Tick,
+                },
+                Stage::Tick => {
+                    self.core.tick(now);
+                    self.writes_left = WritesLeft::default();
+                    self.stage = Stage::Write;
+                    return Step::Ticked;
+                }
+                Stage::Write => match self.write_next(now, io) {
+                    Some(id) => return Step::Wrote(id),
+                    None => {
+                        self.stage = Stage::LookAhead;
+                        return Step::Written;
+                    }
+                },
+                Stage::LookAhead => {
+                    self.core.look_ahead(now);
+                    self.stage = Stage::Close;
+                    return Step::LookedAhead;
+                }
+                Stage::Close => {
+                    self.close(now, io);
+                    self.stage = Stage::Read;
+                    return Step::Over;
+                }
+            }
+        }
     }
 
     /// When the next turn is to be at the latest; the origin of the clock when there is work already.
@@ -140,6 +216,13 @@ impl<I: Io> Turn<I> {
         } else if readiness.readable || readiness.peer_finished {
             self.mark_ready(id);
         }
+    }
+
+    /// True when nothing more is read of the connection, or there is none.
+    pub fn is_over(&self, id: ConnectionId) -> bool {
+        let connection = self.connections.get(id.slot as usize);
+        let connection = connection.and_then(Option::as_ref);
+        connection.is_none_or(|connection| connection.id != id || connection.is_over)
     }
 
     /// The connection that `id` names: its slot may be another's by now.

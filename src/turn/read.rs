@@ -34,17 +34,23 @@ pub(super) struct Arrival {
 }
 
 impl<I: Io> Turn<I> {
-    /// Decides on what was read, one arrival after the other, while the core is not pressed; what is
-    /// left over waits for the next turn, and nothing more is read before.
-    pub(super) fn read(&mut self, now: Now, io: &mut I) {
+    /// Reads, unless what was read before is still to be decided on.
+    pub(super) fn read(&mut self, io: &mut I) {
         if self.arrivals.is_empty() {
-            self.fetch_all(io);
+            self.read_all(io);
         }
-        while !self.core.is_pressed()
-            && let Some(arrival) = self.arrivals.pop_front()
-        {
-            self.deliver(now, io, arrival);
+    }
+
+    /// Decides on the next of what was read, while the core is not pressed. What is left over waits for
+    /// the next turn.
+    pub(super) fn decide_next(&mut self, now: Now, io: &mut I) -> Option<ConnectionId> {
+        if self.core.is_pressed() {
+            return None;
         }
+        let arrival = self.arrivals.pop_front()?;
+        let id = arrival.id;
+        self.decide(now, io, arrival);
+        Some(id)
     }
 
     /// One read from each member that has something, and from some that are not logged in, while the
@@ -52,7 +58,7 @@ impl<I: Io> Turn<I> {
     ///
     /// Many are read before the first of them is decided on: the kernel's code and ours change places
     /// in the processor's caches once for many.
-    fn fetch_all(&mut self, io: &mut I) {
+    fn read_all(&mut self, io: &mut I) {
         let mut start = 0;
         let mut members = self.ready_members.len();
         while members > 0
@@ -61,13 +67,13 @@ impl<I: Io> Turn<I> {
         {
             members -= 1;
             let id = self.ready_members.pop_front();
-            start += self.fetch(io, id, start..start + MEMBER_READ_BYTES_MAX);
+            start += self.read_one(io, id, start..start + MEMBER_READ_BYTES_MAX);
         }
         let end = start + TURN_PENDING_BYTES_MAX;
         for _ in 0..self.ready_pending.len().min(PENDING_READS_MAX) {
             let id = self.ready_pending.pop_front();
             let read_end = end.min(start + PENDING_READ_BYTES_MAX);
-            start += self.fetch(io, id, start..read_end);
+            start += self.read_one(io, id, start..read_end);
             if end - start < PENDING_READ_BYTES_MIN {
                 return;
             }
@@ -75,7 +81,7 @@ impl<I: Io> Turn<I> {
     }
 
     /// One read, into a part of the scratch buffer. Returns how many bytes came.
-    fn fetch(&mut self, io: &mut I, id: Option<ConnectionId>, room: Range<usize>) -> usize {
+    fn read_one(&mut self, io: &mut I, id: Option<ConnectionId>, room: Range<usize>) -> usize {
         // As `connection_mut`, but that the scratch buffer is borrowed beside it.
         let connection = id.and_then(|id| {
             let connection = self.connections.get_mut(id.slot as usize)?.as_mut()?;
@@ -102,7 +108,7 @@ impl<I: Io> Turn<I> {
     }
 
     /// Decides on what a read brought. A connection that may have more waits for its next turn.
-    fn deliver(&mut self, now: Now, io: &mut I, arrival: Arrival) {
+    fn decide(&mut self, now: Now, io: &mut I, arrival: Arrival) {
         let Arrival {
             id,
             start,

@@ -17,20 +17,33 @@ pub(super) const WRITES_MAX: usize = 1_024;
 /// Slices in a write to somebody who is to be told little.
 const SLICES_FEW: usize = 4;
 
-impl<I: Io> Turn<I> {
-    /// Vectored writes to those that have something to be told, in the order of the core; a socket
-    /// that took all it was given is asked again after the others.
-    pub(super) fn write(&mut self, now: Now, io: &mut I) {
-        let mut left = FlushesLeft {
-            broadcasts: BROADCAST_WRITES_MAX,
-            pending: PENDING_WRITES_MAX,
-        };
-        for _ in 0..WRITES_MAX {
-            let Some(id) = self.core.next_flush(now, &mut left) else {
-                return;
-            };
-            self.write_to(now, io, id);
+/// What a turn may still write.
+#[derive(Clone, Copy)]
+pub(super) struct WritesLeft {
+    all: usize,
+    flushes: FlushesLeft,
+}
+
+impl Default for WritesLeft {
+    fn default() -> WritesLeft {
+        WritesLeft {
+            all: WRITES_MAX,
+            flushes: FlushesLeft {
+                broadcasts: BROADCAST_WRITES_MAX,
+                pending: PENDING_WRITES_MAX,
+            },
         }
+    }
+}
+
+impl<I: Io> Turn<I> {
+    /// A vectored write to the next that has something to be told, in the order of the core; a socket
+    /// that took all it was given is asked again after the others.
+    pub(super) fn write_next(&mut self, now: Now, io: &mut I) -> Option<ConnectionId> {
+        self.writes_left.all = self.writes_left.all.checked_sub(1)?;
+        let id = self.core.next_flush(now, &mut self.writes_left.flushes)?;
+        self.write_to(now, io, id);
+        Some(id)
     }
 
     fn write_to(&mut self, now: Now, io: &mut I, id: ConnectionId) {
