@@ -42,12 +42,6 @@ impl Server {
         found.map(|(_, login)| login.connection)
     }
 
-    /// Whether a password of the connection is being checked, or waits for that.
-    pub fn has_password_of(&self, id: ConnectionId) -> bool {
-        let mut logins = self.hub.logins.all();
-        logins.any(|(_, login)| login.connection == id)
-    }
-
     /// Before which second the tokens of a user are void whose logout is not kept yet.
     pub fn void_before(&self, id: &str) -> Option<UnixSeconds> {
         self.hub.revocations.valid_from(id)
@@ -123,12 +117,13 @@ impl Hub {
         let mut shared = SharedFrames::default();
         let given = self.presence.members().iter().map(|member| member.given);
         self.broadcasts.audit(given, &mut shared)?;
-        let (mut held, mut unoffered, mut crowded) = (0, 0, 0);
+        let (mut held, mut unoffered_bytes, mut unoffered_shared, mut crowded) = (0, 0, 0, 0);
         for (_, session) in &self.sessions {
             equal("held by a session", &session.held_bytes, &held_by(session))?;
             held += session.held_bytes;
             let found = session.outbox.audit(&self.pool, &mut shared)?;
-            unoffered += found.shared;
+            unoffered_bytes += found.bytes;
+            unoffered_shared += found.shared;
             crowded += usize::from(found.is_crowded);
             // What was queued without having been offered, two crowded parts and one message more at the
             // most, counts as offered once the socket takes only a part.
@@ -143,7 +138,12 @@ impl Hub {
         let shared: usize = shared.values().sum();
         equal("the ledger", &self.held_bytes, &held)?;
         equal("shared frames", &self.pool.shared_bytes(), &shared)?;
-        equal("unoffered", &self.pool.unoffered_shared(), &unoffered)?;
+        let unoffered = (self.pool.unoffered_bytes(), self.pool.unoffered_shared());
+        equal(
+            "unoffered",
+            &unoffered,
+            &(unoffered_bytes, unoffered_shared),
+        )?;
         equal("crowded", &self.pool.has_crowded(), &(crowded > 0))
     }
 

@@ -87,7 +87,7 @@ impl Hub {
         if self.ledger_bytes() > self.memory_bytes_free_of_reserve() {
             self.pool.free_spare();
         }
-        if self.unoffered_frames() > 0 {
+        if self.broadcasts.left() > 0 || self.pool.unoffered_bytes() > 0 {
             return;
         }
         self.is_relief_vain = false;

@@ -281,6 +281,8 @@ impl Server {
 
     /// Deals with every deadline that has passed.
     pub fn tick(&mut self, now: Now) {
+        // Ahead of what is queued here, which is to be offered before anybody has to go for it.
+        self.hub.relieve(now);
         self.decide_undecided(now);
         self.follow_wall_clock(now);
         if now.monotonic >= self.reviewed_at + REVIEW_INTERVAL {
@@ -295,7 +297,6 @@ impl Server {
             self.hub.deadline(now, key);
         }
         self.hub.revocations.retry(now.monotonic);
-        self.hub.relieve(now);
     }
 
     /// Looks whether users have changed, if the next frame may have to wait for that: to be called
@@ -350,6 +351,11 @@ impl Server {
     /// written: to be asked before each call.
     pub fn is_pressed(&self) -> bool {
         self.hub.undecided.is_some() || self.hub.is_pressed()
+    }
+
+    /// True while something that was handed to [`receive`](Server::receive) is not decided on.
+    pub fn has_undecided(&self) -> bool {
+        self.hub.undecided.is_some()
     }
 
     /// True when the connection is logged in: it is served before those that are not.

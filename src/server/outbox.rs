@@ -66,6 +66,7 @@ impl Segment {
 /// What of an outbox was not offered to its socket.
 #[derive(Default)]
 pub(super) struct Unoffered {
+    pub(super) bytes: usize,
     /// Shared frames.
     pub(super) shared: usize,
     /// True when they are so many bytes that it counts as crowded.
@@ -88,7 +89,9 @@ pub(super) struct Pool {
     spare_bytes_max: usize,
     /// Bytes of shared frames, each counted once however many outboxes hold it.
     shared_bytes: usize,
-    /// Shared frames that wait and were not offered to their sockets, counted in each outbox.
+    /// Bytes that wait and were not offered to their sockets, in all outboxes.
+    unoffered_bytes: usize,
+    /// Shared frames among them, counted in each outbox.
     unoffered_shared: usize,
     /// Outboxes in which more than `crowded_bytes` of shared frames were not offered.
     crowded: usize,
@@ -111,6 +114,7 @@ impl Pool {
             spare_bytes: 0,
             spare_bytes_max,
             shared_bytes: 0,
+            unoffered_bytes: 0,
             unoffered_shared: 0,
             crowded: 0,
             crowded_bytes: outbox_bytes_max / CROWDED_PARTS,
@@ -136,6 +140,11 @@ impl Pool {
     /// Counts a frame that is held now.
     pub(super) fn count_shared(&mut self, frame: &Rc<[u8]>) {
         self.shared_bytes += frame.len();
+    }
+
+    /// Bytes that wait and were not offered to their sockets, in all outboxes.
+    pub(super) fn unoffered_bytes(&self) -> usize {
+        self.unoffered_bytes
     }
 
     /// Shared frames that wait and were not offered to their sockets, counted in each outbox.
@@ -167,6 +176,7 @@ impl Pool {
         // Answers alone never crowd an outbox.
         if queue.unoffered_shared + shared == 0 {
             queue.unoffered_bytes += bytes;
+            self.unoffered_bytes += bytes;
             return;
         }
         self.count_unoffered(
@@ -189,6 +199,7 @@ impl Pool {
     }
 
     fn count_unoffered(&mut self, queue: &mut Queue, bytes: usize, shared: u32) {
+        self.unoffered_bytes = self.unoffered_bytes + bytes - queue.unoffered_bytes;
         self.unoffered_shared += shared as usize;
         self.unoffered_shared -= queue.unoffered_shared as usize;
         self.crowded -= usize::from(queue.is_crowded(self.crowded_bytes));
@@ -373,6 +384,7 @@ impl Outbox {
                 .is_some_and(|front| queue.front_taken < front.len());
         match holds {
             true => Ok(Unoffered {
+                bytes: queue.unoffered_bytes,
                 shared: queue.unoffered_shared as usize,
                 is_crowded: queue.is_crowded(pool.crowded_bytes),
             }),

@@ -185,3 +185,25 @@ fn a_turn_accepts_few_and_the_next_goes_on() {
     assert_eq!(rig.turn.core.connections(), ACCEPTS_MAX + 2);
     assert!(rig.turn.next_at() > Some(Instant::ORIGIN));
 }
+
+#[test]
+fn answers_that_were_not_offered_yet_throw_nobody_out_for_want_of_memory() {
+    let mut rig = Rig::with(|config| config.memory_bytes_max = 128 * 1_024);
+    let members = rig.members(20);
+    for end in &members {
+        let asks = rig.get_user().repeat(60);
+        rig.send(*end, &asks);
+    }
+    rig.settle();
+    for end in &members {
+        assert_eq!(rig.take_heard(*end).matches("getUser").count(), 60);
+    }
+    assert_eq!(
+        rig.reports
+            .iter()
+            .filter(|report| report.what.is_notice())
+            .count(),
+        0
+    );
+    assert_eq!(rig.turn.core.connections(), members.len());
+}
