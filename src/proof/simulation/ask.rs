@@ -17,25 +17,25 @@ impl World<'_> {
             return Ok(());
         }
         let id = self.gone[self.choice.below(self.gone.len() as u32) as usize];
-        let (now, before) = (self.now, self.server.connections());
+        let (now, before) = (self.now, self.turn.core.connections());
         match self.choice.below(5) {
-            0 => self.server.finished(now, id),
-            1 => self.server.failed(now, id),
-            2 => self.server.writable(id),
-            3 => self.server.wrote(now, id, 10, false),
+            0 => self.turn.core.finished(now, id),
+            1 => self.turn.core.failed(now, id),
+            2 => self.turn.core.writable(id),
+            3 => self.turn.core.wrote(now, id, 10, false),
             _ => {
-                let reading = self.server.receive(now, id, &mut [0x81; 64]);
+                let reading = self.turn.core.receive(now, id, &mut [0x81; 64]);
                 if reading != Reading::Over {
                     return Err("a connection that is no more is read from".to_owned());
                 }
             }
         }
-        let is_quiet = !self.server.has_flushes()
-            && self.server.next_ending().is_none()
-            && self.server.next_report().is_none()
-            && self.server.connections() == before;
+        let is_quiet = !self.turn.core.has_flushes()
+            && self.turn.core.next_ending().is_none()
+            && self.turn.core.next_report().is_none()
+            && self.turn.core.connections() == before;
         match is_quiet {
-            true => self.server.audit(),
+            true => self.turn.core.audit(),
             false => Err("an event of a connection that is no more changed something".to_owned()),
         }
     }
@@ -95,7 +95,7 @@ impl World<'_> {
                 let by = self.now.monotonic + LOGIN_TIMEOUT;
                 self.links[index].stage = Stage::Waiting { by };
                 let id = self.links[index].id;
-                if !self.server.awaits_password(id) {
+                if !self.turn.core.awaits_password(id) {
                     self.links[index].owe(What::Answer(vec![429, 503]), true);
                     self.answered(index);
                 }
@@ -105,7 +105,7 @@ impl World<'_> {
     }
 
     /// The connection's request is answered, of which the log hears nothing.
-    fn answered(&mut self, index: usize) {
+    pub(super) fn answered(&mut self, index: usize) {
         self.links[index].stage = Stage::Over(Over {
             at: self.now.monotonic,
             error: None,

@@ -70,7 +70,7 @@ impl World<'_> {
             Cause::AuthTimeout | Cause::AuthTimeoutCrowded => {
                 let is_calm_over = is_past(Some(link.opened_at), config.auth_timeout);
                 is_stranger
-                    && !self.server.has_password_of(link.id)
+                    && !self.turn.core.awaits_password(link.id)
                     && is_past(Some(link.opened_at), AUTH_TIMEOUT_CROWDED)
                     && is_calm_over == (cause == Cause::AuthTimeout)
             }
@@ -108,7 +108,7 @@ impl World<'_> {
         let (now, unix) = (self.now.monotonic, self.now.unix.0);
         for index in 0..self.links.len() {
             let link = &mut self.links[index];
-            if self.server.has_password_of(link.id) {
+            if self.turn.core.awaits_password(link.id) {
                 link.password_at = now;
             }
             let is_expired = link.member.is_some_and(|member| member.expires_at <= unix);

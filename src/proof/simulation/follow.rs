@@ -1,15 +1,12 @@
-//! The model: what must come of whoever comes and goes, of time, and of passwords. Of the server
+//! The model: what must come of whoever comes and goes, and of time. Of the server
 //! it believes only who ended, and asks whether that is right.
 
-use crate::app::password::HashJob;
-use crate::gate;
 use crate::limits::{CROWD_CONNECTIONS_MIN, PENDING_GRACE, STOP_PATIENCE};
 use crate::server::{Cause, ConnectionId, Report, What as Happening};
 use crate::wire::Rejection;
 
-use super::link::{Link, Member, Over, Stage, What};
+use super::link::{Link, Over, Stage, What};
 use super::people::{MARK, Outcomes};
-use super::walk::{Step, Told};
 use super::world::World;
 
 pub(super) fn cause_of(what: Happening) -> Option<Cause> {
@@ -34,36 +31,16 @@ pub(super) fn outcome_of(cause: Cause) -> Outcomes {
     }
 }
 
-/// A password that was given.
-#[derive(Clone, Copy)]
-pub(super) struct Asked {
-    user: usize,
-    is_right: bool,
-    /// False when there was no memory to check it.
-    pub(super) is_checked: bool,
-}
-
-/// Whose password this is, and whether it is right.
-pub(super) fn asked(job: &HashJob) -> Asked {
-    let is_right = !job.password.ends_with(" not");
-    let digit = job.password.bytes().find(u8::is_ascii_digit);
-    Asked {
-        user: usize::from(digit.unwrap_or(b'0') - b'0'),
-        is_right,
-        is_checked: true,
-    }
-}
-
 impl World<'_> {
     // Coming and going.
 
     pub(super) fn follow_turned_away(&mut self, address: std::net::Ipv4Addr) -> Result<(), String> {
         let is_full = self.links.len() >= self.config.connections_max;
         // None whose password waits goes for a newcomer.
-        let are_kept = self.server.passwords_waiting() >= self.config.pending_max;
+        let are_kept = self.turn.core.passwords_waiting() >= self.config.pending_max;
         let has_reason =
             is_full || are_kept || !self.is_proxy(address) && self.may_turn_away(address);
-        match has_reason && self.server.next_report().is_none() {
+        match has_reason && self.reports().is_empty() {
             true => Ok(()),
             false => Err("somebody was turned away for no reason".to_owned()),
         }
@@ -109,7 +86,7 @@ impl World<'_> {
                 }
             };
             let most = pending().map(crowd).max().unwrap_or_default();
-            let mut may_go = pending().filter(|link| !self.server.has_password_of(link.id));
+            let mut may_go = pending().filter(|link| !self.turn.core.awaits_password(link.id));
             let had_time =
                 |link: &Link| self.now.monotonic.since(link.accepted_at) >= PENDING_GRACE;
             let is_it = |link: &Link| link.id == report.connection;
@@ -157,7 +134,7 @@ impl World<'_> {
         Ok(())
     }
 
-    fn cut(&mut self, index: usize) {
+    pub(super) fn cut(&mut self, index: usize) {
         let now = self.now.monotonic;
         let link = &mut self.links[index];
         match &mut link.stage {
@@ -232,158 +209,6 @@ impl World<'_> {
         }
     }
 
-    // Passwords.
-
-    pub(super) fn follow_hashed(
-        &mut self,
-        id: ConnectionId,
-        Asked {
-            user,
-            is_right,
-            is_checked,
-        }: Asked,
-    ) -> Result<(), String> {
-        let reports = self.reports();
-        let mut told = Told {
-            reports: &reports,
-            own: reports
-                .iter()
-                .find(|report| report.connection == id && is_end(report.what)),
-            is_doubtful: false,
-            verifications: 0,
-            logged_out: None,
-        };
-        let may_pass = is_checked && is_right && self.people.may_log_in(user, self.now);
-        let may_fail = is_checked && (!is_right || self.people.may_fail_to_log_in(user));
-        let mut is_told = false;
-        for report in &reports {
-            let is_own = report.connection == id;
-            match report.what {
-                Happening::LoggedIn if is_own && may_pass => {
-                    is_told = true;
-                    self.grant(id, user, &mut told)?;
-                }
-                Happening::TokensVoid { .. } if is_own && may_pass => {}
-                Happening::LoginFailed(why)
-                    if is_own && may_fail && self.people.may_fail_as(user, why) =>
-                {
-                    is_told = true;
-                    self.deny(id);
-                }
-                Happening::Refused(Cause::TooManyConnections | Cause::UserRateLimited)
-                    if is_own && may_pass =>
-                {
-                    if self.join(user, &mut told)? == Step::On {
-                        return Err(format!("{report:?} on a login"));
-                    }
-                }
-                // What could not be checked is denied.
-                Happening::Refused(Cause::Gate(gate::Cause::Unavailable))
-                    if is_own && !is_checked =>
-                {
-                    self.end(report, None)?;
-                }
-                _ => self.follow_end_of_login(report, id, user)?,
-            }
-        }
-        let is_open = |index: usize| self.links[index].stage == Stage::Open;
-        if !is_checked && self.link(id).is_some_and(is_open) {
-            return Err("a password that was not checked was answered".to_owned());
-        }
-        self.answer_waiting(id, is_told)
-    }
-
-    fn follow_end_of_login(
-        &mut self,
-        report: &Report,
-        id: ConnectionId,
-        user: usize,
-    ) -> Result<(), String> {
-        // A wrong password counts, though whoever sent it has not waited for the answer.
-        if matches!(report.what, Happening::Banned(_)) {
-            return Ok(());
-        }
-        let Some(index) = self.link(report.connection) else {
-            return Err(format!("{report:?} of nobody"));
-        };
-        let is_right = match cause_of(report.what) {
-            None => false,
-            Some(Cause::LoginFailed | Cause::SlowReader) => report.connection == id,
-            Some(Cause::Gate(gate::Cause::Forbidden(gate::Forbidden::OtherSubject))) => {
-                report.connection == id && self.links[index].member.is_some()
-            }
-            Some(Cause::Gate(gate::Cause::Unavailable)) => {
-                // Or the tokens are void until a second that the gate would refuse.
-                let is_early = self.people.issue_date(user, self.now) > self.now.unix.0 + 1;
-                is_early || self.people.may_be_unavailable(self.now.monotonic)
-            }
-            Some(cause) => self.is_due(index, cause),
-        };
-        match is_right {
-            true => self.end(report, None),
-            false => Err(format!("{report:?} on a login")),
-        }
-    }
-
-    fn grant(&mut self, id: ConnectionId, user: usize, told: &mut Told<'_>) -> Result<(), String> {
-        let issued_at = self.people.issue_date(user, self.now);
-        let Some(index) = self.link(id) else {
-            return Ok(());
-        };
-        let link = &mut self.links[index];
-        match link.stage {
-            Stage::Waiting { .. } => link.owe_answer(200),
-            Stage::Open => {
-                link.grants += 1;
-                let member = Member {
-                    user,
-                    issued_at,
-                    expires_at: issued_at + super::people::TOKEN_TTL_SECONDS,
-                };
-                self.enter(index, &member, told)?;
-            }
-            // It has left meanwhile.
-            Stage::Asking | Stage::Over(_) => {}
-        }
-        Ok(())
-    }
-
-    fn deny(&mut self, id: ConnectionId) {
-        let Some(index) = self.link(id) else { return };
-        let link = &mut self.links[index];
-        match link.stage {
-            Stage::Waiting { .. } => link.owe_answer(401),
-            Stage::Open => {
-                link.denials += 1;
-                link.login_failures += 1;
-            }
-            Stage::Asking | Stage::Over(_) => {}
-        }
-    }
-
-    /// A `POST /login` is answered, whatever came of it, and that is its end.
-    fn answer_waiting(&mut self, id: ConnectionId, is_told: bool) -> Result<(), String> {
-        let Some(index) = self.link(id) else {
-            return Ok(());
-        };
-        let now = self.now.monotonic;
-        let link = &mut self.links[index];
-        if !matches!(link.stage, Stage::Waiting { .. }) {
-            return Ok(());
-        }
-        if !is_told {
-            link.owe_answer(503);
-        }
-        let over = Over {
-            at: now,
-            error: None,
-            close: None,
-            is_cut: false,
-        };
-        link.stage = Stage::Over(over);
-        Ok(())
-    }
-
     // Ends.
 
     /// The connection ended; its last words must be those the contract has for that.
@@ -428,7 +253,7 @@ impl World<'_> {
         Ok(())
     }
 
-    fn set_over(&mut self, id: ConnectionId, over: Over) {
+    pub(super) fn set_over(&mut self, id: ConnectionId, over: Over) {
         if let Some(index) = self.link(id) {
             let link = &mut self.links[index];
             link.stage = Stage::Over(over);
@@ -453,10 +278,7 @@ impl World<'_> {
             self.links[index].is_hostile = true;
             *self.hostile.entry(self.links[index].address).or_default() += 1;
         }
-        self.digest(
-            u64::from(report.connection.serial),
-            format!("{:?}", report.what).as_bytes(),
-        );
+        self.digest_report(report);
     }
 }
 

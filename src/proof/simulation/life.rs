@@ -115,7 +115,7 @@ impl World<'_> {
                 self.pass_time(Duration::from_micros(micros.into()))
             }
             Deed::NextDeadline => {
-                let at = self.server.next_deadline();
+                let at = self.turn.core.next_deadline();
                 let wait = at.map_or(Duration::ZERO, |at| at.since(self.now.monotonic));
                 // When the server wants to be called depends on how it read; where two worlds are
                 // compared, both get the same time.
@@ -136,10 +136,7 @@ impl World<'_> {
                 self.fail_store(calls);
                 Ok(())
             }
-            Deed::Shed => {
-                self.server.count_shed();
-                Ok(())
-            }
+            Deed::Shed => self.shed(),
             Deed::Restart => self.restart(),
         }
     }
@@ -389,7 +386,7 @@ impl World<'_> {
         }
         for id in ids {
             if let Some(index) = self.link(id) {
-                self.read(index, usize::MAX)?;
+                self.arrive(index, usize::MAX);
             }
         }
         self.turn()
@@ -408,9 +405,8 @@ impl World<'_> {
             let more = world.choice.below(2_000) as usize;
             let link = &mut world.links[index];
             if link.character == Character::Slow {
-                link.room += more;
-                let id = link.id;
-                world.server.writable(id);
+                link.end.borrow_mut().room += more;
+                world.tell_writable(index);
             }
             world.turn()
         })

@@ -11,6 +11,7 @@ use crate::time::Instant;
 
 use super::heard::Heard;
 use super::people::Pass;
+use super::sockets::Socket;
 use super::speech::{Mark, Request, Said, Utterance};
 
 /// How a peer behaves.
@@ -131,8 +132,7 @@ pub(super) struct Link {
     pub(super) marks: VecDeque<Mark>,
 
     // From the server.
-    /// Bytes its socket takes before it is full.
-    pub(super) room: usize,
+    pub(super) end: Socket,
     pub(super) owed: VecDeque<Owed>,
     pub(super) heard: Heard,
     /// True once it has heard its last error.
@@ -190,7 +190,7 @@ impl fmt::Debug for Link {
             .field("stage", &self.stage)
             .field("member", &self.member)
             .field("owed", &self.owed)
-            .field("room", &self.room)
+            .field("room", &self.end.borrow().room)
             .field("stalled_since", &self.stalled_since)
             .field("has_finished", &self.has_finished)
             .field("waited_at", &self.waited_at)
@@ -203,8 +203,14 @@ impl Link {
         id: ConnectionId,
         address: Ipv4Addr,
         character: Character,
+        end: Socket,
         now: Instant,
     ) -> Link {
+        end.borrow_mut().room = match character {
+            Character::Deaf => 3_000,
+            Character::Slow => 400,
+            _ => usize::MAX / 2,
+        };
         Link {
             id,
             address,
@@ -221,11 +227,7 @@ impl Link {
             outgoing: Vec::new(),
             sent: 0,
             marks: VecDeque::new(),
-            room: match character {
-                Character::Deaf => 3_000,
-                Character::Slow => 400,
-                _ => usize::MAX / 2,
-            },
+            end,
             owed: VecDeque::new(),
             heard: Heard::default(),
             heard_error: false,

@@ -21,6 +21,7 @@ mod life;
 mod link;
 mod people;
 mod recovery;
+mod sockets;
 mod speech;
 mod walk;
 mod world;
@@ -51,7 +52,7 @@ pub struct Broken {
 enum Reads {
     /// As it arrives.
     Whole,
-    /// As it arrives, in a world where memory is never short; to be compared with `Cut`.
+    /// As it arrives, in a world with room enough; to be compared with `Cut`.
     Roomy,
     /// Cut further, at places that this number chooses.
     Cut(u64),
@@ -81,8 +82,8 @@ pub fn run_cut(seed: u64, steps: u64) -> Result<(), Broken> {
     for step in 0..steps {
         whole.live(&swarm).map_err(broken(step))?;
         cut.live(&swarm).map_err(broken(step))?;
-        if whole.digest != cut.digest {
-            let what = "the same bytes, read in pieces, come to something else".to_owned();
+        if let Some(difference) = whole.difference(&cut) {
+            let what = format!("{difference} when the same bytes are read in pieces");
             return Err(Broken { step, what });
         }
     }
@@ -133,6 +134,6 @@ fn drive(choice: Choice<'_>, steps: u64) -> Result<Run, Broken> {
     world.come_right().map_err(broken(step))?;
     Ok(Run {
         steps: step,
-        digest: world.digest,
+        digest: world.digest(),
     })
 }

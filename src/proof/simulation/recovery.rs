@@ -12,12 +12,10 @@ impl World<'_> {
     /// served, and in the end nobody and nothing is left.
     pub(super) fn come_right(&mut self) -> Result<(), String> {
         self.fail_store(0);
-        self.is_kind = true;
+        self.sockets.is_kind = true;
         for index in 0..self.links.len() {
-            let link = &mut self.links[index];
-            link.room = usize::MAX / 2;
-            let id = link.id;
-            self.server.writable(id);
+            self.links[index].end.borrow_mut().room = usize::MAX / 2;
+            self.tell_writable(index);
         }
         self.turn()?;
         self.deliver_all()?;
@@ -29,8 +27,8 @@ impl World<'_> {
         }
         self.pass_time(self.config.ping_interval + self.config.pong_timeout)?;
         self.pass_time(Duration::from_secs(2))?;
-        match (self.links.len(), self.server.held_bytes()) {
-            (0, 0) => self.server.audit(),
+        match (self.links.len(), self.turn.core.held_bytes()) {
+            (0, 0) => self.turn.core.audit(),
             (links, bytes) => Err(format!("{links} connections and {bytes} bytes are left")),
         }
     }

@@ -1,7 +1,7 @@
 //! The model of what is said. It goes by what the peers meant, never by what the server parsed.
 
 use crate::gate;
-use crate::server::{Cause, ConnectionId, Reading, Report, What as Happening};
+use crate::server::{Cause, ConnectionId, Report, What as Happening};
 
 use super::budgets::Verdict;
 use super::follow::{cause_of, is_end, outcome_of};
@@ -52,8 +52,8 @@ impl World<'_> {
     pub(super) fn follow_receive(
         &mut self,
         index: usize,
-        reading: Reading,
         verifications: u64,
+        is_at_once: bool,
     ) -> Result<(), String> {
         let reports = self.reports();
         let id = self.links[index].id;
@@ -71,7 +71,7 @@ impl World<'_> {
         self.walk(index, &mut told)?;
         self.note_logouts();
         self.note_unfinished(index);
-        let verified = self.server.verifications() - verifications;
+        let verified = self.turn.core.verifications() - verifications;
         if !told.is_doubtful && verified != told.verifications {
             return Err(format!(
                 "{verified} signatures were checked, and {} were to be",
@@ -81,10 +81,12 @@ impl World<'_> {
         for report in &reports {
             self.follow_other(report, id, told.logged_out)?;
         }
+        // One that ends in a tick is shut in the same turn.
         let is_over = self.links[index].is_over();
-        match (reading == Reading::Over) == is_over {
-            true => Ok(()),
-            false => Err(format!("reading is {reading:?}, being over is {is_over}")),
+        match (is_over, self.turn.is_over(id)) {
+            (false, true) => Err("a connection that goes on is not read on".to_owned()),
+            (true, false) if is_at_once => Err("one that is over is read on".to_owned()),
+            _ => Ok(()),
         }
     }
 
@@ -295,7 +297,10 @@ impl World<'_> {
                 self.end_own(told, None)?;
                 Ok(Step::Ended)
             }
-            _ => Err(format!("a bad token was answered with {:?}", told.own)),
+            _ => Err(format!(
+                "a bad token was answered with {:?}: {:?} {outcomes:?} {:?}",
+                told.own, speech.pass, self.links[index]
+            )),
         }
     }
 

@@ -2,7 +2,6 @@
 //! other. What a step must come to is in `follow`, and by when in `duties`.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -11,17 +10,20 @@ use crate::app::password::HashJob;
 use crate::config::Config;
 use crate::gate::{ClaimRules, TokenError, Verifier};
 use crate::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, STOP_PATIENCE};
-use crate::server::{
-    Cause, ConnectionId, Ending, FlushesLeft, Peer, Report, SLICES_MAX, Server, What as Happening,
-};
+use crate::server::{Cause, ConnectionId, Ending, Peer, Report, Server, What as Happening};
 use crate::time::{Instant, Now, UnixSeconds};
+use crate::turn::Turn;
 
 use super::Reads;
-use super::arrival::{READ_BYTES_MAX, Unheard};
+use super::arrival::{Coming, READ_BYTES_MAX, Undecided, Unheard};
 use super::budgets::Budgets;
 use super::choice::Choice;
 use super::link::{Character, Link, Stage};
 use super::people::{Made, Pass, People, TOKEN_TTL_SECONDS, keys_of, user_of};
+use super::sockets::Sockets;
+
+/// Room for all that a deaf peer misses.
+const ROOMY_OUTBOX_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 
 const START: UnixSeconds = UnixSeconds(1_800_000_000);
 
@@ -31,7 +33,8 @@ pub(super) struct World<'a> {
     /// stays as it was.
     pub(super) cuts: Option<Choice<'a>>,
     pub(super) config: Config,
-    pub(super) server: Server,
+    pub(super) turn: Turn<Sockets>,
+    pub(super) sockets: Sockets,
     pub(super) people: People,
     pub(super) budgets: Budgets,
     pub(super) now: Now,
@@ -48,24 +51,25 @@ pub(super) struct World<'a> {
     pub(super) next_nonce: u32,
     /// When the users last changed, or the store last failed.
     pub(super) disturbed_at: Instant,
-    /// How many broadcasts, and how many strangers, are written in a turn.
-    flushes_max: usize,
-    /// True when the store is asked for changes behind a turn, too.
-    looks_ahead: bool,
     /// True when another world must come to the same.
     pub(super) is_compared: bool,
-    /// True once sockets take all that fits them.
-    pub(super) is_kind: bool,
     /// When the server was told to stop.
     pub(super) stopping_since: Option<Instant>,
-    /// All that came out so far, in one number.
-    pub(super) digest: u64,
+    /// All that came out so far: by connection, what it heard, how it ended, and what was reported.
+    digests: BTreeMap<u32, [u64; 3]>,
+    /// Who comes next, until it is accepted.
+    pub(super) newcomer: Option<(Ipv4Addr, Character)>,
+    /// What comes of each peer in this turn, by the connection's serial.
+    pub(super) coming: BTreeMap<u32, Coming>,
+    /// Of which connection something is read and not decided on in whole.
+    pub(super) undecided: Option<Undecided>,
+    /// Reports of meanwhile.
+    pub(super) collected: Vec<Report>,
     pub(super) unheard: Vec<Unheard>,
     /// What ended in a turn that the model does not know yet.
     pub(super) endings: VecDeque<(ConnectionId, Ending)>,
     /// Whose logout was dealt with, and before when their tokens are void in the server alone.
     pub(super) unnoted: Vec<(usize, Option<UnixSeconds>)>,
-    pub(super) is_hearing_late: bool,
     /// Bytes held at the most while what a peer said was decided on.
     pub(super) pressed_bytes: usize,
 }
@@ -73,15 +77,14 @@ pub(super) struct World<'a> {
 impl<'a> World<'a> {
     pub(super) fn new(mut choice: Choice<'a>, reads: Reads) -> Result<Self, String> {
         let config = config(&mut choice, reads);
-        let flushes_max = choice.pick(&[1, 4, 1_000]);
-        let looks_ahead = choice.chance(50);
         let cuts = match reads {
             Reads::Whole | Reads::Roomy => None,
             Reads::Cut(seed) => Some(Choice::Seed(seed)),
         };
         let people = People::new();
         Ok(World {
-            server: server(&config, &people)?,
+            turn: turn(&config, &people)?,
+            sockets: Sockets::default(),
             budgets: Budgets::new(&config),
             choice,
             cuts,
@@ -99,16 +102,16 @@ impl<'a> World<'a> {
             hostile: BTreeMap::new(),
             next_nonce: 0,
             disturbed_at: Instant::ORIGIN,
-            flushes_max,
-            looks_ahead,
             is_compared: reads != Reads::Whole,
-            is_kind: false,
             stopping_since: None,
-            digest: 0xCBF2_9CE4_8422_2325,
+            digests: BTreeMap::new(),
+            newcomer: None,
+            coming: BTreeMap::new(),
+            undecided: None,
+            collected: Vec::new(),
             unheard: Vec::new(),
             endings: VecDeque::new(),
             unnoted: Vec::new(),
-            is_hearing_late: false,
             pressed_bytes: 0,
         })
     }
@@ -123,43 +126,59 @@ impl<'a> World<'a> {
 
     // Inputs.
 
-    /// Somebody connects; he may be sent away.
+    /// Somebody connects, and may be sent away.
     pub(super) fn connect(
         &mut self,
         address: Ipv4Addr,
         character: Character,
     ) -> Result<Option<usize>, String> {
         let peer = Peer::from(SocketAddr::from((address, 1)));
-        let Some(id) = self.server.accept(self.now, peer) else {
-            self.follow_turned_away(address)?;
-            return Ok(None);
-        };
-        if self.gone.contains(&id) || self.link(id).is_some() {
-            return Err("a connection has the name of another".to_owned());
-        }
-        let mut link = Link::new(id, address, character, self.now.monotonic);
-        link.is_counted = !self.is_proxy(address);
-        self.links.push(link);
-        self.follow_connect(id)?;
+        self.sockets.coming.push_back(peer);
+        self.newcomer = Some((address, character));
+        self.turn.listener_ready(0);
+        let newest = self.links.last().map(|link| link.id);
         self.turn()?;
-        Ok(self.link(id))
+        if self.newcomer.is_some() {
+            return Err("somebody came and was not accepted".to_owned());
+        }
+        let is_new = |link: &&Link| Some(link.id) != newest && link.address == address;
+        let index = self.links.iter().rposition(|link| is_new(&link));
+        Ok(index.filter(|index| index + 1 == self.links.len()))
+    }
+
+    /// Somebody comes while there is no descriptor.
+    pub(super) fn shed(&mut self) -> Result<(), String> {
+        let before = self.turn.core.connections();
+        let peer = Peer::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+        self.sockets.coming.push_back(peer);
+        self.sockets.has_no_descriptor = true;
+        self.turn.listener_ready(0);
+        self.turn()?;
+        match self.sockets.coming.is_empty() && self.turn.core.connections() <= before {
+            true => Ok(()),
+            false => Err("somebody was accepted without a descriptor".to_owned()),
+        }
     }
 
     pub(super) fn finish(&mut self, index: usize) -> Result<(), String> {
         let id = self.links[index].id;
-        self.server.finished(self.now, id);
-        self.follow_leaving(id, false)?;
+        self.links[index].end.borrow_mut().has_finished = true;
+        self.come(index, Coming::Fin);
+        self.turn()?;
         if let Some(index) = self.link(id) {
             let link = &mut self.links[index];
             link.has_finished |= link.stage == Stage::Open;
         }
-        self.turn()
+        Ok(())
     }
 
     pub(super) fn reset(&mut self, index: usize) -> Result<(), String> {
-        let id = self.links[index].id;
-        self.server.failed(self.now, id);
-        self.follow_leaving(id, true)?;
+        self.links[index].end.borrow_mut().has_failed = true;
+        let is_over = self.links[index].is_over();
+        self.come(index, Coming::Reset);
+        if is_over {
+            self.cut(index);
+        }
         self.turn()
     }
 
@@ -175,7 +194,7 @@ impl<'a> World<'a> {
     pub(super) fn pass_time(&mut self, duration: Duration) -> Result<(), String> {
         let until = self.now.monotonic + duration;
         let mut is_late = false;
-        while let Some(next) = self.server.next_deadline().filter(|next| *next <= until) {
+        while let Some(next) = self.turn.core.next_deadline().filter(|next| *next <= until) {
             if is_late && next <= self.now.monotonic {
                 return Err("the loop would spin: a deadline stays in the past".to_owned());
             }
@@ -191,152 +210,87 @@ impl<'a> World<'a> {
         self.now.unix = self.now.unix.plus(passed.as_secs());
         self.now.fraction = Duration::from_nanos(u64::from(passed.subsec_nanos()));
         for index in 0..self.links.len() {
-            let link = &mut self.links[index];
-            if link.room > 0 && std::mem::take(&mut link.wants_writable) {
-                let id = link.id;
-                self.server.writable(id);
+            if self.links[index].wants_writable {
+                self.links[index].wants_writable = false;
+                self.tell_writable(index);
             }
         }
         self.turn()
     }
 
-    // A turn, as the driver has it, and all that must hold at its end.
-
-    pub(super) fn turn(&mut self) -> Result<(), String> {
-        let held_bytes = self.server.held_bytes();
-        self.server.tick(self.now);
-        self.follow_tick(held_bytes)?;
-        self.take_jobs()?;
-        self.write_to_store();
-        self.write()?;
-        if self.looks_ahead {
-            let held_bytes = self.server.held_bytes();
-            self.server.look_ahead(self.now);
-            self.follow_tick(held_bytes)?;
-            self.write()?;
-        }
-        self.close()?;
-        self.note_log();
-        self.server.audit()?;
-        self.people.check()?;
-        self.check_duties()
-    }
-
     /// What else the log is told.
-    fn note_log(&mut self) {
+    pub(super) fn note_log(&mut self) {
         // When a minute's summary is due depends on when it was asked for last.
-        let _ = self.server.next_summary(self.now);
-        if self.server.next_store_news().is_some() {
-            self.digest(0, b"store");
-        }
+        let _ = self.turn.core.next_summary(self.now);
+        while self.turn.core.next_store_news().is_some() {}
     }
 
-    pub(super) fn write(&mut self) -> Result<(), String> {
-        for link in &mut self.links {
-            if self.server.waits_to_be_written(link.id) {
-                link.waited_at = self.now.monotonic;
-            }
-        }
-        // A few strangers a turn, and as many turns as it takes.
-        let some = FlushesLeft {
-            broadcasts: self.flushes_max,
-            pending: self.flushes_max,
-        };
-        let mut left = some;
-        loop {
-            let next = self.server.next_flush(self.now, &mut left);
-            if !self.is_hearing_late {
-                self.follow_write()?;
-            }
-            let Some(id) = next else {
-                if !self.server.has_flushes() {
-                    return Ok(());
-                }
-                left = some;
-                continue;
-            };
-            let index = self
-                .link(id)
-                .ok_or("something is to be written to nobody")?;
-            let mut taken = Vec::new();
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let filled = self.server.gather(id, &mut slices);
-            for slice in &slices[..filled] {
-                taken.extend_from_slice(slice);
-            }
-            let offered = taken.len();
-            let is_short = !self.is_kind && self.choice.chance(5);
-            let link = &mut self.links[index];
-            let mut count = offered.min(link.room);
-            if is_short {
-                count = self.choice.below(count as u32 + 1) as usize;
-            }
-            taken.truncate(count);
-            link.room -= count;
-            link.note_progress(count, offered, self.now.monotonic);
-            self.digest(u64::from(id.serial), &taken);
-            match self.is_hearing_late {
-                true => self.unheard.push(Unheard { id, bytes: taken }),
-                false => self.hear(index, &taken)?,
-            }
-            self.server.wrote(self.now, id, count, count < offered);
-        }
-    }
-
-    /// Somebody who does not take what it is offered was to be given a broadcast when its turn came.
-    fn follow_write(&mut self) -> Result<(), String> {
-        for report in self.reports() {
-            let index = self.link(report.connection).ok_or("nobody is slow")?;
-            let is_slow = report.what == Happening::Refused(Cause::SlowReader);
-            if !is_slow || self.links[index].stalled_since.is_none() {
-                return Err(format!("{report:?} while others were written to"));
-            }
-            self.end(&report, None)?;
-        }
-        Ok(())
+    /// Whether the report is of a peer that takes too little.
+    pub(super) fn is_too_slow(&self, index: usize, report: &Report) -> bool {
+        let is_slow = report.what == Happening::Refused(Cause::SlowReader);
+        is_slow && self.links[index].stalled_since.is_some()
     }
 
     pub(super) fn hear(&mut self, index: usize, bytes: &[u8]) -> Result<(), String> {
-        self.links[index].hear(bytes, self.now.monotonic)?;
+        let link = &mut self.links[index];
+        let heard = link.hear(bytes, self.now.monotonic);
+        heard.map_err(|broken| format!("{broken}: {link:?}"))?;
         self.take_gifts(index)
     }
 
-    fn close(&mut self) -> Result<(), String> {
-        while let Some((id, ending)) =
-            (self.endings.pop_front()).or_else(|| self.server.next_ending())
-        {
-            let index = self.link(id).ok_or("a connection ends twice")?;
-            self.digest(u64::from(id.serial), &[ending as u8]);
-            match ending {
-                Ending::Fin => self.links[index].hear_fin()?,
-                Ending::Close | Ending::Reset => {
-                    let link = self.links.remove(index);
-                    if !link.is_over() && !link.is_given_up() {
-                        return Err("a connection ends for no reason".to_owned());
-                    }
-                    if ending == Ending::Reset && !link.may_be_reset() {
-                        return Err(format!("a peaceful end is a reset: {link:?}"));
-                    }
-                    self.gone.push(id);
-                }
-            }
-        }
-        Ok(())
+    /// All that came out so far, in one number.
+    pub(super) fn digest(&self) -> u64 {
+        let all = self.digests.iter();
+        let all = all.flat_map(|(serial, parts)| [&[u64::from(*serial)], &parts[..]].concat());
+        all.fold(FNV_OFFSET, |digest, part| fold(digest, &part.to_be_bytes()))
     }
 
-    /// Folds bytes into the run's digest (FNV-1a).
-    pub(super) fn digest(&mut self, who: u64, bytes: &[u8]) {
-        const PRIME: u64 = 0x0000_0100_0000_01B3;
-        self.digest = (self.digest ^ who).wrapping_mul(PRIME);
-        for byte in bytes {
-            self.digest = (self.digest ^ u64::from(*byte)).wrapping_mul(PRIME);
-        }
+    /// Which connection hears, ends or is reported otherwise in another world.
+    pub(super) fn difference(&self, other: &World<'_>) -> Option<String> {
+        let serials = self.digests.keys().chain(other.digests.keys());
+        let serial = serials
+            .filter(|serial| self.digests.get(serial) != other.digests.get(serial))
+            .min()?;
+        let parts = |world: &World<'_>| world.digests.get(serial).copied().unwrap_or_default();
+        let differing = parts(self).into_iter().zip(parts(other));
+        let what = ["hears", "ends", "is reported"].into_iter().zip(differing);
+        let what: Vec<&str> = what
+            .filter(|(_, (a, b))| a != b)
+            .map(|(what, _)| what)
+            .collect();
+        Some(format!(
+            "connection {serial} {} otherwise",
+            what.join(" and ")
+        ))
+    }
+
+    /// The connection has heard these bytes.
+    pub(super) fn digest_bytes(&mut self, id: ConnectionId, bytes: &[u8]) {
+        let digest = &mut self.digests_of(id.serial)[0];
+        *digest = fold(*digest, bytes);
+    }
+
+    /// The connection has ended.
+    pub(super) fn digest_ending(&mut self, id: ConnectionId, ending: Ending) {
+        let digest = &mut self.digests_of(id.serial)[1];
+        *digest = fold(*digest, &[ending as u8]);
+    }
+
+    /// This was reported of the connection.
+    pub(super) fn digest_report(&mut self, report: &Report) {
+        let text = format!("{:?}", report.what);
+        let digest = &mut self.digests_of(report.connection.serial)[2];
+        *digest = fold(*digest, text.as_bytes());
+    }
+
+    fn digests_of(&mut self, serial: u32) -> &mut [u64; 3] {
+        self.digests.entry(serial).or_insert([FNV_OFFSET; 3])
     }
 
     /// The reports since last asked.
     pub(super) fn reports(&mut self) -> Vec<Report> {
-        let mut reports = Vec::new();
-        while let Some(report) = self.server.next_report() {
+        let mut reports = std::mem::take(&mut self.collected);
+        while let Some(report) = self.turn.core.next_report() {
             if report.what.is_notice() {
                 continue;
             }
@@ -348,16 +302,18 @@ impl<'a> World<'a> {
     /// The server is told to stop, and another is started with a new secret, which still knows
     /// the one before.
     pub(super) fn restart(&mut self) -> Result<(), String> {
-        self.server.shut_down(self.now);
+        self.turn.stop(self.now);
         self.follow_shutdown()?;
         let peer = Peer::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-        if self.server.accept(self.now, peer).is_some() {
-            return Err("somebody is let in at the end".to_owned());
-        }
+        self.sockets.coming.push_back(peer);
+        self.turn.listener_ready(0);
         self.turn()?;
         self.pass_time(STOP_PATIENCE + self.config.linger + Duration::from_millis(40))?;
         self.stopping_since = None;
-        if self.server.connections() != 0 || !self.links.is_empty() {
+        if self.sockets.coming.pop_front().is_none() {
+            return Err("somebody is let in at the end".to_owned());
+        }
+        if self.turn.core.connections() != 0 || !self.links.is_empty() {
             return Err("somebody is still there after the end".to_owned());
         }
         self.people.generation += 1;
@@ -366,7 +322,7 @@ impl<'a> World<'a> {
         self.gone.clear();
         self.hostile.clear();
         self.budgets = Budgets::new(&self.config);
-        self.server = server(&self.config, &self.people)?;
+        self.turn = turn(&self.config, &self.people)?;
         Ok(())
     }
 
@@ -393,21 +349,26 @@ impl<'a> World<'a> {
     }
 }
 
-/// A server over the users, with the keys of their generation.
-fn server(config: &Config, people: &People) -> Result<Server, String> {
+/// A server over the users, with the keys of their generation, and one listener.
+fn turn(config: &Config, people: &People) -> Result<Turn<Sockets>, String> {
     let keys = keys_of(people.generation).ok_or("no keys")?;
-    let store = people.connect();
-    Ok(Server::build(
-        config.clone(),
-        keys,
-        store,
-        Events::builtin(),
-        7,
-    ))
+    let (config, store) = (config.clone(), people.connect());
+    let core = Server::build(config, keys, store, Events::builtin(), 7);
+    Ok(Turn::new(core.into(), 1))
+}
+
+/// FNV-1a's, of 64 bits.
+const FNV_OFFSET: u64 = 0xCBF2_9CE4_8422_2325;
+
+fn fold(digest: u64, bytes: &[u8]) -> u64 {
+    const PRIME: u64 = 0x0000_0100_0000_01B3;
+    let step = |digest: u64, byte: &u8| (digest ^ u64::from(*byte)).wrapping_mul(PRIME);
+    bytes.iter().fold(digest, step)
 }
 
 /// Small bounds, so that they are met. How it is read may change what is held in memory, and so
-/// who goes when that is short: where reads are cut, it is not.
+/// who goes when that is short, and when a slow reader's turn comes: where reads are cut, there is
+/// room enough.
 fn config(choice: &mut Choice<'_>, reads: Reads) -> Config {
     let mut config = Config {
         password_memory_kib: crate::limits::PASSWORD_MEMORY_KIB_MIN,
@@ -431,10 +392,11 @@ fn config(choice: &mut Choice<'_>, reads: Reads) -> Config {
     let needed = peer + config.connections_max * CONNECTION_BYTES;
     let more = choice.pick(&[0, 14 * 1_024, 240 * 1_024, 32 * 1_024 * 1_024]);
     let memory = (needed + more) * MEMORY_RESERVE_PARTS / (MEMORY_RESERVE_PARTS - 1) + 8;
-    config.memory_bytes_max = match reads {
-        Reads::Whole => memory,
-        Reads::Roomy | Reads::Cut(_) => usize::MAX / 2,
-    };
+    config.memory_bytes_max = memory;
+    if reads != Reads::Whole {
+        config.memory_bytes_max = usize::MAX / 2;
+        config.outbox_bytes_max = ROOMY_OUTBOX_BYTES_MAX;
+    }
     config.frame_burst = choice.pick(&[6, 200, 200]);
     config.ban_after = choice.pick(&[0, 0, 1, 5, 20]);
     config.connect_rate.count = choice.pick(&[0, 0, 100]);
