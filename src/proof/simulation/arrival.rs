@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::limits::{MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYTES_MAX};
-use crate::server::{ConnectionId, Ending};
+use crate::server::{Cause, ConnectionId, Ending, Report, What as Happening};
 use crate::time::Instant;
 use crate::turn::{Readiness, Step};
 
@@ -26,6 +26,8 @@ pub(super) struct Unheard {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coming {
     Bytes,
+    /// Bytes, and its FIN after them.
+    LastBytes,
     Fin,
     Reset,
 }
@@ -92,7 +94,7 @@ impl World<'_> {
         self.coming.insert(id.serial, coming);
         let readiness = Readiness {
             readable: true,
-            peer_finished: coming == Coming::Fin,
+            peer_finished: matches!(coming, Coming::Fin | Coming::LastBytes),
             has_failed: coming == Coming::Reset && link.is_over(),
             ..Readiness::default()
         };
@@ -209,8 +211,8 @@ impl World<'_> {
         self.undecided = None;
         match (coming, self.link(id)) {
             // It was read before another's words ended it.
-            (Coming::Bytes, Some(index)) if self.links[index].is_over() => {
-                self.nothing_is_said()?
+            (Coming::Bytes | Coming::LastBytes, Some(index)) if self.links[index].is_over() => {
+                self.nothing_is_said()?;
             }
             (Coming::Bytes, Some(index)) => {
                 let is_at_once = matches!(step, Step::Decided(_));
@@ -218,7 +220,11 @@ impl World<'_> {
                 self.follow_displaced()?;
                 self.hear_unheard()?;
             }
-            (Coming::Bytes, None) => return Err("nobody was read".to_owned()),
+            (Coming::LastBytes, Some(index)) => {
+                self.follow_last_bytes(index, verifications)?;
+                self.hear_unheard()?;
+            }
+            (Coming::Bytes | Coming::LastBytes, None) => return Err("nobody was read".to_owned()),
             (coming, _) => self.follow_leaving(id, coming == Coming::Reset)?,
         }
         self.note_logouts();
@@ -226,6 +232,21 @@ impl World<'_> {
             Step::Decided(_) => Ok(()),
             _ => self.follow_sockets(),
         }
+    }
+
+    /// What was said, and then that it was the last: the end that follows from that comes last.
+    fn follow_last_bytes(&mut self, index: usize, verifications: u64) -> Result<(), String> {
+        let id = self.links[index].id;
+        let mut reports = self.reports();
+        let is_left = |report: &mut Report| {
+            report.connection == id && report.what == Happening::Closed(Cause::PeerLeft)
+        };
+        let left = reports.pop_if(is_left);
+        self.collected = reports;
+        self.follow_receive(index, verifications, false)?;
+        self.follow_displaced()?;
+        self.collected.extend(left);
+        self.follow_leaving(id, false)
     }
 
     fn nothing_is_said(&mut self) -> Result<(), String> {

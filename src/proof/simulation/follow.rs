@@ -245,7 +245,9 @@ impl World<'_> {
             at: self.now.monotonic,
             error,
             close,
+            // One that is too slow as well is told of the other cause, and hears no more than that.
             is_cut: is_abandoned
+                || self.links[index].stalled_since.is_some()
                 || matches!(cause, Cause::SlowReader | Cause::Memory)
                 || cause == Cause::ShuttingDown && !is_open,
         };

@@ -184,10 +184,14 @@ impl Io for Sockets {
         Ok(())
     }
 
-    fn close(&mut self, socket: Socket, _: bool) {
-        let id = socket.borrow().id;
-        self.asked
-            .extend(id.map(|id| Asked::Ended(id, Ending::Close)));
+    fn close(&mut self, socket: Socket, is_read_out: bool) {
+        let end = socket.borrow();
+        // RFC 2525 §2.17: a reset follows when something is unread.
+        let ending = match is_read_out && !end.arrived.is_empty() {
+            true => Ending::Reset,
+            false => Ending::Close,
+        };
+        self.asked.extend(end.id.map(|id| Asked::Ended(id, ending)));
     }
 
     fn reset(&mut self, socket: Socket) {

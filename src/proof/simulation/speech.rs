@@ -37,6 +37,13 @@ pub(super) enum Said {
     Broken(&'static [u16]),
 }
 
+impl Said {
+    /// Whether it is a Close, with which a peer leaves.
+    pub(super) fn is_close(&self) -> bool {
+        matches!(self, Said::Close(_))
+    }
+}
+
 pub(super) enum Request {
     Upgrade {
         pass: Option<Pass>,

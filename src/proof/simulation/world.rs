@@ -160,10 +160,24 @@ impl<'a> World<'a> {
         }
     }
 
+    /// A peer sends its FIN: perhaps right after words, perhaps after words that nobody wants.
     pub(super) fn finish(&mut self, index: usize) -> Result<(), String> {
         let id = self.links[index].id;
-        self.links[index].end.borrow_mut().has_finished = true;
-        self.come(index, Coming::Fin);
+        let link = &mut self.links[index];
+        let is_first = !std::mem::replace(&mut link.end.borrow_mut().has_finished, true);
+        let leaves_by_itself = link.marks.iter().any(|mark| mark.said.is_close());
+        let has_words = is_first && !link.outgoing.is_empty() && !leaves_by_itself;
+        let coming = if is_first && link.is_over() {
+            link.end.borrow_mut().arrived.extend([0x81; 60]);
+            Coming::Fin
+        } else if has_words && link.outgoing.len() <= READ_BYTES_MAX && !self.is_compared {
+            let last = link.next_piece(READ_BYTES_MAX);
+            link.end.borrow_mut().arrived.extend(last);
+            Coming::LastBytes
+        } else {
+            Coming::Fin
+        };
+        self.come(index, coming);
         self.turn()?;
         if let Some(index) = self.link(id) {
             let link = &mut self.links[index];
