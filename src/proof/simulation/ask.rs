@@ -2,6 +2,7 @@
 
 use crate::limits::LOGIN_TIMEOUT;
 use crate::server::{Cause, Reading, What as Happening};
+use crate::turn::Readiness;
 use crate::wire::Rejection;
 
 use super::link::{Over, Stage, What};
@@ -11,10 +12,29 @@ use super::walk::{Step, Told};
 use super::world::World;
 
 impl World<'_> {
+    /// The loop hears of something that is not so.
+    pub(super) fn lie(&mut self) -> Result<(), String> {
+        let readiness = Readiness {
+            readable: self.choice.chance(70),
+            writable: self.choice.chance(70),
+            ..Readiness::default()
+        };
+        for link in 0..self.links.len() {
+            if self.choice.chance(30) {
+                self.tell(self.links[link].id, readiness);
+            }
+        }
+        let slot = 7 + self.choice.below(100) as usize;
+        self.turn
+            .connection_ready(self.now, &mut self.sockets, slot, readiness);
+        self.turn.listener_ready(self.choice.below(3) as usize);
+        self.turn()
+    }
+
     /// Something is said of a connection that is no more: nothing may come of it.
     pub(super) fn haunt(&mut self) -> Result<(), String> {
-        if self.gone.is_empty() {
-            return Ok(());
+        if self.gone.is_empty() || self.choice.chance(50) {
+            return self.lie();
         }
         let id = self.gone[self.choice.below(self.gone.len() as u32) as usize];
         let (now, before) = (self.now, self.turn.core.connections());
