@@ -82,7 +82,8 @@ pub fn run_cut(seed: u64, steps: u64) -> Result<(), Broken> {
     for step in 0..steps {
         whole.live(&swarm).map_err(broken(step))?;
         cut.live(&swarm).map_err(broken(step))?;
-        if let Some(difference) = whole.difference(&cut) {
+        if whole.digest != cut.digest {
+            let difference = whole.difference(&cut).unwrap_or_default();
             let what = format!("{difference} when the same bytes are read in pieces");
             return Err(Broken { step, what });
         }
@@ -134,6 +135,6 @@ fn drive(choice: Choice<'_>, steps: u64) -> Result<Run, Broken> {
     world.come_right().map_err(broken(step))?;
     Ok(Run {
         steps: step,
-        digest: world.digest(),
+        digest: world.digest,
     })
 }

@@ -57,6 +57,10 @@ pub(super) struct World<'a> {
     pub(super) stopping_since: Option<Instant>,
     /// All that came out so far: by connection, what it heard, how it ended, and what was reported.
     digests: BTreeMap<u32, [u64; 3]>,
+    /// The same in one number.
+    pub(super) digest: u64,
+    /// Turns taken.
+    pub(super) turns: u64,
     /// Who comes next, until it is accepted.
     pub(super) newcomer: Option<(Ipv4Addr, Character)>,
     /// What comes of each peer in this turn, by the connection's serial.
@@ -105,6 +109,8 @@ impl<'a> World<'a> {
             is_compared: reads != Reads::Whole,
             stopping_since: None,
             digests: BTreeMap::new(),
+            digest: 0,
+            turns: 0,
             newcomer: None,
             coming: BTreeMap::new(),
             undecided: None,
@@ -252,13 +258,6 @@ impl<'a> World<'a> {
         self.take_gifts(index)
     }
 
-    /// All that came out so far, in one number.
-    pub(super) fn digest(&self) -> u64 {
-        let all = self.digests.iter();
-        let all = all.flat_map(|(serial, parts)| [&[u64::from(*serial)], &parts[..]].concat());
-        all.fold(FNV_OFFSET, |digest, part| fold(digest, &part.to_be_bytes()))
-    }
-
     /// Which connection hears, ends or is reported otherwise in another world.
     pub(super) fn difference(&self, other: &World<'_>) -> Option<String> {
         let serials = self.digests.keys().chain(other.digests.keys());
@@ -280,25 +279,29 @@ impl<'a> World<'a> {
 
     /// The connection has heard these bytes.
     pub(super) fn digest_bytes(&mut self, id: ConnectionId, bytes: &[u8]) {
-        let digest = &mut self.digests_of(id.serial)[0];
-        *digest = fold(*digest, bytes);
+        self.fold(id, 0, bytes);
     }
 
     /// The connection has ended.
     pub(super) fn digest_ending(&mut self, id: ConnectionId, ending: Ending) {
-        let digest = &mut self.digests_of(id.serial)[1];
-        *digest = fold(*digest, &[ending as u8]);
+        self.fold(id, 1, &[ending as u8]);
     }
 
     /// This was reported of the connection.
     pub(super) fn digest_report(&mut self, report: &Report) {
         let text = format!("{:?}", report.what);
-        let digest = &mut self.digests_of(report.connection.serial)[2];
-        *digest = fold(*digest, text.as_bytes());
+        self.fold(report.connection, 2, text.as_bytes());
     }
 
-    fn digests_of(&mut self, serial: u32) -> &mut [u64; 3] {
-        self.digests.entry(serial).or_insert([FNV_OFFSET; 3])
+    fn fold(&mut self, id: ConnectionId, part: usize, bytes: &[u8]) {
+        let parts = self.digests.entry(id.serial).or_insert([FNV_OFFSET; 3]);
+        let part = &mut parts[part];
+        let folded = fold(*part, bytes);
+        // A sum, so that it is the same whoever hears first.
+        let name = |part: u64| fold(part, &id.serial.to_be_bytes());
+        let change = name(folded).wrapping_sub(name(*part));
+        self.digest = self.digest.wrapping_add(change);
+        *part = folded;
     }
 
     /// The reports since last asked.
