@@ -21,15 +21,13 @@ run:
 
 ## test: every test, those of the documentation included
 test:
-	$(CARGO) test $(CARGO_FLAGS) --no-fail-fast
+	$(CARGO) test $(CARGO_FLAGS) --workspace --no-fail-fast
 
 ## check: form, lints, documentation and the walls of the house
 check: tidy
-	$(CARGO) fmt --check
-	$(CARGO) clippy $(CARGO_FLAGS) --all-targets -- -D warnings
-	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
-	$(CARGO) clippy $(CARGO_FLAGS) --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --no-deps --quiet
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --workspace --no-deps --quiet
 	$(CARGO) fmt --check --manifest-path tests/constant_time/Cargo.toml
 	$(CARGO) clippy $(CARGO_FLAGS) --manifest-path tests/constant_time/Cargo.toml --target-dir $(TARGET_DIR) -- -D warnings
 	$(CARGO) fmt --check --manifest-path benches/peers/rust/Cargo.toml
@@ -82,7 +80,7 @@ static:
 ## sim: the whole core by seeds: make sim SEED=0 SEEDS=2000 OPS=5000
 sim:
 	SEED=$(SEED) SEEDS=$(SEEDS) OPS=$(OPS) \
-		$(CARGO) bench $(CARGO_FLAGS) --profile simulation --bench simulation
+		$(CARGO) bench $(CARGO_FLAGS) --package framegate-fuzz --profile simulation --bench simulation
 
 ## sim-faults: faults planted in a copy, one at a time: the simulator or a test finds each
 sim-faults:

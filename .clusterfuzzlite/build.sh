@@ -3,7 +3,8 @@
 # them: both set OUT, and the compiler's flags.
 set -euo pipefail
 
-cargo fuzz build -O --debug-assertions --no-cfg-fuzzing
+export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+cargo fuzz build --features libfuzzer -O --debug-assertions --no-cfg-fuzzing
 for target in $(cargo fuzz list); do
     cp "fuzz/target/x86_64-unknown-linux-gnu/release/$target" "$OUT/"
     zip --quiet --junk-paths --recurse-paths "$OUT/${target}_seed_corpus.zip" "fuzz/seeds/$target"

@@ -21,8 +21,8 @@
 //!
 //! Between turn and server stands [`record`], through which a core can be watched and its every
 //! input run again. Beside them lie [`config`] (what a person may set), [`limits`] (what nobody may), [`network`]
-//! (addresses), [`time`] (two clocks, as values) and [`cli`] (the commands). And `proof`, which
-//! tries to prove all of this wrong, and which nobody else names.
+//! (addresses), [`time`] (two clocks, as values) and [`cli`] (the commands).
+//! What tries to prove all of this wrong is a library of its own, `fuzz`.
 //!
 //! Some things are nowhere, and a test holds them so: a clock, randomness or I/O inside the core
 //! and below it; unsafe code; a JSON parser on a token whose MAC has not been checked.
@@ -37,8 +37,6 @@ pub mod gate;
 mod ids;
 pub mod limits;
 pub mod network;
-#[doc(hidden)]
-pub mod proof;
 pub mod record;
 pub mod server;
 pub mod time;

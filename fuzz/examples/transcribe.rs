@@ -1,13 +1,13 @@
 //! Writes down runs of the simulator as inputs of the target `server_ops`, a file for each seed:
 //!
 //! ```text
-//! cargo run --manifest-path fuzz/Cargo.toml --example transcribe DIRECTORY STEPS SEED...
+//! cargo run --package framegate-fuzz --example transcribe DIRECTORY STEPS SEED...
 //! ```
 
 use std::path::PathBuf;
 use std::{env, fs, io};
 
-use framegate::proof::simulation::transcript;
+use framegate_fuzz::simulation::transcript;
 
 #[expect(
     clippy::disallowed_methods,

@@ -1,5 +1,3 @@
+//! A target of libFuzzer: its body is a function of the library.
 #![no_main]
-#[path = "../peer.rs"]
-mod peer;
-
-libfuzzer_sys::fuzz_target!(|input: &[u8]| (peer::TARGET.run)(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| framegate_fuzz::peer::token_differential(input));

@@ -80,11 +80,11 @@ pub(super) fn run(
 }
 
 /// A line, read: a user, whose password may still have to be hashed. It has no `Debug`.
-pub(crate) struct Entry {
+pub struct Entry {
     /// Counted from one.
-    pub(crate) line: u64,
-    pub(crate) user: User,
-    pub(crate) password: Option<Zeroizing<String>>,
+    pub line: u64,
+    pub user: User,
+    pub password: Option<Zeroizing<String>>,
 }
 
 impl Entry {
@@ -101,7 +101,7 @@ impl Entry {
 /// # Errors
 ///
 /// The first line that makes no user, or what the input says.
-pub(crate) fn read(input: &mut dyn BufRead, now: UnixSeconds) -> Result<Vec<Entry>, CliError> {
+pub fn read(input: &mut dyn BufRead, now: UnixSeconds) -> Result<Vec<Entry>, CliError> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut lines_of_ids = BTreeMap::new();
     let mut line = 0;

@@ -7,7 +7,8 @@ mod check;
 mod env_file;
 mod error;
 mod help;
-pub(crate) mod import;
+#[doc(hidden)]
+pub mod import;
 mod init;
 mod lines;
 mod replay;

@@ -1,0 +1,400 @@
+//! Turns, as they come of what peers say: step by step, and after each the model.
+
+use std::rc::Rc;
+
+use framegate::limits::{MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYTES_MAX};
+use framegate::server::{Cause, ConnectionId, Ending, Report, What as Happening};
+use framegate::time::Instant;
+use framegate::turn::{Readiness, Step};
+
+use super::link::Link;
+use super::sockets::Asked;
+use super::world::World;
+
+/// What arrives of a peer at once: no more than one read of it brings.
+pub(super) const READ_BYTES_MAX: usize = 4_096;
+/// Turns within which all must be done that comes of one thing.
+const TURNS_MAX: usize = 1_000;
+
+/// How often the core counts itself again.
+const AUDIT_INTERVAL_TURNS: u64 = 8;
+
+/// What a socket took while the model did not know yet what was said.
+pub(super) struct Unheard {
+    id: ConnectionId,
+    taken: Vec<u8>,
+}
+
+/// What comes of a peer, until the turn comes to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coming {
+    Bytes,
+    /// Bytes, and its FIN after them.
+    LastBytes,
+    Fin,
+    Reset,
+}
+
+/// What the core has taken of a peer and not yet decided on in whole.
+#[derive(Clone, Copy)]
+pub(super) struct Undecided {
+    id: ConnectionId,
+    coming: Coming,
+    verifications: u64,
+}
+
+/// The core ahead of a step.
+struct Before {
+    held_bytes: usize,
+    verifications: u64,
+}
+
+impl World<'_> {
+    /// The next bytes of what a peer has said arrive, and all comes of them that does.
+    pub(super) fn deliver(&mut self, index: usize, bytes: usize) -> Result<(), String> {
+        let id = self.links[index].id;
+        let mut left = bytes.min(self.links[index].outgoing.len());
+        while left > 0 {
+            let size = match &mut self.cuts {
+                Some(cuts) => 1 + cuts.below(40) as usize,
+                None => READ_BYTES_MAX,
+            };
+            let size = size.min(left);
+            let Some(index) = self.link(id) else { break };
+            if !self.arrive(index, size) {
+                break;
+            }
+            left -= size;
+            self.turn()?;
+        }
+        match bytes {
+            0 => self.turn(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The next bytes of what a peer has said lie in its socket, which says so. False when nothing of
+    /// it is read any longer.
+    pub(super) fn arrive(&mut self, index: usize, bytes: usize) -> bool {
+        let link = &mut self.links[index];
+        if link.is_over() || link.end.borrow().has_finished {
+            return false;
+        }
+        let piece = link.next_piece(bytes.min(READ_BYTES_MAX));
+        if piece.is_empty() {
+            return false;
+        }
+        link.end.borrow_mut().arrived.extend(piece);
+        self.come(index, Coming::Bytes);
+        true
+    }
+
+    /// Something comes of a peer, and its socket says so.
+    pub(super) fn come(&mut self, index: usize, coming: Coming) {
+        let link = &self.links[index];
+        let (id, address) = (link.id, link.client.unwrap_or(link.address));
+        self.addresses.insert(id.serial, address);
+        self.coming.insert(id.serial, coming);
+        let readiness = Readiness {
+            readable: true,
+            peer_finished: matches!(coming, Coming::Fin | Coming::LastBytes),
+            has_failed: coming == Coming::Reset && link.is_over(),
+            ..Readiness::default()
+        };
+        self.tell(id, readiness);
+    }
+
+    /// The loop hears of a socket's readiness.
+    pub(super) fn tell(&mut self, id: ConnectionId, readiness: Readiness) {
+        let (now, slot) = (self.now, id.slot as usize);
+        self.turn
+            .connection_ready(now, &mut self.sockets, slot, readiness);
+    }
+
+    /// Its socket takes bytes again, if it has room.
+    pub(super) fn tell_writable(&mut self, index: usize) {
+        let link = &self.links[index];
+        if link.end.borrow_mut().open_up() {
+            let readiness = Readiness {
+                writable: true,
+                ..Readiness::default()
+            };
+            self.tell(link.id, readiness);
+        }
+    }
+
+    /// As many turns as there is work for, and all that must hold then.
+    pub(super) fn turn(&mut self) -> Result<(), String> {
+        for _ in 0..TURNS_MAX {
+            self.one_turn()?;
+            if self.turn.next_at() != Some(Instant::ORIGIN) {
+                self.coming.clear();
+                // What is counted wrong stays wrong: to look now and then is enough.
+                self.turns += 1;
+                if self.turns.is_multiple_of(AUDIT_INTERVAL_TURNS) {
+                    self.turn.core.audit()?;
+                    self.people.check()?;
+                }
+                return self.check_duties();
+            }
+        }
+        Err("the loop would spin: there is always something to do".to_owned())
+    }
+
+    fn one_turn(&mut self) -> Result<(), String> {
+        loop {
+            let before = Before {
+                held_bytes: self.turn.core.held_bytes(),
+                verifications: self.turn.core.verifications(),
+            };
+            let step = self.turn.step(self.now, &mut self.sockets);
+            self.check_memory()?;
+            match self.undecided {
+                Some(undecided) => self.go_on(step, undecided)?,
+                None => self.follow_step(step, &before)?,
+            }
+            if step == Step::Over {
+                self.take_jobs()?;
+                self.write_to_store();
+                self.note_log();
+                return Ok(());
+            }
+        }
+    }
+
+    fn follow_step(&mut self, step: Step, before: &Before) -> Result<(), String> {
+        match step {
+            Step::Decided(id) => self.follow_decided(id, before)?,
+            Step::Accepted(id) => self.follow_accepted(id)?,
+            Step::Ticked => {
+                self.follow_tick(before.held_bytes)?;
+                self.note_waiting();
+            }
+            Step::Wrote(_) | Step::Written => self.follow_write()?,
+            Step::LookedAhead => self.follow_tick(before.held_bytes)?,
+            Step::Over => {}
+        }
+        match self.undecided {
+            Some(_) => Ok(()),
+            None => self.follow_sockets(),
+        }
+    }
+
+    /// What came of a peer was handed to the core.
+    fn follow_decided(&mut self, id: ConnectionId, before: &Before) -> Result<(), String> {
+        let Some(coming) = self.coming.remove(&id.serial) else {
+            return self.nothing_is_said();
+        };
+        for link in &mut self.links {
+            link.was_stalled = link.stalled_since.is_some();
+        }
+        self.pressed_bytes = 0;
+        let undecided = Undecided {
+            id,
+            coming,
+            verifications: before.verifications,
+        };
+        self.undecided = Some(undecided);
+        self.go_on(Step::Decided(id), undecided)
+    }
+
+    /// While the core has not decided on all that it was handed, nothing else is: what it says and what
+    /// peers hear meanwhile is judged when the model knows what was said.
+    fn go_on(&mut self, step: Step, undecided: Undecided) -> Result<(), String> {
+        let Undecided {
+            id,
+            coming,
+            verifications,
+        } = undecided;
+        if matches!(step, Step::Decided(other) if other != id) {
+            return Err("something is decided while something waits for that".to_owned());
+        }
+        self.write_to_store();
+        self.pressed_bytes = self.pressed_bytes.max(self.turn.core.held_bytes());
+        self.hear_later()?;
+        if self.turn.core.has_undecided() {
+            return self.collect_reports();
+        }
+        self.undecided = None;
+        match (coming, self.link(id)) {
+            // It was read before another's words ended it.
+            (Coming::Bytes | Coming::LastBytes, Some(index)) if self.links[index].is_over() => {
+                self.nothing_is_said()?;
+            }
+            (Coming::Bytes, Some(index)) => {
+                let is_at_once = matches!(step, Step::Decided(_));
+                self.follow_receive(index, verifications, is_at_once)?;
+                self.follow_displaced()?;
+                self.hear_unheard()?;
+            }
+            (Coming::LastBytes, Some(index)) => {
+                self.follow_last_bytes(index, verifications)?;
+                self.hear_unheard()?;
+            }
+            (Coming::Bytes | Coming::LastBytes, None) => return Err("nobody was read".to_owned()),
+            (coming, _) => self.follow_leaving(id, coming == Coming::Reset)?,
+        }
+        self.note_logouts();
+        match step {
+            Step::Decided(_) => Ok(()),
+            _ => self.follow_sockets(),
+        }
+    }
+
+    /// What was said, and then that it was the last: the end that follows from that comes last.
+    fn follow_last_bytes(&mut self, index: usize, verifications: u64) -> Result<(), String> {
+        let id = self.links[index].id;
+        let mut reports = self.reports();
+        let is_left = |report: &mut Report| {
+            report.connection == id && report.what == Happening::Closed(Cause::PeerLeft)
+        };
+        let left = reports.pop_if(is_left);
+        self.collected = reports;
+        self.follow_receive(index, verifications, false)?;
+        self.follow_displaced()?;
+        self.collected.extend(left);
+        self.follow_leaving(id, false)
+    }
+
+    fn nothing_is_said(&mut self) -> Result<(), String> {
+        match self.reports()[..] {
+            [] => Ok(()),
+            ref reports => Err(format!("{reports:?}, though nothing was said")),
+        }
+    }
+
+    fn collect_reports(&mut self) -> Result<(), String> {
+        let reports = self.reports();
+        self.collected.extend(reports);
+        Ok(())
+    }
+
+    /// What sockets were asked while something waits to be decided on.
+    fn hear_later(&mut self) -> Result<(), String> {
+        for asked in std::mem::take(&mut self.sockets.asked) {
+            match asked {
+                Asked::Wrote { id, offered, taken } => {
+                    let index = self.link(id).ok_or("something is written to nobody")?;
+                    let now = self.now.monotonic;
+                    self.links[index].note_progress(taken.len(), offered, now);
+                    self.unheard.push(Unheard { id, taken });
+                }
+                Asked::Ended(id, ending) => self.endings.push_back((id, ending)),
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_unheard(&mut self) -> Result<(), String> {
+        for Unheard { id, taken } in std::mem::take(&mut self.unheard) {
+            let index = self.link(id).ok_or("somebody hears who is no more")?;
+            self.digest_bytes(id, &taken);
+            self.hear(index, &taken)?;
+        }
+        Ok(())
+    }
+
+    /// What sockets were asked: what their peers hear, and how they end.
+    fn follow_sockets(&mut self) -> Result<(), String> {
+        while let Some((id, ending)) = self.endings.pop_front() {
+            self.follow_ending(id, ending)?;
+        }
+        while let Some(asked) = self.sockets.asked.pop_front() {
+            match asked {
+                Asked::Wrote { id, offered, taken } => {
+                    let index = self.link(id).ok_or("something is written to nobody")?;
+                    let now = self.now.monotonic;
+                    self.links[index].note_progress(taken.len(), offered, now);
+                    self.digest_bytes(id, &taken);
+                    self.hear(index, &taken)?;
+                }
+                Asked::Ended(id, ending) => self.follow_ending(id, ending)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn follow_ending(&mut self, id: ConnectionId, ending: Ending) -> Result<(), String> {
+        let index = self.link(id).ok_or("a connection ends twice")?;
+        self.digest_ending(id, ending);
+        if ending == Ending::Fin {
+            return self.links[index].hear_fin();
+        }
+        let link = self.links.remove(index);
+        if !link.is_over() && !link.is_given_up() {
+            return Err("a connection ends for no reason".to_owned());
+        }
+        if ending == Ending::Reset && !link.may_be_reset() {
+            return Err(format!("a peaceful end is a reset: {link:?}"));
+        }
+        self.gone.push(id);
+        Ok(())
+    }
+
+    /// Somebody was accepted, or sent away.
+    fn follow_accepted(&mut self, id: Option<ConnectionId>) -> Result<(), String> {
+        let newcomer = self.newcomer.take();
+        let (address, character) = newcomer.ok_or("somebody was accepted who did not come")?;
+        let Some(id) = id else {
+            return self.follow_turned_away(address);
+        };
+        if self.gone.contains(&id) || self.link(id).is_some() {
+            return Err("a connection has the name of another".to_owned());
+        }
+        let end = self.sockets.accepted.take();
+        let end = end.ok_or("somebody was accepted and not watched")?;
+        let mut link = Link::new(id, address, character, Rc::clone(&end), self.now.monotonic);
+        link.is_counted = !self.is_proxy(address);
+        self.links.push(link);
+        self.follow_connect(id)
+    }
+
+    /// Somebody who does not take what it is offered was to be given a broadcast when its turn came.
+    fn follow_write(&mut self) -> Result<(), String> {
+        for report in self.reports() {
+            let index = self.link(report.connection).ok_or("nobody is slow")?;
+            if !self.is_too_slow(index, &report) {
+                return Err(format!("{report:?} while others were written to"));
+            }
+            self.end(&report, None)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes for these wait for their turn to be written.
+    fn note_waiting(&mut self) {
+        for link in &mut self.links {
+            if self.turn.core.waits_to_be_written(link.id) {
+                link.waited_at = self.now.monotonic;
+            }
+        }
+    }
+
+    /// Bytes held stay within `MEMORY` after each step.
+    fn check_memory(&self) -> Result<(), String> {
+        let held_bytes = self.turn.core.held_bytes();
+        match held_bytes <= self.config.memory_bytes_max {
+            true => Ok(()),
+            false => Err(format!(
+                "{held_bytes} bytes are held, and {} may be",
+                self.config.memory_bytes_max
+            )),
+        }
+    }
+
+    /// Whether the connection may have had to go for want of memory: it was short, and the
+    /// connection held something, by what it began to say or did not take.
+    pub(super) fn may_go_for_memory(&self, index: usize, held_bytes: usize) -> bool {
+        let link = &self.links[index];
+        let is_holding = link.is_unfinished() || link.was_stalled || link.stalled_since.is_some();
+        is_holding && self.may_be_short_of_memory(held_bytes)
+    }
+
+    /// Whether memory was so short, with so much held, that somebody may have had to go.
+    pub(super) fn may_be_short_of_memory(&self, held_bytes: usize) -> bool {
+        // The tick itself may have sent each of them a Ping.
+        let message = 2 * self.config.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
+        let reserve = message + self.config.memory_bytes_max / MEMORY_RESERVE_PARTS;
+        held_bytes + 1_024 * self.links.len() + reserve > self.config.memory_bytes_max
+    }
+}

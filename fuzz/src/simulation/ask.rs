@@ -1,0 +1,197 @@
+//! The model of what is asked by HTTP: for whom a proxy comes, requests, and the upgrade.
+
+use framegate::limits::LOGIN_TIMEOUT;
+use framegate::server::{Cause, Reading, What as Happening};
+use framegate::turn::Readiness;
+use framegate::wire::Rejection;
+
+use super::link::{Over, Stage, What};
+use super::people::{Outcomes, Pass};
+use super::speech::Request;
+use super::walk::{Step, Told};
+use super::world::World;
+
+impl World<'_> {
+    /// The loop hears of something that is not so.
+    pub(super) fn lie(&mut self) -> Result<(), String> {
+        let readiness = Readiness {
+            readable: self.choice.chance(70),
+            writable: self.choice.chance(70),
+            ..Readiness::default()
+        };
+        for link in 0..self.links.len() {
+            if self.choice.chance(30) {
+                self.tell(self.links[link].id, readiness);
+            }
+        }
+        let slot = 7 + self.choice.below(100) as usize;
+        self.turn
+            .connection_ready(self.now, &mut self.sockets, slot, readiness);
+        self.turn.listener_ready(self.choice.below(3) as usize);
+        self.turn()
+    }
+
+    /// Something is said of a connection that is no more: nothing may come of it.
+    pub(super) fn haunt(&mut self) -> Result<(), String> {
+        if self.gone.is_empty() || self.choice.chance(50) {
+            return self.lie();
+        }
+        let id = self.gone[self.choice.below(self.gone.len() as u32) as usize];
+        let (now, before) = (self.now, self.turn.core.connections());
+        match self.choice.below(5) {
+            0 => self.turn.core.finished(now, id),
+            1 => self.turn.core.failed(now, id),
+            2 => self.turn.core.writable(id),
+            3 => self.turn.core.wrote(now, id, 10, false),
+            _ => {
+                let reading = self.turn.core.receive(now, id, &mut [0x81; 64]);
+                if reading != Reading::Over {
+                    return Err("a connection that is no more is read from".to_owned());
+                }
+            }
+        }
+        let is_quiet = !self.turn.core.has_flushes()
+            && self.turn.core.next_ending().is_none()
+            && self.turn.core.next_report().is_none()
+            && self.turn.core.connections() == before;
+        match is_quiet {
+            true => self.turn.core.audit(),
+            false => Err("an event of a connection that is no more changed something".to_owned()),
+        }
+    }
+
+    /// For whom a proxy's connection comes is known: there may be no room for him, which he is
+    /// told where his proxy speaks HTTP.
+    pub(super) fn take_client(&mut self, index: usize, told: &Told<'_>) -> Result<Step, String> {
+        let Some(client) = self.links[index].client.take() else {
+            return Ok(Step::On);
+        };
+        let may_be_turned_away = self.may_turn_away(client);
+        let link = &mut self.links[index];
+        link.address = client;
+        if !matches!(told.own_cause(), Some(Cause::NoRoom(_))) {
+            link.is_counted = true;
+            return Ok(Step::On);
+        }
+        if !may_be_turned_away {
+            return Err("a client was turned away for no reason".to_owned());
+        }
+        if !self.config.proxy_protocol {
+            link.owe(What::Answer(vec![503]), true);
+        }
+        self.end_own(told, None)?;
+        Ok(Step::Ended)
+    }
+
+    pub(super) fn take_request(
+        &mut self,
+        index: usize,
+        request: Request,
+        told: &mut Told<'_>,
+    ) -> Result<Step, String> {
+        match request {
+            Request::Upgrade {
+                pass,
+                is_in_subprotocol,
+            } => self.take_upgrade(index, pass, is_in_subprotocol, told),
+            // A login that is none is one too many for its address, which is told to its peer alone.
+            Request::Plain(statuses) if statuses.contains(&429) && told.own.is_none() => {
+                self.note_login(index);
+                self.links[index].owe(What::Answer(vec![429]), true);
+                self.answered(index);
+                Ok(Step::Ended)
+            }
+            Request::Plain(statuses) => {
+                if told.own.is_none() {
+                    let link = &self.links[index];
+                    return Err(format!("{statuses:?} is not answered: {link:?}"));
+                }
+                self.links[index].owe(What::Answer(statuses.to_vec()), true);
+                self.end_own(told, None)?;
+                Ok(Step::Ended)
+            }
+            Request::Login => {
+                self.note_login(index);
+                let by = self.now.monotonic + LOGIN_TIMEOUT;
+                self.links[index].stage = Stage::Waiting { by };
+                let id = self.links[index].id;
+                if !self.turn.core.awaits_password(id) {
+                    self.links[index].owe(What::Answer(vec![429, 503]), true);
+                    self.answered(index);
+                }
+                Ok(Step::Ended)
+            }
+        }
+    }
+
+    /// The connection's request is answered, of which the log hears nothing.
+    pub(super) fn answered(&mut self, index: usize) {
+        self.links[index].stage = Stage::Over(Over {
+            at: self.now.monotonic,
+            error: None,
+            close: None,
+            is_cut: false,
+        });
+    }
+
+    fn take_upgrade(
+        &mut self,
+        index: usize,
+        pass: Option<Pass>,
+        is_in_subprotocol: bool,
+        told: &mut Told<'_>,
+    ) -> Result<Step, String> {
+        let now = self.now;
+        let outcomes = match &pass {
+            Some(pass) => self.people.outcomes(Some(pass), None, now),
+            None => Outcomes::PASSES,
+        };
+        told.verifications += u64::from(pass.as_ref().is_some_and(Pass::is_whole));
+        if pass.is_none() && self.config.require_handshake_token {
+            self.must_be(told, Happening::Refused(Cause::Upgrade(Rejection::NoToken)))?;
+            self.links[index].owe(What::Answer(vec![401]), true);
+            self.end_own(told, None)?;
+            return Ok(Step::Ended);
+        }
+        // Its user may have too many, which it is told as a WebSocket.
+        let is_too_many = matches!(
+            told.own_cause(),
+            Some(Cause::TooManyConnections | Cause::UserRateLimited)
+        );
+        if let Some(pass) = pass.as_ref().filter(|_| is_too_many)
+            && outcomes.allow(Outcomes::PASSES)
+        {
+            self.links[index].stage = Stage::Open;
+            self.links[index].owe(What::Answer(vec![101]), true);
+            return match self.join(pass.user, told)? {
+                Step::Ended => Ok(Step::Ended),
+                Step::On => Err("an upgrade was one too many for no reason".to_owned()),
+            };
+        }
+        if told.own.is_some() {
+            if !told.is_refused(outcomes) {
+                return Err(format!("an upgrade was answered with {:?}", told.own));
+            }
+            let statuses = if is_in_subprotocol {
+                self.links[index].stage = Stage::Open;
+                vec![101]
+            } else {
+                vec![401, 403, 503]
+            };
+            self.links[index].owe(What::Answer(statuses), true);
+            self.end_own(told, None)?;
+            return Ok(Step::Ended);
+        }
+        if !outcomes.allow(Outcomes::PASSES) {
+            return Err("a bad token opened a connection".to_owned());
+        }
+        let link = &mut self.links[index];
+        link.stage = Stage::Open;
+        link.opened_at = now.monotonic;
+        link.owe(What::Answer(vec![101]), true);
+        match pass {
+            Some(pass) => self.enter(index, &pass.into(), told),
+            None => Ok(Step::On),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The model: what must come of whoever comes and goes, and of time. Of the server
+//! it believes only who ended, and asks whether that is right.
+
+use framegate::limits::{CROWD_CONNECTIONS_MIN, PENDING_GRACE, STOP_PATIENCE};
+use framegate::server::{Cause, ConnectionId, Report, What as Happening};
+use framegate::wire::Rejection;
+
+use super::link::{Link, Over, Stage, What};
+use super::people::{MARK, Outcomes};
+use super::world::World;
+
+pub(super) fn cause_of(what: Happening) -> Option<Cause> {
+    match what {
+        Happening::Refused(cause) | Happening::Closed(cause) => Some(cause),
+        _ => None,
+    }
+}
+
+pub(super) fn is_end(what: Happening) -> bool {
+    cause_of(what).is_some()
+}
+
+pub(super) fn outcome_of(cause: Cause) -> Outcomes {
+    match cause {
+        Cause::Gate(_) | Cause::Expired => {
+            Outcomes::of_code(cause.error_code().unwrap_or_default())
+        }
+        // An `Authorization` that holds no token at all.
+        Cause::Upgrade(Rejection::Token) => Outcomes::of_code("unauthorized"),
+        _ => Outcomes::default(),
+    }
+}
+
+impl World<'_> {
+    // Coming and going.
+
+    pub(super) fn follow_turned_away(&mut self, address: std::net::Ipv4Addr) -> Result<(), String> {
+        let is_full = self.links.len() >= self.config.connections_max;
+        // None whose password waits goes for a newcomer.
+        let are_kept = self.turn.core.passwords_waiting() >= self.config.pending_max;
+        let has_reason =
+            is_full || are_kept || !self.is_proxy(address) && self.may_turn_away(address);
+        match has_reason && self.reports().is_empty() {
+            true => Ok(()),
+            false => Err("somebody was turned away for no reason".to_owned()),
+        }
+    }
+
+    /// Whether the address may have had its share.
+    pub(super) fn may_turn_away(&self, address: std::net::Ipv4Addr) -> bool {
+        let (all, pending) = self.count_of(address);
+        let is_over = |count: usize, max: usize| max > 0 && count >= max;
+        let hostile = self.hostile.get(&address).copied().unwrap_or_default();
+        let is_banned = self.config.ban_after > 0 && hostile > self.config.ban_after;
+        is_over(all, self.config.connections_per_address_max)
+            || is_over(pending, self.config.pending_per_address_max)
+            || is_banned
+            || self.config.connect_rate.count > 0
+    }
+
+    fn count_of(&self, address: std::net::Ipv4Addr) -> (usize, usize) {
+        let is_here = |link: &&Link| link.is_counted && link.address == address;
+        let here = || self.links.iter().filter(is_here);
+        let pending = here().filter(|link| !link.is_over() && link.member.is_none());
+        (here().count(), pending.count())
+    }
+
+    /// One that was pending may have gone for a newcomer, but for those whose password waits: of an
+    /// address that has most of them, or where none is a crowd the one that has been pending for
+    /// longest, unless none has had its time yet.
+    pub(super) fn follow_connect(&mut self, id: ConnectionId) -> Result<(), String> {
+        for report in self.reports() {
+            // One whose login was given up may be pending no longer.
+            let is_pending = |link: &&Link| {
+                let may_be_over = link.is_given_up() && link.id != report.connection;
+                !link.is_over() && !may_be_over && link.member.is_none() && link.id != id
+            };
+            let pending = || self.links.iter().filter(is_pending);
+            let crowd = |link: &Link| {
+                let is_neighbour =
+                    |other: &&Link| other.is_counted && other.address == link.address;
+                if link.is_counted {
+                    pending().filter(is_neighbour).count()
+                } else {
+                    0
+                }
+            };
+            let most = pending().map(crowd).max().unwrap_or_default();
+            let mut may_go = pending().filter(|link| !self.turn.core.awaits_password(link.id));
+            let had_time =
+                |link: &Link| self.now.monotonic.since(link.accepted_at) >= PENDING_GRACE;
+            let is_it = |link: &Link| link.id == report.connection;
+            let oldest = may_go.clone().next();
+            let is_right = match oldest {
+                _ if most >= CROWD_CONNECTIONS_MIN => {
+                    may_go.any(|link| is_it(link) && crowd(link) == most)
+                }
+                Some(oldest) if had_time(oldest) => is_it(oldest),
+                _ => may_go.any(is_it),
+            };
+            let is_evicted = report.what == Happening::Refused(Cause::Evicted);
+            if !is_evicted || !is_right {
+                return Err(format!("{report:?} on a connect"));
+            }
+            self.end(&report, None)?;
+        }
+        Ok(())
+    }
+
+    /// The peer's FIN, or a reset.
+    pub(super) fn follow_leaving(&mut self, id: ConnectionId, is_cut: bool) -> Result<(), String> {
+        for report in self.reports() {
+            if report.connection != id || report.what != Happening::Closed(Cause::PeerLeft) {
+                return Err(format!("{report:?} when somebody left"));
+            }
+            if self
+                .link(id)
+                .is_some_and(|index| self.links[index].is_over())
+            {
+                return Err(format!("{report:?}, who was over already"));
+            }
+            let over = Over {
+                at: self.now.monotonic,
+                error: None,
+                close: None,
+                is_cut,
+            };
+            self.set_over(id, over);
+        }
+        // An answered request is over without a word in the log.
+        if is_cut && let Some(index) = self.link(id) {
+            self.cut(index);
+        }
+        Ok(())
+    }
+
+    pub(super) fn cut(&mut self, index: usize) {
+        let now = self.now.monotonic;
+        let link = &mut self.links[index];
+        match &mut link.stage {
+            Stage::Over(over) => over.is_cut = true,
+            _ => {
+                let over = Over {
+                    at: now,
+                    error: None,
+                    close: None,
+                    is_cut: true,
+                };
+                link.stage = Stage::Over(over);
+            }
+        }
+    }
+
+    pub(super) fn follow_shutdown(&mut self) -> Result<(), String> {
+        for report in self.reports() {
+            if report.what != Happening::Closed(Cause::ShuttingDown) {
+                return Err(format!("{report:?} at the end"));
+            }
+            self.end(&report, Some(Some(1_001)))?;
+        }
+        self.stopping_since = Some(self.now.monotonic);
+        let last = self.now.monotonic + STOP_PATIENCE;
+        for link in &mut self.links {
+            match &mut link.stage {
+                Stage::Open => return Err(format!("{:?} is not told to go", link.id)),
+                Stage::Waiting { by } => *by = last.min(*by),
+                Stage::Asking | Stage::Over(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    // Time.
+
+    /// Whoever was ended by a deadline, or since memory was short.
+    pub(super) fn follow_tick(&mut self, held_bytes: usize) -> Result<(), String> {
+        self.give_up_logins();
+        for report in self.reports() {
+            let Some(cause) = cause_of(report.what) else {
+                self.note(&report);
+                continue;
+            };
+            let index = self
+                .link(report.connection)
+                .ok_or("nobody's end is reported")?;
+            let is_due = match cause {
+                Cause::Memory => self.may_go_for_memory(index, held_bytes),
+                cause => self.is_due(index, cause),
+            };
+            if !is_due {
+                return Err(format!("{report:?}, which is not due"));
+            }
+            self.end(&report, None)?;
+        }
+        Ok(())
+    }
+
+    /// A `POST /login` whose password is not checked in time is answered without.
+    fn give_up_logins(&mut self) {
+        let now = self.now.monotonic;
+        for link in &mut self.links {
+            if let Stage::Waiting { by } = link.stage
+                && by <= now
+                && link.owed.is_empty()
+            {
+                // It may be checked at the last moment. It is over once that is heard.
+                link.owe(What::Answer(vec![503, 401, 200]), false);
+            }
+        }
+    }
+
+    // Ends.
+
+    /// The connection ended; its last words must be those the contract has for that.
+    pub(super) fn end(
+        &mut self,
+        report: &Report,
+        close: Option<Option<u16>>,
+    ) -> Result<(), String> {
+        let Some(cause) = cause_of(report.what) else {
+            return Ok(());
+        };
+        let index = self.link(report.connection).ok_or("nobody ended")?;
+        let is_open = self.links[index].stage == Stage::Open;
+        let is_abandoned = matches!(
+            cause,
+            Cause::NoRequest
+                | Cause::HandshakeTimeout
+                | Cause::PongTimeout
+                | Cause::Evicted
+                | Cause::Proxy(_)
+        ) || matches!(cause, Cause::NoRoom(_))
+            && self.links[index].owed.is_empty();
+        let is_told = is_open && !is_abandoned && matches!(report.what, Happening::Refused(_));
+        let error = cause.error_code().filter(|_| is_told);
+        let close = match close {
+            Some(close) => Some(close),
+            None if is_told => cause.close_code().map(|code| Some(code.value())),
+            None => None,
+        };
+        is_as_agreed(error, close)?;
+        is_presentable(report)?;
+        self.note(report);
+        let over = Over {
+            at: self.now.monotonic,
+            error,
+            close,
+            // One that is too slow as well is told of the other cause, and hears no more than that.
+            is_cut: is_abandoned
+                || self.links[index].stalled_since.is_some()
+                || matches!(cause, Cause::SlowReader | Cause::Memory)
+                || cause == Cause::ShuttingDown && !is_open,
+        };
+        self.set_over(report.connection, over);
+        Ok(())
+    }
+
+    pub(super) fn set_over(&mut self, id: ConnectionId, over: Over) {
+        if let Some(index) = self.link(id) {
+            let link = &mut self.links[index];
+            link.stage = Stage::Over(over);
+            link.member = None;
+        }
+    }
+
+    /// A login may be one too many for its address, which counts towards a ban and is told to
+    /// its peer alone.
+    pub(super) fn note_login(&mut self, index: usize) {
+        if self.config.login_rate.count > 0 {
+            *self.hostile.entry(self.links[index].address).or_default() += 1;
+        }
+    }
+
+    /// Keeps count of what bans, and looks at what the log is told.
+    pub(super) fn note(&mut self, report: &Report) {
+        if let Happening::Refused(cause) = report.what
+            && cause.is_hostile()
+            && let Some(index) = self.link(report.connection)
+        {
+            self.links[index].is_hostile = true;
+            *self.hostile.entry(self.links[index].address).or_default() += 1;
+        }
+        self.digest_report(report);
+    }
+}
+
+/// What the log is told is one line, and no secret.
+fn is_presentable(report: &Report) -> Result<(), String> {
+    let Some(cause) = cause_of(report.what) else {
+        return Ok(());
+    };
+    let line = format!(
+        "{} {} {} {}",
+        report.what,
+        report.peer,
+        cause.word(),
+        cause.reason()
+    );
+    match line.contains(char::is_control) || line.contains(MARK) || cause.word().is_empty() {
+        true => Err(format!("{line:?} is told")),
+        false => Ok(()),
+    }
+}
+
+/// The contract's table: which Close goes with which error.
+fn is_as_agreed(error: Option<&str>, close: Option<Option<u16>>) -> Result<(), String> {
+    let codes: &[u16] = match error {
+        Some("unauthorized" | "token_expired" | "token_revoked" | "login_failed") => &[3_000],
+        Some("forbidden") => &[3_003],
+        Some("auth_timeout") => &[3_008],
+        Some("bad_frame") => &[1_003, 1_007],
+        Some("too_big") => &[1_009],
+        Some("rate_limited") => &[1_008],
+        Some("unavailable" | "too_many_connections") => &[1_013],
+        Some(_) => &[],
+        None => return Ok(()),
+    };
+    match close {
+        Some(Some(code)) if codes.contains(&code) => Ok(()),
+        close => Err(format!("{error:?} goes with {close:?}")),
+    }
+}

@@ -1,0 +1,439 @@
+//! What happens: one thing a step, more of some and less of others in each run.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use framegate::server::ConnectionId;
+
+use super::choice::Choice;
+use super::link::{Character, Stage};
+use super::people::{PEOPLE, Pass};
+use super::speech::{self, Event, Said, Speech, Utterance};
+use super::world::World;
+
+const ADDRESSES: u32 = 6;
+/// The proxy that is trusted where any is.
+const PROXY: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
+const MOMENT: Duration = Duration::from_millis(16);
+
+const CHARACTERS: [Character; 7] = [
+    Character::Honest,
+    Character::Silent,
+    Character::Slow,
+    Character::Deaf,
+    Character::Flooding,
+    Character::Forging,
+    Character::Rude,
+];
+
+/// What can happen in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    Connect,
+    Say,
+    Arrive,
+    ArriveTogether,
+    Read,
+    MomentPasses,
+    NextDeadline,
+    LongTimePasses,
+    SetWallClock,
+    Finish,
+    Reset,
+    Haunt,
+    Hash,
+    ChangeUser,
+    FailStore,
+    Shed,
+    Restart,
+}
+
+/// How often each deed is done in a run, and by whom: a run in which everything happens a little
+/// finds less than many in which a few things happen a lot (swarm testing: Groce and others,
+/// 2012).
+pub(super) struct Swarm {
+    /// Deeds, each as often as its weight.
+    deeds: Vec<Deed>,
+    characters: Vec<Character>,
+}
+
+impl Swarm {
+    pub(super) fn new(choice: &mut Choice<'_>) -> Swarm {
+        const WEIGHTS: [(Deed, usize); 17] = [
+            (Deed::Connect, 4),
+            (Deed::Say, 12),
+            (Deed::Arrive, 20),
+            (Deed::ArriveTogether, 3),
+            (Deed::Read, 4),
+            (Deed::MomentPasses, 10),
+            (Deed::NextDeadline, 2),
+            (Deed::LongTimePasses, 1),
+            (Deed::SetWallClock, 1),
+            (Deed::Finish, 1),
+            (Deed::Reset, 1),
+            (Deed::Haunt, 1),
+            (Deed::Hash, 3),
+            (Deed::ChangeUser, 1),
+            (Deed::FailStore, 1),
+            (Deed::Shed, 1),
+            (Deed::Restart, 1),
+        ];
+        let mut deeds = Vec::new();
+        for (deed, weight) in WEIGHTS {
+            let is_needed = matches!(
+                deed,
+                Deed::Connect | Deed::Say | Deed::Arrive | Deed::MomentPasses
+            );
+            // Rare ones are left out of most runs.
+            let times = match choice.below(4) {
+                0 if !is_needed => 0,
+                1 => weight * 3,
+                _ => weight,
+            };
+            let is_rare = matches!(deed, Deed::Restart | Deed::FailStore | Deed::LongTimePasses);
+            if !is_rare || choice.chance(30) {
+                deeds.extend(std::iter::repeat_n(deed, times));
+            }
+        }
+        let mut characters = vec![Character::Honest];
+        characters.extend(CHARACTERS.iter().filter(|_| choice.chance(50)));
+        Swarm { deeds, characters }
+    }
+}
+
+impl World<'_> {
+    /// One step.
+    pub(super) fn live(&mut self, swarm: &Swarm) -> Result<(), String> {
+        match self.choice.pick(&swarm.deeds) {
+            Deed::Connect => self.somebody_connects(swarm),
+            Deed::Say => self.somebody_speaks(),
+            Deed::Arrive => self.something_arrives(),
+            Deed::ArriveTogether => self.much_arrives(),
+            Deed::Read => self.somebody_reads(),
+            Deed::MomentPasses => {
+                let micros = self.choice.below(50_000);
+                self.pass_time(Duration::from_micros(micros.into()))
+            }
+            Deed::NextDeadline => {
+                let at = self.turn.core.next_deadline();
+                let wait = at.map_or(Duration::ZERO, |at| at.since(self.now.monotonic));
+                // When the server wants to be called depends on how it read; where two worlds are
+                // compared, both get the same time.
+                self.pass_time(if self.is_compared { MOMENT } else { wait })
+            }
+            Deed::LongTimePasses => {
+                let millis = self.choice.below(40_000);
+                self.pass_time(Duration::from_millis(millis.into()))
+            }
+            Deed::SetWallClock => self.somebody_sets_the_clock(),
+            Deed::Finish => self.somebody(|world, index| world.finish(index)),
+            Deed::Reset => self.somebody(|world, index| world.reset(index)),
+            Deed::Haunt => self.haunt(),
+            Deed::Hash => self.hash(),
+            Deed::ChangeUser => self.somebody_administers(),
+            Deed::FailStore => {
+                let calls = self.choice.pick(&[0, 0, 1, 3, u64::MAX]);
+                self.fail_store(calls);
+                Ok(())
+            }
+            Deed::Shed => self.shed(),
+            Deed::Restart => self.restart(),
+        }
+    }
+
+    fn somebody(
+        &mut self,
+        does: impl FnOnce(&mut Self, usize) -> Result<(), String>,
+    ) -> Result<(), String> {
+        match self.links.len() as u32 {
+            0 => Ok(()),
+            count => {
+                let index = self.choice.below(count) as usize;
+                does(self, index)
+            }
+        }
+    }
+
+    pub(super) fn fail_store(&mut self, calls: u64) {
+        self.disturbed_at = self.now.monotonic;
+        if calls == 0 && self.people.is_gone(self.now.monotonic) {
+            // What comes back is another database, by which another may be disabled.
+            let user = self.somebody_real();
+            self.people.touch();
+            self.people.disable(user, true, self.now.monotonic);
+        }
+        let now = self.now.monotonic;
+        self.people.fail(calls, now, &mut self.choice);
+    }
+
+    fn somebody_connects(&mut self, swarm: &Swarm) -> Result<(), String> {
+        let address = Ipv4Addr::from(0x0A00_0001 + self.choice.below(ADDRESSES));
+        let character = self.choice.pick(&swarm.characters);
+        let is_proxied = !self.config.trusted_proxies.is_empty() && self.choice.chance(50);
+        let from = if is_proxied { PROXY } else { address };
+        if let Some(index) = self.connect(from, character)? {
+            let request = self.request(index);
+            let request = match is_proxied {
+                true => self.passed_on(index, address, request),
+                false => request,
+            };
+            self.links[index].say(request);
+        }
+        Ok(())
+    }
+
+    /// A request as a proxy passes it on for a client.
+    fn passed_on(&mut self, index: usize, client: Ipv4Addr, request: Utterance) -> Utterance {
+        self.links[index].client = Some(client);
+        if !self.config.proxy_protocol {
+            return match self.choice.below(10) {
+                // It is none of a proxy's requests: the connection counts for nobody.
+                0 => {
+                    self.links[index].client = None;
+                    request
+                }
+                1..=4 => request.with_field(&format!("Forwarded: for={client}\r\n")),
+                _ => request.with_field(&format!("X-Forwarded-For: {client}\r\n")),
+            };
+        }
+        if self.choice.chance(10) {
+            return request.behind(b"PROXY?\r\n", Said::NoClient);
+        }
+        let line = format!("PROXY TCP4 {client} 10.1.0.1 5 6\r\n");
+        request.behind(line.as_bytes(), Said::Client)
+    }
+
+    fn request(&mut self, index: usize) -> Utterance {
+        let character = self.links[index].character;
+        let user = self.somebody_real();
+        match self.choice.below(10) {
+            0 if character != Character::Honest => speech::plain_request(&mut self.choice),
+            1 => {
+                let is_right = self.choice.chance(70);
+                speech::http_login(user, is_right)
+            }
+            2..=4 => speech::upgrade(None, false),
+            _ => {
+                let pass = self.pass_for(index, user);
+                let is_in_subprotocol = self.choice.chance(50);
+                speech::upgrade(Some(pass), is_in_subprotocol)
+            }
+        }
+    }
+
+    fn somebody_real(&mut self) -> usize {
+        self.choice.below(PEOPLE as u32) as usize
+    }
+
+    /// A token as one of this character would show it: he has one of his own, which gets old.
+    fn pass_for(&mut self, index: usize, user: usize) -> Pass {
+        let is_forger = self.links[index].character == Character::Forging;
+        if is_forger && self.choice.chance(60) {
+            return match self.choice.chance(30) {
+                // Somebody else's, heard on the wire.
+                true => self.somebody_elses_pass(index, user),
+                false => self.people.doubtful_pass(user, self.now, &mut self.choice),
+            };
+        }
+        let is_kept = self.choice.chance(85);
+        match self.links[index].pass.clone().filter(|_| is_kept) {
+            Some(pass) => pass,
+            None => {
+                let user = self.links[index]
+                    .pass
+                    .as_ref()
+                    .map_or(user, |pass| pass.user);
+                let pass = self.people.pass(user, self.now);
+                self.links[index].pass = Some(pass.clone());
+                pass
+            }
+        }
+    }
+
+    fn somebody_elses_pass(&mut self, index: usize, user: usize) -> Pass {
+        let other = (index + 1) % self.links.len();
+        match self.links[other].pass.clone() {
+            Some(pass) => pass,
+            None => self.people.pass(user, self.now),
+        }
+    }
+
+    fn somebody_speaks(&mut self) -> Result<(), String> {
+        self.somebody(|world, index| {
+            let times = match world.links[index].character {
+                Character::Flooding => 1 + world.choice.below(12),
+                Character::Silent => u32::from(world.choice.chance(20)),
+                _ => 1,
+            };
+            let is_open = world.links[index].stage == Stage::Open;
+            for _ in 0..if is_open { times } else { 0 } {
+                let utterance = world.utterance(index);
+                world.links[index].say(utterance);
+            }
+            Ok(())
+        })
+    }
+
+    fn utterance(&mut self, index: usize) -> Utterance {
+        let character = self.links[index].character;
+        if character == Character::Rude && self.choice.chance(30) {
+            return speech::broken(&mut self.choice);
+        }
+        if self.choice.chance(10) {
+            return speech::control(&mut self.choice);
+        }
+        let event = self.event(index);
+        let user = self.somebody_real();
+        let is_without = matches!(event, Event::Login { .. } | Event::BadFrame)
+            || character == Character::Forging && self.choice.chance(10);
+        let pass = match is_without {
+            true => None,
+            false => Some(self.pass_for(index, user)),
+        };
+        let is_message = matches!(event, Event::Message { .. });
+        let id = match is_message && self.choice.chance(50) {
+            true => None,
+            false => Some(self.next_number()),
+        };
+        let mut pad = self.choice.pick(&[0, 10, 100, 600, 1_500]);
+        // Who is not logged in may say less.
+        if self.links[index].member.is_none() {
+            pad = pad.min(600);
+        }
+        let speech = Speech {
+            id,
+            pass,
+            event,
+            pad,
+        };
+        speech::text(speech, &mut self.choice)
+    }
+
+    fn long_message(&mut self, index: usize) -> Utterance {
+        let user = self.somebody_real();
+        let speech = Speech {
+            id: Some(self.next_number()),
+            pass: Some(self.pass_for(index, user)),
+            event: Event::Message {
+                nonce: self.next_nonce,
+                to: None,
+            },
+            pad: 1_500,
+        };
+        speech::text(speech, &mut self.choice)
+    }
+
+    pub(super) fn next_number(&mut self) -> u32 {
+        self.next_nonce += 1;
+        self.next_nonce
+    }
+
+    fn event(&mut self, index: usize) -> Event {
+        let user = self.somebody_real();
+        match self.choice.below(20) {
+            0..=5 => Event::GetUser(user),
+            6..=12 => {
+                let to = self.choice.chance(30).then_some(user);
+                let nonce = self.next_number();
+                Event::Message { nonce, to }
+            }
+            13..=15 => {
+                let own = self.links[index].pass.as_ref().map(|pass| pass.user);
+                let user = own.filter(|_| self.choice.chance(80)).unwrap_or(user);
+                let is_right = self.choice.chance(40);
+                Event::Login { user, is_right }
+            }
+            16 => Event::Refresh,
+            17 => Event::Logout,
+            18 => self.choice.pick(&[Event::Unknown, Event::BadData]),
+            _ if self.links[index].character == Character::Rude => Event::BadFrame,
+            _ => Event::GetUser(user),
+        }
+    }
+
+    /// A piece of what somebody has said arrives: of any size, but not beyond a request that has
+    /// yet to be answered.
+    fn something_arrives(&mut self) -> Result<(), String> {
+        self.somebody(|world, index| {
+            world.answer_ping(index);
+            let waiting = world.links[index].outgoing.len();
+            let bytes = match world.choice.below(4) {
+                0 => 1 + world.choice.below(20) as usize,
+                1 => 1 + world.choice.below(300) as usize,
+                _ => waiting,
+            };
+            world.deliver(index, bytes)
+        })
+    }
+
+    /// Of many, all but the last byte of what each has said; then all the last bytes in one turn, as
+    /// for a server that was stopped for a while.
+    fn much_arrives(&mut self) -> Result<(), String> {
+        for index in 0..self.links.len() {
+            let is_member = self.links[index].member.is_some();
+            if is_member && self.choice.chance(50) {
+                let utterance = self.long_message(index);
+                self.links[index].say(utterance);
+            }
+        }
+        let ids: Vec<ConnectionId> = self.links.iter().map(|link| link.id).collect();
+        for id in &ids {
+            if let Some(index) = self.link(*id) {
+                self.answer_ping(index);
+                let waiting = self.links[index].outgoing.len();
+                self.deliver(index, waiting.saturating_sub(1))?;
+            }
+        }
+        for id in ids {
+            if let Some(index) = self.link(id) {
+                self.arrive(index, usize::MAX);
+            }
+        }
+        self.turn()
+    }
+
+    fn answer_ping(&mut self, index: usize) {
+        let link = &mut self.links[index];
+        let is_polite = !matches!(link.character, Character::Silent | Character::Deaf);
+        if std::mem::take(&mut link.is_asked) && is_polite && link.stage == Stage::Open {
+            link.say(speech::pong());
+        }
+    }
+
+    fn somebody_reads(&mut self) -> Result<(), String> {
+        self.somebody(|world, index| {
+            let more = world.choice.below(2_000) as usize;
+            let link = &mut world.links[index];
+            if link.character == Character::Slow {
+                link.end.borrow_mut().room += more;
+                world.tell_writable(index);
+            }
+            world.turn()
+        })
+    }
+
+    fn somebody_sets_the_clock(&mut self) -> Result<(), String> {
+        let unix = self.now.unix.0;
+        let step = self.choice.pick(&[1, 2, 59, 60, 61, 864_000]);
+        let set = match self.choice.chance(50) {
+            true => unix + step,
+            false => unix - step,
+        };
+        self.set_wall_clock(set)
+    }
+
+    fn somebody_administers(&mut self) -> Result<(), String> {
+        self.disturbed_at = self.now.monotonic;
+        let user = self.somebody_real();
+        let now = self.now;
+        match self.choice.below(8) {
+            0 => self.people.remove(user, now.monotonic),
+            1 => self.people.disable(user, true, now.monotonic),
+            2..=3 => self.people.disable(user, false, now.monotonic),
+            4..=5 => self.people.add(user, now.monotonic),
+            6 => self.people.revoke(user, now),
+            _ => self.people.touch(),
+        }
+        Ok(())
+    }
+}

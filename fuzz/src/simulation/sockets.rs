@@ -1,0 +1,202 @@
+//! The network of the simulator: what has arrived, what is taken, and how both go wrong.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::rc::Rc;
+
+use framegate::server::{ConnectionId, Ending, Peer};
+use framegate::turn::{Accept, Io, Shed, Then};
+
+use super::choice::Choice;
+
+/// How many bytes a socket takes at the most before it takes less than it is offered.
+const SHORT_AFTER_BYTES_MAX: u32 = 4_000;
+
+/// A socket, as both ends see it.
+pub(super) struct End {
+    pub(super) id: Option<ConnectionId>,
+    /// What has arrived and is not read.
+    pub(super) arrived: VecDeque<u8>,
+    /// True once the peer's FIN has arrived, after all of `arrived`.
+    pub(super) has_finished: bool,
+    /// True once it was reset: no call of it succeeds.
+    pub(super) has_failed: bool,
+    /// Bytes it takes before it is full.
+    pub(super) room: usize,
+    /// True once it took less than it was offered, until it says that it takes bytes again.
+    is_full: bool,
+    /// After how many more bytes it takes less than it is offered. By bytes, not by writes, so that it
+    /// is the same however they are offered.
+    short_after_bytes: usize,
+    shortness: Choice<'static>,
+}
+
+pub(super) type Socket = Rc<RefCell<End>>;
+
+/// What a socket was asked, for the model to judge.
+pub(super) enum Asked {
+    /// Bytes were offered, and these taken.
+    Wrote {
+        id: ConnectionId,
+        offered: usize,
+        taken: Vec<u8>,
+    },
+    Ended(ConnectionId, Ending),
+}
+
+/// All sockets.
+#[derive(Default)]
+pub(super) struct Sockets {
+    /// Who waits to be accepted.
+    pub(super) coming: VecDeque<Peer>,
+    /// True when the next accept is to fail for want of a descriptor.
+    pub(super) has_no_descriptor: bool,
+    /// The socket that was accepted last.
+    pub(super) accepted: Option<Socket>,
+    pub(super) asked: VecDeque<Asked>,
+    /// True once sockets take all that fits them.
+    pub(super) is_kind: bool,
+}
+
+impl End {
+    fn new(number: u64) -> End {
+        let mut shortness = Choice::Seed(number);
+        End {
+            id: None,
+            arrived: VecDeque::new(),
+            has_finished: false,
+            has_failed: false,
+            room: usize::MAX / 2,
+            is_full: false,
+            short_after_bytes: shortness.below(SHORT_AFTER_BYTES_MAX) as usize,
+            shortness,
+        }
+    }
+
+    /// It takes bytes again, if it has room. Returns whether it says so.
+    pub(super) fn open_up(&mut self) -> bool {
+        if self.room == 0 {
+            return false;
+        }
+        self.is_full = false;
+        if self.short_after_bytes == 0 {
+            self.short_after_bytes = self.shortness.below(SHORT_AFTER_BYTES_MAX) as usize + 1;
+        }
+        true
+    }
+
+    fn takes(&self, offered: usize, is_kind: bool) -> usize {
+        let short_after_bytes = match is_kind {
+            true => usize::MAX,
+            false => self.short_after_bytes,
+        };
+        match self.is_full {
+            true => 0,
+            false => offered.min(self.room).min(short_after_bytes),
+        }
+    }
+}
+
+impl Io for Sockets {
+    type Socket = Socket;
+
+    fn read(&mut self, socket: &mut Socket, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut end = socket.borrow_mut();
+        if end.has_failed {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        let count = buffer.len().min(end.arrived.len());
+        if count == 0 && !end.has_finished {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        for (place, byte) in buffer.iter_mut().zip(end.arrived.drain(..count)) {
+            *place = byte;
+        }
+        Ok(count)
+    }
+
+    fn write(&mut self, socket: &mut Socket, slices: &[IoSlice<'_>], _: Then) -> io::Result<usize> {
+        let mut end = socket.borrow_mut();
+        let offered = slices.iter().map(|slice| slice.len()).sum();
+        if end.has_failed {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        let count = end.takes(offered, self.is_kind);
+        let bytes = slices.iter().flat_map(|slice| slice.iter().copied());
+        let taken = bytes.take(count).collect();
+        end.room -= count;
+        end.short_after_bytes = end.short_after_bytes.saturating_sub(count);
+        end.is_full |= count < offered;
+        if let Some(id) = end.id {
+            let wrote = Asked::Wrote { id, offered, taken };
+            self.asked.push_back(wrote);
+        }
+        match count {
+            0 => Err(ErrorKind::WouldBlock.into()),
+            _ => Ok(count),
+        }
+    }
+
+    fn accept(&mut self, _: usize) -> Accept<Socket> {
+        if std::mem::take(&mut self.has_no_descriptor) {
+            return Accept::NoDescriptor(ErrorKind::Other.into());
+        }
+        let Some(peer) = self.coming.pop_front() else {
+            return Accept::Nobody;
+        };
+        Accept::Connection {
+            socket: Rc::new(RefCell::new(End::new(0))),
+            peer,
+            is_more: !self.coming.is_empty(),
+        }
+    }
+
+    fn shed(&mut self, _: usize) -> Shed {
+        match self.coming.pop_front() {
+            Some(_) => Shed::One,
+            None => Shed::Nobody,
+        }
+    }
+
+    fn watch(&mut self, socket: &mut Socket, id: ConnectionId) -> io::Result<()> {
+        *socket.borrow_mut() = End {
+            id: Some(id),
+            ..End::new(u64::from(id.serial))
+        };
+        self.accepted = Some(Rc::clone(socket));
+        Ok(())
+    }
+
+    fn discard(&mut self, socket: &mut Socket) -> bool {
+        socket.borrow_mut().arrived.clear();
+        true
+    }
+
+    fn shut(&mut self, socket: &mut Socket) -> io::Result<()> {
+        let end = socket.borrow();
+        if end.has_failed {
+            return Err(ErrorKind::NotConnected.into());
+        }
+        let id = end.id;
+        self.asked
+            .extend(id.map(|id| Asked::Ended(id, Ending::Fin)));
+        Ok(())
+    }
+
+    fn close(&mut self, socket: Socket, is_read_out: bool) {
+        let end = socket.borrow();
+        // RFC 2525 §2.17: a reset follows when something is unread.
+        let ending = match is_read_out && !end.arrived.is_empty() {
+            true => Ending::Reset,
+            false => Ending::Close,
+        };
+        self.asked.extend(end.id.map(|id| Asked::Ended(id, ending)));
+    }
+
+    fn reset(&mut self, socket: Socket) {
+        let id = socket.borrow().id;
+        self.asked
+            .extend(id.map(|id| Asked::Ended(id, Ending::Reset)));
+    }
+}

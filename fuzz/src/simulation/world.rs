@@ -1,0 +1,425 @@
+//! A server, its driver, its clocks and its peers, all in one thread and one choice after the
+//! other. What a step must come to is in `follow`, and by when in `duties`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use framegate::app::Events;
+use framegate::app::password::HashJob;
+use framegate::config::Config;
+use framegate::gate::{ClaimRules, TokenError, Verifier};
+use framegate::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, STOP_PATIENCE};
+use framegate::server::{Cause, ConnectionId, Ending, Peer, Report, Server, What as Happening};
+use framegate::time::{Instant, Now, UnixSeconds};
+use framegate::turn::Turn;
+
+use super::Reads;
+use super::arrival::{Coming, READ_BYTES_MAX, Undecided, Unheard};
+use super::budgets::Budgets;
+use super::choice::Choice;
+use super::link::{Character, Link, Stage};
+use super::people::{Made, Pass, People, TOKEN_TTL_SECONDS, keys_of, user_of};
+use super::sockets::Sockets;
+
+/// Room for all that a deaf peer misses.
+const ROOMY_OUTBOX_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+
+const START: UnixSeconds = UnixSeconds(1_800_000_000);
+
+pub(super) struct World<'a> {
+    pub(super) choice: Choice<'a>,
+    /// How a piece that arrives is cut further, if it is: by choices of its own, so that all else
+    /// stays as it was.
+    pub(super) cuts: Option<Choice<'a>>,
+    pub(super) config: Config,
+    pub(super) turn: Turn<Sockets>,
+    pub(super) sockets: Sockets,
+    pub(super) people: People,
+    pub(super) budgets: Budgets,
+    pub(super) now: Now,
+    /// Connections whose descriptors there are, in the order they were accepted in.
+    pub(super) links: Vec<Link>,
+    /// Connections there were.
+    pub(super) gone: Vec<ConnectionId>,
+    /// Passwords the helper thread has yet to check, and for whom.
+    pub(super) jobs: VecDeque<(HashJob, ConnectionId, Ipv4Addr)>,
+    /// Where whoever said something comes from, by the connection's serial.
+    pub(super) addresses: BTreeMap<u32, Ipv4Addr>,
+    /// Hostile failures by address, as they were reported.
+    pub(super) hostile: BTreeMap<Ipv4Addr, u32>,
+    pub(super) next_nonce: u32,
+    /// When the users last changed, or the store last failed.
+    pub(super) disturbed_at: Instant,
+    /// True when another world must come to the same.
+    pub(super) is_compared: bool,
+    /// When the server was told to stop.
+    pub(super) stopping_since: Option<Instant>,
+    /// All that came out so far: by connection, what it heard, how it ended, and what was reported.
+    digests: BTreeMap<u32, [u64; 3]>,
+    /// The same in one number.
+    pub(super) digest: u64,
+    /// Turns taken.
+    pub(super) turns: u64,
+    /// Who comes next, until it is accepted.
+    pub(super) newcomer: Option<(Ipv4Addr, Character)>,
+    /// What comes of each peer in this turn, by the connection's serial.
+    pub(super) coming: BTreeMap<u32, Coming>,
+    /// Of which connection something is read and not decided on in whole.
+    pub(super) undecided: Option<Undecided>,
+    /// Reports of meanwhile.
+    pub(super) collected: Vec<Report>,
+    pub(super) unheard: Vec<Unheard>,
+    /// What ended in a turn that the model does not know yet.
+    pub(super) endings: VecDeque<(ConnectionId, Ending)>,
+    /// Whose logout was dealt with, and before when their tokens are void in the server alone.
+    pub(super) unnoted: Vec<(usize, Option<UnixSeconds>)>,
+    /// Bytes held at the most while what a peer said was decided on.
+    pub(super) pressed_bytes: usize,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(mut choice: Choice<'a>, reads: Reads) -> Result<Self, String> {
+        let config = config(&mut choice, reads);
+        let cuts = match reads {
+            Reads::Whole | Reads::Roomy => None,
+            Reads::Cut(seed) => Some(Choice::Seed(seed)),
+        };
+        let people = People::new();
+        Ok(World {
+            turn: turn(&config, &people)?,
+            sockets: Sockets::default(),
+            budgets: Budgets::new(&config),
+            choice,
+            cuts,
+            config,
+            people,
+            now: Now {
+                monotonic: Instant::ORIGIN,
+                unix: START,
+                fraction: Duration::ZERO,
+            },
+            links: Vec::new(),
+            gone: Vec::new(),
+            jobs: VecDeque::new(),
+            addresses: BTreeMap::new(),
+            hostile: BTreeMap::new(),
+            next_nonce: 0,
+            disturbed_at: Instant::ORIGIN,
+            is_compared: reads != Reads::Whole,
+            stopping_since: None,
+            digests: BTreeMap::new(),
+            digest: 0,
+            turns: 0,
+            newcomer: None,
+            coming: BTreeMap::new(),
+            undecided: None,
+            collected: Vec::new(),
+            unheard: Vec::new(),
+            endings: VecDeque::new(),
+            unnoted: Vec::new(),
+            pressed_bytes: 0,
+        })
+    }
+
+    pub(super) fn link(&self, id: ConnectionId) -> Option<usize> {
+        self.links.iter().position(|link| link.id == id)
+    }
+
+    pub(super) fn is_proxy(&self, address: Ipv4Addr) -> bool {
+        self.config.trusted_proxies.contains(IpAddr::V4(address))
+    }
+
+    // Inputs.
+
+    /// Somebody connects, and may be sent away.
+    pub(super) fn connect(
+        &mut self,
+        address: Ipv4Addr,
+        character: Character,
+    ) -> Result<Option<usize>, String> {
+        let peer = Peer::from(SocketAddr::from((address, 1)));
+        self.sockets.coming.push_back(peer);
+        self.newcomer = Some((address, character));
+        self.turn.listener_ready(0);
+        let newest = self.links.last().map(|link| link.id);
+        self.turn()?;
+        if self.newcomer.is_some() {
+            return Err("somebody came and was not accepted".to_owned());
+        }
+        let is_new = |link: &&Link| Some(link.id) != newest && link.address == address;
+        let index = self.links.iter().rposition(|link| is_new(&link));
+        Ok(index.filter(|index| index + 1 == self.links.len()))
+    }
+
+    /// Somebody comes while there is no descriptor.
+    pub(super) fn shed(&mut self) -> Result<(), String> {
+        let before = self.turn.core.connections();
+        let peer = Peer::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+        self.sockets.coming.push_back(peer);
+        self.sockets.has_no_descriptor = true;
+        self.turn.listener_ready(0);
+        self.turn()?;
+        match self.sockets.coming.is_empty() && self.turn.core.connections() <= before {
+            true => Ok(()),
+            false => Err("somebody was accepted without a descriptor".to_owned()),
+        }
+    }
+
+    /// A peer sends its FIN: perhaps right after words, perhaps after words that nobody wants.
+    pub(super) fn finish(&mut self, index: usize) -> Result<(), String> {
+        let id = self.links[index].id;
+        let link = &mut self.links[index];
+        let is_first = !std::mem::replace(&mut link.end.borrow_mut().has_finished, true);
+        let leaves_by_itself = link.marks.iter().any(|mark| mark.said.is_close());
+        let has_words = is_first && !link.outgoing.is_empty() && !leaves_by_itself;
+        let coming = if is_first && link.is_over() {
+            link.end.borrow_mut().arrived.extend([0x81; 60]);
+            Coming::Fin
+        } else if has_words && link.outgoing.len() <= READ_BYTES_MAX && !self.is_compared {
+            let last = link.next_piece(READ_BYTES_MAX);
+            link.end.borrow_mut().arrived.extend(last);
+            Coming::LastBytes
+        } else {
+            Coming::Fin
+        };
+        self.come(index, coming);
+        self.turn()?;
+        if let Some(index) = self.link(id) {
+            let link = &mut self.links[index];
+            link.has_finished |= link.stage == Stage::Open;
+        }
+        Ok(())
+    }
+
+    pub(super) fn reset(&mut self, index: usize) -> Result<(), String> {
+        self.links[index].end.borrow_mut().has_failed = true;
+        let is_over = self.links[index].is_over();
+        self.come(index, Coming::Reset);
+        if is_over {
+            self.cut(index);
+        }
+        self.turn()
+    }
+
+    /// Somebody sets the wall clock.
+    pub(super) fn set_wall_clock(&mut self, unix: u64) -> Result<(), String> {
+        self.now.unix = UnixSeconds(unix);
+        self.turn()
+    }
+
+    // Time.
+
+    /// Time passes, and the server is called when it asked to be.
+    pub(super) fn pass_time(&mut self, duration: Duration) -> Result<(), String> {
+        let until = self.now.monotonic + duration;
+        let mut is_late = false;
+        while let Some(next) = self.turn.core.next_deadline().filter(|next| *next <= until) {
+            if is_late && next <= self.now.monotonic {
+                return Err("the loop would spin: a deadline stays in the past".to_owned());
+            }
+            is_late = next <= self.now.monotonic;
+            self.move_to(next.max(self.now.monotonic + Duration::from_micros(1)))?;
+        }
+        self.move_to(until.max(self.now.monotonic))
+    }
+
+    pub(super) fn move_to(&mut self, at: Instant) -> Result<(), String> {
+        let passed = at.since(self.now.monotonic) + self.now.fraction;
+        self.now.monotonic = at;
+        self.now.unix = self.now.unix.plus(passed.as_secs());
+        self.now.fraction = Duration::from_nanos(u64::from(passed.subsec_nanos()));
+        for index in 0..self.links.len() {
+            if self.links[index].wants_writable {
+                self.links[index].wants_writable = false;
+                self.tell_writable(index);
+            }
+        }
+        self.turn()
+    }
+
+    /// What else the log is told.
+    pub(super) fn note_log(&mut self) {
+        // When a minute's summary is due depends on when it was asked for last.
+        let _ = self.turn.core.next_summary(self.now);
+        while self.turn.core.next_store_news().is_some() {}
+    }
+
+    /// Whether the report is of a peer that takes too little.
+    pub(super) fn is_too_slow(&self, index: usize, report: &Report) -> bool {
+        let is_slow = report.what == Happening::Refused(Cause::SlowReader);
+        is_slow && self.links[index].stalled_since.is_some()
+    }
+
+    pub(super) fn hear(&mut self, index: usize, bytes: &[u8]) -> Result<(), String> {
+        let link = &mut self.links[index];
+        let heard = link.hear(bytes, self.now.monotonic);
+        heard.map_err(|broken| format!("{broken}: {link:?}"))?;
+        self.take_gifts(index)
+    }
+
+    /// Which connection hears, ends or is reported otherwise in another world.
+    pub(super) fn difference(&self, other: &World<'_>) -> Option<String> {
+        let serials = self.digests.keys().chain(other.digests.keys());
+        let serial = serials
+            .filter(|serial| self.digests.get(serial) != other.digests.get(serial))
+            .min()?;
+        let parts = |world: &World<'_>| world.digests.get(serial).copied().unwrap_or_default();
+        let differing = parts(self).into_iter().zip(parts(other));
+        let what = ["hears", "ends", "is reported"].into_iter().zip(differing);
+        let what: Vec<&str> = what
+            .filter(|(_, (a, b))| a != b)
+            .map(|(what, _)| what)
+            .collect();
+        Some(format!(
+            "connection {serial} {} otherwise",
+            what.join(" and ")
+        ))
+    }
+
+    /// The connection has heard these bytes.
+    pub(super) fn digest_bytes(&mut self, id: ConnectionId, bytes: &[u8]) {
+        self.fold(id, 0, bytes);
+    }
+
+    /// The connection has ended.
+    pub(super) fn digest_ending(&mut self, id: ConnectionId, ending: Ending) {
+        self.fold(id, 1, &[ending as u8]);
+    }
+
+    /// This was reported of the connection.
+    pub(super) fn digest_report(&mut self, report: &Report) {
+        let text = format!("{:?}", report.what);
+        self.fold(report.connection, 2, text.as_bytes());
+    }
+
+    fn fold(&mut self, id: ConnectionId, part: usize, bytes: &[u8]) {
+        let parts = self.digests.entry(id.serial).or_insert([FNV_OFFSET; 3]);
+        let part = &mut parts[part];
+        let folded = fold(*part, bytes);
+        // A sum, so that it is the same whoever hears first.
+        let name = |part: u64| fold(part, &id.serial.to_be_bytes());
+        let change = name(folded).wrapping_sub(name(*part));
+        self.digest = self.digest.wrapping_add(change);
+        *part = folded;
+    }
+
+    /// The reports since last asked.
+    pub(super) fn reports(&mut self) -> Vec<Report> {
+        let mut reports = std::mem::take(&mut self.collected);
+        while let Some(report) = self.turn.core.next_report() {
+            if report.what.is_notice() {
+                continue;
+            }
+            reports.push(report);
+        }
+        reports
+    }
+
+    /// The server is told to stop, and another is started with a new secret, which still knows
+    /// the one before.
+    pub(super) fn restart(&mut self) -> Result<(), String> {
+        self.turn.stop(self.now);
+        self.follow_shutdown()?;
+        let peer = Peer::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+        self.sockets.coming.push_back(peer);
+        self.turn.listener_ready(0);
+        self.turn()?;
+        self.pass_time(STOP_PATIENCE + self.config.linger + Duration::from_millis(40))?;
+        self.stopping_since = None;
+        if self.sockets.coming.pop_front().is_none() {
+            return Err("somebody is let in at the end".to_owned());
+        }
+        if self.turn.core.connections() != 0 || !self.links.is_empty() {
+            return Err("somebody is still there after the end".to_owned());
+        }
+        self.people.generation += 1;
+        self.jobs.clear();
+        self.people.forget_pending(self.now.monotonic);
+        self.gone.clear();
+        self.hostile.clear();
+        self.budgets = Budgets::new(&self.config);
+        self.turn = turn(&self.config, &self.people)?;
+        Ok(())
+    }
+
+    /// The tokens that peers were given are good, unless their time is over or the clock was set.
+    fn take_gifts(&mut self, index: usize) -> Result<(), String> {
+        for text in std::mem::take(&mut self.links[index].gifts) {
+            let keys = keys_of(self.people.generation).ok_or("no keys")?;
+            let mut verifier = Verifier::new(keys, ClaimRules::default());
+            match verifier.verify(&text, self.now.unix) {
+                Ok(verified) => {
+                    self.links[index].pass = Some(Pass {
+                        user: user_of(verified.subject()),
+                        issued_at: verified.issued_at().0,
+                        expires_at: verified.expires_at().0,
+                        made: Made::Signed(self.people.generation),
+                        text,
+                    });
+                }
+                Err(TokenError::Expired | TokenError::IssuedAhead) => {}
+                Err(error) => return Err(format!("a token was given that is not: {error:?}")),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A server over the users, with the keys of their generation, and one listener.
+fn turn(config: &Config, people: &People) -> Result<Turn<Sockets>, String> {
+    let keys = keys_of(people.generation).ok_or("no keys")?;
+    let (config, store) = (config.clone(), people.connect());
+    let core = Server::build(config, keys, store, Events::builtin(), 7);
+    Ok(Turn::new(core.into(), 1))
+}
+
+/// FNV-1a's, of 64 bits.
+const FNV_OFFSET: u64 = 0xCBF2_9CE4_8422_2325;
+
+fn fold(digest: u64, bytes: &[u8]) -> u64 {
+    const PRIME: u64 = 0x0000_0100_0000_01B3;
+    let step = |digest: u64, byte: &u8| (digest ^ u64::from(*byte)).wrapping_mul(PRIME);
+    bytes.iter().fold(digest, step)
+}
+
+/// Small bounds, so that they are met. How it is read may change what is held in memory, and so
+/// who goes when that is short, and when a slow reader's turn comes: where reads are cut, there is
+/// room enough.
+fn config(choice: &mut Choice<'_>, reads: Reads) -> Config {
+    let mut config = Config::default();
+    config.password_memory_kib = framegate::limits::PASSWORD_MEMORY_KIB_MIN;
+    config.token_ttl = Duration::from_secs(TOKEN_TTL_SECONDS);
+    config.message_bytes_max = 2_048;
+    config.message_before_login_bytes_max = 1_024;
+    config.connections_max = choice.pick(&[6, 20, 40]);
+    config.pending_max = choice.pick(&[3, 8, 40]).min(config.connections_max);
+    config.connections_per_address_max = choice.pick(&[0, 4, 30]);
+    config.pending_per_address_max = choice.pick(&[0, 3, 30]);
+    config.outbox_bytes_max = choice.pick(&[4_096, 16_384, 262_144]);
+    config.connections_per_user_max = choice.pick(&[0, 2, 5, 32]);
+    config.broadcast_rate.count = choice.pick(&[0, 500, 64 * 1_024]);
+    config.broadcast_burst_bytes = choice.pick(&[1, 2_000, 256 * 1_024]);
+    config.delivery_rate.count = choice.pick(&[0, 20, 20_000]);
+    config.delivery_burst = choice.pick(&[1, 40, 40_000]);
+    // Room for what one peer may hold and for every connection, and for so much more.
+    let peer = 2 * config.message_bytes_max + config.outbox_bytes_max + 1_024 + READ_BYTES_MAX;
+    let needed = peer + config.connections_max * CONNECTION_BYTES;
+    let more = choice.pick(&[0, 14 * 1_024, 240 * 1_024, 32 * 1_024 * 1_024]);
+    let memory = (needed + more) * MEMORY_RESERVE_PARTS / (MEMORY_RESERVE_PARTS - 1) + 8;
+    config.memory_bytes_max = memory;
+    if reads != Reads::Whole {
+        config.memory_bytes_max = usize::MAX / 2;
+        config.outbox_bytes_max = ROOMY_OUTBOX_BYTES_MAX;
+    }
+    config.frame_burst = choice.pick(&[6, 200, 200]);
+    config.ban_after = choice.pick(&[0, 0, 1, 5, 20]);
+    config.connect_rate.count = choice.pick(&[0, 0, 100]);
+    config.require_handshake_token = choice.chance(10);
+    if choice.chance(30) {
+        config.trusted_proxies = "10.1.0.0/16".parse().unwrap_or_default();
+        config.proxy_protocol = choice.chance(50);
+    }
+    config.login_rate.count = choice.pick(&[0, 10, 1_000]);
+    config
+}
