@@ -6,7 +6,7 @@ set -euo pipefail
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 cargo fuzz build --features libfuzzer -O --debug-assertions --no-cfg-fuzzing
 for target in $(cargo fuzz list); do
-    cp "fuzz/target/x86_64-unknown-linux-gnu/release/$target" "$OUT/"
+    cp "target/x86_64-unknown-linux-gnu/release/$target" "$OUT/"
     zip --quiet --junk-paths --recurse-paths "$OUT/${target}_seed_corpus.zip" "fuzz/seeds/$target"
     if [ -e "fuzz/dictionaries/$target.dict" ]; then
         cp "fuzz/dictionaries/$target.dict" "$OUT/"
