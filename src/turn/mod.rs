@@ -28,15 +28,12 @@ mod write;
 
 use std::collections::VecDeque;
 
-use zeroize::Zeroizing;
-
-use crate::limits::{TURN_MEMBER_BYTES_MAX, TURN_PENDING_BYTES_MAX};
 use crate::record::Recorded;
 use crate::server::ConnectionId;
 use crate::time::{Instant, Now};
 
 use accept::Accepting;
-use read::Arrival;
+use read::{Arrival, Scratch};
 use write::WritesLeft;
 
 pub use io::{Accept, Io, Readiness, Shed, Then};
@@ -52,7 +49,7 @@ pub struct Turn<I: Io> {
     ready_members: VecDeque<ConnectionId>,
     /// Connections that are not logged in and may have more to read.
     ready_pending: VecDeque<ConnectionId>,
-    scratch: Zeroizing<Box<[u8]>>,
+    scratch: Scratch,
     /// What lies in `scratch` and is not decided on yet, in the order in which it was read.
     arrivals: VecDeque<Arrival>,
     accepting: Accepting,
@@ -110,13 +107,12 @@ struct Connection<S> {
 impl<I: Io> Turn<I> {
     /// A turn over so many listeners, each of which may have somebody waiting.
     pub fn new(core: Recorded, listeners: usize) -> Turn<I> {
-        let scratch_bytes = TURN_MEMBER_BYTES_MAX + TURN_PENDING_BYTES_MAX;
         Turn {
             core,
             connections: Vec::new(),
             ready_members: VecDeque::new(),
             ready_pending: VecDeque::new(),
-            scratch: Zeroizing::new(vec![0; scratch_bytes].into_boxed_slice()),
+            scratch: Scratch::new(),
             arrivals: VecDeque::new(),
             accepting: Accepting::new(listeners),
             stage: Stage::Read,

@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 
+use zeroize::Zeroize as _;
+
 use crate::limits::{TURN_MEMBER_BYTES_MAX, TURN_PENDING_BYTES_MAX};
 use crate::server::{ConnectionId, Reading};
 use crate::time::Now;
@@ -21,6 +23,29 @@ pub(super) const PENDING_READS_MAX: usize = 8;
 pub(super) const PENDING_READ_BYTES_MAX: usize = 4 * 1024;
 /// Room in the read buffer that is worth such a read.
 const PENDING_READ_BYTES_MIN: usize = 1024;
+
+/// The buffer that everything is read into. What was read is wiped when it goes: there are tokens in it,
+/// and passwords.
+pub(super) struct Scratch {
+    bytes: Box<[u8]>,
+    /// So many of them were ever read into.
+    touched_bytes: usize,
+}
+
+impl Scratch {
+    pub(super) fn new() -> Scratch {
+        Scratch {
+            bytes: vec![0; TURN_MEMBER_BYTES_MAX + TURN_PENDING_BYTES_MAX].into_boxed_slice(),
+            touched_bytes: 0,
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.bytes[..self.touched_bytes].zeroize();
+    }
+}
 
 /// What one read brought.
 pub(super) struct Arrival {
@@ -94,9 +119,10 @@ impl<I: Io> Turn<I> {
         if connection.is_over {
             return 0;
         }
-        let (start, room) = (room.start, &mut self.scratch[room]);
+        let (start, room) = (room.start, &mut self.scratch.bytes[room]);
         let result = io.read(&mut connection.socket, room);
         let bytes = *result.as_ref().unwrap_or(&0);
+        self.scratch.touched_bytes = self.scratch.touched_bytes.max(start + bytes);
         self.arrivals.push_back(Arrival {
             id: connection.id,
             start,
@@ -118,7 +144,7 @@ impl<I: Io> Turn<I> {
         match result {
             Ok(0) => self.finished(now, id),
             Ok(count) => {
-                let bytes = &mut self.scratch[start..start + count];
+                let bytes = &mut self.scratch.bytes[start..start + count];
                 let is_over = self.core.receive(now, id, bytes) == Reading::Over;
                 let Some(connection) = self.connection_mut(id) else {
                     return;

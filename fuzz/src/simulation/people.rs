@@ -14,6 +14,8 @@ use super::link::Member;
 
 /// How many users are spoken of; some of them may not be there.
 pub(super) const PEOPLE: usize = 6;
+/// Of so many secrets the keys are made once for all runs.
+const GENERATIONS_KEPT: u32 = 16;
 /// What every secret and password contains, and nothing else that is ever said.
 pub(super) const MARK: &str = "~";
 /// How long the server may go on by what a user was (contract §3).
@@ -141,6 +143,15 @@ fn secret_of(generation: u32) -> Option<Secret> {
 
 /// The keys of a generation, and of the one before it.
 pub(super) fn keys_of(generation: u32) -> Option<Keys> {
+    static KEYS: LazyLock<Vec<Option<Keys>>> =
+        LazyLock::new(|| (0..GENERATIONS_KEPT).map(made_keys_of).collect());
+    match KEYS.get(generation as usize) {
+        Some(keys) => keys.clone(),
+        None => made_keys_of(generation),
+    }
+}
+
+fn made_keys_of(generation: u32) -> Option<Keys> {
     let previous = secret_of(generation.wrapping_sub(1));
     Some(Keys::new(&secret_of(generation)?, previous.as_ref()))
 }

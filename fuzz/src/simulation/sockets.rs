@@ -17,7 +17,7 @@ const SHORT_AFTER_BYTES_MAX: u32 = 4_000;
 pub(super) struct End {
     pub(super) id: Option<ConnectionId>,
     /// What has arrived and is not read.
-    pub(super) arrived: VecDeque<u8>,
+    pub(super) arrived: Vec<u8>,
     /// True once the peer's FIN has arrived, after all of `arrived`.
     pub(super) has_finished: bool,
     /// True once it was reset: no call of it succeeds.
@@ -64,7 +64,7 @@ impl End {
         let mut shortness = Choice::Seed(number);
         End {
             id: None,
-            arrived: VecDeque::new(),
+            arrived: Vec::new(),
             has_finished: false,
             has_failed: false,
             room: usize::MAX / 2,
@@ -110,9 +110,8 @@ impl Io for Sockets {
         if count == 0 && !end.has_finished {
             return Err(ErrorKind::WouldBlock.into());
         }
-        for (place, byte) in buffer.iter_mut().zip(end.arrived.drain(..count)) {
-            *place = byte;
-        }
+        buffer[..count].copy_from_slice(&end.arrived[..count]);
+        end.arrived.drain(..count);
         Ok(count)
     }
 
@@ -123,8 +122,11 @@ impl Io for Sockets {
             return Err(ErrorKind::BrokenPipe.into());
         }
         let count = end.takes(offered, self.is_kind);
-        let bytes = slices.iter().flat_map(|slice| slice.iter().copied());
-        let taken = bytes.take(count).collect();
+        let mut taken = Vec::with_capacity(count);
+        for slice in slices {
+            let left = count - taken.len();
+            taken.extend_from_slice(&slice[..left.min(slice.len())]);
+        }
         end.room -= count;
         end.short_after_bytes = end.short_after_bytes.saturating_sub(count);
         end.is_full |= count < offered;
