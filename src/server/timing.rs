@@ -204,6 +204,7 @@ impl Hub {
         let Some(open) = self.open_mut(key) else {
             return;
         };
+        let asked = open.ping;
         if std::mem::replace(&mut open.is_socket_full, full) && count > 0 {
             open.alive_at = now.monotonic;
             open.ping = Ping::None;
@@ -211,6 +212,9 @@ impl Hub {
         open.read_by = (open.read_by.max(now.monotonic) + reading(count)).min(read_by_max);
         if open.ping == Ping::Waiting && has_left {
             open.ping = Ping::Left(open.read_by);
+        }
+        // While a Ping waits for its turn it has no deadline, and there may be no other.
+        if open.ping != asked {
             self.schedule(now, key);
         }
     }

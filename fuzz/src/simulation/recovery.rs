@@ -25,11 +25,17 @@ impl World<'_> {
         while self.jobs.front().is_some() {
             self.hash()?;
         }
-        self.pass_time(self.config.ping_interval + self.config.pong_timeout)?;
+        // Who took much is given the time to read it.
+        let caught_up_at = self.links.iter().map(|link| link.caught_up_at).max();
+        let reading = caught_up_at.map_or(Duration::ZERO, |at| at.since(self.now.monotonic));
+        self.pass_time(reading + self.config.ping_interval + self.config.pong_timeout)?;
         self.pass_time(Duration::from_secs(2))?;
         match (self.links.len(), self.turn.core.held_bytes()) {
             (0, 0) => self.turn.core.audit(),
-            (links, bytes) => Err(format!("{links} connections and {bytes} bytes are left")),
+            (links, bytes) => Err(format!(
+                "{links} connections and {bytes} bytes are left: {:?}",
+                self.links
+            )),
         }
     }
 

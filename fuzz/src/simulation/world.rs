@@ -421,5 +421,8 @@ fn config(choice: &mut Choice<'_>, reads: Reads) -> Config {
         config.proxy_protocol = choice.chance(50);
     }
     config.login_rate.count = choice.pick(&[0, 10, 1_000]);
+    let (ping, pong) = choice.pick(&[(30, 10), (4, 2), (4, 2)]);
+    config.ping_interval = Duration::from_secs(ping);
+    config.pong_timeout = Duration::from_secs(pong);
     config
 }

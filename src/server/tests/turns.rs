@@ -332,3 +332,20 @@ fn what_is_said_to_one_is_told_as_delivered_where_it_was() {
     }
     assert_eq!(world.refusals(), ["slow_reader"]);
 }
+
+#[test]
+fn a_peer_whose_ping_waited_for_a_full_socket_is_asked_again() {
+    let mut world = World::with(|config| {
+        config.ping_interval = Duration::from_secs(4);
+        config.pong_timeout = Duration::from_secs(2);
+    });
+    let id = world.member("bob");
+    world.set_deaf(id, true);
+    world.send(id, &masked(0x89, b"full"));
+    world.wait(Duration::from_secs(5));
+    world.set_deaf(id, false);
+    assert_eq!(world.hear(id), ["pong full", "ping"]);
+    // It took bytes, which counts as a sign of life, and never says anything again.
+    world.wait(Duration::from_millis(6_100));
+    assert_eq!(world.hear(id), ["ping", "RESET"]);
+}
