@@ -1,14 +1,25 @@
 //! The core, without I/O: sessions, who is logged in, fan-out, outboxes, deadlines, refusals.
 //! Refuses to know sockets, clocks, randomness, SQL and mio.
 //!
-//! It is driven, never driving. Inputs are calls that carry the time: [`Server::accept`],
-//! [`receive`](Server::receive), [`finished`](Server::finished), [`failed`](Server::failed),
-//! [`wrote`](Server::wrote), [`hashed`](Server::hashed), [`tick`](Server::tick),
-//! [`look_ahead`](Server::look_ahead), [`shut_down`](Server::shut_down). After each turn's inputs its outputs are drained:
-//! [`next_flush`](Server::next_flush), [`next_ending`](Server::next_ending),
-//! [`next_job`](Server::next_job), [`next_report`](Server::next_report), and
-//! [`next_deadline`](Server::next_deadline) says when to call again. The same inputs at the same
-//! times give the same outputs, byte for byte.
+//! It is driven, never driving: by inputs, which are calls that carry the time, and by outputs that
+//! are drained. The same inputs at the same times give the same outputs, byte for byte. The one who
+//! drives is [`Turn`](crate::turn::Turn).
+//!
+//! **The order of calls in a turn:**
+//!
+//! 1. **[`receive`](Server::receive)**, [`finished`](Server::finished), [`failed`](Server::failed),
+//!    [`writable`](Server::writable), [`hashed`](Server::hashed), [`kept`](Server::kept),
+//!    **[`accept`](Server::accept)**: what came from outside. **Ahead of each `receive`,
+//!    [`is_pressed`](Server::is_pressed) is asked, and nothing is handed over while it is true.**
+//! 2. **[`tick`](Server::tick)**: deadlines, and what was left undecided.
+//! 3. **[`next_flush`](Server::next_flush), [`gather`](Server::gather), [`wrote`](Server::wrote)**,
+//!    until there is none, or enough was written.
+//! 4. **[`look_ahead`](Server::look_ahead)**.
+//! 5. **[`next_ending`](Server::next_ending)**, until there is none; also before and after an `accept`.
+//! 6. [`next_job`](Server::next_job), [`next_report`](Server::next_report) and the like, until there is
+//!    none. [`next_deadline`](Server::next_deadline) says when the next turn is due.
+//!
+//! The clock never goes back. Debug builds see to both.
 
 mod admission;
 mod answer;
@@ -29,6 +40,7 @@ mod memory;
 mod outbox;
 mod pages;
 mod places;
+mod policy;
 mod presence;
 mod rates;
 mod report;
@@ -52,7 +64,7 @@ use crate::app::Events;
 use crate::app::password::{HashJob, HashOutcome};
 use crate::app::users::{UserStore, Users};
 use crate::config::Config;
-use crate::gate::{ClaimRules, Gate, Keys, Signer};
+use crate::gate::{Gate, Keys, Signer};
 use crate::limits::TURN_DEADLINES_MAX;
 use crate::time::{Instant, Now};
 
@@ -66,6 +78,7 @@ pub use cause::{Cause, NoRoom};
 pub use counters::Summary;
 pub use flushes::FlushesLeft;
 pub use outbox::SLICES_MAX;
+pub use policy::claim_rules;
 pub use report::{LoginFailure, Report, What};
 pub use revocations::{StoreJob, StoreOutcome};
 pub use session::{ConnectionId, Peer};
@@ -98,15 +111,6 @@ pub enum Reading {
     Over,
 }
 
-/// What the settings ask of a token's claims.
-pub fn claim_rules(config: &Config) -> ClaimRules {
-    ClaimRules {
-        leeway_seconds: config.leeway.as_secs(),
-        issuer: config.issuer.clone(),
-        audience: config.audience.clone(),
-    }
-}
-
 /// The server's core.
 pub struct Server {
     gate: Gate,
@@ -116,6 +120,8 @@ pub struct Server {
     reviewed_at: Instant,
     /// The wall clock's origin as of the last turn ([`Now::origin_unix_micros`]).
     wall_origin: Option<i128>,
+    /// When the last tick was.
+    ticked_at: Instant,
 }
 
 impl Server {
@@ -138,6 +144,7 @@ impl Server {
             hub: Hub::new(config, signer, users, seed),
             reviewed_at: Instant::ORIGIN,
             wall_origin: None,
+            ticked_at: Instant::ORIGIN,
         }
     }
 
@@ -162,6 +169,12 @@ impl Server {
     /// unfinished head, frame or message; and, when so much was decided that it is to be written
     /// first, what is still to be decided on, which a later [`tick`](Server::tick) does.
     pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> Reading {
+        debug_assert!(!self.is_pressed(), "enough waits to be written");
+        self.decide(now, id, bytes)
+    }
+
+    fn decide(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> Reading {
+        debug_assert!(now.monotonic >= self.ticked_at, "the clock goes back");
         let Some(key) = self.hub.key(id) else {
             return Reading::Over;
         };
@@ -184,7 +197,7 @@ impl Server {
         let Some(Undecided { id, mut bytes }) = self.hub.undecided.take() else {
             return;
         };
-        let is_over = self.receive(now, id, &mut bytes) == Reading::Over;
+        let is_over = self.decide(now, id, &mut bytes) == Reading::Over;
         let is_decided = self.hub.undecided.is_none();
         let session = self.hub.key(id).map(|key| &self.hub.sessions[key as usize]);
         if (is_over || is_decided) && session.is_some_and(|session| session.peer_finished) {
@@ -281,6 +294,8 @@ impl Server {
 
     /// Deals with every deadline that has passed.
     pub fn tick(&mut self, now: Now) {
+        debug_assert!(now.monotonic >= self.ticked_at, "the clock goes back");
+        self.ticked_at = now.monotonic;
         // Ahead of what is queued here, which is to be offered before anybody has to go for it.
         self.hub.relieve(now);
         self.decide_undecided(now);

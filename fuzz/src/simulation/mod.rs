@@ -21,6 +21,7 @@ mod life;
 mod link;
 mod people;
 mod recovery;
+mod secrets;
 mod sockets;
 mod speech;
 mod walk;

@@ -1,21 +1,16 @@
 //! Users and tokens, good and bad, and what the simulator knows to be true of them.
 
-use std::sync::LazyLock;
-
-use framegate::app::password::{PasswordHash, hash};
 use framegate::app::users::{MemoryStore, Revocation, StoreError, User, UserStore};
-use framegate::gate::{ClaimRules, Keys, Secret, Signer};
-use framegate::limits::PASSWORD_MEMORY_KIB_MIN;
+use framegate::gate::{ClaimRules, Signer};
 use framegate::server::LoginFailure;
 use framegate::time::{Instant, Now, UnixSeconds};
 
 use super::choice::Choice;
 use super::link::Member;
+use super::secrets::{keys_of, password_hash_of};
 
 /// How many users are spoken of; some of them may not be there.
 pub(super) const PEOPLE: usize = 6;
-/// Of so many secrets the keys are made once for all runs.
-const GENERATIONS_KEPT: u32 = 16;
 /// What every secret and password contains, and nothing else that is ever said.
 pub(super) const MARK: &str = "~";
 /// How long the server may go on by what a user was (contract §3).
@@ -130,42 +125,6 @@ pub(super) fn user_of(id: &str) -> usize {
         .strip_prefix("user")
         .and_then(|number| number.parse().ok());
     number.unwrap_or(PEOPLE)
-}
-
-pub(super) fn password_of(user: usize) -> String {
-    format!("pass{MARK}word of {user}")
-}
-
-fn secret_of(generation: u32) -> Option<Secret> {
-    let text = format!("secret {MARK} number {generation:08}, long enough");
-    Secret::parse(&text).ok()
-}
-
-/// The keys of a generation, and of the one before it.
-pub(super) fn keys_of(generation: u32) -> Option<Keys> {
-    static KEYS: LazyLock<Vec<Option<Keys>>> =
-        LazyLock::new(|| (0..GENERATIONS_KEPT).map(made_keys_of).collect());
-    match KEYS.get(generation as usize) {
-        Some(keys) => keys.clone(),
-        None => made_keys_of(generation),
-    }
-}
-
-fn made_keys_of(generation: u32) -> Option<Keys> {
-    let previous = secret_of(generation.wrapping_sub(1));
-    Some(Keys::new(&secret_of(generation)?, previous.as_ref()))
-}
-
-/// Hashed once for all runs: a hash takes longer than many steps.
-fn password_hash_of(user: usize) -> Option<PasswordHash> {
-    static HASHES: LazyLock<Vec<Option<PasswordHash>>> = LazyLock::new(|| {
-        let salted = |user: usize| {
-            let salt = [user as u8; 16];
-            hash(&password_of(user), salt, PASSWORD_MEMORY_KIB_MIN).ok()
-        };
-        (0..PEOPLE).map(salted).collect()
-    });
-    HASHES.get(user).cloned().flatten()
 }
 
 impl People {

@@ -1,7 +1,8 @@
 //! What a peer can say, as bytes, and what each part of them means.
 
 use super::choice::Choice;
-use super::people::{Pass, id_of, password_of};
+use super::people::{Pass, id_of};
+use super::secrets::password_of;
 
 /// Bytes, and where in them something has been said.
 #[derive(Default)]

@@ -19,7 +19,8 @@ use super::arrival::{Coming, READ_BYTES_MAX, Undecided, Unheard};
 use super::budgets::Budgets;
 use super::choice::Choice;
 use super::link::{Character, Link, Stage};
-use super::people::{Made, Pass, People, TOKEN_TTL_SECONDS, keys_of, user_of};
+use super::people::{Made, Pass, People, TOKEN_TTL_SECONDS, user_of};
+use super::secrets::keys_of;
 use super::sockets::Sockets;
 
 /// Room for all that a deaf peer misses.
