@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-/// A hash of ids. Its seed is kept from peers, lest they choose ids that collide.
+/// A hash of ids. Its seed is kept from peers, so that they cannot choose ids that collide.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IdHasher {
     seed: u64,

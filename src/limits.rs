@@ -218,7 +218,7 @@ pub const MESSAGE_OVERHEAD_BYTES_MAX: usize = 1_024;
 
 /// `LISTEN`: addresses.
 pub const LISTENERS_MAX: usize = 16;
-/// `LISTEN`: the path of a Unix socket, in bytes (man 7 unix: 108 with the zero behind it).
+/// `LISTEN`: the path of a Unix socket, in bytes (man 7 unix: 108 with the zero after it).
 pub const UNIX_PATH_BYTES_MAX: usize = 107;
 /// `ORIGINS`: origins.
 pub const ORIGINS_MAX: usize = 64;

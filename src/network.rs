@@ -21,7 +21,7 @@ const NAT64_PREFIX: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
 /// The addresses that share their leading bits with one address (RFC 4632 §3.1, RFC 4291 §2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network {
-    /// Canonical: never IPv4-mapped. Every bit behind `prefix_bits` is zero.
+    /// Canonical: never IPv4-mapped. Every bit after `prefix_bits` is zero.
     address: IpAddr,
     /// ≤ the address's own length in bits.
     prefix_bits: u8,
@@ -242,12 +242,12 @@ impl fmt::Display for AddressKey {
 pub enum NetworkError {
     /// What stands before the slash is no IP address.
     Form,
-    /// What stands behind the slash is no number of bits of that address.
+    /// What stands after the slash is no number of bits of that address.
     Prefix {
         /// The bits the address has.
         bits_max: u8,
     },
-    /// Bits are set behind the prefix: either of the two is a slip.
+    /// Bits are set after the prefix: either of the two is a slip.
     HostBits {
         /// The network with those bits cleared.
         network: Network,

@@ -18,7 +18,7 @@ impl Instant {
     /// The origin of the clock.
     pub const ORIGIN: Instant = Instant(NonZeroU64::MIN);
 
-    /// The instant that lies `micros` microseconds behind the origin.
+    /// The instant that lies `micros` microseconds after the origin.
     pub const fn from_micros(micros: u64) -> Instant {
         Instant(NonZeroU64::MIN.saturating_add(micros))
     }
@@ -107,7 +107,7 @@ impl fmt::Display for HttpDate {
 
 const DAY_SECONDS: u64 = 24 * 3_600;
 
-/// The date that lies `days` behind 1970-01-01, in the Gregorian calendar. Years are counted
+/// The date that lies `days` after 1970-01-01, in the Gregorian calendar. Years are counted
 /// from March, so that the leap day is a year's last, and in eras of 400, which are all alike.
 fn date_of(days: u64) -> (u64, u64, u64) {
     const ERA_DAYS: u64 = 146_097;

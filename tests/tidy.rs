@@ -132,6 +132,25 @@ const NOWHERE: &[(&str, &str)] = &[
     (concat!("usize::MA", "X;"), "a bound is a bound"),
 ];
 
+/// Words that no comment uses, and what is said instead: who reads it may have English as a third
+/// language.
+const PLAIN: &[(&str, &str)] = &[
+    (
+        "behind",
+        "after, where it is not a proxy that stands before something",
+    ),
+    ("he", "it, they: a peer and a user are neither he nor she"),
+    ("heed", "look at, obey"),
+    ("him", "it, them"),
+    ("his", "its, their"),
+    ("lest", "so that ... not"),
+    ("whoever", "who, the one who"),
+    ("whomever", "the one who"),
+];
+
+/// Where `behind` is said of a place.
+const BEHIND: &[&str] = &["prox", "'s back", "cop"];
+
 /// Places on the machines that made this.
 const MACHINES: &[&str] = &[
     concat!("/wo", "rk/"),
@@ -358,6 +377,28 @@ fn what_is_wanted_nowhere_stands_nowhere() {
                 "{}: {text} {reason}",
                 source.path
             );
+        }
+    }
+}
+
+#[test]
+fn comments_use_plain_words() {
+    let proof = texts("fuzz/src", &["rs"]);
+    for source in texts("src", &["rs"]).into_iter().chain(proof) {
+        for line in source.text.lines() {
+            let Some((_, comment)) = line.split_once("//") else {
+                continue;
+            };
+            let comment = comment.to_lowercase();
+            let mut words = comment.split(|c: char| !c.is_alphanumeric() && c != '_');
+            let is_place = BEHIND.iter().any(|place| comment.contains(place));
+            let used = words.find_map(|used| {
+                let word = PLAIN.iter().find(|(word, _)| *word == used);
+                word.filter(|(word, _)| *word != "behind" || !is_place)
+            });
+            if let Some((word, instead)) = used {
+                panic!("{}: {line}\n{word}: say {instead}", source.path);
+            }
         }
     }
 }

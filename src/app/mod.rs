@@ -69,7 +69,7 @@ pub trait Host {
 /// To whom a message goes. Only logged-in connections are in any audience.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience<'a> {
-    /// Everybody, whoever asked included.
+    /// Everybody, the one who asked included.
     Everyone,
     /// The connections of one user.
     User(&'a str),
@@ -84,7 +84,7 @@ pub enum Outcome {
     Silent,
 }
 
-/// What went wrong, in words for whoever sent the frame. The connection lives on where it is
+/// What went wrong, in words for the sender of the frame. The connection lives on where it is
 /// not said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {

@@ -188,7 +188,7 @@ pub enum PasswordError {
     /// Other than UTF-8.
     NotUtf8,
 
-    // Whoever made the hash.
+    // The one who made the hash.
     /// Not a PHC string with all its parts.
     Malformed,
     /// Another algorithm than Argon2id, or another version of it than 19.

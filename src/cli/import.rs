@@ -111,7 +111,7 @@ pub fn read(input: &mut dyn BufRead, now: UnixSeconds) -> Result<Vec<Entry>, Cli
         let mark = bytes.strip_prefix("\u{feff}".as_bytes());
         let content = mark.filter(|_| line == 1).unwrap_or(&bytes);
         // An editor leaves an empty line at the end now and then. Of a line that is too long
-        // not all was kept: it may hold a user behind its spaces.
+        // not all was kept: it may hold a user after its spaces.
         if bytes.len() <= IMPORT_LINE_BYTES_MAX && content.trim_ascii().is_empty() {
             continue;
         }

@@ -172,7 +172,7 @@ fn command(name: &str) -> Result<&'static Command, CliError> {
     })
 }
 
-/// Reads what stands behind the command; `None` when help is asked for.
+/// Reads what stands after the command; `None` when help is asked for.
 fn given(command: &Command, arguments: &mut Arguments) -> Result<Option<Given>, CliError> {
     let (mut operand, mut name, mut source) = (None, None, None);
     let mut keeps_tokens = false;

@@ -15,7 +15,7 @@ use crate::limits::{
 };
 use crate::network::{Networks, NetworksError};
 
-/// What would have been right, to go behind "must be".
+/// What would have been right, to go after "must be".
 pub(super) type Expected = Cow<'static, str>;
 
 const DURATION_UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];

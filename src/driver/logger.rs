@@ -23,7 +23,7 @@ use crate::time::{Instant, UnixSeconds};
 /// The target of lines that peers cause in any number: `LOG_RATE` is for them, and for no others.
 pub(super) const PEERS: &str = concat!(env!("CARGO_CRATE_NAME"), "::peers");
 
-/// What is put behind a text that was cut.
+/// What is put after a text that was cut.
 const CUT: &str = "...";
 
 /// What writes the log, once there is one.

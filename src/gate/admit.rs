@@ -1,5 +1,5 @@
 //! The one door. What passes it is a value with private fields, made in this file only and
-//! only behind a verified token; every handler asks for that value, so none can run without.
+//! only after a verified token; every handler asks for that value, so none can run without.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::time::UnixSeconds;
 /// The one event that needs no token, since it is how one gets a token.
 pub const LOGIN: &str = "login";
 
-/// What the gate asks of whoever knows the users.
+/// What the gate asks of the one who knows the users.
 pub trait Directory {
     /// How `subject` stands now, `None` when there is no such user.
     ///
@@ -36,7 +36,7 @@ pub struct Standing {
 pub struct Bound<'a> {
     /// The subject of its first token.
     pub subject: &'a str,
-    /// How that user stands now. He is not asked for again.
+    /// How that user stands now. The users are not asked again.
     pub standing: Standing,
 }
 

@@ -122,7 +122,7 @@ pub fn push_string(json: &mut Vec<u8>, text: &str) {
 /// Why a text is not an object the program reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonError {
-    /// Not JSON, or something behind the object.
+    /// Not JSON, or something after the object.
     Syntax,
     /// JSON, but an array or a scalar.
     NotAnObject,

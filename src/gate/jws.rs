@@ -49,7 +49,7 @@ impl Decoder {
     }
 }
 
-/// A token taken apart (RFC 7515 §7.1). Whoever sent it made it up, until [`Parts::check`] says
+/// A token taken apart (RFC 7515 §7.1). Its sender may have made it up, until [`Parts::check`] says
 /// otherwise, and until then nobody sees what its parts say.
 pub(super) struct Parts<'t, 'd> {
     /// What the MAC is over: header, dot, payload.

@@ -36,7 +36,7 @@ impl Verifier {
     }
 
     /// How many tokens had their MAC checked, whatever came of it. A token that is no three
-    /// parts with a signature behind them has none to check.
+    /// parts with a signature after them has none to check.
     pub fn verifications(&self) -> u64 {
         self.verifications
     }

@@ -12,9 +12,9 @@
 pub(super) enum Mask {
     #[default]
     Outside,
-    /// Behind `e`.
+    /// After `e`.
     One,
-    /// Behind `ey`.
+    /// After `ey`.
     Two,
     Header,
     Claims,

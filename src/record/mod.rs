@@ -1,4 +1,4 @@
-//! Record and replay: a core whose every input is written to a file, so that whoever has the file
+//! Record and replay: a core whose every input is written to a file, so that one who has the file
 //! can run it again. Stands between the driver and the server; refuses to know sockets, clocks,
 //! and the secrets that pass.
 //!

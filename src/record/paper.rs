@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use sha2::{Digest, Sha256};
 
-/// The sum behind a line, in hexadecimal digits, and the blank before it.
+/// The sum after a line, in hexadecimal digits, and the blank before it.
 const SUM_CHARACTERS: usize = 8;
 const ENDING_CHARACTERS: usize = SUM_CHARACTERS + 1;
 /// Bytes that are kept before they are handed on within a turn.

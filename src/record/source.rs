@@ -18,7 +18,7 @@ pub(super) struct Source {
     next: usize,
     /// Where in the stream the next byte stands.
     at: u64,
-    /// Where the payload of the last header begins; `None` behind what is no frame.
+    /// Where the payload of the last header begins; `None` after what is no frame.
     payload_at: Option<u64>,
     /// The last four bytes of that header: the mask.
     mask: [u8; 4],
@@ -45,7 +45,7 @@ impl Source {
             }
         }
         for source in sources.values_mut() {
-            // A fragment is written after the control frames that came behind it.
+            // A fragment is written after the control frames that came after it.
             source.pieces.sort_by_key(|piece| piece.at);
         }
         Ok(sources)

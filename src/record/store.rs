@@ -132,7 +132,7 @@ fn read_user(id: &str, text: &str) -> Option<User> {
 }
 
 /// A store that answers as it was recorded. Of a question that was not recorded it knows
-/// nothing; that it was asked is found by whoever compares the lines.
+/// nothing; that it was asked is found by the one who compares the lines.
 pub(super) struct Recalled {
     pub(super) script: Rc<RefCell<Checked>>,
 }

@@ -3,7 +3,7 @@
 //! frame's header above all, is written as it comes.
 //!
 //! What is never written is what the core never looked into: the beginning of something that was
-//! not finished, and all that came behind a connection's end.
+//! not finished, and all that came after a connection's end.
 
 use std::ops::Range;
 
@@ -410,7 +410,7 @@ impl Message {
     }
 }
 
-/// What the core reads behind a head.
+/// What the core reads after a head.
 fn stage_behind(request: Option<Request<'_>>, body_bytes_max: usize) -> Stage {
     let Some(request) = request else {
         return Stage::Over;

@@ -57,7 +57,7 @@ impl Hub {
         Ok(())
     }
 
-    /// A proxy on a Unix socket has no address; whoever may open that socket is trusted once
+    /// A proxy on a Unix socket has no address; who may open that socket is trusted once
     /// proxies are spoken of at all. Until then its user is one client.
     fn is_proxy(&self, peer: Peer) -> bool {
         match peer.address {

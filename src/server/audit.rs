@@ -205,7 +205,7 @@ impl Hub {
         )
     }
 
-    /// Everybody in the list of members is found under his name, and nobody else.
+    /// Everybody in the list of members is found under their name, and nobody else.
     fn audit_presence(&self) -> Audit {
         let members: BTreeSet<u32> = self
             .presence

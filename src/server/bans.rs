@@ -83,7 +83,7 @@ impl Bans {
         if record.until > now || allowance.admit(&mut record.score, now).is_ok() {
             return None;
         }
-        // Whoever kept away for as long as the last ban begins anew.
+        // An address that kept away for as long as the last ban begins anew.
         let begins_anew = record.last.is_zero() || record.until + record.last <= now;
         record.last = if begins_anew {
             self.first

@@ -1,4 +1,4 @@
-//! Messages on their way to many: encoded once, held once, charged to whoever sends them, and
+//! Messages on their way to many: encoded once, held once, charged to the sender, and
 //! bounded by what waits without having been offered to its sockets.
 
 use std::rc::Rc;

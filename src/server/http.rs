@@ -29,7 +29,7 @@ pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 const UNAVAILABLE_FIELDS: &[ResponseField<'_>] = &[("Retry-After", &"1")];
 
 impl Server {
-    /// Bytes of a PROXY protocol header, and of the head behind it.
+    /// Bytes of a PROXY protocol header, and of the head after it.
     pub(super) fn receive_proxy(&mut self, now: Now, key: u32, bytes: &[u8]) {
         let State::Proxy { by, held } = &mut self.hub.sessions[key as usize].state else {
             return;
@@ -124,7 +124,7 @@ impl Server {
         }
     }
 
-    /// Bytes behind a head: a body's, or frames. They are the same whether they came with the
+    /// Bytes after a head: a body's, or frames. They are the same whether they came with the
     /// head or later; what nobody waits for is not looked at.
     pub(super) fn receive_behind_head(&mut self, now: Now, key: u32, bytes: &mut [u8]) {
         match self.hub.sessions[key as usize].state {

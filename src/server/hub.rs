@@ -216,7 +216,7 @@ impl Hub {
         }
     }
 
-    /// Throws the connection out: one error and one Close behind what was already answered, then
+    /// Throws the connection out: one error and one Close after what was already answered, then
     /// no more (contract §1, "How a connection ends"). `frame_id` and `event` are those of the
     /// frame at fault, as the peer wrote them.
     pub(super) fn refuse(
@@ -337,7 +337,7 @@ impl Hub {
         }
     }
 
-    /// Whether our FIN comes behind the last words, and no reset, which would overtake them.
+    /// Whether our FIN comes after the last words, and no reset, which would overtake them.
     pub(super) fn ends_with_fin(&self, now: Now, key: u32) -> bool {
         let session = &self.sessions[key as usize];
         let is_finishing = matches!(session.state, State::Finishing { .. });

@@ -4,7 +4,7 @@
 //!
 //! First come users who logged in from the same address before. Otherwise networks and ids take
 //! turns: each try moves the turn of its network and of its id back by [`LOGIN_TURN`], and the
-//! earliest turn comes next. So whoever tries seldom is not kept out by those who try often,
+//! earliest turn comes next. So those who try seldom are not kept out by those who try often,
 //! however many addresses they have.
 
 use std::collections::BTreeMap;

@@ -394,7 +394,7 @@ impl Server {
         })
     }
 
-    /// True when nothing comes behind what [`gather`](Server::gather) lends but our FIN: once it is
+    /// True when nothing comes after what [`gather`](Server::gather) lends but our FIN: once it is
     /// written, [`next_ending`](Server::next_ending) says so.
     pub fn ends_behind(&self, now: Now, id: ConnectionId) -> bool {
         self.hub

@@ -31,7 +31,7 @@ pub(super) struct Outbox {
 
 #[derive(Default)]
 struct Queue {
-    /// The bytes of every `Own` segment, one behind the other.
+    /// The bytes of every `Own` segment, one after the other.
     own: Vec<u8>,
     /// Bytes of `own` that the peer has taken.
     own_taken: usize,

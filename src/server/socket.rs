@@ -53,7 +53,7 @@ impl Server {
             let Some(open) = self.hub.open_mut(key) else {
                 return;
             };
-            // What begins behind it has a time of its own.
+            // What begins after it has a time of its own.
             if !endpoint.is_unfinished() {
                 open.message_since = None;
             }

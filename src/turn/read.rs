@@ -151,7 +151,7 @@ impl<I: Io> Turn<I> {
                 };
                 connection.is_over |= is_over;
                 // Had the peer's FIN arrived before the socket was drained, there is nothing
-                // behind it either.
+                // after it either.
                 match (connection.peer_finished, is_drained) {
                     (true, true) => self.finished(now, id),
                     (true, false) if is_over => self.discard(now, io, id),

@@ -37,7 +37,7 @@ enum State {
         chunk: usize,
         has_digit: bool,
     },
-    /// White space behind a chunk's size: an extension must follow.
+    /// White space after a chunk's size: an extension must follow.
     Space {
         chunk: usize,
     },
@@ -87,7 +87,7 @@ impl BodyDecoder {
     }
 
     /// Takes from the front of `bytes`, which come next, what is of the body, and lends `content`
-    /// each piece of content in it. Returns whether the body is whole; what stands behind it is
+    /// each piece of content in it. Returns whether the body is whole; what stands after it is
     /// left.
     ///
     /// # Errors

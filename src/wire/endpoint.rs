@@ -37,7 +37,7 @@ pub struct Endpoint {
 
 enum State {
     Open(Assembly),
-    /// A Close was received. RFC 6455 §5.5.1: nothing behind it counts.
+    /// A Close was received. RFC 6455 §5.5.1: nothing after it counts.
     Closed,
     /// RFC 6455 §7.1.7: after a failure, no more data is processed.
     Failed(Violation),
@@ -51,7 +51,7 @@ impl Default for State {
 
 impl Endpoint {
     /// Reads the next frame from the front of `input`, unmasking it in place, and moves the
-    /// front behind what was read. `None` says that the input is used up and asks for more.
+    /// front after what was read. `None` says that the input is used up and asks for more.
     /// How the input is cut changes no event.
     ///
     /// After a Close or a violation the input is dropped unread: the former gives `None` from
@@ -223,7 +223,7 @@ impl Assembly {
         Ok(Some(event))
     }
 
-    /// Behind a frame, nothing is held unless its message goes on.
+    /// After a frame, nothing is held unless its message goes on.
     fn end_frame(&mut self) {
         self.0.take_if(|unfinished| unfinished.message.is_none());
     }
@@ -302,7 +302,7 @@ impl Payload {
         let piece = split_front(input, missing.min(input.len()));
         frame::unmask(piece, self.header.mask, self.received_bytes);
         self.received_bytes += piece.len();
-        // Of the last frame we know that nothing comes behind it.
+        // Of the last frame we know that nothing comes after it.
         let ahead = if self.header.is_final {
             missing
         } else {

@@ -15,7 +15,7 @@ pub enum Event<'i> {
     Text(Cow<'i, str>),
     /// A binary message.
     Binary(Cow<'i, [u8]>),
-    /// A data frame that ends no message; whoever counts frames counts it.
+    /// A data frame that ends no message; one who counts frames counts it.
     Fragment,
     /// A Ping, to be answered with [`write_pong`](super::frame::write_pong) (§5.5.2).
     Ping(Cow<'i, [u8]>),

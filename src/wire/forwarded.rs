@@ -128,7 +128,7 @@ impl Walk {
 }
 
 /// An address as senders of `X-Forwarded-For`, which nobody specified, write it: IPv6 with
-/// brackets or without, and a port behind IPv4 or brackets.
+/// brackets or without, and a port after IPv4 or brackets.
 fn x_forwarded_node(entry: &[u8]) -> Option<SocketAddr> {
     let entry = entry.trim_ascii();
     let bare: Option<IpAddr> = str::from_utf8(entry).ok()?.parse().ok();
@@ -217,7 +217,7 @@ impl<'a> Rest<'a> {
         }
     }
 
-    /// RFC 9110 §5.6.4: a quoted-string, from behind its first mark, as it stands: an address
+    /// RFC 9110 §5.6.4: a quoted-string, from after its first mark, as it stands: an address
     /// with a backslash in it is none.
     fn quoted(&mut self) -> Option<&'a [u8]> {
         let mut is_escaped = false;
@@ -270,7 +270,7 @@ impl ForwardedError {
         }
     }
 
-    /// Writes the answer behind what `out` holds.
+    /// Writes the answer after what `out` holds.
     pub fn write(self, out: &mut Vec<u8>, reply: Reply<'_>) {
         response::write_line(out, reply, Status::BadRequest, &[], &self);
     }

@@ -158,7 +158,7 @@ pub fn unmask(piece: &mut [u8], mut mask: [u8; 4], offset: usize) {
     }
 }
 
-/// Writes an unfragmented frame behind what `out` holds.
+/// Writes an unfragmented frame after what `out` holds.
 pub fn write(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     let (header, header_bytes) = encode_header(opcode, payload.len());
     out.extend_from_slice(&header[..header_bytes]);

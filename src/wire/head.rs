@@ -67,7 +67,7 @@ impl Default for HeadScanner {
 
 impl HeadScanner {
     /// Judges what has come since the last call. `bytes` is everything received since the
-    /// connection's start. `None` asks for more; what stands behind a complete head is not
+    /// connection's start. `None` asks for more; what stands after a complete head is not
     /// looked at.
     ///
     /// # Errors
@@ -152,7 +152,7 @@ pub fn asks_head(bytes: &[u8]) -> bool {
         .starts_with(b"HEAD ")
 }
 
-/// What stands behind the bytes of a kind at the start of `bytes`.
+/// What stands after the bytes of a kind at the start of `bytes`.
 fn behind(bytes: &[u8], is: impl Fn(u8) -> bool) -> &[u8] {
     let count = bytes.iter().take_while(|byte| is(**byte)).count();
     &bytes[count..]
@@ -213,7 +213,7 @@ impl<'a> Head<'a> {
         self.bytes
     }
 
-    /// How much of what came is the head, an empty line ahead of it included. What stands behind
+    /// How much of what came is the head, an empty line ahead of it included. What stands after
     /// it is a body, or frames.
     pub const fn bytes_used(self) -> usize {
         self.bytes_used
@@ -297,7 +297,7 @@ impl HeadError {
         }
     }
 
-    /// Writes the answer behind what `out` holds.
+    /// Writes the answer after what `out` holds.
     pub fn write(self, out: &mut Vec<u8>, reply: Reply<'_>) {
         response::write_line(out, reply, self.status(), &[], &self);
     }

@@ -5,7 +5,7 @@
 //! guessed would let anyone forge an address), and it is read from trusted proxies only. Both
 //! are the caller's part.
 //!
-//! A header may come in pieces. The vectors behind its addresses (§2.2.1 and on), a checksum
+//! A header may come in pieces. The vectors after its addresses (§2.2.1 and on), a checksum
 //! among them, are skipped unread.
 
 use std::fmt;
@@ -25,7 +25,7 @@ const FIXED_BYTES: usize = 16;
 /// A complete and sound header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProxyHeader {
-    /// The header's length, ≤ [`PROXY_HEADER_BYTES_MAX`]. What stands behind it are the
+    /// The header's length, ≤ [`PROXY_HEADER_BYTES_MAX`]. What stands after it are the
     /// connection's first bytes.
     pub bytes_used: usize,
     /// The client's address, never IPv4-mapped, and its port. `None` when the proxy speaks for
@@ -35,7 +35,7 @@ pub struct ProxyHeader {
 
 impl ProxyHeader {
     /// Reads the header at the beginning of `bytes`, which are all that was received since the
-    /// connection's start. `None` asks for more; what stands behind a complete header is not
+    /// connection's start. `None` asks for more; what stands after a complete header is not
     /// looked at.
     ///
     /// A verdict depends on the bytes up to its own and on nothing before this call, so that
@@ -96,7 +96,7 @@ fn line_source(line: &[u8]) -> Result<Option<SocketAddr>, ProxyError> {
     } else if let Some(fields) = line.strip_prefix(b"PROXY TCP6 ") {
         fields_source::<Ipv6Addr>(fields)
     } else {
-        // §2.1: behind UNKNOWN, anything before the CR LF must be ignored.
+        // §2.1: after UNKNOWN, anything before the CR LF must be ignored.
         return Ok(None);
     };
     source.map(Some).ok_or(ProxyError::Addresses)

@@ -79,9 +79,9 @@ impl Field {
 pub enum Authorization<'a> {
     /// There is no `Authorization`.
     Absent,
-    /// `Bearer` and what stands behind it: not yet judged (RFC 6750 §2.1).
+    /// `Bearer` and what stands after it: not yet judged (RFC 6750 §2.1).
     Bearer(&'a str),
-    /// `Bearer`, and nothing readable behind it: nobody we can let in.
+    /// `Bearer`, and nothing readable after it: nobody we can let in.
     Unusable,
     /// Another scheme. It is a proxy's affair, or another program's, and no token of ours.
     OtherScheme,
@@ -254,7 +254,7 @@ impl<'a> Request<'a> {
             Field::Expect => self.expectation = expectation(self.expectation, value),
             // RFC 6455 §11.3.1: the key must not appear more than once.
             Field::WebSocketKey => once(&mut self.websocket_key, value, field)?,
-            // Read by whoever asks for `subprotocols`.
+            // Read when `subprotocols` is asked for.
             Field::WebSocketProtocol => self.has_subprotocols = true,
             // Two lines are one list (RFC 9110 §5.3), and a list of versions is none of them.
             Field::WebSocketVersion => {
@@ -318,7 +318,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// What stands before the first `byte`, and what behind it.
+/// What stands before the first `byte`, and what after it.
 fn split_once(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     let at = memchr(byte, bytes)?;
     Some((&bytes[..at], &bytes[at + 1..]))

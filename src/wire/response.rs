@@ -107,7 +107,7 @@ pub struct Response<'a> {
 }
 
 impl Response<'_> {
-    /// Writes the response behind what `out` holds.
+    /// Writes the response after what `out` holds.
     pub fn write(&self, out: &mut Vec<u8>, reply: Reply<'_>) {
         self.status.write_status_line(out);
         // RFC 9110 §6.6.1: an origin server with a clock sends Date.

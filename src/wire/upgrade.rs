@@ -81,7 +81,7 @@ impl<'a> Upgrade<'a> {
         })
     }
 
-    /// Writes our answer, a 101 (RFC 6455 §4.2.2 (5)), behind what `out` holds. It names no
+    /// Writes our answer, a 101 (RFC 6455 §4.2.2 (5)), after what `out` holds. It names no
     /// subprotocol but ours, so that a token offered as one is never sent back.
     pub fn accept(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(
@@ -190,7 +190,7 @@ impl Rejection {
         }
     }
 
-    /// Writes the answer behind what `out` holds.
+    /// Writes the answer after what `out` holds.
     pub fn write(self, out: &mut Vec<u8>, reply: Reply<'_>) {
         response::write_line(out, reply, self.status(), self.fields(), &self);
     }

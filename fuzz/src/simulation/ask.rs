@@ -60,8 +60,8 @@ impl World<'_> {
         }
     }
 
-    /// For whom a proxy's connection comes is known: there may be no room for him, which he is
-    /// told where his proxy speaks HTTP.
+    /// For whom a proxy's connection comes is known: there may be no room for it, which it is
+    /// told where its proxy speaks HTTP.
     pub(super) fn take_client(&mut self, index: usize, told: &Told<'_>) -> Result<Step, String> {
         let Some(client) = self.links[index].client.take() else {
             return Ok(Step::On);

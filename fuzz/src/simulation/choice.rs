@@ -4,7 +4,7 @@
 pub(super) enum Choice<'a> {
     /// The state of a generator that never ends.
     Seed(u64),
-    /// What is left of an input; behind its end every choice is the first.
+    /// What is left of an input; after its end every choice is the first.
     Bytes(&'a [u8]),
     /// As a seed, with what is chosen written down as the bytes that choose the same.
     Noted { seed: u64, bytes: Vec<u8> },

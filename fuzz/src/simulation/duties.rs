@@ -103,7 +103,7 @@ impl World<'_> {
         }
     }
 
-    /// Nobody is here longer than he may be.
+    /// Nobody is here longer than allowed.
     pub(super) fn check_duties(&mut self) -> Result<(), String> {
         let (now, unix) = (self.now.monotonic, self.now.unix.0);
         for index in 0..self.links.len() {

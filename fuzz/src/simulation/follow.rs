@@ -1,4 +1,4 @@
-//! The model: what must come of whoever comes and goes, and of time. Of the server
+//! The model: what must come of those who come and go, and of time. Of the server
 //! it believes only who ended, and asks whether that is right.
 
 use framegate::limits::{CROWD_CONNECTIONS_MIN, PENDING_GRACE, STOP_PATIENCE};
@@ -172,7 +172,7 @@ impl World<'_> {
 
     // Time.
 
-    /// Whoever was ended by a deadline, or since memory was short.
+    /// Those that were ended by a deadline, or since memory was short.
     pub(super) fn follow_tick(&mut self, held_bytes: usize) -> Result<(), String> {
         self.give_up_logins();
         for report in self.reports() {

@@ -194,7 +194,7 @@ impl World<'_> {
         id: ConnectionId,
         user: usize,
     ) -> Result<(), String> {
-        // A wrong password counts, though whoever sent it has not waited for the answer.
+        // A wrong password counts, though its sender has not waited for the answer.
         if matches!(report.what, Happening::Banned(_)) {
             return Ok(());
         }

@@ -225,7 +225,7 @@ impl World<'_> {
         self.choice.below(PEOPLE as u32) as usize
     }
 
-    /// A token as one of this character would show it: he has one of his own, which gets old.
+    /// A token as one of this character would show it: each has one of its own, which gets old.
     fn pass_for(&mut self, index: usize, user: usize) -> Pass {
         let is_forger = self.links[index].character == Character::Forging;
         if is_forger && self.choice.chance(60) {

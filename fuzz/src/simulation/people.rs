@@ -19,7 +19,7 @@ const STALE_MICROS_MAX: u64 = 50_000;
 /// How long tokens of the server live.
 pub(super) const TOKEN_TTL_SECONDS: u64 = 60;
 
-/// A user, as the store has him.
+/// A user, as the store has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
     is_known: bool,
@@ -102,7 +102,7 @@ impl Pass {
 pub(super) struct People {
     /// The users, as another process sees them.
     store: MemoryStore,
-    /// How each user stands, and how he stood, since when; the newest last, at least one.
+    /// How each user stands, and how it stood, since when; the newest last, at least one.
     standings: Vec<Vec<(Instant, Standing)>>,
     /// Before which second a user's tokens are void in the server alone; 0 for none.
     pending: [u64; PEOPLE],
@@ -290,7 +290,7 @@ impl People {
         }
     }
 
-    /// How the user may stand for the server: as he does, or as he did within the last 50 ms.
+    /// How the user may stand for the server: as it does, or as it did within the last 50 ms.
     fn standings(&self, user: usize, now: Instant) -> impl Iterator<Item = Standing> {
         let all = &self.standings[user];
         let ends = all.iter().skip(1).map(|(since, _)| Some(*since));
@@ -314,7 +314,7 @@ impl People {
         self.gone_since.is_some_and(is_known)
     }
 
-    /// What may become of whoever has a token of this date, and whether he may stay.
+    /// What may become of one who has a token of this date: whether it may stay.
     pub(super) fn standing_outcomes(&self, user: usize, issued_at: u64, now: Now) -> Outcomes {
         if self.is_gone(now.monotonic) {
             return Outcomes::UNAVAILABLE;
@@ -337,7 +337,7 @@ impl People {
             .fold(failing, Outcomes::or)
     }
 
-    /// Since when nobody with a token of this date may be here; `None` while he may.
+    /// Since when nobody with a token of this date may be here; `None` while one may.
     pub(super) fn barred_since(&self, user: usize, issued_at: u64) -> Option<Instant> {
         let may_stay = |standing: &Standing| {
             standing.is_known && !standing.is_disabled && issued_at >= standing.tokens_valid_from
@@ -370,14 +370,14 @@ impl People {
         }
     }
 
-    /// Whether a login of this user may be granted, by what is or was known of him.
+    /// Whether a login of this user may be granted, by what is or was known of it.
     pub(super) fn may_log_in(&self, user: usize, now: Now) -> bool {
         let mut standings = self.standings(user, now.monotonic);
         !self.is_gone(now.monotonic)
             && standings.any(|standing| standing.is_known && !standing.is_disabled)
     }
 
-    /// Whether a login of this user with the right password may fail: he may have been removed or
+    /// Whether a login of this user with the right password may fail: the user may have been removed or
     /// disabled at any time while it was checked.
     pub(super) fn may_fail_to_log_in(&self, user: usize) -> bool {
         let may_enter =
@@ -409,7 +409,7 @@ impl People {
 
     // Tokens.
 
-    /// A token of the user that is good, if he is.
+    /// A token of the user that is good, if the user is.
     pub(super) fn pass(&self, user: usize, now: Now) -> Pass {
         let issued_at = self.issue_date(user, now);
         self.signed(user, issued_at, TOKEN_TTL_SECONDS, self.generation)

@@ -48,7 +48,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Whoever is there has heard all he was owed.
+    /// All who are there have heard what they were owed.
     fn check_owed(&self) -> Result<(), String> {
         let is_owing = |link: &&super::link::Link| {
             !link.is_over() && link.owed.iter().any(|owed| owed.is_sure)

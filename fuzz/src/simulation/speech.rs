@@ -126,7 +126,7 @@ impl Utterance {
         self
     }
 
-    /// The same, behind something else.
+    /// The same, after something else.
     pub(super) fn behind(self, bytes: &[u8], said: Said) -> Utterance {
         let mut both = Utterance::default();
         both.raw(bytes, said);

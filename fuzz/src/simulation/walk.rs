@@ -14,7 +14,7 @@ use super::world::World;
 #[derive(PartialEq, Eq)]
 pub(super) enum Step {
     On,
-    /// The connection ended here: what was said behind it is not read.
+    /// The connection ended here: what was said after it is not read.
     Ended,
 }
 

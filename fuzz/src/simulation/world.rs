@@ -45,7 +45,7 @@ pub(super) struct World<'a> {
     pub(super) gone: Vec<ConnectionId>,
     /// Passwords the helper thread has yet to check, and for whom.
     pub(super) jobs: VecDeque<(HashJob, ConnectionId, Ipv4Addr)>,
-    /// Where whoever said something comes from, by the connection's serial.
+    /// Where those come from who said something, by the connection's serial.
     pub(super) addresses: BTreeMap<u32, Ipv4Addr>,
     /// Hostile failures by address, as they were reported.
     pub(super) hostile: BTreeMap<Ipv4Addr, u32>,
@@ -298,7 +298,7 @@ impl<'a> World<'a> {
         let parts = self.digests.entry(id.serial).or_insert([FNV_OFFSET; 3]);
         let part = &mut parts[part];
         let folded = fold(*part, bytes);
-        // A sum, so that it is the same whoever hears first.
+        // A sum, so that it is the same in whatever order they hear.
         let name = |part: u64| fold(part, &id.serial.to_be_bytes());
         let change = name(folded).wrapping_sub(name(*part));
         self.digest = self.digest.wrapping_add(change);

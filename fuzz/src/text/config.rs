@@ -19,7 +19,7 @@ use framegate::limits;
 /// which the deciding values make alone.
 ///
 /// An input is lines. Up to a blank line each is a flag, when it begins with `--`, or an
-/// assignment of the environment; behind it they are those of the `.env` file.
+/// assignment of the environment; after it they are those of the `.env` file.
 pub fn config(input: &[u8]) {
     let given = Given::of(input);
     let outcome = given.load();

@@ -55,7 +55,7 @@ impl Case {
     }
 }
 
-/// What stands before the first [`DOT`], and what stands behind it.
+/// What stands before the first [`DOT`], and what stands after it.
 fn split(input: &[u8]) -> (&[u8], Option<&[u8]>) {
     let dot = input.windows(DOT.len()).position(|window| window == DOT);
     match dot {

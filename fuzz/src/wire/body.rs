@@ -37,7 +37,7 @@ fn decode(stream: &[u8], ends: impl Iterator<Item = usize>) -> Result<Option<Vec
     for end in ends {
         let mut piece = &stream[start..end];
         if decoder.decode(&mut piece, |piece| content.extend_from_slice(piece))? {
-            // What stands behind it is nobody's.
+            // What stands after it is nobody's.
             let is_whole = decoder.decode(&mut piece, |_| content.clear());
             assert_eq!(is_whole, Ok(true));
             return Ok(Some(content));

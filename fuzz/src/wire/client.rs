@@ -102,7 +102,7 @@ fn walk(hops: &[String]) -> Option<IpAddr> {
     farthest
 }
 
-/// An address, with a port behind it or not.
+/// An address, with a port after it or not.
 fn address(hop: &str) -> Option<IpAddr> {
     if let Ok(address) = hop.parse::<IpAddr>() {
         return Some(address.to_canonical());

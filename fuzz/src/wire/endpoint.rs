@@ -15,7 +15,7 @@ const PAYLOADS_BYTES_MAX: usize = 4_000;
 /// What an endpoint makes of a client's frames, under any rules and however they are cut, is
 /// what the model makes of them.
 ///
-/// Behind the line of lengths, whose first byte says the rules, the input is frames: the first
+/// After the line of lengths, whose first byte says the rules, the input is frames: the first
 /// byte as on the wire, a byte that says the payload's length, and the payload. The harness
 /// masks. When the input ends within a payload, the stream ends there.
 pub fn endpoint(input: &[u8]) {

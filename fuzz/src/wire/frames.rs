@@ -38,7 +38,7 @@ pub fn frames(input: &[u8]) {
     }
 }
 
-/// A header is judged at the byte that decides it, whatever comes behind.
+/// A header is judged at the byte that decides it, whatever comes after.
 fn assert_header(stream: &[u8]) {
     let decode = |bytes: &[u8]| Header::decode(bytes, |_| Ok(RULES.bytes_max));
     let whole = decode(stream);

@@ -96,7 +96,7 @@ fn is_broken(
         Rejection::Subprotocol => {
             let mut tokens = 0;
             fields.list("sec-websocket-protocol").iter().any(|name| {
-                // Behind a second token nothing is read.
+                // After a second token nothing is read.
                 let is_broken = tokens < 2 && !is_token(name.as_bytes());
                 tokens += usize::from(name.starts_with(BEARER));
                 is_broken

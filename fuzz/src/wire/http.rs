@@ -5,9 +5,9 @@ use crate::told::assert_told;
 use framegate::limits::PROXY_HEADER_BYTES_MAX;
 use framegate::wire::ProxyHeader;
 
-/// A PROXY header, where there is one, and the head behind it are found however they are cut,
+/// A PROXY header, where there is one, and the head after it are found however they are cut,
 /// or refused at the same byte; and of a head that is found, every verdict about it and every
-/// answer to it is what a model finds, line by line; and what stands behind it is a chunked body
+/// answer to it is what a model finds, line by line; and what stands after it is a chunked body
 /// or none, whatever the cutting.
 pub fn http_head(input: &[u8]) {
     let (lengths, stream) = split_line(input);
@@ -22,7 +22,7 @@ pub fn http_head(input: &[u8]) {
 fn proxy_header_bytes(stream: &[u8], lengths: &[u8]) -> usize {
     let whole = ProxyHeader::parse(stream);
     let verdicts = ends(stream.len(), lengths).map(|end| (end, ProxyHeader::parse(&stream[..end])));
-    // The first verdict is the last, whatever comes behind.
+    // The first verdict is the last, whatever comes after.
     for (end, verdict) in verdicts {
         match verdict {
             Ok(None) => assert!(end < PROXY_HEADER_BYTES_MAX),

@@ -1,6 +1,6 @@
 //! Bytes from the network. An input begins with a line that is the harness's: each byte of it
 //! is the length of a piece, and the line is gone through over and over to cut what stands
-//! behind it. No cutting may change what the program sees.
+//! after it. No cutting may change what the program sees.
 
 mod answer;
 mod body;

@@ -66,7 +66,7 @@ fn is_closed(events: &[Event<'_>]) -> bool {
     matches!(events.last(), Some(Event::Close(_)))
 }
 
-/// Nothing that comes behind a Close or a violation is read, and nothing is held.
+/// Nothing that comes after a Close or a violation is read, and nothing is held.
 fn assert_over(mut endpoint: Endpoint, rules: MessageRules, verdict: Result<(), Violation>) {
     assert_brief(&endpoint);
     let mut more: &mut [u8] = &mut [0x81, 0x80, 0, 0, 0, 0];

@@ -1,4 +1,4 @@
-//! `refresh`: a fresh token for whoever has a good one.
+//! `refresh`: a fresh token for a user who has a good one.
 
 use crate::app::{Fault, Host, Outcome};
 use crate::gate::Admitted;

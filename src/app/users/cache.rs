@@ -14,11 +14,11 @@ use crate::ids::IdHasher;
 use crate::limits::{USER_CACHE_CHECK_AHEAD, USER_CACHE_CHECK_INTERVAL, USER_CACHE_ENTRIES_MAX};
 use crate::time::Instant;
 
-/// A user as the cache keeps him: without the password hash, which is for logins alone.
+/// A user as the cache keeps it: without the password hash, which is for logins alone.
 #[derive(Debug)]
 pub struct CachedUser {
     user: User,
-    /// What others are told of him, as the one event that tells it writes it: when it is first asked
+    /// What others are told of the user, as the one event that tells it writes it: when it is first asked
     /// for, and not again (3 to 5 % of the core's time).
     pub(in crate::app) profile: OnceCell<Box<[u8]>>,
 }
@@ -99,7 +99,7 @@ impl Users {
         }
     }
 
-    /// Whether it is time to [`refresh_now`](Users::refresh_now), lest the next frame have to wait for
+    /// Whether it is time to [`refresh_now`](Users::refresh_now), so that the next frame need not wait for
     /// a refresh.
     pub fn is_refresh_near(&self, now: Instant) -> bool {
         self.is_older(now, USER_CACHE_CHECK_AHEAD)

@@ -184,7 +184,7 @@ pub enum StoreError {
     /// No memory left.
     OutOfMemory,
 
-    // Whoever keeps the file.
+    // The one who keeps the file.
     /// There is no file.
     Missing {
         /// Where it was looked for.

@@ -16,7 +16,7 @@ impl Directory for Users {
     }
 }
 
-/// A gate, somebody who signs for it, and the users behind it.
+/// A gate, somebody who signs for it, and the users after it.
 struct Scene {
     gate: Gate,
     signer: Signer,

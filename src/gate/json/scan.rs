@@ -6,7 +6,7 @@ use super::words::{FEW_BYTES, bytes_between, leading_digits, plain_bytes, plain_
 use super::{JsonError, Value};
 use crate::limits::JSON_DEPTH_MAX;
 
-/// A place in a text. Each method moves behind what it names, or says why that is not there.
+/// A place in a text. Each method moves after what it names, or says why that is not there.
 pub(super) struct Scanner<'a> {
     text: &'a str,
     /// Where the next byte lies; ≤ `text.len()`.
@@ -204,7 +204,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// RFC 8259 §6. Of a number with a leading zero it takes the zero, behind which no digit
+    /// RFC 8259 §6. Of a number with a leading zero it takes the zero, after which no digit
     /// can stand.
     #[inline(always)]
     fn number(&mut self) -> Result<(), JsonError> {

@@ -454,7 +454,7 @@ fn frames_that_break_the_rules_are_replayed() {
             rig.send_cut(id, &all, piece_bytes);
             assert!(rig.heard(id).contains("FIN"), "{bytes:?}");
         }
-        // Come behind the request, before its answer.
+        // Come after the request, before its answer.
         let id = rig.connect();
         rig.send(id, &[upgrade("").as_bytes(), &bytes].concat());
     }
@@ -496,7 +496,7 @@ fn users_who_change_and_a_store_that_fails_are_replayed() {
     let mut rig = Rig::new(|_| {});
     let (alice, bob, carol) = (rig.member("alice"), rig.member("bob"), rig.open(""));
     rig.say(carol, &login("carol", &password("carol")));
-    // Disabled while his password is checked.
+    // Disabled while the password is checked.
     assert!(rig.users.set_disabled("carol", true));
     rig.wait(Duration::from_millis(200));
     rig.hash();

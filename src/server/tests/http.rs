@@ -95,7 +95,7 @@ fn paths_and_methods_we_do_not_know_are_told() {
     assert_eq!(world.refusals(), words);
 }
 
-/// All that one request is answered with, byte for byte, and whether we closed behind it.
+/// All that one request is answered with, byte for byte, and whether we closed after it.
 fn raw(world: &mut World, request: &str) -> String {
     let id = world.connect();
     world.set_raw(id);
@@ -124,7 +124,7 @@ fn an_answer_to_head_is_that_to_get_without_its_content() {
         assert_eq!(head, format!("{fields}\r\n\r\nFIN"), "{path}");
         assert!(fields.contains(status) && body.len() > 4, "{get}");
     }
-    // Nor behind what is refused before it is read.
+    // Nor after what is refused before it is read.
     for request in [
         "HEAD /health HTTP/1.1\r\n\r\n",
         "HEAD /health HTTP/3.0\r\n",

@@ -303,7 +303,7 @@ fn a_logout_by_a_clock_in_1970_voids_what_was_signed_since_the_server_began() {
     let mut world = World::new();
     let id = world.stranger();
     let token = token_in(&log_in_by_password(&mut world, id)[0]);
-    // The clock of the second login is behind, and so is that of the logout.
+    // The clock of the second login is after, and so is that of the logout.
     world.set_wall_clock(UnixSeconds(100));
     let old = world.token("alice");
     let id = world.connect();

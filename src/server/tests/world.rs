@@ -248,7 +248,7 @@ impl World {
 
     // Users.
 
-    /// Another process puts `user` in the place of whoever had that id.
+    /// Another process puts `user` in the place of the one who had that id.
     pub(super) fn put(&mut self, user: &User) {
         self.users.remove(&user.id);
         assert!(self.users.add(user));

@@ -110,7 +110,7 @@ fn a_header_cut_anywhere_asks_for_more_or_is_refused_as_when_whole() {
             assert_eq!(decode(&header[..cut]), Ok(None), "{header:x?} cut at {cut}");
         }
     }
-    // A violation needs no byte behind the one that shows it.
+    // A violation needs no byte after the one that shows it.
     assert_eq!(decode(b"\xc1"), Err(Violation::ReservedBit));
     assert_eq!(decode(b"\x83"), Err(Violation::ReservedOpcode));
     assert_eq!(decode(b"\x09"), Err(Violation::ControlFragmented));

@@ -3,7 +3,7 @@ use super::*;
 type Verdict = Result<Option<(usize, Option<SocketAddr>)>, ProxyError>;
 
 /// The verdict on `bytes` and how many of them it took, which neither a cutting nor what stands
-/// behind may change.
+/// after may change.
 #[track_caller]
 fn verdict(bytes: &[u8]) -> (Verdict, usize) {
     let parse = |bytes: &[u8]| {
