@@ -36,7 +36,7 @@ use crate::config::Config;
 use crate::gate::Keys;
 use crate::limits::RECORDING_BYTES_MAX;
 use crate::server::{
-    ConnectionId, Ending, FlushesLeft, Peer, Reading, Report, SLICES_MAX, Server, StoreJob,
+    ConnectionId, Ending, FlushesLeft, Peer, ReadInterest, Report, SLICES_MAX, Server, StoreJob,
     StoreNews, StoreOutcome, Summary,
 };
 use crate::time::Now;
@@ -122,13 +122,13 @@ impl Recorded {
     }
 
     /// As [`Server::receive`].
-    pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> Reading {
+    pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> ReadInterest {
         let Some(tape) = &mut self.tape else {
             return self.server.receive(now, id, bytes);
         };
         tape.receive(now, id, bytes);
         let reading = self.server.receive(now, id, bytes);
-        if reading == Reading::Over {
+        if reading == ReadInterest::Done {
             tape.over(id);
             tape.line(format_args!("> over"));
         }

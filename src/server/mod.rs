@@ -104,11 +104,11 @@ pub enum Ending {
 
 /// What the driver does next with a connection it read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum ReadInterest {
     /// Goes on: whatever arrives is wanted.
-    On,
+    More,
     /// Is over: nothing of this connection is to be read again.
-    Over,
+    Done,
 }
 
 /// The server's core.
@@ -168,15 +168,15 @@ impl Server {
     /// Bytes arrived. They are changed in place (unmasked), and nothing of them is kept but an
     /// unfinished head, frame or message; and, when so much was decided that it is to be written
     /// first, what is still to be decided on, which a later [`tick`](Server::tick) does.
-    pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> Reading {
+    pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> ReadInterest {
         debug_assert!(!self.is_pressed(), "enough waits to be written");
         self.decide(now, id, bytes)
     }
 
-    fn decide(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> Reading {
+    fn decide(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> ReadInterest {
         debug_assert!(now.monotonic >= self.ticked_at, "the clock goes back");
         let Some(key) = self.hub.key(id) else {
-            return Reading::Over;
+            return ReadInterest::Done;
         };
         match self.hub.sessions[key as usize].state {
             State::Proxy { .. } => self.receive_proxy(now, key, bytes),
@@ -184,8 +184,8 @@ impl Server {
             _ => self.receive_behind_head(now, key, bytes),
         }
         match self.hub.sessions[key as usize].state {
-            State::LoggingOut { .. } | State::Finishing { .. } | State::Gone => Reading::Over,
-            _ => Reading::On,
+            State::LoggingOut { .. } | State::Finishing { .. } | State::Gone => ReadInterest::Done,
+            _ => ReadInterest::More,
         }
     }
 
@@ -197,7 +197,7 @@ impl Server {
         let Some(Undecided { id, mut bytes }) = self.hub.undecided.take() else {
             return;
         };
-        let is_over = self.decide(now, id, &mut bytes) == Reading::Over;
+        let is_over = self.decide(now, id, &mut bytes) == ReadInterest::Done;
         let is_decided = self.hub.undecided.is_none();
         let session = self.hub.key(id).map(|key| &self.hub.sessions[key as usize]);
         if (is_over || is_decided) && session.is_some_and(|session| session.peer_finished) {

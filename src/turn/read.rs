@@ -6,7 +6,7 @@ use std::ops::Range;
 use zeroize::Zeroize as _;
 
 use crate::limits::{TURN_MEMBER_BYTES_MAX, TURN_PENDING_BYTES_MAX};
-use crate::server::{ConnectionId, Reading};
+use crate::server::{ConnectionId, ReadInterest};
 use crate::time::Now;
 
 use super::{Io, Turn};
@@ -145,7 +145,7 @@ impl<I: Io> Turn<I> {
             Ok(0) => self.finished(now, id),
             Ok(count) => {
                 let bytes = &mut self.scratch.bytes[start..start + count];
-                let is_over = self.core.receive(now, id, bytes) == Reading::Over;
+                let is_over = self.core.receive(now, id, bytes) == ReadInterest::Done;
                 let Some(connection) = self.connection_mut(id) else {
                     return;
                 };

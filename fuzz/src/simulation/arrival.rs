@@ -334,7 +334,7 @@ impl World<'_> {
     /// Somebody was accepted, or sent away.
     fn follow_accepted(&mut self, id: Option<ConnectionId>) -> Result<(), String> {
         let newcomer = self.newcomer.take();
-        let (address, character) = newcomer.ok_or("somebody was accepted who did not come")?;
+        let (address, kind) = newcomer.ok_or("somebody was accepted who did not come")?;
         let Some(id) = id else {
             return self.follow_turned_away(address);
         };
@@ -343,7 +343,7 @@ impl World<'_> {
         }
         let end = self.sockets.accepted.take();
         let end = end.ok_or("somebody was accepted and not watched")?;
-        let mut link = Link::new(id, address, character, Rc::clone(&end), self.now.monotonic);
+        let mut link = Link::new(id, address, kind, Rc::clone(&end), self.now.monotonic);
         link.is_counted = !self.is_proxy(address);
         self.links.push(link);
         self.follow_connect(id)

@@ -1,7 +1,7 @@
 //! The model of what is asked by HTTP: for whom a proxy comes, requests, and the upgrade.
 
 use framegate::limits::LOGIN_TIMEOUT;
-use framegate::server::{Cause, Reading, What as Happening};
+use framegate::server::{Cause, ReadInterest, What as Happening};
 use framegate::turn::Readiness;
 use framegate::wire::Rejection;
 
@@ -45,7 +45,7 @@ impl World<'_> {
             3 => self.turn.core.wrote(now, id, 10, false),
             _ => {
                 let reading = self.turn.core.receive(now, id, &mut [0x81; 64]);
-                if reading != Reading::Over {
+                if reading != ReadInterest::Done {
                     return Err("a connection that is no more is read from".to_owned());
                 }
             }

@@ -16,7 +16,7 @@ use super::speech::{Mark, Request, Said, Utterance};
 
 /// How a peer behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Character {
+pub(super) enum PeerKind {
     Honest,
     /// Says little and listens.
     Silent,
@@ -113,7 +113,7 @@ pub(super) struct Link {
     pub(super) is_counted: bool,
     /// For whom it comes, when it is a proxy's.
     pub(super) client: Option<Ipv4Addr>,
-    pub(super) character: Character,
+    pub(super) kind: PeerKind,
     pub(super) stage: Stage,
     pub(super) member: Option<Member>,
     pub(super) logins: Vec<Login>,
@@ -186,7 +186,7 @@ impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link")
             .field("id", &self.id)
-            .field("character", &self.character)
+            .field("kind", &self.kind)
             .field("stage", &self.stage)
             .field("member", &self.member)
             .field("owed", &self.owed)
@@ -202,13 +202,13 @@ impl Link {
     pub(super) fn new(
         id: ConnectionId,
         address: Ipv4Addr,
-        character: Character,
+        kind: PeerKind,
         end: Socket,
         now: Instant,
     ) -> Link {
-        end.borrow_mut().room = match character {
-            Character::Deaf => 3_000,
-            Character::Slow => 400,
+        end.borrow_mut().room = match kind {
+            PeerKind::Deaf => 3_000,
+            PeerKind::Slow => 400,
             _ => usize::MAX / 2,
         };
         Link {
@@ -216,7 +216,7 @@ impl Link {
             address,
             is_counted: true,
             client: None,
-            character,
+            kind,
             stage: Stage::Asking,
             member: None,
             logins: Vec::new(),

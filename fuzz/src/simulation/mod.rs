@@ -8,6 +8,7 @@
 //!             └─► people         └─► follow, walk (what must be), duties (by when)
 //! ```
 
+mod actions;
 mod arrival;
 mod ask;
 mod budgets;
@@ -17,7 +18,6 @@ mod follow;
 mod heard;
 mod helpers;
 mod judge;
-mod life;
 mod link;
 mod people;
 mod recovery;
@@ -78,8 +78,8 @@ pub fn run_cut(seed: u64, steps: u64) -> Result<(), Broken> {
     let broken = |step| move |what| Broken { step, what };
     let world = |reads| World::new(Choice::Seed(seed), reads).map_err(broken(0));
     let (mut whole, mut cut) = (world(Reads::Roomy)?, world(Reads::Cut(seed))?);
-    let swarm = life::Swarm::new(&mut whole.choice);
-    life::Swarm::new(&mut cut.choice);
+    let swarm = actions::Swarm::new(&mut whole.choice);
+    actions::Swarm::new(&mut cut.choice);
     for step in 0..steps {
         whole.live(&swarm).map_err(broken(step))?;
         cut.live(&swarm).map_err(broken(step))?;
@@ -112,7 +112,7 @@ pub fn transcript(seed: u64, steps: u64) -> Vec<u8> {
     let Ok(mut world) = World::new(Choice::Noted { seed, bytes }, Reads::Whole) else {
         return Vec::new();
     };
-    let swarm = life::Swarm::new(&mut world.choice);
+    let swarm = actions::Swarm::new(&mut world.choice);
     for _ in 0..steps {
         if world.live(&swarm).is_err() {
             break;
@@ -127,7 +127,7 @@ pub fn transcript(seed: u64, steps: u64) -> Vec<u8> {
 fn drive(choice: Choice<'_>, steps: u64) -> Result<Run, Broken> {
     let broken = |step| move |what| Broken { step, what };
     let mut world = World::new(choice, Reads::Whole).map_err(broken(0))?;
-    let swarm = life::Swarm::new(&mut world.choice);
+    let swarm = actions::Swarm::new(&mut world.choice);
     let mut step = 0;
     while step < steps && !world.choice.is_spent() {
         world.live(&swarm).map_err(broken(step))?;

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::link::{Character, Stage};
+use super::link::{PeerKind, Stage};
 use super::speech::{self, Event, Speech};
 use super::world::World;
 
@@ -72,7 +72,7 @@ impl World<'_> {
         self.pass_time(Duration::from_millis(60))?;
         let address = Ipv4Addr::new(10, 9, 9, 9);
         for _ in 0..2 {
-            let Some(index) = self.connect(address, Character::Honest)? else {
+            let Some(index) = self.connect(address, PeerKind::Honest)? else {
                 // There may be members in every place.
                 return Ok(());
             };

@@ -18,7 +18,7 @@ use super::Reads;
 use super::arrival::{Coming, READ_BYTES_MAX, Undecided, Unheard};
 use super::budgets::Budgets;
 use super::choice::Choice;
-use super::link::{Character, Link, Stage};
+use super::link::{Link, PeerKind, Stage};
 use super::people::{Made, Pass, People, TOKEN_TTL_SECONDS, user_of};
 use super::secrets::keys_of;
 use super::sockets::Sockets;
@@ -63,7 +63,7 @@ pub(super) struct World<'a> {
     /// Turns taken.
     pub(super) turns: u64,
     /// Who comes next, until it is accepted.
-    pub(super) newcomer: Option<(Ipv4Addr, Character)>,
+    pub(super) newcomer: Option<(Ipv4Addr, PeerKind)>,
     /// What comes of each peer in this turn, by the connection's serial.
     pub(super) coming: BTreeMap<u32, Coming>,
     /// Of which connection something is read and not decided on in whole.
@@ -137,11 +137,11 @@ impl<'a> World<'a> {
     pub(super) fn connect(
         &mut self,
         address: Ipv4Addr,
-        character: Character,
+        kind: PeerKind,
     ) -> Result<Option<usize>, String> {
         let peer = Peer::from(SocketAddr::from((address, 1)));
         self.sockets.coming.push_back(peer);
-        self.newcomer = Some((address, character));
+        self.newcomer = Some((address, kind));
         self.turn.listener_ready(0);
         let newest = self.links.last().map(|link| link.id);
         self.turn()?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use framegate::server::ConnectionId;
 
 use super::choice::Choice;
-use super::link::{Character, Stage};
+use super::link::{PeerKind, Stage};
 use super::people::{PEOPLE, Pass};
 use super::speech::{self, Event, Said, Speech, Utterance};
 use super::world::World;
@@ -16,19 +16,19 @@ const ADDRESSES: u32 = 6;
 const PROXY: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
 const MOMENT: Duration = Duration::from_millis(16);
 
-const CHARACTERS: [Character; 7] = [
-    Character::Honest,
-    Character::Silent,
-    Character::Slow,
-    Character::Deaf,
-    Character::Flooding,
-    Character::Forging,
-    Character::Rude,
+const PEER_KINDS: [PeerKind; 7] = [
+    PeerKind::Honest,
+    PeerKind::Silent,
+    PeerKind::Slow,
+    PeerKind::Deaf,
+    PeerKind::Flooding,
+    PeerKind::Forging,
+    PeerKind::Rude,
 ];
 
 /// What can happen in a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deed {
+enum Action {
     Connect,
     Say,
     Arrive,
@@ -48,41 +48,41 @@ enum Deed {
     Restart,
 }
 
-/// How often each deed is done in a run, and by whom: a run in which everything happens a little
+/// How often each action is done in a run, and by whom: a run in which everything happens a little
 /// finds less than many in which a few things happen a lot (swarm testing: Groce and others,
 /// 2012).
 pub(super) struct Swarm {
-    /// Deeds, each as often as its weight.
-    deeds: Vec<Deed>,
-    characters: Vec<Character>,
+    /// Actions, each as often as its weight.
+    actions: Vec<Action>,
+    kinds: Vec<PeerKind>,
 }
 
 impl Swarm {
     pub(super) fn new(choice: &mut Choice<'_>) -> Swarm {
-        const WEIGHTS: [(Deed, usize); 17] = [
-            (Deed::Connect, 4),
-            (Deed::Say, 12),
-            (Deed::Arrive, 20),
-            (Deed::ArriveTogether, 3),
-            (Deed::Read, 4),
-            (Deed::MomentPasses, 10),
-            (Deed::NextDeadline, 2),
-            (Deed::LongTimePasses, 1),
-            (Deed::SetWallClock, 1),
-            (Deed::Finish, 1),
-            (Deed::Reset, 1),
-            (Deed::Haunt, 1),
-            (Deed::Hash, 3),
-            (Deed::ChangeUser, 1),
-            (Deed::FailStore, 1),
-            (Deed::Shed, 1),
-            (Deed::Restart, 1),
+        const WEIGHTS: [(Action, usize); 17] = [
+            (Action::Connect, 4),
+            (Action::Say, 12),
+            (Action::Arrive, 20),
+            (Action::ArriveTogether, 3),
+            (Action::Read, 4),
+            (Action::MomentPasses, 10),
+            (Action::NextDeadline, 2),
+            (Action::LongTimePasses, 1),
+            (Action::SetWallClock, 1),
+            (Action::Finish, 1),
+            (Action::Reset, 1),
+            (Action::Haunt, 1),
+            (Action::Hash, 3),
+            (Action::ChangeUser, 1),
+            (Action::FailStore, 1),
+            (Action::Shed, 1),
+            (Action::Restart, 1),
         ];
-        let mut deeds = Vec::new();
-        for (deed, weight) in WEIGHTS {
+        let mut actions = Vec::new();
+        for (action, weight) in WEIGHTS {
             let is_needed = matches!(
-                deed,
-                Deed::Connect | Deed::Say | Deed::Arrive | Deed::MomentPasses
+                action,
+                Action::Connect | Action::Say | Action::Arrive | Action::MomentPasses
             );
             // Rare ones are left out of most runs.
             let times = match choice.below(4) {
@@ -90,54 +90,57 @@ impl Swarm {
                 1 => weight * 3,
                 _ => weight,
             };
-            let is_rare = matches!(deed, Deed::Restart | Deed::FailStore | Deed::LongTimePasses);
+            let is_rare = matches!(
+                action,
+                Action::Restart | Action::FailStore | Action::LongTimePasses
+            );
             if !is_rare || choice.chance(30) {
-                deeds.extend(std::iter::repeat_n(deed, times));
+                actions.extend(std::iter::repeat_n(action, times));
             }
         }
-        let mut characters = vec![Character::Honest];
-        characters.extend(CHARACTERS.iter().filter(|_| choice.chance(50)));
-        Swarm { deeds, characters }
+        let mut kinds = vec![PeerKind::Honest];
+        kinds.extend(PEER_KINDS.iter().filter(|_| choice.chance(50)));
+        Swarm { actions, kinds }
     }
 }
 
 impl World<'_> {
     /// One step.
     pub(super) fn live(&mut self, swarm: &Swarm) -> Result<(), String> {
-        match self.choice.pick(&swarm.deeds) {
-            Deed::Connect => self.somebody_connects(swarm),
-            Deed::Say => self.somebody_speaks(),
-            Deed::Arrive => self.something_arrives(),
-            Deed::ArriveTogether => self.much_arrives(),
-            Deed::Read => self.somebody_reads(),
-            Deed::MomentPasses => {
+        match self.choice.pick(&swarm.actions) {
+            Action::Connect => self.somebody_connects(swarm),
+            Action::Say => self.somebody_speaks(),
+            Action::Arrive => self.something_arrives(),
+            Action::ArriveTogether => self.much_arrives(),
+            Action::Read => self.somebody_reads(),
+            Action::MomentPasses => {
                 let micros = self.choice.below(50_000);
                 self.pass_time(Duration::from_micros(micros.into()))
             }
-            Deed::NextDeadline => {
+            Action::NextDeadline => {
                 let at = self.turn.core.next_deadline();
                 let wait = at.map_or(Duration::ZERO, |at| at.since(self.now.monotonic));
                 // When the server wants to be called depends on how it read; where two worlds are
                 // compared, both get the same time.
                 self.pass_time(if self.is_compared { MOMENT } else { wait })
             }
-            Deed::LongTimePasses => {
+            Action::LongTimePasses => {
                 let millis = self.choice.below(40_000);
                 self.pass_time(Duration::from_millis(millis.into()))
             }
-            Deed::SetWallClock => self.somebody_sets_the_clock(),
-            Deed::Finish => self.somebody(|world, index| world.finish(index)),
-            Deed::Reset => self.somebody(|world, index| world.reset(index)),
-            Deed::Haunt => self.haunt(),
-            Deed::Hash => self.hash(),
-            Deed::ChangeUser => self.somebody_administers(),
-            Deed::FailStore => {
+            Action::SetWallClock => self.somebody_sets_the_clock(),
+            Action::Finish => self.somebody(|world, index| world.finish(index)),
+            Action::Reset => self.somebody(|world, index| world.reset(index)),
+            Action::Haunt => self.haunt(),
+            Action::Hash => self.hash(),
+            Action::ChangeUser => self.somebody_administers(),
+            Action::FailStore => {
                 let calls = self.choice.pick(&[0, 0, 1, 3, u64::MAX]);
                 self.fail_store(calls);
                 Ok(())
             }
-            Deed::Shed => self.shed(),
-            Deed::Restart => self.restart(),
+            Action::Shed => self.shed(),
+            Action::Restart => self.restart(),
         }
     }
 
@@ -168,10 +171,10 @@ impl World<'_> {
 
     fn somebody_connects(&mut self, swarm: &Swarm) -> Result<(), String> {
         let address = Ipv4Addr::from(0x0A00_0001 + self.choice.below(ADDRESSES));
-        let character = self.choice.pick(&swarm.characters);
+        let kind = self.choice.pick(&swarm.kinds);
         let is_proxied = !self.config.trusted_proxies.is_empty() && self.choice.chance(50);
         let from = if is_proxied { PROXY } else { address };
-        if let Some(index) = self.connect(from, character)? {
+        if let Some(index) = self.connect(from, kind)? {
             let request = self.request(index);
             let request = match is_proxied {
                 true => self.passed_on(index, address, request),
@@ -204,10 +207,10 @@ impl World<'_> {
     }
 
     fn request(&mut self, index: usize) -> Utterance {
-        let character = self.links[index].character;
+        let kind = self.links[index].kind;
         let user = self.somebody_real();
         match self.choice.below(10) {
-            0 if character != Character::Honest => speech::plain_request(&mut self.choice),
+            0 if kind != PeerKind::Honest => speech::plain_request(&mut self.choice),
             1 => {
                 let is_right = self.choice.chance(70);
                 speech::http_login(user, is_right)
@@ -227,7 +230,7 @@ impl World<'_> {
 
     /// A token as one of this character would show it: each has one of its own, which gets old.
     fn pass_for(&mut self, index: usize, user: usize) -> Pass {
-        let is_forger = self.links[index].character == Character::Forging;
+        let is_forger = self.links[index].kind == PeerKind::Forging;
         if is_forger && self.choice.chance(60) {
             return match self.choice.chance(30) {
                 // Somebody else's, heard on the wire.
@@ -260,9 +263,9 @@ impl World<'_> {
 
     fn somebody_speaks(&mut self) -> Result<(), String> {
         self.somebody(|world, index| {
-            let times = match world.links[index].character {
-                Character::Flooding => 1 + world.choice.below(12),
-                Character::Silent => u32::from(world.choice.chance(20)),
+            let times = match world.links[index].kind {
+                PeerKind::Flooding => 1 + world.choice.below(12),
+                PeerKind::Silent => u32::from(world.choice.chance(20)),
                 _ => 1,
             };
             let is_open = world.links[index].stage == Stage::Open;
@@ -275,8 +278,8 @@ impl World<'_> {
     }
 
     fn utterance(&mut self, index: usize) -> Utterance {
-        let character = self.links[index].character;
-        if character == Character::Rude && self.choice.chance(30) {
+        let kind = self.links[index].kind;
+        if kind == PeerKind::Rude && self.choice.chance(30) {
             return speech::broken(&mut self.choice);
         }
         if self.choice.chance(10) {
@@ -285,7 +288,7 @@ impl World<'_> {
         let event = self.event(index);
         let user = self.somebody_real();
         let is_without = matches!(event, Event::Login { .. } | Event::BadFrame)
-            || character == Character::Forging && self.choice.chance(10);
+            || kind == PeerKind::Forging && self.choice.chance(10);
         let pass = match is_without {
             true => None,
             false => Some(self.pass_for(index, user)),
@@ -346,7 +349,7 @@ impl World<'_> {
             16 => Event::Refresh,
             17 => Event::Logout,
             18 => self.choice.pick(&[Event::Unknown, Event::BadData]),
-            _ if self.links[index].character == Character::Rude => Event::BadFrame,
+            _ if self.links[index].kind == PeerKind::Rude => Event::BadFrame,
             _ => Event::GetUser(user),
         }
     }
@@ -394,7 +397,7 @@ impl World<'_> {
 
     fn answer_ping(&mut self, index: usize) {
         let link = &mut self.links[index];
-        let is_polite = !matches!(link.character, Character::Silent | Character::Deaf);
+        let is_polite = !matches!(link.kind, PeerKind::Silent | PeerKind::Deaf);
         if std::mem::take(&mut link.is_asked) && is_polite && link.stage == Stage::Open {
             link.say(speech::pong());
         }
@@ -404,7 +407,7 @@ impl World<'_> {
         self.somebody(|world, index| {
             let more = world.choice.below(2_000) as usize;
             let link = &mut world.links[index];
-            if link.character == Character::Slow {
+            if link.kind == PeerKind::Slow {
                 link.end.borrow_mut().room += more;
                 world.tell_writable(index);
             }
