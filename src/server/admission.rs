@@ -149,7 +149,7 @@ impl Hub {
         if let Some(address) = address {
             self.places.count(key, address);
         }
-        self.deadlines.schedule(key, by);
+        self.timer_wheel.schedule(key, by);
         self.notice_crowd(now);
         self.id(key)
     }

@@ -13,7 +13,7 @@ use crate::time::UnixSeconds;
 use super::flushes::Queued;
 use super::hub::Hub;
 use super::outbox::SharedFrames;
-use super::places::Count;
+use super::quotas::Count;
 use super::session::{Session, State};
 use super::{ConnectionId, Ending, Server};
 
@@ -81,7 +81,7 @@ impl Hub {
             let is_gone = matches!(session.state, State::Gone);
             equal(
                 "a place in the wheel",
-                &self.deadlines.is_scheduled(key),
+                &self.timer_wheel.is_scheduled(key),
                 &!is_gone,
             )?;
             lingering += usize::from(self.lingers(key));

@@ -8,8 +8,8 @@ use crate::limits::BAN_MAX;
 use crate::network::AddressKey;
 use crate::time::Instant;
 
-use super::rates::{Allowance, Meter};
-use super::table::{Remembered, Table};
+use super::bounded_map::{BoundedMap, Evictable};
+use super::rates::{Meter, RateLimit};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -17,9 +17,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Bans {
     /// Hostile failures an address may have; `None` when nobody is banned.
-    allowance: Option<Allowance>,
+    allowance: Option<RateLimit>,
     first: Duration,
-    records: Table<Record>,
+    records: BoundedMap<Record>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,7 +31,7 @@ struct Record {
     last: Duration,
 }
 
-impl Remembered for Record {
+impl Evictable for Record {
     fn until(&self) -> Instant {
         self.score.until().max(self.until + self.last)
     }
@@ -44,9 +44,9 @@ impl Bans {
             period: MINUTE,
         };
         Bans {
-            allowance: (rate.count > 0).then(|| Allowance::new(rate, rate.count)),
+            allowance: (rate.count > 0).then(|| RateLimit::new(rate, rate.count)),
             first: config.ban_for,
-            records: Table::new(seed),
+            records: BoundedMap::new(seed),
         }
     }
 

@@ -13,16 +13,16 @@ use super::broadcasts::Missed;
 use super::flushes::FlushesLeft;
 use super::hub::Hub;
 use super::presence::{Member, Spending};
-use super::rates::Allowance;
+use super::rates::RateLimit;
 
 /// What one user may do over all its connections.
 pub(super) struct UserRates {
     /// Frames: `RATE` and `BURST`, times as many connections as a user may have.
-    pub(super) frames: Allowance,
+    pub(super) frames: RateLimit,
     /// Bytes of messages, before they are multiplied.
-    broadcast_bytes: Allowance,
+    broadcast_bytes: RateLimit,
     /// Messages times recipients.
-    deliveries: Allowance,
+    deliveries: RateLimit,
 }
 
 impl UserRates {
@@ -34,12 +34,12 @@ impl UserRates {
         };
         let frame_burst = config.frame_burst.saturating_mul(connections);
         UserRates {
-            frames: Allowance::new(frame_rate, frame_burst),
-            broadcast_bytes: Allowance::of_units(
+            frames: RateLimit::new(frame_rate, frame_burst),
+            broadcast_bytes: RateLimit::of_units(
                 config.broadcast_rate,
                 config.broadcast_burst_bytes,
             ),
-            deliveries: Allowance::of_units(config.delivery_rate, config.delivery_burst),
+            deliveries: RateLimit::of_units(config.delivery_rate, config.delivery_burst),
         }
     }
 }

@@ -208,7 +208,7 @@ impl Server {
         }
         let by = now.monotonic + LOGIN_TIMEOUT;
         self.hub.sessions[key as usize].state = State::Answering { by };
-        self.hub.deadlines.schedule(key, by);
+        self.hub.timer_wheel.schedule(key, by);
         self.hub.account(key);
         self.hub.refresh_users(now);
         let begun = match str::from_utf8(&body) {

@@ -24,18 +24,18 @@ use super::bans::Bans;
 use super::broadcasts::Broadcasts;
 use super::cause::Cause;
 use super::counters::Counters;
-use super::deadlines::{Deadlines, TICK};
 use super::fan_out::UserRates;
 use super::flushes::Flushes;
 use super::login_queue::LoginQueue;
 use super::outbox::Pool;
-use super::places::Places;
 use super::presence::Presence;
-use super::rates::{Allowance, Meters};
+use super::quotas::Quotas;
+use super::rates::{RateLimit, RateLimits};
 use super::report::{self, Notices, Report, What};
 use super::revocations::Revocations;
 use super::session::{ConnectionId, Open, Peer, Session, State};
 use super::store_news::StoreReporter;
+use super::timer_wheel::{TICK, TimerWheel};
 
 /// Bytes of a connection that were read and are still to be decided on.
 pub(super) struct Undecided {
@@ -51,7 +51,7 @@ pub(super) struct Hub {
     pub(super) users: Users,
     pub(super) sessions: Slab<Session>,
     pub(super) presence: Presence,
-    pub(super) deadlines: Deadlines,
+    pub(super) timer_wheel: TimerWheel,
     /// What the outboxes share.
     pub(super) pool: Pool,
     /// Sessions whose outbox is to be written.
@@ -66,12 +66,12 @@ pub(super) struct Hub {
     pub(super) logins: LoginQueue,
     pub(super) revocations: Revocations,
     pub(super) next_serial: u32,
-    pub(super) frames: Allowance,
+    pub(super) frames: RateLimit,
     pub(super) user_rates: UserRates,
-    pub(super) connects_by_address: Meters,
-    pub(super) logins_by_address: Meters,
-    pub(super) logins_by_id: Meters,
-    pub(super) places: Places,
+    pub(super) connects_by_address: RateLimits,
+    pub(super) logins_by_address: RateLimits,
+    pub(super) logins_by_id: RateLimits,
+    pub(super) places: Quotas,
     pub(super) bans: Bans,
     pub(super) counters: Counters,
     pub(super) notices: Notices,
@@ -97,14 +97,14 @@ pub(super) struct Hub {
 
 impl Hub {
     pub(super) fn new(config: Config, signer: Signer, users: Users, seed: u64) -> Hub {
-        let logins = Allowance::new(config.login_rate, config.login_rate.count);
-        let connects = Allowance::new(config.connect_rate, config.connect_rate.count);
+        let logins = RateLimit::new(config.login_rate, config.login_rate.count);
+        let connects = RateLimit::new(config.connect_rate, config.connect_rate.count);
         Hub {
             signer,
             users,
             sessions: Slab::new(),
             presence: Presence::new(seed.rotate_left(8)),
-            deadlines: Deadlines::new(),
+            timer_wheel: TimerWheel::new(),
             pool: Pool::new(
                 config.outbox_bytes_max,
                 config.memory_bytes_max / MEMORY_SPARE_PARTS,
@@ -117,12 +117,12 @@ impl Hub {
             logins: LoginQueue::new(seed),
             revocations: Revocations::default(),
             next_serial: 0,
-            frames: Allowance::new(config.frame_rate, config.frame_burst),
+            frames: RateLimit::new(config.frame_rate, config.frame_burst),
             user_rates: UserRates::new(&config),
-            connects_by_address: Meters::new(connects, seed.rotate_left(16)),
-            logins_by_address: Meters::new(logins, seed),
-            logins_by_id: Meters::new(logins, seed.rotate_left(32)),
-            places: Places::new(seed),
+            connects_by_address: RateLimits::new(connects, seed.rotate_left(16)),
+            logins_by_address: RateLimits::new(logins, seed),
+            logins_by_id: RateLimits::new(logins, seed.rotate_left(32)),
+            places: Quotas::new(seed),
             bans: Bans::new(&config, seed.rotate_left(48)),
             counters: Counters::default(),
             notices: Notices::default(),
@@ -305,7 +305,7 @@ impl Hub {
         };
         self.account(key);
         self.queue_flush(key);
-        self.deadlines.schedule(key, linger_by);
+        self.timer_wheel.schedule(key, linger_by);
     }
 
     /// Every byte of a finishing session has left: our FIN follows, and the wait for the peer's,
@@ -377,7 +377,7 @@ impl Hub {
         self.forgo(key);
         self.presence.leave(key);
         self.places.leave(key, address);
-        self.deadlines.cancel(key);
+        self.timer_wheel.cancel(key);
         let session = &mut self.sessions[key as usize];
         session.outbox.clear(&mut self.pool);
         self.account(key);

@@ -17,8 +17,8 @@ use crate::limits::{
 use crate::network::AddressKey;
 use crate::time::Instant;
 
+use super::bounded_map::{BoundedMap, Evictable};
 use super::login::PendingLogin;
-use super::table::{Remembered, Table};
 
 /// Logins whose password is being checked, or waits for that.
 pub(super) struct LoginQueue {
@@ -28,9 +28,9 @@ pub(super) struct LoginQueue {
     next_ticket: u64,
     /// The ticket of the password that the helper thread has.
     in_hand: Option<u64>,
-    turns_by_network: Table<Turn>,
-    turns_by_id: Table<Turn>,
-    known: Table<Known>,
+    turns_by_network: BoundedMap<Turn>,
+    turns_by_id: BoundedMap<Turn>,
+    known: BoundedMap<Known>,
 }
 
 struct Place {
@@ -55,9 +55,9 @@ impl LoginQueue {
             places: BTreeMap::new(),
             next_ticket: 0,
             in_hand: None,
-            turns_by_network: Table::new(seed.rotate_left(12)),
-            turns_by_id: Table::new(seed.rotate_left(20)),
-            known: Table::new(seed.rotate_left(28)),
+            turns_by_network: BoundedMap::new(seed.rotate_left(12)),
+            turns_by_id: BoundedMap::new(seed.rotate_left(20)),
+            known: BoundedMap::new(seed.rotate_left(28)),
         }
     }
 
@@ -156,13 +156,13 @@ impl LoginQueue {
 #[derive(Clone, Copy, Debug, Default)]
 struct Turn(Instant);
 
-impl Remembered for Turn {
+impl Evictable for Turn {
     fn until(&self) -> Instant {
         self.0
     }
 }
 
-fn take_turn(turns: &mut Table<Turn>, key: &impl Hash, now: Instant) -> Instant {
+fn take_turn(turns: &mut BoundedMap<Turn>, key: &impl Hash, now: Instant) -> Instant {
     let turn = turns.entry(key);
     let latest = now + LOGIN_TURN * LOGIN_TURNS_MAX;
     turn.0 = (turn.0.max(now) + LOGIN_TURN).min(latest);
@@ -173,7 +173,7 @@ fn take_turn(turns: &mut Table<Turn>, key: &impl Hash, now: Instant) -> Instant 
 #[derive(Clone, Copy, Debug, Default)]
 struct Known(Instant);
 
-impl Remembered for Known {
+impl Evictable for Known {
     fn until(&self) -> Instant {
         self.0
     }

@@ -25,6 +25,7 @@ mod admission;
 mod answer;
 mod audit;
 mod bans;
+mod bounded_map;
 mod broadcasts;
 mod cause;
 mod counters;
@@ -39,19 +40,18 @@ mod login_queue;
 mod memory;
 mod outbox;
 mod pages;
-mod places;
 mod policy;
 mod presence;
+mod quotas;
 mod rates;
 mod report;
-mod review;
 mod revocations;
 mod session;
-mod socket;
 mod store_news;
-mod table;
-mod timing;
+mod timer_wheel;
 mod unserved;
+mod user_changes;
+mod websocket;
 
 #[cfg(test)]
 mod tests;
@@ -306,7 +306,7 @@ impl Server {
         }
         self.hub.review_some(now);
         for _ in 0..TURN_DEADLINES_MAX {
-            let Some(key) = self.hub.deadlines.pop(now.monotonic) else {
+            let Some(key) = self.hub.timer_wheel.pop(now.monotonic) else {
                 break;
             };
             self.hub.deadline(now, key);
@@ -467,7 +467,7 @@ impl Server {
         let review = Some(self.reviewed_at + REVIEW_INTERVAL);
         let summary = self.hub.counters.summary_at();
         let retry = self.hub.revocations.next_deadline();
-        [self.hub.deadlines.next(), review, summary, retry]
+        [self.hub.timer_wheel.next(), review, summary, retry]
             .into_iter()
             .flatten()
             .min()

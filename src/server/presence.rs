@@ -12,8 +12,8 @@ use crate::gate::Standing;
 use crate::ids::IdHasher;
 use crate::time::{Instant, UnixSeconds};
 
+use super::bounded_map::{BoundedMap, Evictable};
 use super::rates::Meter;
-use super::table::{Remembered, Table};
 
 const NONE: u32 = u32::MAX;
 
@@ -28,7 +28,7 @@ pub(super) struct Presence {
     by_id: HashTable<u32>,
     hasher: IdHasher,
     /// What those have spent who have no connection at the moment.
-    departed: Table<Spending>,
+    departed: BoundedMap<Spending>,
     /// The numbers of those who are doubted, the first first, and of some who have left since.
     doubted: VecDeque<u32>,
     /// Where among the members to look for the next who has missed a broadcast.
@@ -73,7 +73,7 @@ pub(super) struct Spending {
     pub(super) deliveries: Meter,
 }
 
-impl Remembered for Spending {
+impl Evictable for Spending {
     fn until(&self) -> Instant {
         let frames = self.frames.until();
         frames
@@ -117,7 +117,7 @@ impl Presence {
             people: Slab::new(),
             by_id: HashTable::new(),
             hasher: IdHasher::new(seed),
-            departed: Table::new(seed.rotate_left(4)),
+            departed: BoundedMap::new(seed.rotate_left(4)),
             doubted: VecDeque::new(),
             behind_at: 0,
         }

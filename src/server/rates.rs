@@ -7,11 +7,11 @@ use std::time::Duration;
 use crate::config::Rate;
 use crate::time::Instant;
 
-use super::table::{Remembered, Table};
+use super::bounded_map::{BoundedMap, Evictable};
 
 /// How often something may happen, and how often at once.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Allowance {
+pub(super) struct RateLimit {
     /// What one event costs, in microseconds; zero when there is no bound.
     interval_micros: u64,
     /// So many units, or none when there is no bound, in each period.
@@ -20,24 +20,24 @@ pub(super) struct Allowance {
     ahead_micros_max: u64,
 }
 
-/// What one peer has used up of an [`Allowance`].
+/// What one peer has used up of an [`RateLimit`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Meter(Instant);
 
-impl Allowance {
-    pub(super) fn new(rate: Rate, burst: u32) -> Allowance {
+impl RateLimit {
+    pub(super) fn new(rate: Rate, burst: u32) -> RateLimit {
         let period = u64::try_from(rate.period.as_micros()).unwrap_or(u64::MAX);
         let interval_micros = period.checked_div(u64::from(rate.count)).unwrap_or(0);
-        Allowance {
+        RateLimit {
             interval_micros,
             rate,
             ahead_micros_max: interval_micros.saturating_mul(u64::from(burst.max(1))),
         }
     }
 
-    /// An allowance of many small units, such as bytes, for [`spend`](Allowance::spend).
-    pub(super) fn of_units(rate: Rate, burst: u32) -> Allowance {
-        let mut allowance = Allowance::new(rate, burst);
+    /// An allowance of many small units, such as bytes, for [`spend`](RateLimit::spend).
+    pub(super) fn of_units(rate: Rate, burst: u32) -> RateLimit {
+        let mut allowance = RateLimit::new(rate, burst);
         let whole = allowance.cost(u64::from(burst.max(1))).as_micros();
         allowance.ahead_micros_max = u64::try_from(whole).unwrap_or(u64::MAX);
         allowance
@@ -92,7 +92,7 @@ impl Allowance {
     }
 }
 
-impl Remembered for Meter {
+impl Evictable for Meter {
     fn until(&self) -> Instant {
         self.0
     }
@@ -100,16 +100,16 @@ impl Remembered for Meter {
 
 /// Meters by a key that peers choose.
 #[derive(Debug)]
-pub(super) struct Meters {
-    allowance: Allowance,
-    table: Table<Meter>,
+pub(super) struct RateLimits {
+    allowance: RateLimit,
+    table: BoundedMap<Meter>,
 }
 
-impl Meters {
-    pub(super) fn new(allowance: Allowance, seed: u64) -> Meters {
-        Meters {
+impl RateLimits {
+    pub(super) fn new(allowance: RateLimit, seed: u64) -> RateLimits {
+        RateLimits {
             allowance,
-            table: Table::new(seed),
+            table: BoundedMap::new(seed),
         }
     }
 
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_one_more_does_not() {
-        let allowance = Allowance::new(rate(100, 1), 200);
+        let allowance = RateLimit::new(rate(100, 1), 200);
         let mut meter = Meter::default();
         for _ in 0..200 {
             allowance
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn units_are_spent_to_the_last_one_of_the_burst_and_come_back_with_time() {
-        let allowance = Allowance::of_units(rate(64 * 1_024, 1), 256 * 1_024);
+        let allowance = RateLimit::of_units(rate(64 * 1_024, 1), 256 * 1_024);
         let fresh = Meter::default();
         let spent = allowance.spend(fresh, at(1), 200 * 1_024).expect("within");
         let full = allowance
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn more_than_a_burst_happens_once_and_is_waited_for_afterwards() {
-        let allowance = Allowance::of_units(rate(20, 1), 40);
+        let allowance = RateLimit::of_units(rate(20, 1), 40);
         let spent = allowance
             .spend(Meter::default(), at(0), 100)
             .expect("at rest");
@@ -190,14 +190,14 @@ mod tests {
 
     #[test]
     fn a_rate_of_zero_lets_any_number_of_units_pass() {
-        let allowance = Allowance::of_units(rate(0, 1), 1);
+        let allowance = RateLimit::of_units(rate(0, 1), 1);
         let meter = Meter::default();
         allowance.spend(meter, at(1), u64::MAX).expect("no bound");
     }
 
     #[test]
     fn a_rate_of_zero_bounds_nothing() {
-        let allowance = Allowance::new(rate(0, 1), 1);
+        let allowance = RateLimit::new(rate(0, 1), 1);
         let mut meter = Meter::default();
         for _ in 0..100_000 {
             allowance.admit(&mut meter, at(1)).expect("no bound");
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn keys_are_metered_apart() {
-        let mut meters = Meters::new(Allowance::new(rate(10, 60), 10), 42);
+        let mut meters = RateLimits::new(RateLimit::new(rate(10, 60), 10), 42);
         for _ in 0..10 {
             meters.admit(&"alice", at(1)).expect("ten a minute");
         }
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_crowd_of_newcomers_does_not_wash_out_the_one_who_is_throttled() {
-        let mut meters = Meters::new(Allowance::new(rate(10, 60), 10), 42);
+        let mut meters = RateLimits::new(RateLimit::new(rate(10, 60), 10), 42);
         while meters.admit(&"mallory", at(1)).is_ok() {}
         for stranger in 0..20_000 {
             let _ = meters.admit(&stranger, at(2));

@@ -155,7 +155,7 @@ impl Hub {
         let by = now.monotonic + LOGOUT_TIMEOUT;
         self.sessions[key as usize].state = State::LoggingOut { by };
         self.account(key);
-        self.deadlines.schedule(key, by);
+        self.timer_wheel.schedule(key, by);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ const NONE: u32 = u32::MAX;
 /// Counts of places, and the queues of those that have yet to log in. Keys are the connections'
 /// slots in their slab; addresses are those that caps count by.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct Quotas {
     by_address: BTreeMap<AddressKey, Count>,
     /// The pending of each site that has some.
     by_site: BTreeMap<Site, Queue>,
@@ -103,10 +103,10 @@ const UNLINKED: Links = Links {
     }; 3],
 };
 
-impl Places {
+impl Quotas {
     /// No places. `seed` is a secret number: nobody is to know whom chance puts out.
-    pub(super) fn new(seed: u64) -> Places {
-        Places {
+    pub(super) fn new(seed: u64) -> Quotas {
+        Quotas {
             by_address: BTreeMap::new(),
             by_site: BTreeMap::new(),
             crowds: BTreeSet::new(),
@@ -286,7 +286,7 @@ impl Places {
         connections: impl Iterator<Item = (u32, Option<AddressKey>)>,
         lingering: impl Fn(u32) -> bool,
     ) -> Result<(), String> {
-        let mut again = Places::new(0);
+        let mut again = Quotas::new(0);
         let addresses: BTreeMap<u32, Option<AddressKey>> = connections.collect();
         let in_order = self.all_pending().chain(addresses.keys().copied());
         let mut seen = BTreeSet::new();
@@ -303,18 +303,18 @@ impl Places {
                 }
             }
         }
-        let by_address = |places: &Places| {
+        let by_address = |places: &Quotas| {
             let tally = |count: &Count| (count.connections, count.lingering, count.pending.len);
             let counts = places.by_address.iter();
             BTreeMap::from_iter(counts.map(|(address, count)| (*address, tally(count))))
         };
-        let by_site = |places: &Places| {
+        let by_site = |places: &Quotas| {
             let queues = places.by_site.iter();
             BTreeMap::from_iter(queues.map(|(site, queue)| (*site, queue.len)))
         };
         // Who spoke for others took its place before it was counted: the oldest of a crowd may be
         // another by either.
-        let crowds = |places: &Places| {
+        let crowds = |places: &Quotas| {
             let weights = places
                 .crowds
                 .iter()

@@ -8,7 +8,7 @@ const LATER: Instant = Instant::from_micros(1_000_000);
 #[test]
 fn the_pending_are_known_by_age_whoever_leaves_between() {
     let here = AddressKey::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let mut places = Places::new(7);
+    let mut places = Quotas::new(7);
     for key in 0..10 {
         places.enter(key, Instant::ORIGIN);
         places.count(key, here);
@@ -34,12 +34,12 @@ fn address(text: &str) -> AddressKey {
     address.into()
 }
 
-fn enter(places: &mut Places, key: u32, of: &str) {
+fn enter(places: &mut Quotas, key: u32, of: &str) {
     places.enter(key, Instant::ORIGIN);
     places.count(key, address(of));
 }
 
-fn shed(places: &mut Places, addresses: &[&str]) -> u32 {
+fn shed(places: &mut Quotas, addresses: &[&str]) -> u32 {
     let key = places.most_crowding(LATER).expect("somebody is pending");
     let address: IpAddr = addresses[key as usize].parse().expect("an address");
     places.leave(key, Some(address.into()));
@@ -47,7 +47,7 @@ fn shed(places: &mut Places, addresses: &[&str]) -> u32 {
 }
 
 /// As many as make a crowd, and one more for each in `more`.
-fn crowd(places: &mut Places, first: u32, address: &str, more: usize) -> u32 {
+fn crowd(places: &mut Quotas, first: u32, address: &str, more: usize) -> u32 {
     let count = (CROWD_CONNECTIONS_MIN + more) as u32;
     (first..first + count).for_each(|key| enter(places, key, address));
     first + count
@@ -55,7 +55,7 @@ fn crowd(places: &mut Places, first: u32, address: &str, more: usize) -> u32 {
 
 #[test]
 fn the_oldest_of_the_address_with_most_goes_first_and_of_equals_who_came_first() {
-    let mut places = Places::new(7);
+    let mut places = Quotas::new(7);
     enter(&mut places, 0, "192.0.2.200");
     let second = crowd(&mut places, 1, "192.0.2.9", 0);
     let third = crowd(&mut places, second, "192.0.2.1", 1);
@@ -86,7 +86,7 @@ fn the_oldest_of_the_address_with_most_goes_first_and_of_equals_who_came_first()
 #[test]
 fn what_a_page_opens_at_once_is_no_crowd() {
     for (connections, first) in [(CROWD_CONNECTIONS_MIN - 1, 0), (CROWD_CONNECTIONS_MIN, 1)] {
-        let mut places = Places::new(7);
+        let mut places = Quotas::new(7);
         enter(&mut places, 0, "192.0.2.1");
         for key in 0..connections {
             enter(&mut places, 1 + key as u32, "192.0.2.2");
@@ -98,7 +98,7 @@ fn what_a_page_opens_at_once_is_no_crowd() {
 #[test]
 fn nobody_whose_password_waits_goes() {
     let addresses = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
-    let mut places = Places::new(7);
+    let mut places = Quotas::new(7);
     for (key, address) in (0..).zip(addresses) {
         enter(&mut places, key, address);
         places.shelter(key, key != 2);
@@ -110,7 +110,7 @@ fn nobody_whose_password_waits_goes() {
     for now in [Instant::ORIGIN, LATER] {
         assert_eq!(places.most_crowding(now), None);
     }
-    let mut places = Places::new(7);
+    let mut places = Quotas::new(7);
     crowd(&mut places, 0, "192.0.2.1", 0);
     places.shelter(0, true);
     assert_eq!(places.most_crowding(LATER), Some(1));
@@ -124,7 +124,7 @@ fn nobody_whose_password_waits_goes() {
 fn addresses_of_one_site_weigh_together_once_they_are_many() {
     let many = CROWD_CONNECTIONS_MIN * SITE_ADDRESSES;
     for (addresses, first) in [(many - 1, 0), (many + 1, CROWD_CONNECTIONS_MIN as u32)] {
-        let mut places = Places::new(7);
+        let mut places = Quotas::new(7);
         let first_of_site = crowd(&mut places, 0, "192.0.2.1", 0);
         for number in 0..addresses {
             let address = format!("2001:db8:1:{number:x}::1");
@@ -146,7 +146,7 @@ fn where_nobody_has_had_a_second_chance_decides_and_spares_most_for_a_while() {
     let before = Instant::from_micros(999_999);
     let addresses =
         Vec::from_iter((0..1_000).map(|number| format!("10.0.{}.{}", number / 250, number % 250)));
-    let mut places = Places::new(7);
+    let mut places = Quotas::new(7);
     for (key, address) in (0..).zip(&addresses) {
         enter(&mut places, key, address);
     }

@@ -12,7 +12,7 @@ const ENTRIES: usize = 4_096;
 const WAYS: usize = 8;
 
 /// What a table holds for a key.
-pub(super) trait Remembered: Copy + Default {
+pub(super) trait Evictable: Copy + Default {
     /// Until when it is worth remembering; of those that compete, the earliest goes.
     fn until(&self) -> Instant;
 }
@@ -20,7 +20,7 @@ pub(super) trait Remembered: Copy + Default {
 /// A table of bounded size. Memory is taken for those of its sets that somebody was remembered in:
 /// while nobody attacks, hardly any.
 #[derive(Debug)]
-pub(super) struct Table<T> {
+pub(super) struct BoundedMap<T> {
     sets: Box<[Option<Box<Set<T>>>]>,
     seed: u64,
 }
@@ -34,10 +34,10 @@ struct Place<T> {
     entry: T,
 }
 
-impl<T: Remembered> Table<T> {
+impl<T: Evictable> BoundedMap<T> {
     /// `seed` keeps peers from choosing keys that meet in one place.
-    pub(super) fn new(seed: u64) -> Table<T> {
-        Table {
+    pub(super) fn new(seed: u64) -> BoundedMap<T> {
+        BoundedMap {
             sets: vec![None; ENTRIES / WAYS].into_boxed_slice(),
             seed,
         }
@@ -90,7 +90,7 @@ mod tests {
     #[derive(Clone, Copy, Debug, Default)]
     struct Until(Instant);
 
-    impl Remembered for Until {
+    impl Evictable for Until {
         fn until(&self) -> Instant {
             self.0
         }
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_crowd_of_newcomers_does_not_wash_out_what_is_worth_remembering() {
-        let mut table = Table::<Until>::new(42);
+        let mut table = BoundedMap::<Until>::new(42);
         for stranger in 0..100_000 {
             if stranger == 50_000 {
                 table.entry(&"mallory").0 = Instant::from_micros(1_000);
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn half_as_many_as_it_has_places_are_remembered_but_for_a_few() {
-        let mut table = Table::<Until>::new(42);
+        let mut table = BoundedMap::<Until>::new(42);
         for key in 0..ENTRIES / 2 {
             table.entry(&key).0 = Instant::from_micros(500);
         }
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn looking_makes_no_entry() {
-        let table = Table::<Until>::new(42);
+        let table = BoundedMap::<Until>::new(42);
         assert!(table.get(&"nobody").is_none());
         assert!(table.sets.iter().all(Option::is_none));
     }
