@@ -294,8 +294,12 @@ impl Replay {
         let mut next = || numbers.next()?.ok();
         let (monotonic, unix, nanos) = (next()?, next()?, next()?);
         let nanos = u32::try_from(nanos).ok().filter(|n| *n < 1_000_000_000)?;
+        let monotonic = Instant::from_micros(monotonic);
+        if self.began_at.is_some() && monotonic < self.now.monotonic {
+            return None;
+        }
         self.now = Now {
-            monotonic: Instant::from_micros(monotonic),
+            monotonic,
             unix: UnixSeconds(unix),
             fraction: Duration::from_nanos(u64::from(nanos)),
         };
@@ -347,6 +351,8 @@ impl Replay {
         match word {
             "accept" => _ = recorded.accept(now, read_peer(words.next()?)?),
             "shed" => recorded.count_shed(),
+            // Nobody hands over more than is wanted: the file is of another server.
+            "receive" if recorded.is_pressed() => return None,
             "receive" => {
                 let id = read_id(words.next()?)?;
                 let count = words.next()?.parse().ok()?;

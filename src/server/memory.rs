@@ -79,18 +79,28 @@ impl Hub {
         self.ledger_bytes() > self.memory_bytes_free_of_reserve() && !self.is_relief_vain
     }
 
+    /// True when no more last words are to be queued before some of what waits was offered: each takes
+    /// memory, and a turn writes few of them.
+    pub(super) fn is_to_offer_first(&self) -> bool {
+        self.pool.unoffered_bytes() > 0 && self.is_short_of_memory()
+    }
+
     /// Brings what is held for peers back under `MEMORY` less its reserve. Nobody goes while
-    /// something waits that its socket was not offered: it may go by itself.
+    /// something waits that its socket was not offered, since it may go by itself; but half of the
+    /// reserve is not waited for.
     ///
     /// O(connections) for each user that is thrown out.
     pub(super) fn relieve(&mut self, now: Now) {
         if self.ledger_bytes() > self.memory_bytes_free_of_reserve() {
             self.pool.free_spare();
         }
-        if self.broadcasts.left() > 0 || self.pool.unoffered_bytes() > 0 {
+        self.is_relief_vain = false;
+        let max = self.config.memory_bytes_max;
+        let may_wait = self.ledger_bytes() <= max - max / (2 * MEMORY_RESERVE_PARTS);
+        let is_unoffered = self.broadcasts.left() > 0 || self.pool.unoffered_bytes() > 0;
+        if may_wait && is_unoffered {
             return;
         }
-        self.is_relief_vain = false;
         // A connection that has gone has a slot until the driver lets go, later in this turn.
         while self.ledger_bytes() > self.memory_bytes_free_of_reserve() + self.gone_bytes() {
             let Some(worst) = self.worst_holder() else {

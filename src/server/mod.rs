@@ -306,6 +306,9 @@ impl Server {
         }
         self.hub.review_some(now);
         for _ in 0..TURN_DEADLINES_MAX {
+            if self.hub.is_to_offer_first() {
+                break;
+            }
             let Some(key) = self.hub.timer_wheel.pop(now.monotonic) else {
                 break;
             };

@@ -128,7 +128,7 @@ impl World<'_> {
         for _ in 0..TURNS_MAX {
             self.one_turn()?;
             if self.turn.next_at() != Some(Instant::ORIGIN) {
-                self.coming.clear();
+                self.check_all_came()?;
                 // What is counted wrong stays wrong: to look now and then is enough.
                 self.turns += 1;
                 if self.turns.is_multiple_of(AUDIT_INTERVAL_TURNS) {
@@ -139,6 +139,16 @@ impl World<'_> {
             }
         }
         Err("the loop would spin: there is always something to do".to_owned())
+    }
+
+    /// What came of those who are here was read.
+    fn check_all_came(&mut self) -> Result<(), String> {
+        let coming = std::mem::take(&mut self.coming);
+        let is_unread = |link: &&Link| coming.contains_key(&link.id.serial) && !link.is_over();
+        match self.links.iter().find(is_unread) {
+            Some(link) => Err(format!("{link:?} has sent what was never read")),
+            None => Ok(()),
+        }
     }
 
     fn one_turn(&mut self) -> Result<(), String> {

@@ -1,6 +1,8 @@
 //! The ledger, and who goes when it runs short.
 
+use crate::limits::AUTH_TIMEOUT_CROWDED;
 use crate::server::ConnectionId;
+use crate::time::Instant;
 
 use super::world::{World, masked, upgrade};
 
@@ -157,4 +159,37 @@ fn many_who_are_not_logged_in_go_before_a_user_who_was_sent_much() {
     assert!(world.refusals().len() >= 2 && world.refusals().iter().all(|word| *word == "memory"));
     world.set_deaf(bob, false);
     assert_eq!(world.hear(bob).len(), 4, "each message, and no Close");
+}
+
+#[test]
+fn a_crowd_that_is_refused_at_once_stays_within_memory() {
+    const MEMORY: usize = 1_024 * 1_024;
+    let mut world = World::with(|config| {
+        config.memory_bytes_max = MEMORY;
+        config.pending_max = 1_000;
+        config.connections_per_user_max = 0;
+    });
+    for _ in 0..500 {
+        world.stranger();
+    }
+    // Members' half messages take what is left, but for the reserve.
+    while world.turn.core.held_bytes() < 850_000 {
+        let id = world.member("alice");
+        world.send(id, &masked(0x01, &[b' '; 12_000]));
+    }
+    assert_eq!(world.refusals(), [""; 0]);
+    for _ in 0..2 {
+        world.stranger();
+    }
+    // Now they are a crowd, all of whom have had their time.
+    let late = AUTH_TIMEOUT_CROWDED + std::time::Duration::from_millis(50);
+    world.now.monotonic = world.now.monotonic + late;
+    let mut turns = 0;
+    while turns == 0 || world.turn.next_at() == Some(Instant::ORIGIN) {
+        world.one_turn();
+        let held_bytes = world.turn.core.held_bytes();
+        assert!(held_bytes <= MEMORY, "{held_bytes} in turn {turns}");
+        turns += 1;
+    }
+    assert!(world.refusals().contains(&"auth_timeout_crowded"));
 }
