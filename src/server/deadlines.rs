@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use crate::app::Fault;
 use crate::gate;
-use crate::limits::{AUTH_TIMEOUT_CROWDED, LOGIN_TIMEOUT, READ_BYTES_PER_SECOND_MIN};
+use crate::limits::{
+    AUTH_TIMEOUT_CROWDED, LOGIN_TIMEOUT, READ_BYTES_PER_SECOND_MIN, TURN_DEADLINES_MAX,
+};
 use crate::time::{Instant, Now};
 use crate::wire::frame;
 
@@ -119,8 +121,21 @@ impl Hub {
         }
     }
 
+    /// Deals with what is due, but with no more than a turn's share.
+    pub(super) fn pass_deadlines(&mut self, now: Now) {
+        for _ in 0..TURN_DEADLINES_MAX {
+            if self.is_to_offer_first() {
+                return;
+            }
+            let Some(key) = self.timer_wheel.pop(now.monotonic) else {
+                return;
+            };
+            self.deadline(now, key);
+        }
+    }
+
     /// Deals with the session's deadlines that have passed.
-    pub(super) fn deadline(&mut self, now: Now, key: u32) {
+    fn deadline(&mut self, now: Now, key: u32) {
         let mut passed = None;
         self.each_deadline(now, key, |at, passing| {
             if at <= now.monotonic {

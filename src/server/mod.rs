@@ -65,7 +65,6 @@ use crate::app::password::{HashJob, HashOutcome};
 use crate::app::users::{UserStore, Users};
 use crate::config::Config;
 use crate::gate::{Gate, Keys, Signer};
-use crate::limits::TURN_DEADLINES_MAX;
 use crate::time::{Instant, Now};
 
 use cause::Cause as EndCause;
@@ -305,15 +304,7 @@ impl Server {
             self.hub.refresh_users(now);
         }
         self.hub.review_some(now);
-        for _ in 0..TURN_DEADLINES_MAX {
-            if self.hub.is_to_offer_first() {
-                break;
-            }
-            let Some(key) = self.hub.timer_wheel.pop(now.monotonic) else {
-                break;
-            };
-            self.hub.deadline(now, key);
-        }
+        self.hub.pass_deadlines(now);
         self.hub.revocations.retry(now.monotonic);
     }
 
