@@ -11,8 +11,8 @@ use super::link::Link;
 use super::sockets::Asked;
 use super::world::World;
 
-/// What arrives of a peer at once: no more than one read of it brings.
-pub(super) const READ_BYTES_MAX: usize = 4_096;
+/// What arrives of a peer at once: more than one read of it brings while it is not logged in.
+pub(super) const ARRIVAL_BYTES_MAX: usize = 6_000;
 /// Turns within which all must be done that comes of one thing.
 const TURNS_MAX: usize = 1_000;
 
@@ -57,7 +57,7 @@ impl World<'_> {
         while left > 0 {
             let size = match &mut self.cuts {
                 Some(cuts) => 1 + cuts.below(40) as usize,
-                None => READ_BYTES_MAX,
+                None => ARRIVAL_BYTES_MAX,
             };
             let size = size.min(left);
             let Some(index) = self.link(id) else { break };
@@ -80,7 +80,7 @@ impl World<'_> {
         if link.is_over() || link.end.borrow().has_finished {
             return false;
         }
-        let piece = link.next_piece(bytes.min(READ_BYTES_MAX));
+        let piece = link.next_piece(bytes.min(ARRIVAL_BYTES_MAX));
         if piece.is_empty() {
             return false;
         }
@@ -195,6 +195,7 @@ impl World<'_> {
         let Some(coming) = self.coming.remove(&id.serial) else {
             return self.nothing_is_said();
         };
+        let coming = self.note_read(id, coming);
         for link in &mut self.links {
             link.was_stalled = link.stalled_since.is_some();
         }
@@ -206,6 +207,23 @@ impl World<'_> {
         };
         self.undecided = Some(undecided);
         self.go_on(Step::Decided(id), undecided)
+    }
+
+    /// So much more of what a peer has said was read. The rest comes in another turn.
+    fn note_read(&mut self, id: ConnectionId, coming: Coming) -> Coming {
+        let Some(index) = self.link(id) else {
+            return coming;
+        };
+        let link = &mut self.links[index];
+        let mut end = link.end.borrow_mut();
+        link.sent += std::mem::take(&mut end.read_bytes);
+        let left = match coming {
+            Coming::Bytes | Coming::LastBytes if !end.arrived.is_empty() => coming,
+            Coming::LastBytes if end.is_filled => Coming::Fin,
+            _ => return coming,
+        };
+        self.coming.insert(id.serial, left);
+        Coming::Bytes
     }
 
     /// While the core has not decided on all that it was handed, nothing else is: what it says and what
@@ -241,7 +259,8 @@ impl World<'_> {
                 self.follow_last_bytes(index, verifications)?;
                 self.hear_unheard()?;
             }
-            (Coming::Bytes | Coming::LastBytes, None) => return Err("nobody was read".to_owned()),
+            // It was read before it had to go.
+            (Coming::Bytes | Coming::LastBytes, None) => self.nothing_is_said()?,
             (coming, _) => self.follow_leaving(id, coming == Coming::Reset)?,
         }
         self.note_logouts();

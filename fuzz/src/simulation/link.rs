@@ -127,7 +127,7 @@ pub(super) struct Link {
     // To the server.
     /// What it has said and the server has not yet been given.
     pub(super) outgoing: Vec<u8>,
-    /// Bytes the server was given.
+    /// Bytes the server has read.
     pub(super) sent: usize,
     pub(super) marks: VecDeque<Mark>,
 
@@ -265,7 +265,7 @@ impl Link {
     }
 
     pub(super) fn say(&mut self, utterance: Utterance) {
-        let begin = self.sent + self.outgoing.len();
+        let begin = self.sent + self.end.borrow().arrived.len() + self.outgoing.len();
         self.outgoing.extend_from_slice(&utterance.bytes);
         self.marks
             .extend(utterance.marks.into_iter().map(|mark| Mark {
@@ -292,15 +292,13 @@ impl Link {
         }
     }
 
-    /// The next bytes of what it has said, for the server.
+    /// The next bytes of what it has said, on their way to the server.
     pub(super) fn next_piece(&mut self, bytes: usize) -> Vec<u8> {
         if self.has_finished {
             return Vec::new();
         }
         let rest = self.outgoing.split_off(bytes.min(self.outgoing.len()));
-        let piece = std::mem::replace(&mut self.outgoing, rest);
-        self.sent += piece.len();
-        piece
+        std::mem::replace(&mut self.outgoing, rest)
     }
 
     /// The next thing it has said to the end, if there is one.

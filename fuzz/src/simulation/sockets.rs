@@ -18,6 +18,10 @@ pub(super) struct End {
     pub(super) id: Option<ConnectionId>,
     /// What has arrived and is not read.
     pub(super) arrived: Vec<u8>,
+    /// Bytes that were read, and that the model does not know of yet.
+    pub(super) read_bytes: usize,
+    /// True when the last read was filled: that nothing is left shows with the next.
+    pub(super) is_filled: bool,
     /// True once the peer's FIN has arrived, after all of `arrived`.
     pub(super) has_finished: bool,
     /// True once it was reset: no call of it succeeds.
@@ -65,6 +69,8 @@ impl End {
         End {
             id: None,
             arrived: Vec::new(),
+            read_bytes: 0,
+            is_filled: false,
             has_finished: false,
             has_failed: false,
             room: usize::MAX / 2,
@@ -112,6 +118,8 @@ impl Io for Sockets {
         }
         buffer[..count].copy_from_slice(&end.arrived[..count]);
         end.arrived.drain(..count);
+        end.read_bytes += count;
+        end.is_filled = count == buffer.len();
         Ok(count)
     }
 

@@ -15,7 +15,7 @@ use framegate::time::{Instant, Now, UnixSeconds};
 use framegate::turn::Turn;
 
 use super::Reads;
-use super::arrival::{Coming, READ_BYTES_MAX, Undecided, Unheard};
+use super::arrival::{ARRIVAL_BYTES_MAX, Coming, Undecided, Unheard};
 use super::budgets::Budgets;
 use super::choice::Choice;
 use super::link::{Link, PeerKind, Stage};
@@ -177,8 +177,8 @@ impl<'a> World<'a> {
         let coming = if is_first && link.is_over() {
             link.end.borrow_mut().arrived.extend([0x81; 60]);
             Coming::Fin
-        } else if has_words && link.outgoing.len() <= READ_BYTES_MAX && !self.is_compared {
-            let last = link.next_piece(READ_BYTES_MAX);
+        } else if has_words && link.outgoing.len() <= ARRIVAL_BYTES_MAX && !self.is_compared {
+            let last = link.next_piece(ARRIVAL_BYTES_MAX);
             link.end.borrow_mut().arrived.extend(last);
             Coming::LastBytes
         } else {
@@ -404,7 +404,7 @@ fn config(choice: &mut Choice<'_>, reads: Reads) -> Config {
     config.delivery_rate.count = choice.pick(&[0, 20, 20_000]);
     config.delivery_burst = choice.pick(&[1, 40, 40_000]);
     // Room for what one peer may hold and for every connection, and for so much more.
-    let peer = 2 * config.message_bytes_max + config.outbox_bytes_max + 1_024 + READ_BYTES_MAX;
+    let peer = 2 * config.message_bytes_max + config.outbox_bytes_max + 1_024 + ARRIVAL_BYTES_MAX;
     let needed = peer + config.connections_max * CONNECTION_BYTES;
     let more = choice.pick(&[0, 14 * 1_024, 240 * 1_024, 32 * 1_024 * 1_024]);
     let memory = (needed + more) * MEMORY_RESERVE_PARTS / (MEMORY_RESERVE_PARTS - 1) + 8;
