@@ -138,7 +138,7 @@ async function main() {
 
 if (process.argv.includes("--verify")) {
   const claims = jwt.verify(fs.readFileSync(0, "utf8").trim(), secret, { algorithms: ["HS256"] });
-  assert.equal(claims.sub, "alice");
+  assert.equal(claims.sub, "carol");
   console.log("jsonwebtoken accepts framegate's token");
 } else {
   main().then(habits).catch((error) => {
