@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-ROOMS = ["src/wire", "src/gate", "src/server"]
+ROOMS = ["src/wire", "src/gate", "src/server", "src/turn"]
 
 
 def main() -> None:
