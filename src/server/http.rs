@@ -79,7 +79,7 @@ impl Server {
             Ok(Some(head)) => {
                 let head_bytes = head.bytes_used();
                 self.receive_request(now, key, by, head);
-                self.receive_behind_head(now, key, &mut whole[head_bytes..]);
+                self.receive_after_head(now, key, &mut whole[head_bytes..]);
                 self.hub.ask_for_body(now, key);
             }
             Ok(None) => {
@@ -126,7 +126,7 @@ impl Server {
 
     /// Bytes after a head: a body's, or frames. They are the same whether they came with the
     /// head or later; what nobody waits for is not looked at.
-    pub(super) fn receive_behind_head(&mut self, now: Now, key: u32, bytes: &mut [u8]) {
+    pub(super) fn receive_after_head(&mut self, now: Now, key: u32, bytes: &mut [u8]) {
         match self.hub.sessions[key as usize].state {
             State::Body { .. } => self.receive_body(now, key, bytes),
             State::Open(_) if !bytes.is_empty() => self.receive_frames(now, key, bytes),

@@ -180,7 +180,7 @@ impl Server {
         match self.hub.sessions[key as usize].state {
             State::Proxy { .. } => self.receive_proxy(now, key, bytes),
             State::Head { .. } => self.receive_head(now, key, bytes),
-            _ => self.receive_behind_head(now, key, bytes),
+            _ => self.receive_after_head(now, key, bytes),
         }
         match self.hub.sessions[key as usize].state {
             State::LoggingOut { .. } | State::Finishing { .. } | State::Gone => ReadInterest::Done,
@@ -390,7 +390,7 @@ impl Server {
 
     /// True when nothing comes after what [`gather`](Server::gather) lends but our FIN: once it is
     /// written, [`next_ending`](Server::next_ending) says so.
-    pub fn ends_behind(&self, now: Now, id: ConnectionId) -> bool {
+    pub fn ends_after(&self, now: Now, id: ConnectionId) -> bool {
         self.hub
             .key(id)
             .is_some_and(|key| self.hub.ends_with_fin(now, key))

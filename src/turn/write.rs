@@ -60,7 +60,7 @@ impl<I: Io> Turn<I> {
             slices = &many[..filled];
         }
         let offered: usize = slices.iter().map(|slice| slice.len()).sum();
-        let then = match self.core.ends_behind(now, id) {
+        let then = match self.core.ends_after(now, id) {
             true => Then::Fin,
             false => Then::Open,
         };

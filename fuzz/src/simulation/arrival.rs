@@ -17,7 +17,7 @@ pub(super) const ARRIVAL_BYTES_MAX: usize = 6_000;
 const TURNS_MAX: usize = 1_000;
 
 /// How often the core counts itself again.
-const AUDIT_INTERVAL_TURNS: u64 = 8;
+const AUDIT_INTERVAL_TURNS: u64 = 4;
 
 /// What a socket took while the model did not know yet what was said.
 pub(super) struct Unheard {

@@ -8,7 +8,7 @@ use framegate::gate;
 use framegate::limits::HASHES_PENDING_MAX;
 use framegate::server::{Cause, ConnectionId, Report, StoreJob, StoreOutcome, What as Happening};
 
-use super::follow::{cause_of, is_end};
+use super::follow::cause_of;
 use super::link::{Link, Member, Over, Stage, What};
 use super::people::{PEOPLE, TOKEN_TTL_SECONDS, user_of};
 use super::walk::{Step, Told};
@@ -139,15 +139,7 @@ impl World<'_> {
         }: Asked,
     ) -> Result<(), String> {
         let reports = self.reports();
-        let mut told = Told {
-            reports: &reports,
-            own: reports
-                .iter()
-                .find(|report| report.connection == id && is_end(report.what)),
-            is_doubtful: false,
-            verifications: 0,
-            logged_out: None,
-        };
+        let mut told = Told::of(&reports, id);
         let may_pass = is_checked && is_right && self.people.may_log_in(user, self.now);
         let may_fail = is_checked && (!is_right || self.people.may_fail_to_log_in(user));
         let mut is_told = false;

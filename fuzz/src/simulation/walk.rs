@@ -31,7 +31,19 @@ pub(super) struct Told<'r> {
     pub(super) logged_out: Option<usize>,
 }
 
-impl Told<'_> {
+impl<'r> Told<'r> {
+    /// What the server says of a step in which this connection spoke.
+    pub(super) fn of(reports: &'r [Report], id: ConnectionId) -> Told<'r> {
+        let is_own = |report: &&Report| report.connection == id && is_end(report.what);
+        Told {
+            reports,
+            own: reports.iter().find(is_own),
+            is_doubtful: false,
+            verifications: 0,
+            logged_out: None,
+        }
+    }
+
     pub(super) fn ends(&self, id: ConnectionId) -> bool {
         let ends = |report: &&Report| report.connection == id && is_end(report.what);
         self.reports.iter().any(|report| ends(&report))
@@ -57,15 +69,7 @@ impl World<'_> {
     ) -> Result<(), String> {
         let reports = self.reports();
         let id = self.links[index].id;
-        let mut told = Told {
-            reports: &reports,
-            own: reports
-                .iter()
-                .find(|report| report.connection == id && is_end(report.what)),
-            is_doubtful: false,
-            verifications: 0,
-            logged_out: None,
-        };
+        let mut told = Told::of(&reports, id);
         self.links[index].alive_at = self.now.monotonic;
         self.links[index].asked_at = None;
         self.walk(index, &mut told)?;
