@@ -10,12 +10,12 @@ use crate::limits::{
 use crate::network::AddressKey;
 use crate::time::UnixSeconds;
 
-use super::flushes::Queued;
-use super::hub::Hub;
-use super::outbox::SharedFrames;
-use super::quotas::Count;
-use super::session::{Session, State};
 use super::{ConnectionId, Ending, Server};
+use crate::server::core::Core;
+use crate::server::parts::outbox::SharedFrames;
+use crate::server::parts::quotas::Count;
+use crate::server::parts::session::{Session, State};
+use crate::server::parts::write_queue::Queued;
 
 /// What does not hold, in a line.
 type Audit = Result<(), String>;
@@ -37,24 +37,24 @@ fn at_most(what: &str, found: usize, max: usize) -> Audit {
 impl Server {
     /// Whose password a [`HashJob`](crate::app::password::HashJob) is of.
     pub fn connection_of_job(&self, ticket: u64) -> Option<ConnectionId> {
-        let mut logins = self.hub.logins.all();
+        let mut logins = self.core.logins.all();
         let found = logins.find(|(known, _)| *known == ticket);
         found.map(|(_, login)| login.connection)
     }
 
     /// Before which second the tokens of a user are void whose logout is not kept yet.
     pub fn void_before(&self, id: &str) -> Option<UnixSeconds> {
-        self.hub.revocations.valid_from(id)
+        self.core.revocations.valid_from(id)
     }
 
     /// Passwords that are being checked, or wait for that.
     pub fn passwords_waiting(&self) -> usize {
-        self.hub.logins.all().count()
+        self.core.logins.all().count()
     }
 
     /// True while a password of the connection is being checked, or waits for that.
     pub fn awaits_password(&self, id: ConnectionId) -> bool {
-        self.hub
+        self.core
             .logins
             .all()
             .any(|(_, login)| login.connection == id)
@@ -65,15 +65,15 @@ impl Server {
     /// # Errors
     /// The first thing that does not add up.
     pub fn audit(&self) -> Result<(), String> {
-        self.hub.audit_sessions()?;
-        self.hub.audit_memory()?;
-        self.hub.audit_places()?;
-        self.hub.audit_presence()?;
-        self.hub.audit_queues()
+        self.core.audit_sessions()?;
+        self.core.audit_memory()?;
+        self.core.audit_places()?;
+        self.core.audit_presence()?;
+        self.core.audit_queues()
     }
 }
 
-impl Hub {
+impl Core {
     fn audit_sessions(&self) -> Audit {
         let mut lingering = 0;
         for (key, session) in &self.sessions {

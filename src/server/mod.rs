@@ -21,37 +21,12 @@
 //!
 //! The clock never goes back. Debug builds see to both.
 
-mod admission;
-mod answer;
+mod answers;
 mod audit;
-mod bans;
-mod bounded_map;
-mod broadcasts;
-mod cause;
-mod counters;
-mod deadlines;
-mod fan_out;
-mod flushes;
-mod host;
-mod http;
-mod hub;
-mod login;
-mod login_queue;
-mod memory;
-mod outbox;
-mod pages;
+mod core;
+mod parts;
 mod policy;
-mod presence;
-mod quotas;
-mod rates;
-mod report;
-mod revocations;
-mod session;
-mod store_news;
-mod timer_wheel;
-mod unserved;
-mod user_changes;
-mod websocket;
+mod steps;
 
 #[cfg(test)]
 mod tests;
@@ -67,22 +42,22 @@ use crate::config::Config;
 use crate::gate::{Gate, Keys, Signer};
 use crate::time::{Instant, Now};
 
-use cause::Cause as EndCause;
-use flushes::Queued;
-use hub::{Hub, Undecided};
-use report::What as Happening;
-use session::{Open, State};
+use crate::server::answers::cause::Cause as EndCause;
+use crate::server::answers::report::What as Happening;
+use crate::server::core::{Core, Undecided};
+use parts::session::{Open, State};
+use parts::write_queue::Queued;
 
-pub use cause::{Cause, NoRoom};
-pub use counters::Summary;
-pub use flushes::FlushesLeft;
-pub use outbox::SLICES_MAX;
+pub use answers::cause::{Cause, NoRoom};
+pub use answers::report::{LoginFailure, Report, What};
+pub use answers::unserved::Unserved;
+pub use parts::counters::Summary;
+pub use parts::outbox::SLICES_MAX;
+pub use parts::session::{ConnectionId, Peer};
+pub use parts::store_reporter::StoreNews;
+pub use parts::write_queue::FlushesLeft;
 pub use policy::claim_rules;
-pub use report::{LoginFailure, Report, What};
-pub use revocations::{StoreJob, StoreOutcome};
-pub use session::{ConnectionId, Peer};
-pub use store_news::StoreNews;
-pub use unserved::Unserved;
+pub use steps::logout::{StoreJob, StoreOutcome};
 
 /// How often users and the wall clock are looked at while somebody is logged in and silent.
 const REVIEW_INTERVAL: Duration = Duration::from_millis(500);
@@ -114,7 +89,7 @@ pub enum ReadInterest {
 pub struct Server {
     gate: Gate,
     events: Events,
-    hub: Hub,
+    core: Core,
     /// When everybody was last looked at without being asked.
     reviewed_at: Instant,
     /// The wall clock's origin as of the last turn ([`Now::origin_unix_micros`]).
@@ -140,7 +115,7 @@ impl Server {
         Server {
             gate: Gate::new(keys, rules),
             events,
-            hub: Hub::new(config, signer, users, seed),
+            core: Core::new(config, signer, users, seed),
             reviewed_at: Instant::ORIGIN,
             wall_origin: None,
             ticked_at: Instant::ORIGIN,
@@ -152,16 +127,16 @@ impl Server {
     /// A connection was accepted. `None`: there is no room for it, and it is to be reset at once.
     /// Another may have to go for it: drain [`next_ending`](Server::next_ending).
     pub fn accept(&mut self, now: Now, peer: Peer) -> Option<ConnectionId> {
-        if self.hub.stopping {
+        if self.core.stopping {
             return None;
         }
         self.wall_origin.get_or_insert(now.origin_unix_micros());
-        self.hub.admit_connection(now, peer).ok()
+        self.core.admit_connection(now, peer).ok()
     }
 
     /// A connection was accepted and reset for want of a descriptor.
     pub fn count_shed(&mut self) {
-        self.hub.counters.count("shed");
+        self.core.counters.count("shed");
     }
 
     /// Bytes arrived. They are changed in place (unmasked), and nothing of them is kept but an
@@ -174,15 +149,15 @@ impl Server {
 
     fn decide(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> ReadInterest {
         debug_assert!(now.monotonic >= self.ticked_at, "the clock goes back");
-        let Some(key) = self.hub.key(id) else {
+        let Some(key) = self.core.key(id) else {
             return ReadInterest::Done;
         };
-        match self.hub.sessions[key as usize].state {
+        match self.core.sessions[key as usize].state {
             State::Proxy { .. } => self.receive_proxy(now, key, bytes),
             State::Head { .. } => self.receive_head(now, key, bytes),
             _ => self.receive_after_head(now, key, bytes),
         }
-        match self.hub.sessions[key as usize].state {
+        match self.core.sessions[key as usize].state {
             State::LoggingOut { .. } | State::Finishing { .. } | State::Gone => ReadInterest::Done,
             _ => ReadInterest::More,
         }
@@ -190,15 +165,18 @@ impl Server {
 
     /// Goes on with what was read of a connection when too much waited to be written.
     fn decide_undecided(&mut self, now: Now) {
-        if self.hub.is_pressed() {
+        if self.core.is_pressed() {
             return;
         }
-        let Some(Undecided { id, mut bytes }) = self.hub.undecided.take() else {
+        let Some(Undecided { id, mut bytes }) = self.core.undecided.take() else {
             return;
         };
         let is_over = self.decide(now, id, &mut bytes) == ReadInterest::Done;
-        let is_decided = self.hub.undecided.is_none();
-        let session = self.hub.key(id).map(|key| &self.hub.sessions[key as usize]);
+        let is_decided = self.core.undecided.is_none();
+        let session = self
+            .core
+            .key(id)
+            .map(|key| &self.core.sessions[key as usize]);
         if (is_over || is_decided) && session.is_some_and(|session| session.peer_finished) {
             self.finished(now, id);
         }
@@ -208,12 +186,12 @@ impl Server {
     /// no more (RFC 9112 §9.6). A WebSocket ends with it, once its login or logout is answered, and
     /// so does what is unfinished.
     pub fn finished(&mut self, now: Now, id: ConnectionId) {
-        let Some(key) = self.hub.key(id) else { return };
-        let session = &mut self.hub.sessions[key as usize];
+        let Some(key) = self.core.key(id) else { return };
+        let session = &mut self.core.sessions[key as usize];
         session.peer_finished = true;
         // What came ahead of the FIN is decided on first.
         if self
-            .hub
+            .core
             .undecided
             .as_ref()
             .is_some_and(|rest| rest.id == id)
@@ -221,7 +199,7 @@ impl Server {
             return;
         }
         match session.state {
-            State::Finishing { fin_sent: true, .. } => self.hub.release(key, Ending::Close),
+            State::Finishing { fin_sent: true, .. } => self.core.release(key, Ending::Close),
             State::Answering { .. }
             | State::LoggingOut { .. }
             | State::Finishing { .. }
@@ -230,65 +208,65 @@ impl Server {
                 login_pending: true,
                 ..
             }) => {}
-            _ => self.hub.leave(now, key),
+            _ => self.core.leave(now, key),
         }
     }
 
     /// The socket failed: reset by the peer, or no longer of use.
     pub fn failed(&mut self, now: Now, id: ConnectionId) {
-        if let Some(key) = self.hub.key(id) {
+        if let Some(key) = self.core.key(id) {
             let what = Happening::Closed(EndCause::PeerLeft);
-            self.hub.abandon(now, key, what, Ending::Close);
+            self.core.abandon(now, key, what, Ending::Close);
         }
     }
 
     /// The socket took `count` of the bytes that [`gather`](Server::gather) gave; `full` when it
     /// takes no more for now, and [`writable`](Server::writable) will say when it does.
     pub fn wrote(&mut self, now: Now, id: ConnectionId, count: usize, full: bool) {
-        let Some(key) = self.hub.key(id) else { return };
-        let hub = &mut self.hub;
-        let outbox = &mut hub.sessions[key as usize].outbox;
-        outbox.take(&mut hub.pool, now.monotonic, count, full);
+        let Some(key) = self.core.key(id) else { return };
+        let core = &mut self.core;
+        let outbox = &mut core.sessions[key as usize].outbox;
+        outbox.take(&mut core.pool, now.monotonic, count, full);
         let empty = outbox.is_empty();
-        hub.account(key);
-        hub.note_taken(now, key, count, full);
+        core.account(key);
+        core.note_taken(now, key, count, full);
         if empty {
-            hub.flushed(now, key);
+            core.flushed(now, key);
         } else if full {
-            hub.schedule(now, key);
+            core.schedule(now, key);
         } else {
-            hub.queue_flush(key);
+            core.queue_flush(key);
         }
     }
 
     /// Whether bytes for the connection wait for their turn to be written.
     pub fn waits_to_be_written(&self, id: ConnectionId) -> bool {
-        let published = self.hub.broadcasts.published();
-        self.hub.key(id).is_some_and(|key| {
-            let member = self.hub.presence.member(key);
-            self.hub.sessions[key as usize].queued != Queued::No
+        let published = self.core.broadcasts.published();
+        self.core.key(id).is_some_and(|key| {
+            let member = self.core.presence.member(key);
+            self.core.sessions[key as usize].queued != Queued::No
                 || member.is_some_and(|member| member.given != published)
         })
     }
 
     /// The socket takes bytes again.
     pub fn writable(&mut self, id: ConnectionId) {
-        if let Some(key) = self.hub.key(id)
-            && !self.hub.sessions[key as usize].outbox.is_empty()
+        if let Some(key) = self.core.key(id)
+            && !self.core.sessions[key as usize].outbox.is_empty()
         {
-            self.hub.queue_flush(key);
+            self.core.queue_flush(key);
         }
     }
 
     /// The helper thread has done a [`HashJob`].
     pub fn hashed(&mut self, now: Now, outcome: &HashOutcome) {
-        self.hub.refresh_users(now);
-        self.hub.end_login(now, outcome);
+        self.core.refresh_users(now);
+        self.core.end_login(now, outcome);
     }
 
     /// The helper thread has done a [`StoreJob::Revoke`], or has failed to.
     pub fn kept(&mut self, now: Now, outcome: &StoreOutcome) {
-        self.hub.end_logout(now, outcome);
+        self.core.end_logout(now, outcome);
     }
 
     /// Deals with every deadline that has passed.
@@ -296,32 +274,32 @@ impl Server {
         debug_assert!(now.monotonic >= self.ticked_at, "the clock goes back");
         self.ticked_at = now.monotonic;
         // Ahead of what is queued here, which is to be offered before anybody has to go for it.
-        self.hub.relieve(now);
+        self.core.relieve(now);
         self.decide_undecided(now);
         self.follow_wall_clock(now);
         if now.monotonic >= self.reviewed_at + REVIEW_INTERVAL {
             self.reviewed_at = now.monotonic;
-            self.hub.refresh_users(now);
+            self.core.refresh_users(now);
         }
-        self.hub.review_some(now);
-        self.hub.pass_deadlines(now);
-        self.hub.revocations.retry(now.monotonic);
+        self.core.review_some(now);
+        self.core.pass_deadlines(now);
+        self.core.revocations.retry(now.monotonic);
     }
 
     /// Looks whether users have changed, if the next frame may have to wait for that: to be called
     /// when what was decided has been written.
     pub fn look_ahead(&mut self, now: Now) {
-        self.hub.refresh_users_ahead(now);
+        self.core.refresh_users_ahead(now);
     }
 
     /// True when [`look_ahead`](Server::look_ahead) would look.
     pub fn is_look_due(&self, now: Now) -> bool {
-        self.hub.users.is_refresh_near(now.monotonic)
+        self.core.users.is_refresh_near(now.monotonic)
     }
 
     /// Ends everything: a Close 1001 to each open WebSocket, and no new connections.
     pub fn shut_down(&mut self, now: Now) {
-        self.hub.shut_down(now);
+        self.core.shut_down(now);
     }
 
     // Outputs.
@@ -330,12 +308,12 @@ impl Server {
     /// first, then what was broadcast to them, then connections that are not logged in. What of the
     /// latter two is written is taken off `left`.
     pub fn next_flush(&mut self, now: Now, left: &mut FlushesLeft) -> Option<ConnectionId> {
-        self.hub.give_some(now, left);
+        self.core.give_some(now, left);
         loop {
             let before = *left;
-            let id = self.hub.flushes.pop(left)?;
-            let key = self.hub.key(id).filter(|&key| {
-                let queued = &mut self.hub.sessions[key as usize].queued;
+            let id = self.core.flushes.pop(left)?;
+            let key = self.core.key(id).filter(|&key| {
+                let queued = &mut self.core.sessions[key as usize].queued;
                 std::mem::take(queued) != Queued::No
             });
             // It may have ended since, and its slot may be another's; or it was written already.
@@ -343,101 +321,104 @@ impl Server {
                 *left = before;
                 continue;
             };
-            let session = &self.hub.sessions[key as usize];
+            let session = &self.core.sessions[key as usize];
             if !session.outbox.is_empty() {
                 return Some(id);
             }
-            self.hub.flushed(now, key);
+            self.core.flushed(now, key);
         }
     }
 
     /// True while a connection waits for `next_flush`.
     pub fn has_flushes(&self) -> bool {
-        !self.hub.flushes.is_empty() || !self.hub.broadcasts.is_empty()
+        !self.core.flushes.is_empty() || !self.core.broadcasts.is_empty()
     }
 
     /// True when nothing more is to be handed to [`receive`](Server::receive) before what waits was
     /// written: to be asked before each call.
     pub fn is_pressed(&self) -> bool {
-        self.hub.undecided.is_some() || self.hub.is_pressed()
+        self.core.undecided.is_some() || self.core.is_pressed()
     }
 
     /// True while something that was handed to [`receive`](Server::receive) is not decided on.
     pub fn has_undecided(&self) -> bool {
-        self.hub.undecided.is_some()
+        self.core.undecided.is_some()
     }
 
     /// True when the connection is logged in: it is served before those that are not.
     pub fn is_member(&self, id: ConnectionId) -> bool {
-        self.hub
+        self.core
             .key(id)
-            .is_some_and(|key| self.hub.presence.is_member(key))
+            .is_some_and(|key| self.core.presence.is_member(key))
     }
 
     /// True while the connection is to begin with a PROXY header.
     pub fn awaits_proxy_header(&self, id: ConnectionId) -> bool {
-        let session = self.hub.key(id).map(|key| &self.hub.sessions[key as usize]);
+        let session = self
+            .core
+            .key(id)
+            .map(|key| &self.core.sessions[key as usize]);
         session.is_some_and(|session| matches!(session.state, State::Proxy { .. }))
     }
 
     /// Lends the bytes to be written next; returns how many of the slices, two at least, are filled.
     /// There may be more to write only when all or all but one are.
     pub fn gather<'a>(&'a self, id: ConnectionId, slices: &mut [IoSlice<'a>]) -> usize {
-        self.hub.key(id).map_or(0, |key| {
-            self.hub.sessions[key as usize].outbox.gather(slices)
+        self.core.key(id).map_or(0, |key| {
+            self.core.sessions[key as usize].outbox.gather(slices)
         })
     }
 
     /// True when nothing comes after what [`gather`](Server::gather) lends but our FIN: once it is
     /// written, [`next_ending`](Server::next_ending) says so.
     pub fn ends_after(&self, now: Now, id: ConnectionId) -> bool {
-        self.hub
+        self.core
             .key(id)
-            .is_some_and(|key| self.hub.ends_with_fin(now, key))
+            .is_some_and(|key| self.core.ends_with_fin(now, key))
     }
 
     /// A connection whose descriptor is to be shut. After `Close` and `Reset` its id names
     /// nothing any longer, and its slot may be another's.
     pub fn next_ending(&mut self) -> Option<(ConnectionId, Ending)> {
-        let (id, ending) = self.hub.endings.pop_front()?;
+        let (id, ending) = self.core.endings.pop_front()?;
         if ending != Ending::Fin {
-            self.hub.sessions.remove(id.slot as usize);
+            self.core.sessions.remove(id.slot as usize);
         }
         Some((id, ending))
     }
 
     /// A password for the helper thread to check.
     pub fn next_job(&mut self) -> Option<HashJob> {
-        self.hub.logins.next_job()
+        self.core.logins.next_job()
     }
 
     /// Something for the helper thread to write to the user store.
     pub fn next_store_job(&mut self) -> Option<StoreJob> {
-        self.hub.revocations.next_job()
+        self.core.revocations.next_job()
     }
 
     /// Something for the log.
     pub fn next_report(&mut self) -> Option<Report> {
-        self.hub.reports.pop_front()
+        self.core.reports.pop_front()
     }
 
     /// What was refused in the last minute, once a minute while anything was.
     pub fn next_summary(&mut self, now: Now) -> Option<Summary> {
-        let refused = self.hub.counters.sum_up(now.monotonic)?;
+        let refused = self.core.counters.sum_up(now.monotonic)?;
         Some(self.summary(refused))
     }
 
     /// What was refused since the start, and who is there now.
     pub fn totals(&self) -> Summary {
-        self.summary(self.hub.counters.totals())
+        self.summary(self.core.counters.totals())
     }
 
     fn summary(&self, refused: BTreeMap<&'static str, u64>) -> Summary {
         Summary {
             refused,
             connections: self.connections(),
-            pending: self.hub.places.pending(),
-            members: self.hub.presence.members().len(),
+            pending: self.core.places.pending(),
+            members: self.core.presence.members().len(),
             held_bytes: self.held_bytes(),
         }
     }
@@ -449,19 +430,19 @@ impl Server {
 
     /// What became of the user store since this was last asked.
     pub fn next_store_news(&mut self) -> Option<StoreNews> {
-        self.hub.store_news.next()
+        self.core.store_news.next()
     }
 
     /// When to call [`tick`](Server::tick) at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.hub.undecided.is_some() || self.hub.presence.has_doubted() {
+        if self.core.undecided.is_some() || self.core.presence.has_doubted() {
             return Some(Instant::ORIGIN);
         }
         // Also when nobody is here: who asks next is not to hear of a fault that is over.
         let review = Some(self.reviewed_at + REVIEW_INTERVAL);
-        let summary = self.hub.counters.summary_at();
-        let retry = self.hub.revocations.next_deadline();
-        [self.hub.timer_wheel.next(), review, summary, retry]
+        let summary = self.core.counters.summary_at();
+        let retry = self.core.revocations.next_deadline();
+        [self.core.timer_wheel.next(), review, summary, retry]
             .into_iter()
             .flatten()
             .min()
@@ -469,12 +450,12 @@ impl Server {
 
     /// Connections there are, those that are ending included.
     pub fn connections(&self) -> usize {
-        self.hub.sessions.len()
+        self.core.sessions.len()
     }
 
     /// Bytes held for peers.
     pub fn held_bytes(&self) -> usize {
-        self.hub.ledger_bytes()
+        self.core.ledger_bytes()
     }
 
     /// When somebody set the wall clock, every token's end lies elsewhere on the clock of
@@ -486,9 +467,9 @@ impl Server {
             return;
         }
         self.wall_origin = Some(origin);
-        for index in 0..self.hub.presence.members().len() {
-            let key = self.hub.presence.members()[index].key;
-            self.hub.schedule(now, key);
+        for index in 0..self.core.presence.members().len() {
+            let key = self.core.presence.members()[index].key;
+            self.core.schedule(now, key);
         }
     }
 }

@@ -1,0 +1,172 @@
+//! What the log is told: one report an event, drained by the driver.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::app::users::User;
+use crate::time::{Instant, UnixSeconds};
+
+use crate::server::answers::cause::Cause;
+use crate::server::parts::session::{ConnectionId, Peer};
+
+/// How often the same mistake in a configuration is told.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(60);
+/// Bytes of an event's name that a report keeps.
+const EVENT_BYTES_MAX: usize = 64;
+
+/// Something worth a line in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What happened.
+    pub what: What,
+    /// On which connection.
+    pub connection: ConnectionId,
+    /// Whose it is.
+    pub peer: Peer,
+    /// Who is logged in on it.
+    pub user: Option<Rc<str>>,
+    /// The event of the frame at hand, as the peer wrote it, cut short.
+    pub event: Option<Box<str>>,
+}
+
+/// What a [`Report`] is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A user logged in with a password.
+    LoggedIn,
+    /// No token for an id and a password, and why. The peer is told of all alike.
+    LoginFailed(LoginFailure),
+    /// A password was right, and no token was given: the user's tokens are void until this second,
+    /// which the clock has yet to reach.
+    TokensVoid {
+        /// The second.
+        until: UnixSeconds,
+        /// In how many seconds the gate takes a token again.
+        wait_seconds: u64,
+    },
+    /// The connection was thrown out.
+    Refused(Cause),
+    /// The connection ended in peace.
+    Closed(Cause),
+    /// The connection's address is banned from now on, for so long.
+    Banned(Duration),
+    /// A trusted proxy names no client in a field that we read, and stands for all of its clients.
+    ClientUnnamed,
+    /// As that, in its PROXY header.
+    HeaderUnnamed,
+    /// One that is pending goes for a newcomer.
+    PendingFull,
+    /// A field names a client, and the peer that sent it is no trusted proxy.
+    ForwardedIgnored,
+}
+
+/// Why a login failed. It is for the log alone: a peer that could tell these apart would learn which
+/// ids there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginFailure {
+    /// There is no user of the id.
+    UnknownUser,
+    /// The user is disabled.
+    UserDisabled,
+    /// The user has no password: tokens come from elsewhere.
+    NoPassword,
+    /// The password is another, or was changed while it was checked.
+    WrongPassword,
+}
+
+impl LoginFailure {
+    /// Why a login as this user fails, whatever the password: `WrongPassword` where it would not.
+    pub(crate) fn of(user: Option<&User>) -> LoginFailure {
+        match user {
+            None => LoginFailure::UnknownUser,
+            Some(user) if user.disabled => LoginFailure::UserDisabled,
+            Some(user) if user.password_hash.is_none() => LoginFailure::NoPassword,
+            Some(_) => LoginFailure::WrongPassword,
+        }
+    }
+
+    /// The word of this reason in the log.
+    pub fn word(self) -> &'static str {
+        match self {
+            LoginFailure::UnknownUser => "unknown_user",
+            LoginFailure::UserDisabled => "disabled_user",
+            LoginFailure::NoPassword => "no_password",
+            LoginFailure::WrongPassword => "wrong_password",
+        }
+    }
+}
+
+impl What {
+    /// True when it tells the operator of a setting to look at, and not of a connection's end.
+    pub fn is_notice(self) -> bool {
+        matches!(
+            self,
+            What::ClientUnnamed | What::HeaderUnnamed | What::PendingFull | What::ForwardedIgnored
+        )
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            What::LoggedIn => "logged in",
+            What::LoginFailed(_) => "login failed",
+            What::TokensVoid { .. } => "no token to give",
+            What::Refused(_) => "refused",
+            What::Closed(_) => "closed",
+            What::Banned(_) => "banned",
+            What::ClientUnnamed => {
+                "a trusted proxy names no client, so that caps and bans mean the proxy: \
+                 it must set X-Forwarded-For or Forwarded"
+            }
+            What::HeaderUnnamed => {
+                "a PROXY header names no client, so that caps and bans mean the proxy: \
+                 it must send the client's address (TCP4, TCP6 or PROXY)"
+            }
+            What::PendingFull => {
+                "MAX_PENDING or MAX_CONNECTIONS is reached: connections that are not logged in \
+                 make room; raise it if so many come at once"
+            }
+            What::ForwardedIgnored => {
+                "X-Forwarded-For or Forwarded is ignored: its sender is not in TRUSTED_PROXIES"
+            }
+        })
+    }
+}
+
+/// When each notice was given last: of each kind there is one a minute.
+#[derive(Debug, Default)]
+pub(crate) struct Notices {
+    client_unnamed_at: Option<Instant>,
+    header_unnamed_at: Option<Instant>,
+    pending_full_at: Option<Instant>,
+    forwarded_ignored_at: Option<Instant>,
+}
+
+impl Notices {
+    /// True when the notice is to be given now.
+    pub(crate) fn is_due(&mut self, now: Instant, what: What) -> bool {
+        let last = match what {
+            What::ClientUnnamed => &mut self.client_unnamed_at,
+            What::HeaderUnnamed => &mut self.header_unnamed_at,
+            What::PendingFull => &mut self.pending_full_at,
+            What::ForwardedIgnored => &mut self.forwarded_ignored_at,
+            _ => return true,
+        };
+        let is_due = last.is_none_or(|last| last + NOTICE_INTERVAL <= now);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+}
+
+/// The part of an event's name that is kept.
+pub(crate) fn cut(event: &str) -> Box<str> {
+    let mut end = event.len().min(EVENT_BYTES_MAX);
+    while !event.is_char_boundary(end) {
+        end -= 1;
+    }
+    event[..end].into()
+}

@@ -1,0 +1,16 @@
+//! The parts of the core: data that keep their own invariants. No part knows the core, a step, or
+//! more of another part than it is built of.
+
+pub(crate) mod bans;
+pub(crate) mod bounded_map;
+pub(crate) mod broadcasts;
+pub(crate) mod counters;
+pub(crate) mod login_queue;
+pub(crate) mod members;
+pub(crate) mod outbox;
+pub(crate) mod quotas;
+pub(crate) mod rate_limits;
+pub(crate) mod session;
+pub(crate) mod store_reporter;
+pub(crate) mod timer_wheel;
+pub(crate) mod write_queue;

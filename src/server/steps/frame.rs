@@ -1,0 +1,279 @@
+//! An open WebSocket: frames in, answers out.
+
+use std::borrow::Cow;
+use std::mem;
+use std::rc::Rc;
+
+use zeroize::Zeroizing;
+
+use crate::app::{Fault, Outcome};
+use crate::gate::{Bound, LOGIN, Pass, Passage, Standing};
+use crate::limits::FRAGMENTS_MAX;
+use crate::time::Now;
+use crate::wire::frame::{self, Opcode};
+use crate::wire::{Event, MessageRules};
+
+use crate::server::Server;
+use crate::server::answers::answer;
+use crate::server::answers::cause::Cause;
+use crate::server::core::{Core, Undecided};
+use crate::server::parts::members::Dates;
+use crate::server::parts::session::Ping;
+use crate::server::steps::host::Caller;
+
+impl Server {
+    /// Bytes of frames. Every whole frame in them is dealt with; only an unfinished one is kept.
+    /// Work is bounded by the bytes, and by the rate: a frame too many ends the connection.
+    pub(crate) fn receive_frames(&mut self, now: Now, key: u32, mut bytes: &mut [u8]) {
+        self.core.refresh_users(now);
+        self.core.review_member(now, key);
+        let Some(open) = self.core.open_mut(key) else {
+            return;
+        };
+        open.alive_at = now.monotonic;
+        open.ping = Ping::None;
+        let mut endpoint = mem::take(&mut open.endpoint);
+        loop {
+            // Asked ahead of each frame, wherever the reads were cut.
+            if !bytes.is_empty() && (self.core.is_pressed() || self.core.is_answered_enough(key)) {
+                let id = self.core.id(key);
+                let bytes = Zeroizing::new(bytes.to_vec());
+                self.core.undecided = Some(Undecided { id, bytes });
+                break;
+            }
+            let rules = self.core.message_rules(key);
+            match endpoint.next(&mut bytes, rules) {
+                Ok(Some(event)) => self.receive_event(now, key, event),
+                Ok(None) => break,
+                Err(violation) => {
+                    self.core
+                        .refuse(now, key, Cause::Wire(violation), None, None);
+                }
+            }
+            // After a failure, and after a Close, nothing that arrived is read.
+            let Some(open) = self.core.open_mut(key) else {
+                return;
+            };
+            // What begins after it has a time of its own.
+            if !endpoint.is_unfinished() {
+                open.message_since = None;
+            }
+        }
+        if let Some(open) = self.core.open_mut(key) {
+            let began = open.message_since.unwrap_or(now.monotonic);
+            open.message_since = endpoint.is_unfinished().then_some(began);
+            open.endpoint = endpoint;
+            self.core.account(key);
+            self.core.schedule(now, key);
+        }
+    }
+
+    fn receive_event(&mut self, now: Now, key: u32, event: Event<'_>) {
+        if let Err(cause) = self.core.count_frame(now, key) {
+            return self.core.refuse(now, key, cause, None, None);
+        }
+        match event {
+            Event::Text(Cow::Borrowed(text)) => self.receive_text(now, key, text),
+            // It came in pieces, and has a place of its own, which is freed.
+            Event::Text(Cow::Owned(text)) => {
+                self.receive_text(now, key, &Zeroizing::new(text));
+            }
+            // RFC 6455 §5.5.3: a Pong carries what its Ping did.
+            Event::Ping(payload) => self
+                .core
+                .push(now, key, |out| frame::write_pong(out, &payload)),
+            Event::Pong(_) | Event::Fragment => {}
+            // RFC 6455 §5.5.1: a Close is answered with the code it came with.
+            Event::Close(close) => {
+                let close = close.map(|(code, _)| (code, ""));
+                self.core.close(now, key, Cause::PeerLeft, close);
+            }
+            // The rules refuse a binary message by its header.
+            Event::Binary(_) => {}
+        }
+    }
+
+    /// One Text message: the one place where a frame is let through the gate.
+    fn receive_text(&mut self, now: Now, key: u32, text: &str) {
+        // Who is logged in was looked at after the store last changed, and is not asked for.
+        let person = self.core.presence.person(key);
+        let person = person.map(|person| (Rc::clone(&person.id), person.standing));
+        let bound = person.as_ref().map(|(id, standing)| Bound {
+            subject: id,
+            standing: *standing,
+        });
+        match self.gate.admit(text, bound, &mut self.core, now.unix) {
+            Ok(Passage::Admitted(frame)) => {
+                if !self.core.admit(now, key, frame.pass()) {
+                    return;
+                }
+                let mut data = mem::take(&mut self.core.answer_scratch);
+                data.clear();
+                let mut host = Caller {
+                    core: &mut self.core,
+                    now,
+                    key,
+                    frame_id: frame.id(),
+                };
+                let result = self.events.run(&mut host, &frame, &mut data);
+                self.core
+                    .conclude(now, key, frame.event(), frame.id(), result, &data);
+                self.core.answer_scratch = data;
+            }
+            Ok(Passage::Login(frame)) => {
+                let mut host = Caller {
+                    core: &mut self.core,
+                    now,
+                    key,
+                    frame_id: frame.id(),
+                };
+                if let Err(fault) = self.events.run_login(&mut host, &frame) {
+                    let fault = self.core.meter_no_login(now, key, fault);
+                    if let Fault::BadData(_) = fault {
+                        self.core.count_hostile(now, key);
+                    }
+                    self.core.fault(now, key, frame.id(), Some(LOGIN), fault);
+                }
+            }
+            Err(denial) => {
+                let cause = Cause::Gate(denial.cause);
+                self.core
+                    .refuse(now, key, cause, denial.id, denial.event.as_deref());
+            }
+        }
+    }
+}
+
+impl Core {
+    /// What the connection may send now.
+    fn message_rules(&self, key: u32) -> MessageRules {
+        let bytes_max = match self.presence.person(key) {
+            Some(_) => self.config.message_bytes_max,
+            None => self.config.message_before_login_bytes_max,
+        };
+        MessageRules {
+            bytes_max,
+            fragments_max: FRAGMENTS_MAX,
+            binary: false,
+        }
+    }
+
+    /// Counts a frame of the connection, and of its user over all its connections.
+    fn count_frame(&mut self, now: Now, key: u32) -> Result<(), Cause> {
+        let frames = self.frames;
+        let is_within = self
+            .open_mut(key)
+            .is_some_and(|open| frames.admit(&mut open.meter, now.monotonic).is_ok());
+        match is_within {
+            true => self.count_user_frame(now, key),
+            false => Err(Cause::RateLimited),
+        }
+    }
+
+    fn count_user_frame(&mut self, now: Now, key: u32) -> Result<(), Cause> {
+        let frames = self.user_rates.frames;
+        let is_within = self.presence.person_mut(key).is_none_or(|person| {
+            let meter = &mut person.spending.frames;
+            frames.admit(meter, now.monotonic).is_ok()
+        });
+        is_within.then_some(()).ok_or(Cause::UserRateLimited)
+    }
+
+    /// A verified token: the first logs the connection in, a newer one moves its expiry. Returns
+    /// whether the connection is logged in; if not, it was refused.
+    pub(crate) fn admit(&mut self, now: Now, key: u32, pass: &Pass<'_>) -> bool {
+        let dates = Dates {
+            issued_at: pass.issued_at(),
+            expires_at: pass.expires_at(),
+        };
+        self.log_in(now, key, pass.subject(), dates, pass.standing())
+    }
+
+    /// The connection is logged in for as long as its token would be admitted; or it is refused, when
+    /// its user has as many connections as it may have, or sends more frames over all of them than
+    /// it may, or is too slow a reader. Returns which.
+    pub(crate) fn log_in(
+        &mut self,
+        now: Now,
+        key: u32,
+        id: &str,
+        dates: Dates,
+        standing: Standing,
+    ) -> bool {
+        let expires_at = dates.expires_at.plus(self.leeway_seconds);
+        let dates = Dates {
+            expires_at,
+            ..dates
+        };
+        if self.presence.is_member(key) {
+            // A newer token is not good for what was said before it came.
+            if self.catch_up(now, key) {
+                self.drop_slow_reader(now, key);
+                return false;
+            }
+            self.presence.renew(key, dates);
+            return true;
+        }
+        let connections_max = self.config.connections_per_user_max;
+        if connections_max > 0 && self.presence.count_of(id) >= connections_max {
+            self.refuse(now, key, Cause::TooManyConnections, None, None);
+            return false;
+        }
+        let given = self.broadcasts.published();
+        self.presence.enter(key, id, dates, standing, given);
+        self.settle(key);
+        self.prefer(key);
+        self.schedule(now, key);
+        // The frame that logs in was counted for the connection alone.
+        let counted = self.count_user_frame(now, key);
+        if let Err(cause) = counted {
+            self.refuse(now, key, cause, None, None);
+        }
+        counted.is_ok()
+    }
+
+    /// What a handler came to.
+    fn conclude(
+        &mut self,
+        now: Now,
+        key: u32,
+        event: &str,
+        id: Option<&str>,
+        result: Result<Outcome, Fault>,
+        data: &[u8],
+    ) {
+        // The handler itself may have ended the connection, as the slow reader of a broadcast.
+        if self.open_mut(key).is_none() {
+            return;
+        }
+        match result {
+            Ok(Outcome::Answer) => self.answer(now, key, event, id, data),
+            Ok(Outcome::Silent) => {}
+            Err(fault) => self.fault(now, key, id, Some(event), fault),
+        }
+    }
+
+    pub(crate) fn answer(
+        &mut self,
+        now: Now,
+        key: u32,
+        event: &str,
+        id: Option<&str>,
+        data: &[u8],
+    ) {
+        self.push(now, key, |out| {
+            frame::write_with(out, Opcode::Text, |out| {
+                answer::event(out, event, id, |out| out.extend_from_slice(data));
+            });
+        });
+    }
+
+    pub(crate) fn answer_fault(&mut self, now: Now, key: u32, id: Option<&str>, fault: Fault) {
+        let (reason, wait) = (fault.to_string(), fault.retry_after());
+        self.push(now, key, |out| {
+            frame::write_with(out, Opcode::Text, |out| {
+                answer::error(out, id, fault.code(), &reason, wait)
+            });
+        });
+    }
+}
