@@ -12,10 +12,9 @@ use crate::time::UnixSeconds;
 
 use super::{ConnectionId, Ending, Server};
 use crate::server::core::Core;
-use crate::server::parts::outbox::SharedFrames;
 use crate::server::parts::quotas::Count;
-use crate::server::parts::session::{Session, State};
-use crate::server::parts::write_queue::Queued;
+use crate::server::parts::sessions::{Session, State};
+use crate::server::parts::shared_frame::SharedFrames;
 
 /// What does not hold, in a line.
 type Audit = Result<(), String>;
@@ -76,25 +75,24 @@ impl Server {
 impl Core {
     fn audit_sessions(&self) -> Audit {
         let mut lingering = 0;
-        for (key, session) in &self.sessions {
-            let key = key as u32;
-            let is_gone = matches!(session.state, State::Gone);
+        for (key, session) in self.sessions.iter() {
+            let is_gone = matches!(session.state(), State::Closed);
             equal(
                 "a place in the wheel",
                 &self.timer_wheel.is_scheduled(key),
                 &!is_gone,
             )?;
             lingering += usize::from(self.lingers(key));
-            if is_gone || !matches!(session.state, State::Open(_)) {
-                equal("a member", &self.presence.is_member(key), &false)?;
+            if is_gone || !matches!(session.state(), State::Open(_)) {
+                equal("a member", &self.members.is_member(key), &false)?;
             }
         }
-        equal("lingering", &self.lingering, &lingering)?;
+        equal("lingering", &self.quotas.lingering(), &lingering)?;
         at_most("lingering", lingering, LINGERING_MAX.max(self.stopped()))?;
         at_most(
             "connections",
             self.sessions.len() - self.gone(),
-            self.config.connections_max,
+            self.policy.config.connections_max,
         )
     }
 
@@ -108,82 +106,65 @@ impl Core {
     }
 
     fn gone(&self) -> usize {
-        let is_gone = |(_, session): &(usize, &Session)| matches!(session.state, State::Gone);
+        let is_gone = |(_, session): &(u32, &Session)| matches!(session.state(), State::Closed);
         self.sessions.iter().filter(is_gone).count()
     }
 
     /// The ledger: what each session holds, each shared frame once, and what was not offered.
     fn audit_memory(&self) -> Audit {
         let mut shared = SharedFrames::default();
-        let given = self.presence.members().iter().map(|member| member.given);
+        let given = self.members.all().iter().map(|member| member.given);
         self.broadcasts.audit(given, &mut shared)?;
-        let (mut held, mut unoffered_bytes, mut unoffered_shared, mut crowded) = (0, 0, 0, 0);
-        for (_, session) in &self.sessions {
-            equal("held by a session", &session.held_bytes, &held_by(session))?;
-            held += session.held_bytes;
-            let found = session.outbox.audit(&self.pool, &mut shared)?;
-            unoffered_bytes += found.bytes;
-            unoffered_shared += found.shared;
-            crowded += usize::from(found.is_crowded);
+        for (_, session) in self.sessions.iter() {
             // What was queued without having been offered, two crowded parts and one message more at the
             // most, counts as offered once the socket takes only a part.
-            let message = self.config.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
-            let crowded_bytes = self.config.outbox_bytes_max / CROWDED_PARTS;
+            let message = self.policy.config.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
+            let crowded_bytes = self.policy.config.outbox_bytes_max / CROWDED_PARTS;
             at_most(
                 "what an outbox was offered",
-                session.outbox.offered_bytes(),
-                self.config.outbox_bytes_max + 2 * crowded_bytes + message,
+                session.outbox().offered_bytes(),
+                self.policy.config.outbox_bytes_max + 2 * crowded_bytes + message,
             )?;
         }
-        let shared: usize = shared.values().sum();
-        equal("the ledger", &self.held_bytes, &held)?;
-        equal("shared frames", &self.pool.shared_bytes(), &shared)?;
-        let unoffered = (self.pool.unoffered_bytes(), self.pool.unoffered_shared());
-        equal(
-            "unoffered",
-            &unoffered,
-            &(unoffered_bytes, unoffered_shared),
-        )?;
-        equal("crowded", &self.pool.has_crowded(), &(crowded > 0))
+        self.sessions.audit(shared)
     }
 
     /// Places by address, and those not yet logged in.
     fn audit_places(&self) -> Audit {
         let mut pending = BTreeSet::new();
         let mut addresses = BTreeMap::new();
-        for (key, session) in &self.sessions {
-            let key = key as u32;
-            let is_pending = match session.state {
+        for (key, session) in self.sessions.iter() {
+            let is_pending = match session.state() {
                 State::Proxy { .. }
                 | State::Head { .. }
                 | State::Body { .. }
                 | State::Answering { .. } => true,
-                State::Open(_) => !self.presence.is_member(key),
-                State::LoggingOut { .. } | State::Finishing { .. } => false,
-                State::Gone => continue,
+                State::Open(_) => !self.members.is_member(key),
+                State::LoggingOut { .. } | State::Closing { .. } => false,
+                State::Closed => continue,
             };
             if is_pending {
                 pending.insert(key);
             }
-            addresses.insert(key, self.counted_address(key));
+            addresses.insert(key, self.sessions[key].counted_address());
         }
-        equal("pending", &self.places.pending(), &pending.len())?;
+        equal("pending", &self.quotas.pending(), &pending.len())?;
         equal(
             "those pending",
-            &self.places.all_pending().collect(),
+            &self.quotas.all_pending().collect(),
             &pending,
         )?;
-        at_most("pending", pending.len(), self.config.pending_max)?;
+        at_most("pending", pending.len(), self.policy.config.pending_max)?;
         let counted: BTreeSet<AddressKey> = addresses.values().copied().flatten().collect();
-        self.places
+        self.quotas
             .audit(addresses.into_iter(), |key| self.lingers(key))?;
-        let mut counts = counted.iter().map(|address| self.places.of(*address));
+        let mut counts = counted.iter().map(|address| self.quotas.of(*address));
         counts.try_for_each(|count| self.audit_address(count))
     }
 
     fn lingers(&self, key: u32) -> bool {
-        let state = &self.sessions[key as usize].state;
-        matches!(state, State::Finishing { fin_sent: true, .. })
+        let state = self.sessions[key].state();
+        matches!(state, State::Closing { fin_sent: true, .. })
     }
 
     fn audit_address(&self, count: Count) -> Audit {
@@ -191,12 +172,12 @@ impl Core {
         at_most(
             "connections of an address",
             count.connections,
-            max(self.config.connections_per_address_max),
+            max(self.policy.config.connections_per_address_max),
         )?;
         at_most(
             "pending connections of an address",
             count.pending.len,
-            max(self.config.pending_per_address_max),
+            max(self.policy.config.pending_per_address_max),
         )?;
         at_most(
             "lingering of an address",
@@ -207,27 +188,22 @@ impl Core {
 
     /// Everybody in the list of members is found under their name, and nobody else.
     fn audit_presence(&self) -> Audit {
-        let members: BTreeSet<u32> = self
-            .presence
-            .members()
-            .iter()
-            .map(|member| member.key)
-            .collect();
+        let members: BTreeSet<u32> = self.members.all().iter().map(|member| member.key).collect();
         equal(
             "members listed once",
-            &self.presence.members().len(),
+            &self.members.all().len(),
             &members.len(),
         )?;
         let mut by_name = BTreeSet::new();
-        for person in self.presence.people() {
+        for person in self.members.users() {
             let before = by_name.len();
-            by_name.extend(self.presence.connections_of(&person.id));
+            by_name.extend(self.members.connections_of(&person.id));
             if by_name.len() == before {
                 return Err("somebody is present on no connection".to_owned());
             }
         }
         equal("members by name", &by_name, &members)?;
-        let (waiting, doubted) = self.presence.count_doubted();
+        let (waiting, doubted) = self.members.count_doubted();
         equal("people who wait to be looked at", &waiting, &doubted)?;
         match members.iter().find(|key| !self.is_open(**key)) {
             Some(key) => Err(format!("connection {key} is a member and not open")),
@@ -236,8 +212,7 @@ impl Core {
     }
 
     fn is_open(&self, key: u32) -> bool {
-        let session = self.sessions.get(key as usize);
-        session.is_some_and(|session| matches!(session.state, State::Open(_)))
+        self.sessions.open(key).is_some()
     }
 
     /// Places for passwords, in all and by address.
@@ -265,27 +240,6 @@ impl Core {
             &self.endings.iter().filter(ended).count(),
             &self.gone(),
         )?;
-        for (key, session) in &self.sessions {
-            let id = self.id(key as u32);
-            if session.queued != Queued::No && !self.flushes.contains(id) {
-                return Err(format!("connection {key} waits in no queue of writes"));
-            }
-        }
-        Ok(())
+        self.write_queue.audit()
     }
-}
-
-/// What a session holds, counted anew.
-fn held_by(session: &Session) -> usize {
-    let state = match &session.state {
-        State::Proxy { held, .. } | State::Head { held, .. } | State::Body { held, .. } => {
-            held.capacity()
-        }
-        State::Open(open) => open.endpoint.held_bytes(),
-        State::Answering { .. }
-        | State::LoggingOut { .. }
-        | State::Finishing { .. }
-        | State::Gone => 0,
-    };
-    state + session.outbox.held_bytes()
 }

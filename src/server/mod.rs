@@ -23,6 +23,7 @@
 
 mod answers;
 mod audit;
+mod connection;
 mod core;
 mod parts;
 mod policy;
@@ -45,36 +46,24 @@ use crate::time::{Instant, Now};
 use crate::server::answers::cause::Cause as EndCause;
 use crate::server::answers::report::What as Happening;
 use crate::server::core::{Core, Undecided};
-use parts::session::{Open, State};
-use parts::write_queue::Queued;
+use parts::sessions::{Open, State};
 
 pub use answers::cause::{Cause, NoRoom};
 pub use answers::report::{LoginFailure, Report, What};
 pub use answers::unserved::Unserved;
+pub use connection::{ConnectionId, Ending, Peer};
 pub use parts::counters::Summary;
-pub use parts::outbox::SLICES_MAX;
-pub use parts::session::{ConnectionId, Peer};
+pub use parts::revocations::{StoreJob, StoreOutcome};
+pub use parts::sessions::SLICES_MAX;
 pub use parts::store_reporter::StoreNews;
 pub use parts::write_queue::FlushesLeft;
 pub use policy::claim_rules;
-pub use steps::logout::{StoreJob, StoreOutcome};
 
 /// How often users and the wall clock are looked at while somebody is logged in and silent.
 const REVIEW_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A wall clock that has moved this much against the monotonic one was set, in microseconds.
 const CLOCK_STEP_MICROS_MIN: u128 = 250_000;
-
-/// How a connection's descriptor is to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Shut the sending side; the descriptor stays until `Close` or `Reset` follows.
-    Fin,
-    /// Close the descriptor.
-    Close,
-    /// Close the descriptor with a reset.
-    Reset,
-}
 
 /// What the driver does next with a connection it read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,16 +138,16 @@ impl Server {
 
     fn decide(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> ReadInterest {
         debug_assert!(now.monotonic >= self.ticked_at, "the clock goes back");
-        let Some(key) = self.core.key(id) else {
+        let Some(key) = self.core.sessions.key(id) else {
             return ReadInterest::Done;
         };
-        match self.core.sessions[key as usize].state {
+        match self.core.sessions[key].state() {
             State::Proxy { .. } => self.receive_proxy(now, key, bytes),
             State::Head { .. } => self.receive_head(now, key, bytes),
             _ => self.receive_after_head(now, key, bytes),
         }
-        match self.core.sessions[key as usize].state {
-            State::LoggingOut { .. } | State::Finishing { .. } | State::Gone => ReadInterest::Done,
+        match self.core.sessions[key].state() {
+            State::LoggingOut { .. } | State::Closing { .. } | State::Closed => ReadInterest::Done,
             _ => ReadInterest::More,
         }
     }
@@ -175,8 +164,9 @@ impl Server {
         let is_decided = self.core.undecided.is_none();
         let session = self
             .core
+            .sessions
             .key(id)
-            .map(|key| &self.core.sessions[key as usize]);
+            .map(|key| &self.core.sessions[key]);
         if (is_over || is_decided) && session.is_some_and(|session| session.peer_finished) {
             self.finished(now, id);
         }
@@ -186,8 +176,10 @@ impl Server {
     /// no more (RFC 9112 §9.6). A WebSocket ends with it, once its login or logout is answered, and
     /// so does what is unfinished.
     pub fn finished(&mut self, now: Now, id: ConnectionId) {
-        let Some(key) = self.core.key(id) else { return };
-        let session = &mut self.core.sessions[key as usize];
+        let Some(key) = self.core.sessions.key(id) else {
+            return;
+        };
+        let session = &mut self.core.sessions[key];
         session.peer_finished = true;
         // What came ahead of the FIN is decided on first.
         if self
@@ -198,12 +190,12 @@ impl Server {
         {
             return;
         }
-        match session.state {
-            State::Finishing { fin_sent: true, .. } => self.core.release(key, Ending::Close),
+        match session.state() {
+            State::Closing { fin_sent: true, .. } => self.core.free(key, Ending::Close),
             State::Answering { .. }
             | State::LoggingOut { .. }
-            | State::Finishing { .. }
-            | State::Gone => {}
+            | State::Closing { .. }
+            | State::Closed => {}
             State::Open(Open {
                 login_pending: true,
                 ..
@@ -214,45 +206,29 @@ impl Server {
 
     /// The socket failed: reset by the peer, or no longer of use.
     pub fn failed(&mut self, now: Now, id: ConnectionId) {
-        if let Some(key) = self.core.key(id) {
+        if let Some(key) = self.core.sessions.key(id) {
             let what = Happening::Closed(EndCause::PeerLeft);
-            self.core.abandon(now, key, what, Ending::Close);
+            self.core.abort(now, key, what, Ending::Close);
         }
     }
 
     /// The socket took `count` of the bytes that [`gather`](Server::gather) gave; `full` when it
     /// takes no more for now, and [`writable`](Server::writable) will say when it does.
     pub fn wrote(&mut self, now: Now, id: ConnectionId, count: usize, full: bool) {
-        let Some(key) = self.core.key(id) else { return };
-        let core = &mut self.core;
-        let outbox = &mut core.sessions[key as usize].outbox;
-        outbox.take(&mut core.pool, now.monotonic, count, full);
-        let empty = outbox.is_empty();
-        core.account(key);
-        core.note_taken(now, key, count, full);
-        if empty {
-            core.flushed(now, key);
-        } else if full {
-            core.schedule(now, key);
-        } else {
-            core.queue_flush(key);
+        if let Some(key) = self.core.sessions.key(id) {
+            self.core.wrote(now, key, count, full);
         }
     }
 
     /// Whether bytes for the connection wait for their turn to be written.
     pub fn waits_to_be_written(&self, id: ConnectionId) -> bool {
-        let published = self.core.broadcasts.published();
-        self.core.key(id).is_some_and(|key| {
-            let member = self.core.presence.member(key);
-            self.core.sessions[key as usize].queued != Queued::No
-                || member.is_some_and(|member| member.given != published)
-        })
+        self.core.waits_to_be_written(id)
     }
 
     /// The socket takes bytes again.
     pub fn writable(&mut self, id: ConnectionId) {
-        if let Some(key) = self.core.key(id)
-            && !self.core.sessions[key as usize].outbox.is_empty()
+        if let Some(key) = self.core.sessions.key(id)
+            && !self.core.sessions[key].outbox().is_empty()
         {
             self.core.queue_flush(key);
         }
@@ -274,7 +250,7 @@ impl Server {
         debug_assert!(now.monotonic >= self.ticked_at, "the clock goes back");
         self.ticked_at = now.monotonic;
         // Ahead of what is queued here, which is to be offered before anybody has to go for it.
-        self.core.relieve(now);
+        self.core.shed_memory(now);
         self.decide_undecided(now);
         self.follow_wall_clock(now);
         if now.monotonic >= self.reviewed_at + REVIEW_INTERVAL {
@@ -289,7 +265,7 @@ impl Server {
     /// Looks whether users have changed, if the next frame may have to wait for that: to be called
     /// when what was decided has been written.
     pub fn look_ahead(&mut self, now: Now) {
-        self.core.refresh_users_ahead(now);
+        self.core.poll_users(now);
     }
 
     /// True when [`look_ahead`](Server::look_ahead) would look.
@@ -308,30 +284,12 @@ impl Server {
     /// first, then what was broadcast to them, then connections that are not logged in. What of the
     /// latter two is written is taken off `left`.
     pub fn next_flush(&mut self, now: Now, left: &mut FlushesLeft) -> Option<ConnectionId> {
-        self.core.give_some(now, left);
-        loop {
-            let before = *left;
-            let id = self.core.flushes.pop(left)?;
-            let key = self.core.key(id).filter(|&key| {
-                let queued = &mut self.core.sessions[key as usize].queued;
-                std::mem::take(queued) != Queued::No
-            });
-            // It may have ended since, and its slot may be another's; or it was written already.
-            let Some(key) = key else {
-                *left = before;
-                continue;
-            };
-            let session = &self.core.sessions[key as usize];
-            if !session.outbox.is_empty() {
-                return Some(id);
-            }
-            self.core.flushed(now, key);
-        }
+        self.core.next_flush(now, left)
     }
 
     /// True while a connection waits for `next_flush`.
     pub fn has_flushes(&self) -> bool {
-        !self.core.flushes.is_empty() || !self.core.broadcasts.is_empty()
+        !self.core.write_queue.is_empty() || !self.core.broadcasts.is_empty()
     }
 
     /// True when nothing more is to be handed to [`receive`](Server::receive) before what waits was
@@ -348,31 +306,33 @@ impl Server {
     /// True when the connection is logged in: it is served before those that are not.
     pub fn is_member(&self, id: ConnectionId) -> bool {
         self.core
+            .sessions
             .key(id)
-            .is_some_and(|key| self.core.presence.is_member(key))
+            .is_some_and(|key| self.core.members.is_member(key))
     }
 
     /// True while the connection is to begin with a PROXY header.
     pub fn awaits_proxy_header(&self, id: ConnectionId) -> bool {
         let session = self
             .core
+            .sessions
             .key(id)
-            .map(|key| &self.core.sessions[key as usize]);
-        session.is_some_and(|session| matches!(session.state, State::Proxy { .. }))
+            .map(|key| &self.core.sessions[key]);
+        session.is_some_and(|session| matches!(session.state(), State::Proxy { .. }))
     }
 
     /// Lends the bytes to be written next; returns how many of the slices, two at least, are filled.
     /// There may be more to write only when all or all but one are.
     pub fn gather<'a>(&'a self, id: ConnectionId, slices: &mut [IoSlice<'a>]) -> usize {
-        self.core.key(id).map_or(0, |key| {
-            self.core.sessions[key as usize].outbox.gather(slices)
-        })
+        let key = self.core.sessions.key(id);
+        key.map_or(0, |key| self.core.sessions.gather(key, slices))
     }
 
     /// True when nothing comes after what [`gather`](Server::gather) lends but our FIN: once it is
     /// written, [`next_ending`](Server::next_ending) says so.
     pub fn ends_after(&self, now: Now, id: ConnectionId) -> bool {
         self.core
+            .sessions
             .key(id)
             .is_some_and(|key| self.core.ends_with_fin(now, key))
     }
@@ -382,7 +342,7 @@ impl Server {
     pub fn next_ending(&mut self) -> Option<(ConnectionId, Ending)> {
         let (id, ending) = self.core.endings.pop_front()?;
         if ending != Ending::Fin {
-            self.core.sessions.remove(id.slot as usize);
+            self.core.sessions.remove(id.slot);
         }
         Some((id, ending))
     }
@@ -399,7 +359,7 @@ impl Server {
 
     /// Something for the log.
     pub fn next_report(&mut self) -> Option<Report> {
-        self.core.reports.pop_front()
+        self.core.reports.next()
     }
 
     /// What was refused in the last minute, once a minute while anything was.
@@ -417,8 +377,8 @@ impl Server {
         Summary {
             refused,
             connections: self.connections(),
-            pending: self.core.places.pending(),
-            members: self.core.presence.members().len(),
+            pending: self.core.quotas.pending(),
+            members: self.core.members.all().len(),
             held_bytes: self.held_bytes(),
         }
     }
@@ -435,7 +395,7 @@ impl Server {
 
     /// When to call [`tick`](Server::tick) at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.core.undecided.is_some() || self.core.presence.has_doubted() {
+        if self.core.undecided.is_some() || self.core.members.has_doubted() {
             return Some(Instant::ORIGIN);
         }
         // Also when nobody is here: who asks next is not to hear of a fault that is over.
@@ -467,8 +427,8 @@ impl Server {
             return;
         }
         self.wall_origin = Some(origin);
-        for index in 0..self.core.presence.members().len() {
-            let key = self.core.presence.members()[index].key;
+        for index in 0..self.core.members.all().len() {
+            let key = self.core.members.all()[index].key;
             self.core.schedule(now, key);
         }
     }

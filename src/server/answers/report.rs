@@ -5,13 +5,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::app::users::User;
-use crate::time::{Instant, UnixSeconds};
+use crate::time::UnixSeconds;
 
 use crate::server::answers::cause::Cause;
-use crate::server::parts::session::{ConnectionId, Peer};
+use crate::server::connection::{ConnectionId, Peer};
 
-/// How often the same mistake in a configuration is told.
-const NOTICE_INTERVAL: Duration = Duration::from_secs(60);
 /// Bytes of an event's name that a report keeps.
 const EVENT_BYTES_MAX: usize = 64;
 
@@ -132,33 +130,6 @@ impl fmt::Display for What {
                 "X-Forwarded-For or Forwarded is ignored: its sender is not in TRUSTED_PROXIES"
             }
         })
-    }
-}
-
-/// When each notice was given last: of each kind there is one a minute.
-#[derive(Debug, Default)]
-pub(crate) struct Notices {
-    client_unnamed_at: Option<Instant>,
-    header_unnamed_at: Option<Instant>,
-    pending_full_at: Option<Instant>,
-    forwarded_ignored_at: Option<Instant>,
-}
-
-impl Notices {
-    /// True when the notice is to be given now.
-    pub(crate) fn is_due(&mut self, now: Instant, what: What) -> bool {
-        let last = match what {
-            What::ClientUnnamed => &mut self.client_unnamed_at,
-            What::HeaderUnnamed => &mut self.header_unnamed_at,
-            What::PendingFull => &mut self.pending_full_at,
-            What::ForwardedIgnored => &mut self.forwarded_ignored_at,
-            _ => return true,
-        };
-        let is_due = last.is_none_or(|last| last + NOTICE_INTERVAL <= now);
-        if is_due {
-            *last = Some(now);
-        }
-        is_due
     }
 }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use crate::time::UnixSeconds;
 
-use crate::server::parts::outbox::{Pool, SharedFrames};
+use crate::server::parts::shared_frame::{SharedFrame, SharedFrames};
 
 /// The frames that somebody has yet to be given, the oldest first.
 #[derive(Default)]
@@ -23,7 +23,7 @@ pub(crate) struct Broadcasts {
 }
 
 struct Broadcast {
-    frame: Rc<[u8]>,
+    frame: Rc<SharedFrame>,
     said_at: UnixSeconds,
     /// Members who have yet to be given it; not zero.
     left: usize,
@@ -31,7 +31,7 @@ struct Broadcast {
 
 /// A frame for one member, who is to be given it if its token was good when it was said.
 pub(crate) struct Missed {
-    pub(crate) frame: Rc<[u8]>,
+    pub(crate) frame: Rc<SharedFrame>,
     pub(crate) said_at: UnixSeconds,
 }
 
@@ -57,17 +57,10 @@ impl Broadcasts {
     }
 
     /// Something is said to so many members. O(1).
-    pub(crate) fn publish(
-        &mut self,
-        pool: &mut Pool,
-        frame: Rc<[u8]>,
-        said_at: UnixSeconds,
-        members: usize,
-    ) {
+    pub(crate) fn publish(&mut self, frame: Rc<SharedFrame>, said_at: UnixSeconds, members: usize) {
         if members == 0 {
             return;
         }
-        pool.count_shared(&frame);
         self.left += members;
         self.bytes += frame.len();
         self.published = self.published.wrapping_add(1);
@@ -131,48 +124,50 @@ impl Broadcasts {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
     fn each_is_given_what_it_missed_once_and_in_order() {
-        let mut pool = Pool::new(1_024, 1_024);
+        let ledger_bytes = Rc::new(Cell::new(0));
         let mut broadcasts = Broadcasts::default();
         let (mut early, mut late) = (broadcasts.published(), broadcasts.published());
-        let hear = |broadcasts: &mut Broadcasts, pool: &mut Pool, given: &mut u32| {
+        let hear = |broadcasts: &mut Broadcasts, given: &mut u32| {
             let mut heard = Vec::new();
             while let Some(Missed { frame, .. }) = broadcasts.next(given) {
                 heard.push(frame[0]);
-                pool.drop_shared(&frame);
             }
             heard
         };
         for (number, expected) in [(1, vec![1]), (2, vec![2]), (3, vec![3])] {
-            broadcasts.publish(&mut pool, Rc::from([number; 9]), UnixSeconds(7), 2);
-            assert_eq!(hear(&mut broadcasts, &mut pool, &mut early), expected);
+            broadcasts.publish(
+                SharedFrame::new(&[number; 9], &ledger_bytes),
+                UnixSeconds(7),
+                2,
+            );
+            assert_eq!(hear(&mut broadcasts, &mut early), expected);
         }
         assert_eq!(
-            (broadcasts.bytes(), pool.shared_bytes(), broadcasts.left()),
+            (broadcasts.bytes(), ledger_bytes.get(), broadcasts.left()),
             (27, 27, 3)
         );
         let mut newcomer = broadcasts.published();
-        assert_eq!(
-            hear(&mut broadcasts, &mut pool, &mut newcomer),
-            Vec::<u8>::new()
-        );
-        assert_eq!(hear(&mut broadcasts, &mut pool, &mut late), [1, 2, 3]);
+        assert_eq!(hear(&mut broadcasts, &mut newcomer), Vec::<u8>::new());
+        assert_eq!(hear(&mut broadcasts, &mut late), [1, 2, 3]);
         assert!(broadcasts.is_empty());
         assert_eq!(
-            (broadcasts.bytes(), pool.shared_bytes(), broadcasts.left()),
+            (broadcasts.bytes(), ledger_bytes.get(), broadcasts.left()),
             (0, 0, 0)
         );
     }
 
     #[test]
     fn what_is_said_to_nobody_is_not_kept() {
-        let mut pool = Pool::new(1_024, 1_024);
+        let ledger_bytes = Rc::new(Cell::new(0));
         let mut broadcasts = Broadcasts::default();
-        broadcasts.publish(&mut pool, Rc::from([1; 9]), UnixSeconds(7), 0);
+        broadcasts.publish(SharedFrame::new(&[1; 9], &ledger_bytes), UnixSeconds(7), 0);
         assert!(broadcasts.is_empty());
-        assert_eq!(pool.shared_bytes(), 0);
+        assert_eq!(ledger_bytes.get(), 0);
     }
 }

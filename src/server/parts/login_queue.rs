@@ -10,15 +10,16 @@
 use std::collections::BTreeMap;
 use std::hash::Hash;
 
-use crate::app::password::HashJob;
+use crate::app::password::{HashJob, PasswordHash};
 use crate::limits::{
     HASHES_PENDING_MAX, HASHES_PER_ADDRESS_MAX, LOGIN_KNOWN_FOR, LOGIN_TURN, LOGIN_TURNS_MAX,
 };
 use crate::network::AddressKey;
 use crate::time::Instant;
 
+use crate::server::answers::report::LoginFailure;
+use crate::server::connection::{ConnectionId, Peer};
 use crate::server::parts::bounded_map::{BoundedMap, Evictable};
-use crate::server::steps::login::PendingLogin;
 
 /// Logins whose password is being checked, or waits for that.
 pub(crate) struct LoginQueue {
@@ -31,6 +32,37 @@ pub(crate) struct LoginQueue {
     turns_by_network: BoundedMap<Turn>,
     turns_by_id: BoundedMap<Turn>,
     known: BoundedMap<Known>,
+}
+
+/// A login whose password is being checked. It stays until its hash is done, though its
+/// connection may have ended: what is bounded is the work that waits.
+pub(crate) struct PendingLogin {
+    pub(crate) connection: ConnectionId,
+    pub(crate) peer: Peer,
+    /// What it counts by, though the connection may have ended when the answer is known.
+    pub(crate) address: Option<AddressKey>,
+    pub(crate) via: Via,
+    pub(crate) id: Box<str>,
+    /// What the password is checked against: a user whose hash has changed meanwhile is not
+    /// logged in by the old one.
+    pub(crate) expected: Option<PasswordHash>,
+    /// Why it fails if the password is not right, as far as it is known. It is found before the
+    /// password is checked and changes nothing of that, nor of the answer.
+    pub(crate) failure: LoginFailure,
+}
+
+/// How a login came in, and so how it is answered.
+pub(crate) enum Via {
+    /// A frame with this `id`.
+    Frame(Option<Box<str>>),
+    /// `POST /login`.
+    Http,
+}
+
+impl Via {
+    pub(crate) fn frame(id: Option<&str>) -> Via {
+        Via::Frame(id.map(Box::from))
+    }
 }
 
 struct Place {

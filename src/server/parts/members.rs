@@ -1,5 +1,5 @@
-//! Who is logged in: every such connection, and under whose name. A person may have many
-//! connections; a connection has one person for as long as it is logged in (a connection is bound
+//! Who is logged in: every such connection, and under whose name. A user may have many
+//! connections; a connection has one user for as long as it is logged in (a connection is bound
 //! to its first token's subject).
 
 use std::collections::{BTreeSet, VecDeque};
@@ -19,12 +19,12 @@ const NONE: u32 = u32::MAX;
 
 /// Everyone who is logged in. Keys are the connections' slots in their slab.
 #[derive(Debug)]
-pub(crate) struct Presence {
+pub(crate) struct Members {
     members: Vec<Member>,
-    /// A place per key; its person is `NONE` exactly when that connection is not logged in.
-    places: Vec<Place>,
-    people: Slab<Person>,
-    /// Every person's place in `people`, by the hash of the id.
+    /// A seat per key; its user is `NONE` exactly when that connection is not logged in.
+    seats: Vec<Seat>,
+    users: Slab<MemberUser>,
+    /// Every user's seat in `users`, by the hash of the id.
     by_id: HashTable<u32>,
     hasher: IdHasher,
     /// What those have spent who have no connection at the moment.
@@ -47,13 +47,13 @@ pub(crate) struct Member {
 
 /// Somebody with at least one logged-in connection.
 #[derive(Debug)]
-pub(crate) struct Person {
+pub(crate) struct MemberUser {
     pub(crate) id: Rc<str>,
     /// How the user stood when the store was last seen to change.
     pub(crate) standing: Standing,
     /// True when the store has changed since, so that the user is to be looked at first.
     pub(crate) is_doubted: bool,
-    /// The first of this person's connections; the others follow by `Place::after`.
+    /// The first of this user's connections; the others follow by `Seat::after`.
     first: u32,
     /// How many they are.
     connections: usize,
@@ -83,8 +83,8 @@ impl Evictable for Spending {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
-    person: u32,
+struct Seat {
+    user: u32,
     /// Its index in `members`.
     index: u32,
     before: u32,
@@ -93,8 +93,8 @@ struct Place {
     issued_at: UnixSeconds,
 }
 
-const VACANT: Place = Place {
-    person: NONE,
+const VACANT: Seat = Seat {
+    user: NONE,
     index: NONE,
     before: NONE,
     after: NONE,
@@ -108,13 +108,13 @@ pub(crate) struct Dates {
     pub(crate) expires_at: UnixSeconds,
 }
 
-impl Presence {
+impl Members {
     /// Nobody. `seed` keeps peers from choosing ids that collide.
-    pub(crate) fn new(seed: u64) -> Presence {
-        Presence {
+    pub(crate) fn new(seed: u64) -> Members {
+        Members {
             members: Vec::new(),
-            places: Vec::new(),
-            people: Slab::new(),
+            seats: Vec::new(),
+            users: Slab::new(),
             by_id: HashTable::new(),
             hasher: IdHasher::new(seed),
             departed: BoundedMap::new(seed.rotate_left(4)),
@@ -132,21 +132,21 @@ impl Presence {
         standing: Standing,
         given: u32,
     ) {
-        debug_assert!(self.person(key).is_none(), "a connection logs in once");
-        let number = self.person_number(id, standing);
-        let person = &mut self.people[number as usize];
-        person.standing = standing;
-        person.connections += 1;
-        let after = std::mem::replace(&mut person.first, key);
+        debug_assert!(self.user(key).is_none(), "a connection logs in once");
+        let number = self.user_number(id, standing);
+        let user = &mut self.users[number as usize];
+        user.standing = standing;
+        user.connections += 1;
+        let after = std::mem::replace(&mut user.first, key);
         if after != NONE {
-            self.places[after as usize].before = key;
+            self.seats[after as usize].before = key;
         }
         let slot = key as usize;
-        if slot >= self.places.len() {
-            self.places.resize(slot + 1, VACANT);
+        if slot >= self.seats.len() {
+            self.seats.resize(slot + 1, VACANT);
         }
-        self.places[slot] = Place {
-            person: number,
+        self.seats[slot] = Seat {
+            user: number,
             index: self.members.len() as u32,
             before: NONE,
             after,
@@ -159,55 +159,53 @@ impl Presence {
         });
     }
 
-    /// A further verified token of the same person: a newer one moves the dates. O(1).
+    /// A further verified token of the same user: a newer one moves the dates. O(1).
     pub(crate) fn renew(&mut self, key: u32, dates: Dates) {
-        let Some(place) = self.places.get_mut(key as usize) else {
+        let Some(seat) = self.seats.get_mut(key as usize) else {
             return;
         };
-        let Some(member) = self.members.get_mut(place.index as usize) else {
+        let Some(member) = self.members.get_mut(seat.index as usize) else {
             return;
         };
         if dates.expires_at > member.expires_at {
             member.expires_at = dates.expires_at;
-            place.issued_at = dates.issued_at;
+            seat.issued_at = dates.issued_at;
         }
     }
 
     /// Logs the connection out, if it was in. O(1).
     pub(crate) fn leave(&mut self, key: u32) {
-        let Some(slot) = self.places.get_mut(key as usize) else {
+        let Some(slot) = self.seats.get_mut(key as usize) else {
             return;
         };
-        let place = std::mem::replace(slot, VACANT);
-        if place.person == NONE {
+        let seat = std::mem::replace(slot, VACANT);
+        if seat.user == NONE {
             return;
         }
-        self.members.swap_remove(place.index as usize);
-        if let Some(moved) = self.members.get(place.index as usize) {
-            self.places[moved.key as usize].index = place.index;
+        self.members.swap_remove(seat.index as usize);
+        if let Some(moved) = self.members.get(seat.index as usize) {
+            self.seats[moved.key as usize].index = seat.index;
         }
-        self.people[place.person as usize].connections -= 1;
-        if place.after != NONE {
-            self.places[place.after as usize].before = place.before;
+        self.users[seat.user as usize].connections -= 1;
+        if seat.after != NONE {
+            self.seats[seat.after as usize].before = seat.before;
         }
-        if place.before != NONE {
-            self.places[place.before as usize].after = place.after;
+        if seat.before != NONE {
+            self.seats[seat.before as usize].after = seat.after;
             return;
         }
-        self.people[place.person as usize].first = place.after;
-        if place.after == NONE {
-            let person = self.people.remove(place.person as usize);
-            *self.departed.entry(&person.id) = person.spending;
-            let hash = self.hasher.hash(&person.id);
-            let entry = self
-                .by_id
-                .find_entry(hash, |number| *number == place.person);
+        self.users[seat.user as usize].first = seat.after;
+        if seat.after == NONE {
+            let user = self.users.remove(seat.user as usize);
+            *self.departed.entry(&user.id) = user.spending;
+            let hash = self.hasher.hash(&user.id);
+            let entry = self.by_id.find_entry(hash, |number| *number == seat.user);
             entry.map(|entry| entry.remove()).ok();
         }
     }
 
     /// Every logged-in connection, in no order that means anything.
-    pub(crate) fn members(&self) -> &[Member] {
+    pub(crate) fn all(&self) -> &[Member] {
         &self.members
     }
 
@@ -219,100 +217,100 @@ impl Presence {
             .split_at(self.behind_at.min(self.members.len()));
         let is_behind = |member: &&Member| member.given != published;
         let found = after.iter().chain(before).find(is_behind)?;
-        let place = self.places.get(found.key as usize)?;
-        self.behind_at = place.index as usize + 1;
+        let seat = self.seats.get(found.key as usize)?;
+        self.behind_at = seat.index as usize + 1;
         Some(found.key)
     }
 
     /// The logged-in connection. O(1).
     pub(crate) fn member(&self, key: u32) -> Option<&Member> {
-        let place = self.places.get(key as usize)?;
-        self.members.get(place.index as usize)
+        let seat = self.seats.get(key as usize)?;
+        self.members.get(seat.index as usize)
     }
 
     /// The logged-in connection. O(1).
     pub(crate) fn member_mut(&mut self, key: u32) -> Option<&mut Member> {
-        let place = self.places.get(key as usize)?;
-        self.members.get_mut(place.index as usize)
+        let seat = self.seats.get(key as usize)?;
+        self.members.get_mut(seat.index as usize)
     }
 
     /// True exactly when the connection is logged in. O(1).
     pub(crate) fn is_member(&self, key: u32) -> bool {
-        self.places
+        self.seats
             .get(key as usize)
-            .is_some_and(|place| place.person != NONE)
+            .is_some_and(|seat| seat.user != NONE)
     }
 
     /// Whose connection this is; `None` when it is not logged in.
-    pub(crate) fn person(&self, key: u32) -> Option<&Person> {
-        let place = self.places.get(key as usize)?;
-        self.people.get(place.person as usize)
+    pub(crate) fn user(&self, key: u32) -> Option<&MemberUser> {
+        let seat = self.seats.get(key as usize)?;
+        self.users.get(seat.user as usize)
     }
 
-    pub(crate) fn person_mut(&mut self, key: u32) -> Option<&mut Person> {
-        let place = self.places.get(key as usize)?;
-        self.people.get_mut(place.person as usize)
+    pub(crate) fn user_mut(&mut self, key: u32) -> Option<&mut MemberUser> {
+        let seat = self.seats.get(key as usize)?;
+        self.users.get_mut(seat.user as usize)
     }
 
     /// The dates of the connection's newest token.
     pub(crate) fn dates(&self, key: u32) -> Option<Dates> {
-        let place = self.places.get(key as usize)?;
-        let member = self.members.get(place.index as usize)?;
+        let seat = self.seats.get(key as usize)?;
+        let member = self.members.get(seat.index as usize)?;
         Some(Dates {
-            issued_at: place.issued_at,
+            issued_at: seat.issued_at,
             expires_at: member.expires_at,
         })
     }
 
-    /// How many connections the person called `id` has. O(1).
+    /// How many connections the user called `id` has. O(1).
     pub(crate) fn count_of(&self, id: &str) -> usize {
         let number = self.number(id);
-        number.map_or(0, |number| self.people[number as usize].connections)
+        number.map_or(0, |number| self.users[number as usize].connections)
     }
 
-    /// The number of the person whose connection this is: theirs alone while they are here.
-    pub(crate) fn person_of(&self, key: u32) -> Option<u32> {
-        let place = self.places.get(key as usize)?;
-        (place.person != NONE).then_some(place.person)
+    /// The number of the user whose connection this is: theirs alone while they are here.
+    pub(crate) fn user_of(&self, key: u32) -> Option<u32> {
+        let seat = self.seats.get(key as usize)?;
+        (seat.user != NONE).then_some(seat.user)
     }
 
-    /// The logged-in connections of the person called `id`.
+    /// The logged-in connections of the user called `id`.
     pub(crate) fn members_of(&self, id: &str) -> impl Iterator<Item = Member> + '_ {
         self.connections_of(id).filter_map(|key| {
             self.members
-                .get(self.places[key as usize].index as usize)
+                .get(self.seats[key as usize].index as usize)
                 .copied()
         })
     }
 
-    /// The connections of the person called `id`.
+    /// The connections of the user called `id`.
     pub(crate) fn connections_of(&self, id: &str) -> impl Iterator<Item = u32> + '_ {
         let some = |key: u32| (key != NONE).then_some(key);
         let number = self.number(id);
-        let first = number.and_then(|number| some(self.people[number as usize].first));
-        std::iter::successors(first, move |&key| some(self.places[key as usize].after))
+        let first = number.and_then(|number| some(self.users[number as usize].first));
+        std::iter::successors(first, move |&key| some(self.seats[key as usize].after))
     }
 
     /// Everyone, once each.
-    pub(crate) fn people(&self) -> impl Iterator<Item = &Person> {
-        self.people.iter().map(|(_, person)| person)
+    pub(crate) fn users(&self) -> impl Iterator<Item = &MemberUser> {
+        self.users.iter().map(|(_, user)| user)
     }
 
     /// The user called `id` may have changed in the store. O(1).
     pub(crate) fn doubt(&mut self, id: &str) {
         if let Some(number) = self.number(id) {
-            let person = &mut self.people[number as usize];
-            if !std::mem::replace(&mut person.is_doubted, true) {
+            let user = &mut self.users[number as usize];
+            if !std::mem::replace(&mut user.is_doubted, true) {
                 self.doubted.push_back(number);
             }
         }
     }
 
-    /// Any user may have changed in the store. O(people).
+    /// Any user may have changed in the store. O(users).
     pub(crate) fn doubt_everybody(&mut self) {
-        for (number, person) in &mut self.people {
+        for (number, user) in &mut self.users {
             // Who waits already keeps its turn, however often the store changes.
-            if !std::mem::replace(&mut person.is_doubted, true) {
+            if !std::mem::replace(&mut user.is_doubted, true) {
                 self.doubted.push_back(number as u32);
             }
         }
@@ -321,7 +319,7 @@ impl Presence {
     /// The user called `id` is being looked at. O(1).
     pub(crate) fn trust(&mut self, id: &str) {
         if let Some(number) = self.number(id) {
-            self.people[number as usize].is_doubted = false;
+            self.users[number as usize].is_doubted = false;
         }
     }
 
@@ -329,9 +327,9 @@ impl Presence {
     pub(crate) fn next_doubted(&mut self) -> Option<Rc<str>> {
         loop {
             // Another may have the number by now.
-            let person = self.people.get(self.doubted.pop_front()? as usize);
-            if let Some(person) = person.filter(|person| person.is_doubted) {
-                return Some(Rc::clone(&person.id));
+            let user = self.users.get(self.doubted.pop_front()? as usize);
+            if let Some(user) = user.filter(|user| user.is_doubted) {
+                return Some(Rc::clone(&user.id));
             }
         }
     }
@@ -339,32 +337,32 @@ impl Presence {
     /// How many wait to be looked at, and how many should.
     pub(crate) fn count_doubted(&self) -> (usize, usize) {
         let is_doubted = |number: &u32| {
-            self.people
+            self.users
                 .get(*number as usize)
                 .is_some_and(|p| p.is_doubted)
         };
         let waiting: BTreeSet<u32> = self.doubted.iter().copied().filter(is_doubted).collect();
         (
             waiting.len(),
-            self.people().filter(|person| person.is_doubted).count(),
+            self.users().filter(|user| user.is_doubted).count(),
         )
     }
 
-    /// True while [`next_doubted`](Presence::next_doubted) may have somebody.
+    /// True while [`next_doubted`](Members::next_doubted) may have somebody.
     pub(crate) fn has_doubted(&self) -> bool {
         !self.doubted.is_empty()
     }
 
     fn number(&self, id: &str) -> Option<u32> {
-        let is = |number: &u32| *self.people[*number as usize].id == *id;
+        let is = |number: &u32| *self.users[*number as usize].id == *id;
         self.by_id.find(self.hasher.hash(id), is).copied()
     }
 
-    fn person_number(&mut self, id: &str, standing: Standing) -> u32 {
+    fn user_number(&mut self, id: &str, standing: Standing) -> u32 {
         if let Some(number) = self.number(id) {
             return number;
         }
-        let number = self.people.insert(Person {
+        let number = self.users.insert(MemberUser {
             id: Rc::from(id),
             standing,
             is_doubted: false,
@@ -372,8 +370,8 @@ impl Presence {
             connections: 0,
             spending: self.departed.get(&id).copied().unwrap_or_default(),
         });
-        let (hasher, people) = (self.hasher, &self.people);
-        let hash_of = |number: &u32| hasher.hash(&people[*number as usize].id);
+        let (hasher, users) = (self.hasher, &self.users);
+        let hash_of = |number: &u32| hasher.hash(&users[*number as usize].id);
         self.by_id
             .insert_unique(hasher.hash(id), number as u32, hash_of);
         number as u32
@@ -386,30 +384,30 @@ mod tests {
 
     #[test]
     fn who_waits_to_be_looked_at_keeps_its_turn_though_all_change_again() {
-        let mut presence = Presence::new(7);
+        let mut members = Members::new(7);
         let dates = Dates {
             issued_at: UnixSeconds(1),
             expires_at: UnixSeconds(2),
         };
-        let people: Vec<String> = (0..100).map(|number| format!("user{number}")).collect();
-        for (key, id) in (0..).zip(&people) {
-            presence.enter(key, id, dates, Standing::default(), 0);
+        let users: Vec<String> = (0..100).map(|number| format!("user{number}")).collect();
+        for (key, id) in (0..).zip(&users) {
+            members.enter(key, id, dates, Standing::default(), 0);
         }
         let mut seen = Vec::new();
         for _ in 0..10 {
-            presence.doubt_everybody();
-            presence.doubt("user99");
+            members.doubt_everybody();
+            members.doubt("user99");
             for _ in 0..10 {
-                let id = presence.next_doubted().expect("somebody waits");
-                presence.trust(&id);
+                let id = members.next_doubted().expect("somebody waits");
+                members.trust(&id);
                 seen.push(id.to_string());
             }
         }
-        assert_eq!(seen, people);
-        // Who leaves waits no longer, nor does who comes in that place.
-        (0..100).for_each(|key| presence.leave(key));
-        presence.enter(0, "another", dates, Standing::default(), 0);
-        assert_eq!(presence.next_doubted(), None);
-        assert!(!presence.has_doubted());
+        assert_eq!(seen, users);
+        // Who leaves waits no longer, nor does who comes in that seat.
+        (0..100).for_each(|key| members.leave(key));
+        members.enter(0, "another", dates, Standing::default(), 0);
+        assert_eq!(members.next_doubted(), None);
+        assert!(!members.has_doubted());
     }
 }

@@ -21,7 +21,9 @@ pub(crate) struct Quotas {
     /// Every address and site that is a crowd.
     crowds: BTreeSet<(Rank, Crowd)>,
     pending: Queue,
-    /// The same without an order, so that one can be taken by chance.
+    /// Connections whose FIN is sent and whose peer's is awaited.
+    lingering: usize,
+    /// The pending without an order, so that one can be taken by chance.
     drawn_from: Vec<u32>,
     /// What the next draw follows from.
     chance: u64,
@@ -111,6 +113,7 @@ impl Quotas {
             by_site: BTreeMap::new(),
             crowds: BTreeSet::new(),
             pending: Queue::default(),
+            lingering: 0,
             drawn_from: Vec::new(),
             // Who sees many draws learns nothing of the seed of other tables.
             chance: IdHasher::new(seed).hash("whom chance puts out"),
@@ -126,6 +129,11 @@ impl Quotas {
     /// Connections not yet logged in.
     pub(crate) fn pending(&self) -> usize {
         self.pending.len
+    }
+
+    /// Connections whose FIN is sent and whose peer's is awaited.
+    pub(crate) fn lingering(&self) -> usize {
+        self.lingering
     }
 
     /// The pending connection that goes first when there are too many: the oldest of the address or
@@ -217,7 +225,7 @@ impl Quotas {
     }
 
     /// The connection is pending no longer: it logged in, or it ends.
-    pub(crate) fn settle(&mut self, key: u32, address: Option<AddressKey>) {
+    pub(crate) fn leave_pending(&mut self, key: u32, address: Option<AddressKey>) {
         let is_pending = self.links.get_mut(key as usize);
         if !is_pending.is_some_and(|links| std::mem::take(&mut links.is_pending)) {
             return;
@@ -252,6 +260,7 @@ impl Quotas {
 
     /// The connection's FIN is sent, and its peer's is awaited.
     pub(crate) fn linger(&mut self, address: Option<AddressKey>) {
+        self.lingering += 1;
         if let Some(count) = address.and_then(|address| self.by_address.get_mut(&address)) {
             count.lingering += 1;
         }
@@ -259,6 +268,7 @@ impl Quotas {
 
     /// The connection lingers no longer.
     pub(crate) fn linger_no_more(&mut self, address: Option<AddressKey>) {
+        self.lingering -= 1;
         if let Some(count) = address.and_then(|address| self.by_address.get_mut(&address)) {
             count.lingering -= 1;
         }
@@ -266,7 +276,7 @@ impl Quotas {
 
     /// The connection gives its place back.
     pub(crate) fn leave(&mut self, key: u32, address: Option<AddressKey>) {
-        self.settle(key, address);
+        self.leave_pending(key, address);
         let Some(address) = address else { return };
         if let Some(count) = self.by_address.get_mut(&address) {
             count.connections -= 1;
@@ -294,13 +304,13 @@ impl Quotas {
             let address = addresses.get(&key).copied().flatten();
             again.enter(key, self.links[key as usize].since);
             if !self.links[key as usize].is_pending {
-                again.settle(key, None);
+                again.leave_pending(key, None);
             }
             if let Some(address) = address {
                 again.count(key, address);
-                if lingering(key) {
-                    again.linger(Some(address));
-                }
+            }
+            if lingering(key) {
+                again.linger(address);
             }
         }
         let by_address = |places: &Quotas| {
@@ -326,7 +336,8 @@ impl Quotas {
             && crowds(self) == crowds(&again)
             && self.crowds.len() == again.crowds.len()
             && BTreeSet::from_iter(&self.drawn_from) == BTreeSet::from_iter(&again.drawn_from)
-            && self.drawn_from.len() == self.pending.len;
+            && self.drawn_from.len() == self.pending.len
+            && self.lingering == again.lingering;
         match is_same {
             true => Ok(()),
             false => Err(format!("places are {self:?} and should be {again:?}")),

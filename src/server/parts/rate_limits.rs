@@ -35,12 +35,12 @@ impl RateLimit {
         }
     }
 
-    /// An allowance of many small units, such as bytes, for [`spend`](RateLimit::spend).
+    /// An limit of many small units, such as bytes, for [`spend`](RateLimit::spend).
     pub(crate) fn of_units(rate: Rate, burst: u32) -> RateLimit {
-        let mut allowance = RateLimit::new(rate, burst);
-        let whole = allowance.cost(u64::from(burst.max(1))).as_micros();
-        allowance.ahead_micros_max = u64::try_from(whole).unwrap_or(u64::MAX);
-        allowance
+        let mut limit = RateLimit::new(rate, burst);
+        let whole = limit.cost(u64::from(burst.max(1))).as_micros();
+        limit.ahead_micros_max = u64::try_from(whole).unwrap_or(u64::MAX);
+        limit
     }
 
     /// Counts one event. O(1).
@@ -100,15 +100,14 @@ impl Evictable for Meter {
 
 /// Meters by a key that peers choose.
 #[derive(Debug)]
-pub(crate) struct RateLimits {
-    allowance: RateLimit,
+pub(crate) struct Meters {
     table: BoundedMap<Meter>,
 }
 
-impl RateLimits {
-    pub(crate) fn new(allowance: RateLimit, seed: u64) -> RateLimits {
-        RateLimits {
-            allowance,
+impl Meters {
+    /// Nothing was metered. `seed` keeps peers from choosing keys that collide.
+    pub(crate) fn new(seed: u64) -> Meters {
+        Meters {
             table: BoundedMap::new(seed),
         }
     }
@@ -117,8 +116,13 @@ impl RateLimits {
     ///
     /// # Errors
     /// When it is one too many: how long to wait. It is not counted then.
-    pub(crate) fn admit(&mut self, key: &impl Hash, now: Instant) -> Result<(), Duration> {
-        self.allowance.admit(self.table.entry(key), now)
+    pub(crate) fn admit(
+        &mut self,
+        limit: &RateLimit,
+        key: &impl Hash,
+        now: Instant,
+    ) -> Result<(), Duration> {
+        limit.admit(self.table.entry(key), now)
     }
 }
 
@@ -139,90 +143,86 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_one_more_does_not() {
-        let allowance = RateLimit::new(rate(100, 1), 200);
+        let limit = RateLimit::new(rate(100, 1), 200);
         let mut meter = Meter::default();
         for _ in 0..200 {
-            allowance
+            limit
                 .admit(&mut meter, at(1_000))
                 .expect("within the burst");
         }
-        let wait = allowance
+        let wait = limit
             .admit(&mut meter, at(1_000))
             .expect_err("past the burst");
         assert_eq!(wait, Duration::from_millis(10));
-        allowance
+        limit
             .admit(&mut meter, at(1_010))
             .expect("one more after its interval");
-        allowance
-            .admit(&mut meter, at(1_010))
-            .expect_err("but not two");
+        limit.admit(&mut meter, at(1_010)).expect_err("but not two");
     }
 
     #[test]
     fn units_are_spent_to_the_last_one_of_the_burst_and_come_back_with_time() {
-        let allowance = RateLimit::of_units(rate(64 * 1_024, 1), 256 * 1_024);
+        let limit = RateLimit::of_units(rate(64 * 1_024, 1), 256 * 1_024);
         let fresh = Meter::default();
-        let spent = allowance.spend(fresh, at(1), 200 * 1_024).expect("within");
-        let full = allowance
-            .spend(spent, at(1), 56 * 1_024)
-            .expect("all of it");
-        let wait = allowance.spend(full, at(1), 32 * 1_024).expect_err("more");
+        let spent = limit.spend(fresh, at(1), 200 * 1_024).expect("within");
+        let full = limit.spend(spent, at(1), 56 * 1_024).expect("all of it");
+        let wait = limit.spend(full, at(1), 32 * 1_024).expect_err("more");
         assert_eq!(wait, Duration::from_millis(500));
-        allowance.spend(full, at(501), 32 * 1_024).expect("waited");
-        allowance
+        limit.spend(full, at(501), 32 * 1_024).expect("waited");
+        limit
             .spend(full, at(501), 32 * 1_024 + 1)
             .expect_err("one more");
     }
 
     #[test]
     fn more_than_a_burst_happens_once_and_is_waited_for_afterwards() {
-        let allowance = RateLimit::of_units(rate(20, 1), 40);
-        let spent = allowance
-            .spend(Meter::default(), at(0), 100)
-            .expect("at rest");
-        let wait = allowance.spend(spent, at(0), 1).expect_err("it is owed");
+        let limit = RateLimit::of_units(rate(20, 1), 40);
+        let spent = limit.spend(Meter::default(), at(0), 100).expect("at rest");
+        let wait = limit.spend(spent, at(0), 1).expect_err("it is owed");
         assert_eq!(wait, Duration::from_millis(3_050));
-        let one = allowance.spend(spent, at(3_050), 1).expect("waited");
-        allowance
-            .spend(one, at(3_050), 100)
-            .expect_err("not at rest");
+        let one = limit.spend(spent, at(3_050), 1).expect("waited");
+        limit.spend(one, at(3_050), 100).expect_err("not at rest");
     }
 
     #[test]
     fn a_rate_of_zero_lets_any_number_of_units_pass() {
-        let allowance = RateLimit::of_units(rate(0, 1), 1);
+        let limit = RateLimit::of_units(rate(0, 1), 1);
         let meter = Meter::default();
-        allowance.spend(meter, at(1), u64::MAX).expect("no bound");
+        limit.spend(meter, at(1), u64::MAX).expect("no bound");
     }
 
     #[test]
     fn a_rate_of_zero_bounds_nothing() {
-        let allowance = RateLimit::new(rate(0, 1), 1);
+        let limit = RateLimit::new(rate(0, 1), 1);
         let mut meter = Meter::default();
         for _ in 0..100_000 {
-            allowance.admit(&mut meter, at(1)).expect("no bound");
+            limit.admit(&mut meter, at(1)).expect("no bound");
         }
     }
 
     #[test]
     fn keys_are_metered_apart() {
-        let mut meters = RateLimits::new(RateLimit::new(rate(10, 60), 10), 42);
+        let limit = RateLimit::new(rate(10, 60), 10);
+        let mut meters = Meters::new(42);
         for _ in 0..10 {
-            meters.admit(&"alice", at(1)).expect("ten a minute");
+            meters.admit(&limit, &"alice", at(1)).expect("ten a minute");
         }
-        meters.admit(&"alice", at(1)).expect_err("the eleventh");
-        meters.admit(&"bob", at(1)).expect("somebody else");
+        meters
+            .admit(&limit, &"alice", at(1))
+            .expect_err("the eleventh");
+        meters.admit(&limit, &"bob", at(1)).expect("somebody else");
     }
 
     #[test]
     fn a_crowd_of_newcomers_does_not_wash_out_the_one_who_is_throttled() {
-        let mut meters = RateLimits::new(RateLimit::new(rate(10, 60), 10), 42);
-        while meters.admit(&"mallory", at(1)).is_ok() {}
+        let limit = RateLimit::new(rate(10, 60), 10);
+        let mut meters = Meters::new(42);
+        while meters.admit(&limit, &"mallory", at(1)).is_ok() {}
         for stranger in 0..20_000 {
-            let _ = meters.admit(&stranger, at(2));
+            let _ = meters.admit(&limit, &stranger, at(2));
         }
         meters
-            .admit(&"mallory", at(2))
+            .admit(&limit, &"mallory", at(2))
             .expect_err("still throttled");
     }
 }

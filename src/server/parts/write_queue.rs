@@ -2,9 +2,9 @@
 //! connections that are not logged in. So a broadcast to thousands delays nobody's answer by more
 //! than one turn, and a flood of the pending delays no member.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
-use crate::server::parts::session::ConnectionId;
+use crate::server::connection::ConnectionId;
 
 /// How many outboxes a turn may still write, besides those that hold an answer to a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,18 +15,26 @@ pub struct FlushesLeft {
     pub pending: usize,
 }
 
-/// Outboxes that are to be written, in three queues. A session may be in several of them: the first
-/// that is reached counts, and the others are passed over.
+/// Outboxes that are to be written, in three queues. A connection may be in several of them: the
+/// first that is reached counts, and the others are passed over.
 #[derive(Debug, Default)]
-pub(crate) struct Flushes {
+pub(crate) struct WriteQueue {
     answers: VecDeque<ConnectionId>,
     broadcasts: VecDeque<ConnectionId>,
     pending: VecDeque<ConnectionId>,
+    /// By slot, which connection waits there, and for what.
+    waiting: Vec<Waiting>,
 }
 
-/// In which queue a session waits; that of answers counts as more than the others.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waiting {
+    serial: u32,
+    queued: Queued,
+}
+
+/// In which queue a connection waits; that of answers counts as more than the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Queued {
+enum Queued {
     /// In none.
     #[default]
     No,
@@ -36,16 +44,17 @@ pub(crate) enum Queued {
     Answer,
 }
 
-impl Flushes {
+impl WriteQueue {
     /// A member's own answer waits. O(1).
-    pub(crate) fn queue_answer(&mut self, queued: &mut Queued, id: ConnectionId) {
-        if std::mem::replace(queued, Queued::Answer) != Queued::Answer {
+    pub(crate) fn queue_answer(&mut self, id: ConnectionId) {
+        if std::mem::replace(self.queued(id), Queued::Answer) != Queued::Answer {
             self.answers.push_back(id);
         }
     }
 
     /// A broadcast, or its last words, wait for a member. O(1).
-    pub(crate) fn queue_broadcast(&mut self, queued: &mut Queued, id: ConnectionId) {
+    pub(crate) fn queue_broadcast(&mut self, id: ConnectionId) {
+        let queued = self.queued(id);
         if *queued == Queued::No {
             *queued = Queued::Yes;
             self.broadcasts.push_back(id);
@@ -53,15 +62,29 @@ impl Flushes {
     }
 
     /// Something waits for a connection that is not logged in. O(1).
-    pub(crate) fn queue_pending(&mut self, queued: &mut Queued, id: ConnectionId) {
+    pub(crate) fn queue_pending(&mut self, id: ConnectionId) {
+        let queued = self.queued(id);
         if *queued == Queued::No {
             *queued = Queued::Yes;
             self.pending.push_back(id);
         }
     }
 
-    /// The next in turn. It may have ended since, or have been written already. O(1).
+    /// The next in turn, which waits no longer. Amortised O(1).
     pub(crate) fn pop(&mut self, left: &mut FlushesLeft) -> Option<ConnectionId> {
+        loop {
+            let before = *left;
+            let id = self.pop_entry(left)?;
+            if self.contains(id) {
+                self.forget(id);
+                return Some(id);
+            }
+            // It was written already, or has ended.
+            *left = before;
+        }
+    }
+
+    fn pop_entry(&mut self, left: &mut FlushesLeft) -> Option<ConnectionId> {
         if let Some(id) = self.answers.pop_front() {
             return Some(id);
         }
@@ -75,19 +98,59 @@ impl Flushes {
         self.pending.pop_front()
     }
 
+    /// The connection has ended. O(1).
+    pub(crate) fn forget(&mut self, id: ConnectionId) {
+        *self.queued(id) = Queued::No;
+    }
+
+    /// True while the connection waits for its turn. O(1).
+    pub(crate) fn contains(&self, id: ConnectionId) -> bool {
+        let waiting = self.waiting.get(id.slot as usize);
+        waiting.is_some_and(|it| it.serial == id.serial && it.queued != Queued::No)
+    }
+
     /// True while an answer to a member waits.
     pub(crate) fn has_answers(&self) -> bool {
         !self.answers.is_empty()
     }
 
+    /// True when nothing is queued. There may be nothing left to write for what is.
     pub(crate) fn is_empty(&self) -> bool {
         self.answers.is_empty() && self.broadcasts.is_empty() && self.pending.is_empty()
     }
 
-    /// True when the connection is in one of the queues. O(queues).
-    pub(crate) fn contains(&self, id: ConnectionId) -> bool {
-        [&self.answers, &self.broadcasts, &self.pending]
-            .iter()
-            .any(|queue| queue.contains(&id))
+    /// In which queue the connection waits. What is known of an earlier one of its slot is void.
+    fn queued(&mut self, id: ConnectionId) -> &mut Queued {
+        let slot = id.slot as usize;
+        if slot >= self.waiting.len() {
+            self.waiting.resize(slot + 1, Waiting::default());
+        }
+        let waiting = &mut self.waiting[slot];
+        if waiting.serial != id.serial {
+            *waiting = Waiting {
+                serial: id.serial,
+                queued: Queued::No,
+            };
+        }
+        &mut waiting.queued
+    }
+
+    /// Counts again: each connection that is said to wait stands in a queue. O(queues).
+    ///
+    /// # Errors
+    /// Which connection does not.
+    pub(crate) fn audit(&self) -> Result<(), String> {
+        let queues = [&self.answers, &self.broadcasts, &self.pending];
+        let queued: BTreeSet<(u32, u32)> = queues
+            .into_iter()
+            .flatten()
+            .map(|id| (id.slot, id.serial))
+            .collect();
+        for (slot, waiting) in (0..).zip(&self.waiting) {
+            if waiting.queued != Queued::No && !queued.contains(&(slot, waiting.serial)) {
+                return Err(format!("connection {slot} waits in no queue of writes"));
+            }
+        }
+        Ok(())
     }
 }

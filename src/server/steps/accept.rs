@@ -4,17 +4,15 @@
 
 use std::net::IpAddr;
 
-use crate::network::AddressKey;
 use crate::time::Now;
 use crate::wire::{HeadScanner, Held};
 
-use crate::server::Ending;
 use crate::server::answers::cause::{Cause, NoRoom};
 use crate::server::answers::report::What;
+use crate::server::connection::Ending;
+use crate::server::connection::{ConnectionId, Peer};
 use crate::server::core::Core;
-use crate::server::parts::outbox::Outbox;
-use crate::server::parts::session::{ConnectionId, Peer, Session, State};
-use crate::server::parts::write_queue::Queued;
+use crate::server::parts::sessions::State;
 
 impl Core {
     /// Decides on a connection before a byte of it is read, and makes room for it. One that
@@ -44,16 +42,16 @@ impl Core {
     /// # Errors
     /// Why the client has no place.
     pub(crate) fn name_client(&mut self, now: Now, key: u32, client: Peer) -> Result<(), NoRoom> {
-        self.sessions[key as usize].peer = client;
-        self.sessions[key as usize].is_named = true;
+        self.sessions[key].peer = client;
+        self.sessions[key].is_named = true;
         // A proxy behind the proxy speaks for others in turn.
-        let trusted = |address: &IpAddr| self.config.trusted_proxies.contains(*address);
+        let trusted = |address: &IpAddr| self.policy.config.trusted_proxies.contains(*address);
         let Some(address) = client.address.filter(|address| !trusted(address)) else {
             return Ok(());
         };
         self.judge_peer(now, client)?;
-        self.sessions[key as usize].is_counted = true;
-        self.places.count(key, address.into());
+        self.sessions[key].is_counted = true;
+        self.quotas.count(key, address.into());
         Ok(())
     }
 
@@ -61,8 +59,10 @@ impl Core {
     /// proxies are spoken of at all. Until then its user is one client.
     fn is_proxy(&self, peer: Peer) -> bool {
         match peer.address {
-            Some(address) => self.config.trusted_proxies.contains(address),
-            None => self.config.proxy_protocol || !self.config.trusted_proxies.is_empty(),
+            Some(address) => self.policy.config.trusted_proxies.contains(address),
+            None => {
+                self.policy.config.proxy_protocol || !self.policy.config.trusted_proxies.is_empty()
+            }
         }
     }
 
@@ -75,22 +75,32 @@ impl Core {
         let is_exempt = peer
             .address
             .is_some_and(|address| self.is_ban_exempt(address));
-        if !is_exempt && self.bans.is_banned(address, now.monotonic) {
+        if !is_exempt
+            && self
+                .bans
+                .is_banned(&self.policy.bans, address, now.monotonic)
+        {
             return Err(NoRoom::Banned);
         }
         if self
             .connects_by_address
-            .admit(&address, now.monotonic)
+            .admit(&self.policy.connects, &address, now.monotonic)
             .is_err()
         {
             return Err(NoRoom::ConnectRate);
         }
         let is_over = |count: usize, max: usize| max > 0 && count >= max;
-        let count = self.places.of(address);
-        if is_over(count.connections, self.config.connections_per_address_max) {
+        let count = self.quotas.of(address);
+        if is_over(
+            count.connections,
+            self.policy.config.connections_per_address_max,
+        ) {
             return Err(NoRoom::AddressFull);
         }
-        if is_over(count.pending.len, self.config.pending_per_address_max) {
+        if is_over(
+            count.pending.len,
+            self.policy.config.pending_per_address_max,
+        ) {
             return Err(NoRoom::AddressPendingFull);
         }
         Ok(())
@@ -98,92 +108,66 @@ impl Core {
 
     /// True when the address is never banned.
     pub(crate) fn is_ban_exempt(&self, address: IpAddr) -> bool {
-        self.config.no_ban.contains(address) || self.config.trusted_proxies.contains(address)
+        self.policy.config.no_ban.contains(address)
+            || self.policy.config.trusted_proxies.contains(address)
     }
 
     /// Sees to it that there is a place for one more stranger.
     fn make_room(&mut self, now: Now) -> Result<(), NoRoom> {
-        let is_full = self.sessions.len() >= self.config.connections_max;
-        if !is_full && self.places.pending() < self.config.pending_max {
+        let is_full = self.sessions.len() >= self.policy.config.connections_max;
+        if !is_full && self.quotas.pending() < self.policy.config.pending_max {
             return Ok(());
         }
         // Members are never put out for a stranger.
-        let crowding = self.places.most_crowding(now.monotonic);
+        let crowding = self.quotas.most_crowding(now.monotonic);
         let crowding = crowding.ok_or(NoRoom::Full)?;
         self.notice(now, crowding, What::PendingFull);
-        self.abandon(now, crowding, What::Refused(Cause::Evicted), Ending::Reset);
+        self.abort(now, crowding, What::Refused(Cause::Evicted), Ending::Reset);
         Ok(())
     }
 
     fn enter(&mut self, now: Now, peer: Peer, is_proxy: bool) -> ConnectionId {
-        let serial = self.next_serial;
-        self.next_serial = serial.wrapping_add(1);
-        let by = now.monotonic + self.config.handshake_timeout;
-        let address = peer.key().filter(|_| !is_proxy);
-        let key = self.sessions.insert(Session {
-            serial,
-            peer,
-            is_proxy,
-            is_counted: address.is_some(),
-            is_named: false,
-            queued: Queued::No,
-            peer_finished: false,
-            is_hostile: false,
-            asks_head: false,
-            listed_origin: None,
-            outbox: Outbox::default(),
-            held_bytes: 0,
-            state: match is_proxy && self.config.proxy_protocol {
-                true => State::Proxy {
-                    by,
-                    held: Held::default(),
-                },
-                false => State::Head {
-                    by,
-                    scanner: HeadScanner::default(),
-                    held: Held::default(),
-                },
+        let by = now.monotonic + self.policy.config.handshake_timeout;
+        let state = match is_proxy && self.policy.config.proxy_protocol {
+            true => State::Proxy {
+                by,
+                held: Held::default(),
             },
-        }) as u32;
-        self.places.enter(key, now.monotonic);
-        if let Some(address) = address {
-            self.places.count(key, address);
+            false => State::Head {
+                by,
+                scanner: HeadScanner::default(),
+                held: Held::default(),
+            },
+        };
+        let key = self.sessions.insert(peer, is_proxy, state);
+        let was_crowded = self.is_crowded();
+        self.quotas.enter(key, now.monotonic);
+        if let Some(address) = self.sessions[key].counted_address() {
+            self.quotas.count(key, address);
         }
         self.timer_wheel.schedule(key, by);
-        self.notice_crowd(now);
-        self.id(key)
-    }
-
-    /// The address the connection counts by.
-    pub(crate) fn counted_address(&self, key: u32) -> Option<AddressKey> {
-        let session = &self.sessions[key as usize];
-        session.peer.key().filter(|_| session.is_counted)
+        if self.is_crowded() && !was_crowded {
+            self.hurry_pending(now);
+        }
+        self.sessions.id(key)
     }
 
     /// The connection is pending no longer.
-    pub(crate) fn settle(&mut self, key: u32) {
-        let address = self.counted_address(key);
-        self.places.settle(key, address);
-        self.is_crowded &= self.places.pending() * 2 > self.config.pending_max;
+    pub(crate) fn leave_pending(&mut self, key: u32) {
+        let address = self.sessions[key].counted_address();
+        self.quotas.leave_pending(key, address);
     }
 
-    /// What waits for a newly logged-in connection goes with the members'.
-    pub(crate) fn prefer(&mut self, key: u32) {
-        if self.sessions[key as usize].queued != Queued::No {
-            self.queue_flush(key);
-        }
+    /// True while pending connections fill more than half their budget.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.quotas.pending() * 2 > self.policy.config.pending_max
     }
 
     /// Once the pending fill half their budget, each has less time. O(pending), when that begins.
-    fn notice_crowd(&mut self, now: Now) {
-        let is_crowded = self.places.pending() * 2 > self.config.pending_max;
-        if is_crowded && !self.is_crowded {
-            self.is_crowded = true;
-            let pending: Vec<u32> = self.places.all_pending().collect();
-            for key in pending {
-                self.schedule(now, key);
-            }
+    fn hurry_pending(&mut self, now: Now) {
+        let pending: Vec<u32> = self.quotas.all_pending().collect();
+        for key in pending {
+            self.schedule(now, key);
         }
-        self.is_crowded = is_crowded;
     }
 }

@@ -7,19 +7,16 @@ use std::time::Duration;
 
 use crate::app::Fault;
 use crate::gate;
-use crate::limits::{
-    AUTH_TIMEOUT_CROWDED, LOGIN_TIMEOUT, READ_BYTES_PER_SECOND_MIN, TURN_DEADLINES_MAX,
-};
+use crate::limits::{AUTH_TIMEOUT_CROWDED, LOGIN_TIMEOUT, TURN_DEADLINES_MAX};
 use crate::time::{Instant, Now};
 use crate::wire::frame;
 
-use crate::server::Ending;
 use crate::server::answers::cause::Cause;
 use crate::server::answers::report::What;
+use crate::server::connection::Ending;
 use crate::server::core::Core;
-use crate::server::parts::session::{Ping, State};
+use crate::server::parts::sessions::{Ping, State};
 use crate::server::parts::timer_wheel::TICK;
-use crate::server::parts::write_queue::Queued;
 
 /// What the passing of a deadline causes.
 #[derive(Clone, Copy)]
@@ -50,8 +47,8 @@ impl Core {
     /// Calls `row` for each deadline the session has, with when it is due and what its passing
     /// causes. Of those that are due at once the first row counts.
     fn each_deadline(&self, now: Now, key: u32, mut row: impl FnMut(Instant, Passing)) {
-        let session = &self.sessions[key as usize];
-        match &session.state {
+        let session = &self.sessions[key];
+        match session.state() {
             State::Proxy { by, .. } | State::Head { by, .. } | State::Body { by, .. }
                 if self.stopping =>
             {
@@ -71,10 +68,10 @@ impl Core {
             State::LoggingOut { by } => {
                 row(*by, Passing::Refuse(Cause::Gate(gate::Cause::Unavailable)));
             }
-            State::Finishing { linger_by, .. } => row(*linger_by, Passing::Free),
-            State::Gone => {}
+            State::Closing { linger_by, .. } => row(*linger_by, Passing::Free),
+            State::Closed => {}
             State::Open(open) => {
-                match self.presence.dates(key) {
+                match self.members.dates(key) {
                     Some(dates) => row(
                         now.instant_of(dates.expires_at),
                         Passing::Refuse(Cause::Expired),
@@ -83,26 +80,32 @@ impl Core {
                     None if open.login_pending => {}
                     // Patient when calm, since a person may be typing; ruthless when crowded.
                     None => {
-                        let by = open.opened_at + self.config.auth_timeout;
+                        let by = open.opened_at + self.policy.config.auth_timeout;
                         row(by, Passing::Refuse(Cause::AuthTimeout));
-                        if self.is_crowded {
+                        if self.is_crowded() {
                             let by = open.opened_at + AUTH_TIMEOUT_CROWDED;
                             row(by, Passing::Refuse(Cause::AuthTimeoutCrowded));
                         }
                     }
                 }
                 if let Some(since) = open.message_since {
-                    let by = since + self.config.message_timeout;
+                    let by = since + self.policy.config.message_timeout;
                     row(by, Passing::Refuse(Cause::MessageTimeout));
                 }
-                if let Some(since) = session.outbox.stalled_since() {
-                    row(since + self.config.write_timeout, Passing::DropSlowReader);
+                if let Some(since) = session.outbox().stalled_since() {
+                    row(
+                        since + self.policy.config.write_timeout,
+                        Passing::DropSlowReader,
+                    );
                 }
                 match open.ping {
-                    Ping::None => row(open.alive_at + self.config.ping_interval, Passing::Ask),
+                    Ping::None => row(
+                        open.alive_at + self.policy.config.ping_interval,
+                        Passing::Ask,
+                    ),
                     Ping::Waiting => {}
                     Ping::Left(at) => row(
-                        at + self.config.pong_timeout,
+                        at + self.policy.config.pong_timeout,
                         Passing::Abandon(Cause::PongTimeout, Ending::Reset),
                     ),
                 }
@@ -148,7 +151,7 @@ impl Core {
                     Cause::ShuttingDown => What::Closed(cause),
                     _ => What::Refused(cause),
                 };
-                self.abandon(now, key, what, ending);
+                self.abort(now, key, what, ending);
             }
             Some(Passing::Refuse(cause)) => {
                 let words = (self.late(cause), None);
@@ -160,7 +163,7 @@ impl Core {
                 let retry_after = LOGIN_TIMEOUT;
                 self.answer_http_login(now, key, Err(Fault::Busy { retry_after }));
             }
-            Some(Passing::Free) => self.free(now, key),
+            Some(Passing::Free) => self.end_linger(now, key),
             None => {}
         }
         self.schedule(now, key);
@@ -170,7 +173,7 @@ impl Core {
     fn late(&self, cause: Cause) -> Cow<'static, str> {
         match cause {
             Cause::AuthTimeout => {
-                let time = in_words(self.config.auth_timeout);
+                let time = in_words(self.policy.config.auth_timeout);
                 Cow::Owned(format!("no valid token within {time}"))
             }
             Cause::AuthTimeoutCrowded => {
@@ -185,52 +188,27 @@ impl Core {
 
     /// The linger is over. What the peer was offered and has not taken by now it will not take; but
     /// its last words may still wait for their turn to be offered.
-    fn free(&mut self, now: Now, key: u32) {
-        let session = &mut self.sessions[key as usize];
-        if session.outbox.is_empty() {
-            self.release(key, Ending::Close);
-        } else if session.queued == Queued::No || session.outbox.unoffered_bytes() == 0 {
-            self.release(key, Ending::Reset);
-        } else if let State::Finishing { linger_by, .. } = &mut session.state {
-            *linger_by = now.monotonic + TICK;
+    fn end_linger(&mut self, now: Now, key: u32) {
+        let outbox = self.sessions[key].outbox();
+        let waits = self.write_queue.contains(self.sessions.id(key));
+        if outbox.is_empty() {
+            self.free(key, Ending::Close);
+        } else if !waits || outbox.unoffered_bytes() == 0 {
+            self.free(key, Ending::Reset);
+        } else {
+            self.sessions.change(key, |state| {
+                if let State::Closing { linger_by, .. } = state {
+                    *linger_by = now.monotonic + TICK;
+                }
+            });
         }
     }
 
     /// Asks for a sign of life (RFC 6455 §5.5.2).
     fn ask(&mut self, now: Now, key: u32) {
-        if let Some(open) = self.open_mut(key) {
+        if let Some(open) = self.sessions.open_mut(key) {
             open.ping = Ping::Waiting;
             self.push(now, key, |out| frame::write_ping(out, b""));
-        }
-    }
-
-    /// The socket took `count` bytes; `full` when it takes no more for now. What that says of the
-    /// peer: a socket that was full takes bytes only when the peer has taken some; one that was not
-    /// takes them for a peer that is long gone as well.
-    pub(crate) fn note_taken(&mut self, now: Now, key: u32, count: usize, full: bool) {
-        const MICROS_PER_SECOND: u64 = 1_000_000;
-        let reading = |bytes: usize| {
-            let micros = (bytes as u64).saturating_mul(MICROS_PER_SECOND);
-            Duration::from_micros(micros / READ_BYTES_PER_SECOND_MIN)
-        };
-        let has_left = self.sessions[key as usize].outbox.is_empty();
-        // A reader that has more than this before it is too slow in any case.
-        let read_by_max = now.monotonic + reading(self.config.outbox_bytes_max);
-        let Some(open) = self.open_mut(key) else {
-            return;
-        };
-        let asked = open.ping;
-        if std::mem::replace(&mut open.is_socket_full, full) && count > 0 {
-            open.alive_at = now.monotonic;
-            open.ping = Ping::None;
-        }
-        open.read_by = (open.read_by.max(now.monotonic) + reading(count)).min(read_by_max);
-        if open.ping == Ping::Waiting && has_left {
-            open.ping = Ping::Left(open.read_by);
-        }
-        // While a Ping waits for its turn it has no deadline, and there may be no other.
-        if open.ping != asked {
-            self.schedule(now, key);
         }
     }
 }

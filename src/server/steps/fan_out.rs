@@ -4,7 +4,6 @@
 use std::rc::Rc;
 
 use crate::app::{Audience, Fault};
-use crate::config::{Config, Rate};
 use crate::limits::{CROWDED_PARTS, UNOFFERED_FRAMES_MAX};
 use crate::time::{Now, UnixSeconds};
 use crate::wire::frame::{self, Opcode};
@@ -12,37 +11,8 @@ use crate::wire::frame::{self, Opcode};
 use crate::server::core::Core;
 use crate::server::parts::broadcasts::Missed;
 use crate::server::parts::members::{Member, Spending};
-use crate::server::parts::rate_limits::RateLimit;
+use crate::server::parts::shared_frame::SharedFrame;
 use crate::server::parts::write_queue::FlushesLeft;
-
-/// What one user may do over all its connections.
-pub(crate) struct UserRates {
-    /// Frames: `RATE` and `BURST`, times as many connections as a user may have.
-    pub(crate) frames: RateLimit,
-    /// Bytes of messages, before they are multiplied.
-    broadcast_bytes: RateLimit,
-    /// Messages times recipients.
-    deliveries: RateLimit,
-}
-
-impl UserRates {
-    pub(crate) fn new(config: &Config) -> UserRates {
-        let connections = u32::try_from(config.connections_per_user_max).unwrap_or(u32::MAX);
-        let frame_rate = Rate {
-            count: config.frame_rate.count.saturating_mul(connections),
-            ..config.frame_rate
-        };
-        let frame_burst = config.frame_burst.saturating_mul(connections);
-        UserRates {
-            frames: RateLimit::new(frame_rate, frame_burst),
-            broadcast_bytes: RateLimit::of_units(
-                config.broadcast_rate,
-                config.broadcast_burst_bytes,
-            ),
-            deliveries: RateLimit::of_units(config.delivery_rate, config.delivery_burst),
-        }
-    }
-}
 
 impl Core {
     /// Encodes a message once, for everybody of the audience. O(members).
@@ -56,12 +26,12 @@ impl Core {
         audience: Audience<'_>,
         write: &mut dyn FnMut(&mut Vec<u8>),
     ) -> Result<usize, Fault> {
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut scratch = std::mem::take(&mut self.broadcast_scratch);
         scratch.clear();
         frame::write_with(&mut scratch, Opcode::Text, write);
         let sent = self.charge(now, sender, audience, scratch.len());
-        let sent = sent.map(|()| self.deliver(now, audience, Rc::from(scratch.as_slice())));
-        self.scratch = scratch;
+        let sent = sent.map(|()| self.deliver(now, audience, &scratch));
+        self.broadcast_scratch = scratch;
         sent
     }
 
@@ -74,13 +44,13 @@ impl Core {
         bytes: usize,
     ) -> Result<(), Fault> {
         let deliveries = match audience {
-            Audience::Everyone => self.presence.members().len(),
-            Audience::User(id) => self.presence.count_of(id),
+            Audience::Everyone => self.members.all().len(),
+            Audience::User(id) => self.members.count_of(id),
         };
-        let Some(person) = self.presence.person_mut(sender) else {
+        let Some(person) = self.members.user_mut(sender) else {
             return Ok(());
         };
-        let rates = &self.user_rates;
+        let policy = &self.policy;
         let Spending {
             broadcast_bytes,
             deliveries: delivered,
@@ -88,10 +58,10 @@ impl Core {
         } = person.spending;
         let limited = |retry_after| Fault::MessageRate { retry_after };
         let at = now.monotonic;
-        let broadcast_bytes = rates
+        let broadcast_bytes = policy
             .broadcast_bytes
             .spend(broadcast_bytes, at, bytes as u64);
-        let delivered = rates.deliveries.spend(delivered, at, deliveries as u64);
+        let delivered = policy.deliveries.spend(delivered, at, deliveries as u64);
         // Either is charged only when both are granted.
         person.spending = Spending {
             broadcast_bytes: broadcast_bytes.map_err(limited)?,
@@ -104,33 +74,29 @@ impl Core {
     /// Queues a frame to one user, or has it given to everybody as their turns to be written come.
     /// Returns to how many connections: to all means all whose tokens are good, though one of them may
     /// prove too slow a reader when its turn comes.
-    fn deliver(&mut self, now: Now, audience: Audience<'_>, frame: Rc<[u8]>) -> usize {
+    fn deliver(&mut self, now: Now, audience: Audience<'_>, frame: &[u8]) -> usize {
         let is_good = |member: &Member| member.expires_at > now.unix;
+        let frame = self.sessions.shared_frame(frame);
         match audience {
             Audience::Everyone => {
-                let members = self.presence.members();
+                let members = self.members.all();
                 let good = members.iter().filter(|member| is_good(member)).count();
-                self.broadcasts
-                    .publish(&mut self.pool, frame, now.unix, members.len());
+                self.broadcasts.publish(frame, now.unix, members.len());
                 good
             }
             Audience::User(id) => {
-                let members = self.presence.members_of(id).filter(is_good);
+                let members = self.members.members_of(id).filter(is_good);
                 let keys: Vec<u32> = members.map(|member| member.key).collect();
-                self.pool.count_shared(&frame);
-                let given = keys
-                    .iter()
+                keys.iter()
                     .filter(|key| self.give(now, **key, Rc::clone(&frame)))
-                    .count();
-                self.pool.drop_shared(&frame);
-                given
+                    .count()
             }
         }
     }
 
     /// Queues a frame that was said to one user, after what it has missed of those to all. Returns
     /// whether it was not too much. O(missed).
-    fn give(&mut self, now: Now, key: u32, frame: Rc<[u8]>) -> bool {
+    fn give(&mut self, now: Now, key: u32, frame: Rc<SharedFrame>) -> bool {
         let is_slow = self.catch_up(now, key) || self.share(now, key, frame);
         if is_slow {
             self.drop_slow_reader(now, key);
@@ -141,14 +107,15 @@ impl Core {
     /// Ahead of each write of what was said to members, the next of them in turn is given the broadcasts
     /// it has missed: so neither these nor what is said to one alone has the other wait.
     pub(crate) fn give_some(&mut self, now: Now, left: &mut FlushesLeft) {
-        while !self.broadcasts.is_empty() && left.broadcasts > 0 && !self.flushes.has_answers() {
-            let Some(key) = self.presence.next_behind(self.broadcasts.published()) else {
+        while !self.broadcasts.is_empty() && left.broadcasts > 0 && !self.write_queue.has_answers()
+        {
+            let Some(key) = self.members.next_behind(self.broadcasts.published()) else {
                 return;
             };
             if self.catch_up(now, key) {
                 self.drop_slow_reader(now, key);
             }
-            if !self.sessions[key as usize].outbox.is_empty() {
+            if !self.sessions[key].outbox().is_empty() {
                 return;
             }
             // To find that somebody is to be given nothing is work too.
@@ -166,9 +133,7 @@ impl Core {
     fn give_missed(&mut self, now: Now, key: u32) -> bool {
         while let Some((expires_at, missed)) = self.next_missed(key) {
             let is_good = expires_at > missed.said_at;
-            if !is_good {
-                self.pool.drop_shared(&missed.frame);
-            } else if self.share(now, key, missed.frame) {
+            if is_good && self.share(now, key, missed.frame) {
                 self.cut(key);
                 return true;
             }
@@ -180,55 +145,47 @@ impl Core {
     /// given to it.
     pub(crate) fn cut(&mut self, key: u32) {
         self.forgo(key);
-        self.sessions[key as usize].outbox.cut(&mut self.pool);
+        self.sessions.cut(key);
     }
 
     /// What the connection has missed is not given to it. O(missed).
     pub(crate) fn forgo(&mut self, key: u32) {
-        while !self.broadcasts.is_empty()
-            && let Some((_, missed)) = self.next_missed(key)
-        {
-            self.pool.drop_shared(&missed.frame);
-        }
+        while !self.broadcasts.is_empty() && self.next_missed(key).is_some() {}
     }
 
     /// The next frame that a member has missed, and the second from which its token is no longer good.
     fn next_missed(&mut self, key: u32) -> Option<(UnixSeconds, Missed)> {
-        let member = self.presence.member_mut(key)?;
+        let member = self.members.member_mut(key)?;
         let missed = self.broadcasts.next(&mut member.given)?;
         Some((member.expires_at, missed))
     }
 
     /// Queues a frame to one connection. Returns whether that was too much for it: then it was not
     /// queued. O(1).
-    fn share(&mut self, now: Now, key: u32, frame: Rc<[u8]>) -> bool {
-        let id = self.id(key);
-        let session = &mut self.sessions[key as usize];
+    fn share(&mut self, now: Now, key: u32, frame: Rc<SharedFrame>) -> bool {
         // A reader is slow by what its socket was offered and did not take; what was not offered
-        // yet is bounded by `is_pressed`.
-        if session.outbox.offered_bytes() + frame.len() > self.config.outbox_bytes_max {
-            self.pool.drop_shared(&frame);
+        // yet is bounded by `has_write_backlog`.
+        let offered_bytes = self.sessions[key].outbox().offered_bytes();
+        if offered_bytes + frame.len() > self.policy.config.outbox_bytes_max {
             return true;
         }
-        let grown = session.outbox.share(&mut self.pool, now.monotonic, frame);
-        session.held_bytes += grown;
-        self.held_bytes += grown;
-        self.flushes.queue_broadcast(&mut session.queued, id);
+        self.sessions.share(key, now.monotonic, frame);
+        self.write_queue.queue_broadcast(self.sessions.id(key));
         false
     }
 
     /// Shared frames that wait and were not offered to their sockets, counted once for each who is to
     /// hear them.
     pub(crate) fn unoffered_frames(&self) -> usize {
-        self.pool.unoffered_shared() + self.broadcasts.left()
+        self.sessions.unoffered_frames() + self.broadcasts.left()
     }
 
     /// True when no more is to be decided before some of what waits was offered to its sockets:
     /// nobody is a slow reader of what its socket was not offered, and a turn's work and memory are
     /// bounded.
     pub(crate) fn is_pressed(&self) -> bool {
-        self.pool.has_crowded()
-            || self.broadcasts.bytes() > self.config.outbox_bytes_max / CROWDED_PARTS
+        self.sessions.has_crowded()
+            || self.broadcasts.bytes() > self.policy.config.outbox_bytes_max / CROWDED_PARTS
             || self.unoffered_frames() > UNOFFERED_FRAMES_MAX
             || self.is_short_of_memory()
     }
@@ -236,7 +193,8 @@ impl Core {
     /// True when the connection itself, which is logged in, was answered so much that its socket is
     /// to be offered that first.
     pub(crate) fn is_answered_enough(&self, key: u32) -> bool {
-        let unoffered = self.sessions[key as usize].outbox.unoffered_bytes();
-        unoffered > self.config.outbox_bytes_max / CROWDED_PARTS && self.presence.is_member(key)
+        let unoffered = self.sessions[key].outbox().unoffered_bytes();
+        unoffered > self.policy.config.outbox_bytes_max / CROWDED_PARTS
+            && self.members.is_member(key)
     }
 }

@@ -18,7 +18,7 @@ use crate::server::answers::answer;
 use crate::server::answers::cause::Cause;
 use crate::server::core::{Core, Undecided};
 use crate::server::parts::members::Dates;
-use crate::server::parts::session::Ping;
+use crate::server::parts::sessions::Ping;
 use crate::server::steps::host::Caller;
 
 impl Server {
@@ -27,16 +27,18 @@ impl Server {
     pub(crate) fn receive_frames(&mut self, now: Now, key: u32, mut bytes: &mut [u8]) {
         self.core.refresh_users(now);
         self.core.review_member(now, key);
-        let Some(open) = self.core.open_mut(key) else {
+        let Some(open) = self.core.sessions.open_mut(key) else {
             return;
         };
         open.alive_at = now.monotonic;
         open.ping = Ping::None;
-        let mut endpoint = mem::take(&mut open.endpoint);
+        let Some(mut endpoint) = self.core.sessions.take_endpoint(key) else {
+            return;
+        };
         loop {
             // Asked ahead of each frame, wherever the reads were cut.
             if !bytes.is_empty() && (self.core.is_pressed() || self.core.is_answered_enough(key)) {
-                let id = self.core.id(key);
+                let id = self.core.sessions.id(key);
                 let bytes = Zeroizing::new(bytes.to_vec());
                 self.core.undecided = Some(Undecided { id, bytes });
                 break;
@@ -51,7 +53,7 @@ impl Server {
                 }
             }
             // After a failure, and after a Close, nothing that arrived is read.
-            let Some(open) = self.core.open_mut(key) else {
+            let Some(open) = self.core.sessions.open_mut(key) else {
                 return;
             };
             // What begins after it has a time of its own.
@@ -59,11 +61,10 @@ impl Server {
                 open.message_since = None;
             }
         }
-        if let Some(open) = self.core.open_mut(key) {
+        if let Some(open) = self.core.sessions.open_mut(key) {
             let began = open.message_since.unwrap_or(now.monotonic);
             open.message_since = endpoint.is_unfinished().then_some(began);
-            open.endpoint = endpoint;
-            self.core.account(key);
+            self.core.sessions.put_endpoint(key, endpoint);
             self.core.schedule(now, key);
         }
     }
@@ -96,7 +97,7 @@ impl Server {
     /// One Text message: the one place where a frame is let through the gate.
     fn receive_text(&mut self, now: Now, key: u32, text: &str) {
         // Who is logged in was looked at after the store last changed, and is not asked for.
-        let person = self.core.presence.person(key);
+        let person = self.core.members.user(key);
         let person = person.map(|person| (Rc::clone(&person.id), person.standing));
         let bound = person.as_ref().map(|(id, standing)| Bound {
             subject: id,
@@ -147,9 +148,9 @@ impl Server {
 impl Core {
     /// What the connection may send now.
     fn message_rules(&self, key: u32) -> MessageRules {
-        let bytes_max = match self.presence.person(key) {
-            Some(_) => self.config.message_bytes_max,
-            None => self.config.message_before_login_bytes_max,
+        let bytes_max = match self.members.user(key) {
+            Some(_) => self.policy.config.message_bytes_max,
+            None => self.policy.config.message_before_login_bytes_max,
         };
         MessageRules {
             bytes_max,
@@ -160,8 +161,9 @@ impl Core {
 
     /// Counts a frame of the connection, and of its user over all its connections.
     fn count_frame(&mut self, now: Now, key: u32) -> Result<(), Cause> {
-        let frames = self.frames;
+        let frames = self.policy.frames;
         let is_within = self
+            .sessions
             .open_mut(key)
             .is_some_and(|open| frames.admit(&mut open.meter, now.monotonic).is_ok());
         match is_within {
@@ -171,8 +173,8 @@ impl Core {
     }
 
     fn count_user_frame(&mut self, now: Now, key: u32) -> Result<(), Cause> {
-        let frames = self.user_rates.frames;
-        let is_within = self.presence.person_mut(key).is_none_or(|person| {
+        let frames = self.policy.user_frames;
+        let is_within = self.members.user_mut(key).is_none_or(|person| {
             let meter = &mut person.spending.frames;
             frames.admit(meter, now.monotonic).is_ok()
         });
@@ -200,29 +202,29 @@ impl Core {
         dates: Dates,
         standing: Standing,
     ) -> bool {
-        let expires_at = dates.expires_at.plus(self.leeway_seconds);
+        let expires_at = dates.expires_at.plus(self.policy.leeway_seconds);
         let dates = Dates {
             expires_at,
             ..dates
         };
-        if self.presence.is_member(key) {
+        if self.members.is_member(key) {
             // A newer token is not good for what was said before it came.
             if self.catch_up(now, key) {
                 self.drop_slow_reader(now, key);
                 return false;
             }
-            self.presence.renew(key, dates);
+            self.members.renew(key, dates);
             return true;
         }
-        let connections_max = self.config.connections_per_user_max;
-        if connections_max > 0 && self.presence.count_of(id) >= connections_max {
+        let connections_max = self.policy.config.connections_per_user_max;
+        if connections_max > 0 && self.members.count_of(id) >= connections_max {
             self.refuse(now, key, Cause::TooManyConnections, None, None);
             return false;
         }
         let given = self.broadcasts.published();
-        self.presence.enter(key, id, dates, standing, given);
-        self.settle(key);
-        self.prefer(key);
+        self.members.enter(key, id, dates, standing, given);
+        self.leave_pending(key);
+        self.promote_flush(key);
         self.schedule(now, key);
         // The frame that logs in was counted for the connection alone.
         let counted = self.count_user_frame(now, key);
@@ -243,7 +245,7 @@ impl Core {
         data: &[u8],
     ) {
         // The handler itself may have ended the connection, as the slow reader of a broadcast.
-        if self.open_mut(key).is_none() {
+        if self.sessions.open_mut(key).is_none() {
             return;
         }
         match result {

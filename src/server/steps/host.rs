@@ -9,7 +9,7 @@ use crate::gate::{Minted, Pass};
 use crate::time::{Now, UnixSeconds};
 
 use crate::server::core::Core;
-use crate::server::steps::login::Via;
+use crate::server::parts::login_queue::Via;
 
 /// The core, lent to the handler of one frame.
 pub(crate) struct Caller<'a> {
@@ -26,7 +26,7 @@ impl Host for Caller<'_> {
     }
 
     fn is_online(&self, id: &str) -> bool {
-        let mut members = self.core.presence.members_of(id);
+        let mut members = self.core.members.members_of(id);
         members.any(|member| member.expires_at > self.now.unix)
     }
 
@@ -48,7 +48,7 @@ impl Host for Caller<'_> {
     }
 
     fn check_password(&mut self, credentials: Credentials) -> Result<(), Fault> {
-        let bound = self.core.presence.person(self.key);
+        let bound = self.core.members.user(self.key);
         if bound.is_some_and(|person| *person.id != *credentials.id) {
             return Err(Fault::OtherUser);
         }
@@ -88,7 +88,7 @@ impl Core {
 
     /// The latest date of a token that the gate takes (contract §2).
     fn issue_date_max(&self, now: Now) -> UnixSeconds {
-        now.unix.plus(self.leeway_seconds).plus(1)
+        now.unix.plus(self.policy.leeway_seconds).plus(1)
     }
 }
 

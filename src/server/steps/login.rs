@@ -3,56 +3,25 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::app::password::{HashJob, HashOutcome, PasswordHash, Verdict};
+use crate::app::password::{HashJob, HashOutcome, Verdict};
 use crate::app::users::User;
 use crate::app::{Credentials, Fault, write_session};
 use crate::gate::{self, Forbidden, LOGIN, Minted};
 use crate::limits::LOGIN_FAILURES_MAX;
-use crate::network::AddressKey;
 use crate::time::Now;
 
 use crate::server::answers::cause::Cause;
 use crate::server::answers::report::{LoginFailure, What};
 use crate::server::core::Core;
+use crate::server::parts::login_queue::{PendingLogin, Via};
 use crate::server::parts::members::Dates;
-use crate::server::parts::session::{ConnectionId, Peer, State};
+use crate::server::parts::sessions::State;
 use crate::server::steps::host::issue_date;
 
 /// A hash takes some 20 to 500 ms, and there are few before it.
 const BUSY: Fault = Fault::Busy {
     retry_after: Duration::from_secs(1),
 };
-
-/// A login whose password is being checked. It stays until its hash is done, though its
-/// connection may have ended: what is bounded is the work that waits.
-pub(crate) struct PendingLogin {
-    pub(crate) connection: ConnectionId,
-    peer: Peer,
-    /// What it counts by, though the connection may have ended when the answer is known.
-    pub(crate) address: Option<AddressKey>,
-    via: Via,
-    id: Box<str>,
-    /// What the password is checked against: a user whose hash has changed meanwhile is not
-    /// logged in by the old one.
-    expected: Option<PasswordHash>,
-    /// Why it fails if the password is not right, as far as it is known. It is found before the
-    /// password is checked and changes nothing of that, nor of the answer.
-    failure: LoginFailure,
-}
-
-/// How a login came in, and so how it is answered.
-pub(crate) enum Via {
-    /// A frame with this `id`.
-    Frame(Option<Box<str>>),
-    /// `POST /login`.
-    Http,
-}
-
-impl Via {
-    pub(crate) fn frame(id: Option<&str>) -> Via {
-        Via::Frame(id.map(Box::from))
-    }
-}
 
 impl Core {
     /// Hands a password to the helper thread.
@@ -67,7 +36,7 @@ impl Core {
         credentials: Credentials,
         via: Via,
     ) -> Result<(), Fault> {
-        if let Some(open) = self.open_mut(key) {
+        if let Some(open) = self.sessions.open_mut(key) {
             // One at a time: a connection cannot fill the queue by itself.
             if std::mem::replace(&mut open.login_pending, true) {
                 return Err(BUSY);
@@ -75,9 +44,9 @@ impl Core {
         }
         let begun = self.queue_login(now, key, credentials, via);
         match &begun {
-            Ok(()) => self.places.shelter(key, true),
+            Ok(()) => self.quotas.shelter(key, true),
             Err(_) => {
-                if let Some(open) = self.open_mut(key) {
+                if let Some(open) = self.sessions.open_mut(key) {
                     open.login_pending = false;
                 }
             }
@@ -93,7 +62,7 @@ impl Core {
         via: Via,
     ) -> Result<(), Fault> {
         let Credentials { id, password } = credentials;
-        let address = self.counted_address(key);
+        let address = self.sessions[key].counted_address();
         let rank = self.logins.rank(now.monotonic, address, &id);
         let rank = rank.ok_or(BUSY)?;
         self.meter_login(now, key, &id)?;
@@ -102,15 +71,15 @@ impl Core {
         let failure = LoginFailure::of(user.as_ref());
         let expected = user.and_then(|user| user.login_hash().cloned());
         let login = PendingLogin {
-            connection: self.id(key),
-            peer: self.sessions[key as usize].peer,
+            connection: self.sessions.id(key),
+            peer: self.sessions[key].peer,
             address,
             via,
             id,
             expected: expected.clone(),
             failure,
         };
-        let memory_kib = self.config.password_memory_kib;
+        let memory_kib = self.policy.config.password_memory_kib;
         let gone = self.logins.enter(rank, login, |ticket| HashJob {
             ticket,
             password,
@@ -125,15 +94,19 @@ impl Core {
 
     fn meter_login(&mut self, now: Now, key: u32, id: &str) -> Result<(), Fault> {
         self.meter_address(now, key)?;
-        let admitted = self.logins_by_id.admit(&id, now.monotonic);
+        let admitted = self
+            .logins_by_id
+            .admit(&self.policy.logins, &id, now.monotonic);
         admitted.map_err(|retry_after| Fault::RateLimited { retry_after })
     }
 
     fn meter_address(&mut self, now: Now, key: u32) -> Result<(), Fault> {
-        let Some(address) = self.counted_address(key) else {
+        let Some(address) = self.sessions[key].counted_address() else {
             return Ok(());
         };
-        let admitted = self.logins_by_address.admit(&address, now.monotonic);
+        let admitted = self
+            .logins_by_address
+            .admit(&self.policy.logins, &address, now.monotonic);
         if admitted.is_err() {
             // An id's rate may be used up by others; an address's is its own doing.
             self.counters.count("login_rate");
@@ -165,7 +138,7 @@ impl Core {
         if let Ok(None) = &user {
             self.count_failed_login(now, &login);
         }
-        if let (Ok(Some(user)), Some(key)) = (&user, self.key(login.connection)) {
+        if let (Ok(Some(user)), Some(key)) = (&user, self.sessions.key(login.connection)) {
             self.report_void_tokens(now, key, user);
         }
         let result = match user {
@@ -198,11 +171,11 @@ impl Core {
         login: &PendingLogin,
         result: Result<(User, Minted), Fault>,
     ) {
-        let Some(key) = self.key(login.connection) else {
+        let Some(key) = self.sessions.key(login.connection) else {
             return;
         };
-        self.places.shelter(key, false);
-        if let Some(open) = self.open_mut(key) {
+        self.quotas.shelter(key, false);
+        if let Some(open) = self.sessions.open_mut(key) {
             open.login_pending = false;
             // Its time to log in may have run out meanwhile.
             self.schedule(now, key);
@@ -211,8 +184,8 @@ impl Core {
             self.report_login(now, key, What::LoginFailed(login.failure), &login.id);
         }
         self.answer_login(now, key, login, result);
-        let session = &self.sessions[key as usize];
-        if session.peer_finished && matches!(session.state, State::Open(_)) {
+        let session = &self.sessions[key];
+        if session.peer_finished && matches!(session.state(), State::Open(_)) {
             self.leave(now, key);
         }
     }
@@ -239,7 +212,7 @@ impl Core {
         login: &PendingLogin,
         result: Result<(User, Minted), Fault>,
     ) {
-        match (&login.via, &self.sessions[key as usize].state) {
+        match (&login.via, self.sessions[key].state()) {
             (Via::Http, State::Answering { .. }) => {
                 if let Ok((user, _)) = &result {
                     self.report_login(now, key, What::LoggedIn, &user.id);
@@ -257,7 +230,7 @@ impl Core {
 
     /// Logs the connection in and hands it its token.
     fn welcome(&mut self, now: Now, key: u32, id: Option<&str>, user: &User, minted: &Minted) {
-        let bound = self.presence.person(key);
+        let bound = self.members.user(key);
         if bound.is_some_and(|person| *person.id != *user.id) {
             let cause = Cause::Gate(gate::Cause::Forbidden(Forbidden::OtherSubject));
             return self.refuse(now, key, cause, id, Some(LOGIN));
@@ -306,16 +279,14 @@ impl Core {
     }
 
     fn is_last_failure(&mut self, key: u32) -> bool {
-        self.open_mut(key).is_some_and(|open| {
+        self.sessions.open_mut(key).is_some_and(|open| {
             open.login_failures += 1;
             open.login_failures >= LOGIN_FAILURES_MAX
         })
     }
 
     fn report_login(&mut self, now: Now, key: u32, what: What, id: &str) {
-        self.report(now, key, what, Some(LOGIN));
-        if let Some(report) = self.reports.back_mut() {
-            report.user = Some(Rc::from(id));
-        }
+        let user = Some(Rc::from(id));
+        self.report_of(now, key, what, Some(LOGIN), user);
     }
 }

@@ -2,6 +2,7 @@
 //! one of them, over all parts.
 
 pub(crate) mod accept;
+pub(crate) mod end;
 pub(crate) mod expire;
 pub(crate) mod fan_out;
 pub(crate) mod frame;
@@ -9,6 +10,8 @@ pub(crate) mod host;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod pages;
+pub(crate) mod report;
 pub(crate) mod request;
 pub(crate) mod shed_memory;
 pub(crate) mod user_changes;
+pub(crate) mod write;

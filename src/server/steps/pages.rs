@@ -21,7 +21,7 @@ impl Core {
     /// else has lead there. `LISTEN` decides, and not the peer alone: a port that is forwarded to
     /// a container may come from its loopback too.
     pub(crate) fn origins(&self, key: u32) -> Origins<'_> {
-        let session = &self.sessions[key as usize];
+        let session = &self.sessions[key];
         let is_loopback = |address: &IpAddr| address.is_loopback();
         let listens = |listen: &Listen| match listen {
             Listen::Tcp(address) => is_loopback(&address.ip().to_canonical()),
@@ -29,10 +29,10 @@ impl Core {
         };
         let is_at_risk = !session.is_proxy
             && session.peer.address.as_ref().is_some_and(is_loopback)
-            && self.config.listen.iter().any(listens);
+            && self.policy.config.listen.iter().any(listens);
         match is_at_risk {
-            true => Origins::LoopbackAnd(&self.config.origins),
-            false => Origins::OwnAnd(&self.config.origins),
+            true => Origins::LoopbackAnd(&self.policy.config.origins),
+            false => Origins::OwnAnd(&self.policy.config.origins),
         }
     }
 
@@ -42,7 +42,7 @@ impl Core {
         match self.origins(key).check(request) {
             Ok(place) => {
                 let place = place.and_then(|place| u8::try_from(place).ok());
-                self.sessions[key as usize].listed_origin = place;
+                self.sessions[key].listed_origin = place;
                 true
             }
             Err(rejection) => {
@@ -64,7 +64,7 @@ impl Core {
             ("Access-Control-Max-Age", &PREFLIGHT_SECONDS),
         ];
         // What is allowed is told to a page of another origin alone.
-        let told = match self.sessions[key as usize].listed_origin {
+        let told = match self.sessions[key].listed_origin {
             Some(_) => fields,
             None => &fields[..1],
         };

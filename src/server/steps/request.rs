@@ -9,20 +9,20 @@ use crate::limits::LOGIN_TIMEOUT;
 use crate::time::{Instant, Now};
 use crate::wire::response::{self, Reply, Response, ResponseField, Status};
 use crate::wire::{
-    BodyDecoder, Endpoint, Expectation, Head, HeadError, HeadScanner, Held, ProxyHeader, Rejection,
-    Request, TokenSource, TransferEncoding, Upgrade, forwarded, head,
+    BodyDecoder, Expectation, Head, HeadError, HeadScanner, Held, ProxyHeader, Rejection, Request,
+    TokenSource, TransferEncoding, Upgrade, forwarded, head,
 };
 
-use crate::server::Ending;
 use crate::server::Server;
 use crate::server::answers::answer;
 use crate::server::answers::cause::{Cause, NoRoom};
 use crate::server::answers::report::What;
 use crate::server::answers::unserved::Unserved;
+use crate::server::connection::Ending;
+use crate::server::connection::Peer;
 use crate::server::core::Core;
-use crate::server::parts::rate_limits::Meter;
-use crate::server::parts::session::{Open, Peer, Ping, State};
-use crate::server::steps::login::Via;
+use crate::server::parts::login_queue::Via;
+use crate::server::parts::sessions::{Open, State};
 
 const JSON: &str = "application/json";
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
@@ -32,45 +32,51 @@ const UNAVAILABLE_FIELDS: &[ResponseField<'_>] = &[("Retry-After", &"1")];
 impl Server {
     /// Bytes of a PROXY protocol header, and of the head after it.
     pub(crate) fn receive_proxy(&mut self, now: Now, key: u32, bytes: &[u8]) {
-        let State::Proxy { by, held } = &mut self.core.sessions[key as usize].state else {
-            return;
-        };
+        let begun = self.core.sessions.change(key, |state| match state {
+            State::Proxy { by, held } => Some((*by, mem::take(held))),
+            _ => None,
+        });
+        let Some((by, mut held)) = begun else { return };
         held.extend_from_slice(bytes);
-        let (by, mut held) = (*by, mem::take(held));
         match ProxyHeader::parse(&held) {
             Ok(Some(header)) => {
-                self.core.sessions[key as usize].state = State::Head {
-                    by,
-                    scanner: HeadScanner::default(),
-                    held: Held::default(),
-                };
+                self.core.sessions.set_state(
+                    key,
+                    State::Head {
+                        by,
+                        scanner: HeadScanner::default(),
+                        held: Held::default(),
+                    },
+                );
                 if let Some(source) = header.source
                     && let Err(why) = self.core.name_client(now, key, Peer::from(source))
                 {
                     // Not a byte of a request has been read.
                     let what = What::Refused(Cause::NoRoom(why));
-                    return self.core.abandon(now, key, what, Ending::Reset);
+                    return self.core.abort(now, key, what, Ending::Reset);
                 }
                 self.receive_head(now, key, &mut held[header.bytes_used..]);
             }
             Ok(None) => {
-                self.core.sessions[key as usize].state = State::Proxy { by, held };
-                self.core.account(key);
+                self.core.sessions.set_state(key, State::Proxy { by, held });
             }
             // proxy-protocol.txt §2.1: the connection is to be aborted.
             Err(error) => {
                 let what = What::Refused(Cause::Proxy(error));
-                self.core.abandon(now, key, what, Ending::Reset);
+                self.core.abort(now, key, what, Ending::Reset);
             }
         }
     }
 
     /// Bytes of a head. Only an unfinished one is kept.
     pub(crate) fn receive_head(&mut self, now: Now, key: u32, bytes: &mut [u8]) {
-        let State::Head { by, scanner, held } = &mut self.core.sessions[key as usize].state else {
+        let begun = self.core.sessions.change(key, |state| match state {
+            State::Head { by, scanner, held } => Some((*by, mem::take(scanner), mem::take(held))),
+            _ => None,
+        });
+        let Some((by, mut scanner, mut kept)) = begun else {
             return;
         };
-        let (by, mut scanner, mut kept) = (*by, mem::take(scanner), mem::take(held));
         let is_first = kept.is_empty();
         if !is_first {
             kept.extend_from_slice(bytes);
@@ -87,22 +93,24 @@ impl Server {
                 if is_first {
                     kept.extend_from_slice(bytes);
                 }
-                self.core.sessions[key as usize].state = State::Head {
-                    by,
-                    scanner,
-                    held: kept,
-                };
-                self.core.account(key);
+                self.core.sessions.set_state(
+                    key,
+                    State::Head {
+                        by,
+                        scanner,
+                        held: kept,
+                    },
+                );
             }
             Err(error) => {
-                self.core.sessions[key as usize].asks_head = head::asks_head(whole);
+                self.core.sessions[key].asks_head = head::asks_head(whole);
                 self.core.refuse_head(now, key, error);
             }
         }
     }
 
     fn receive_request(&mut self, now: Now, key: u32, by: Instant, head: Head<'_>) {
-        self.core.sessions[key as usize].asks_head = head::asks_head(head.bytes());
+        self.core.sessions[key].asks_head = head::asks_head(head.bytes());
         let request = match Request::parse(head) {
             Ok(request) => request,
             Err(error) => return self.core.refuse_head(now, key, error),
@@ -128,7 +136,7 @@ impl Server {
     /// Bytes after a head: a body's, or frames. They are the same whether they came with the
     /// head or later; what nobody waits for is not looked at.
     pub(crate) fn receive_after_head(&mut self, now: Now, key: u32, bytes: &mut [u8]) {
-        match self.core.sessions[key as usize].state {
+        match self.core.sessions[key].state() {
             State::Body { .. } => self.receive_body(now, key, bytes),
             State::Open(_) if !bytes.is_empty() => self.receive_frames(now, key, bytes),
             _ => {}
@@ -146,7 +154,7 @@ impl Server {
             }
         };
         let Some(token) = upgrade.token else {
-            return match self.core.config.require_handshake_token {
+            return match self.core.policy.config.require_handshake_token {
                 true => {
                     let rejection = Rejection::NoToken;
                     self.core
@@ -178,39 +186,47 @@ impl Server {
         if !self.core.let_page_in(now, key, request) {
             return;
         }
-        match body_of(request, self.core.config.message_before_login_bytes_max) {
+        match body_of(
+            request,
+            self.core.policy.config.message_before_login_bytes_max,
+        ) {
             Err(unserved) => self.core.refuse_request(now, key, unserved),
             Ok(decoder) => {
-                self.core.sessions[key as usize].state = State::Body {
-                    by,
-                    decoder,
-                    held: Held::default(),
-                    awaits_continue: request.expectation == Expectation::Continue,
-                };
+                self.core.sessions.set_state(
+                    key,
+                    State::Body {
+                        by,
+                        decoder,
+                        held: Held::default(),
+                        awaits_continue: request.expectation == Expectation::Continue,
+                    },
+                );
             }
         }
     }
 
     /// Bytes of a body, and what follows it, which is not looked at.
     fn receive_body(&mut self, now: Now, key: u32, mut more: &[u8]) {
-        let State::Body { held, decoder, .. } = &mut self.core.sessions[key as usize].state else {
-            return;
-        };
-        match decoder.decode(&mut more, |piece| held.extend_from_slice(piece)) {
-            Ok(true) => {}
-            Ok(false) => return self.core.account(key),
+        let decoded = self.core.sessions.change(key, |state| match state {
+            State::Body { held, decoder, .. } => {
+                let decoded = decoder.decode(&mut more, |piece| held.extend_from_slice(piece));
+                decoded.map(|is_whole| is_whole.then(|| mem::take(held)))
+            }
+            _ => Ok(None),
+        });
+        let body = match decoded {
+            Ok(Some(body)) => body,
+            Ok(None) => return,
             Err(error) => {
                 return self.core.refuse_request(now, key, Unserved::Body(error));
             }
-        }
-        let body = mem::take(held);
+        };
         if self.core.stopping {
             return self.core.refuse_request(now, key, Unserved::Stopping);
         }
         let by = now.monotonic + LOGIN_TIMEOUT;
-        self.core.sessions[key as usize].state = State::Answering { by };
+        self.core.sessions.set_state(key, State::Answering { by });
         self.core.timer_wheel.schedule(key, by);
-        self.core.account(key);
         self.core.refresh_users(now);
         let begun = match str::from_utf8(&body) {
             Ok(text) => Credentials::parse(text)
@@ -232,7 +248,7 @@ impl Core {
     /// Learns from a trusted proxy's request for which client it comes. Returns whether the
     /// request may go on.
     fn learn_client(&mut self, now: Now, key: u32, request: &Request<'_>) -> bool {
-        let session = &self.sessions[key as usize];
+        let session = &self.sessions[key];
         if !session.is_proxy {
             if forwarded::is_told(request) {
                 self.notice(now, key, What::ForwardedIgnored);
@@ -240,14 +256,14 @@ impl Core {
             return true;
         }
         let is_named = session.is_named;
-        if self.config.proxy_protocol && !is_named {
+        if self.policy.config.proxy_protocol && !is_named {
             // The PROXY header names nobody, and the fields may be a client's own words.
             if request.path != "/health" {
                 self.notice(now, key, What::HeaderUnnamed);
             }
             return true;
         }
-        let trusted = |address| self.config.trusted_proxies.contains(address);
+        let trusted = |address| self.policy.config.trusted_proxies.contains(address);
         let client = match session.peer.address {
             // A PROXY header has named it.
             Some(_) if session.is_counted => return true,
@@ -283,7 +299,7 @@ impl Core {
     /// There is no place for the client a proxy named.
     fn refuse_client(&mut self, now: Now, key: u32, why: NoRoom) {
         let cause = Cause::NoRoom(why);
-        let address = self.sessions[key as usize].peer.key();
+        let address = self.sessions[key].peer.key();
         let ban = address.map(|address| self.bans.left(address, now.monotonic));
         let wait = answer::whole_seconds(ban.unwrap_or_default()).max(1);
         self.refuse_with(now, key, cause, |out, reply| {
@@ -295,30 +311,21 @@ impl Core {
 
     /// RFC 9110 §10.1.1: the client waits to be asked for a body that we want and it did not send.
     fn ask_for_body(&mut self, now: Now, key: u32) {
-        if let State::Body {
-            awaits_continue, ..
-        } = &mut self.sessions[key as usize].state
-            && mem::take(awaits_continue)
-        {
+        let is_asked = self.sessions.change(key, |state| match state {
+            State::Body {
+                awaits_continue, ..
+            } => mem::take(awaits_continue),
+            _ => false,
+        });
+        if is_asked {
             self.push(now, key, response::write_continue);
         }
     }
 
     /// 101, and the connection is a WebSocket.
     fn open(&mut self, now: Now, key: u32, upgrade: &Upgrade<'_>) {
-        let open = Open {
-            endpoint: Endpoint::default(),
-            meter: Meter::default(),
-            opened_at: now.monotonic,
-            message_since: None,
-            alive_at: now.monotonic,
-            ping: Ping::None,
-            is_socket_full: false,
-            read_by: now.monotonic,
-            login_failures: 0,
-            login_pending: false,
-        };
-        self.sessions[key as usize].state = State::Open(open);
+        let open = Open::new(now.monotonic);
+        self.sessions.set_state(key, State::Open(open));
         self.push(now, key, |out| upgrade.accept(out));
         self.schedule(now, key);
     }
@@ -447,17 +454,17 @@ impl Core {
 
     /// Gives a request its answer, the last thing on its connection.
     fn reply(&mut self, now: Now, key: u32, write: impl FnOnce(&mut Vec<u8>, Reply<'_>)) {
-        let session = &mut self.sessions[key as usize];
+        let session = &mut self.sessions[key];
         let place = session.listed_origin.map(usize::from);
         let reply = Reply {
             date: now.unix,
             is_to_head: session.asks_head,
-            reader: place.and_then(|place| self.config.origins.get(place).map(String::as_str)),
+            reader: place
+                .and_then(|place| self.policy.config.origins.get(place).map(String::as_str)),
         };
-        session
-            .outbox
-            .push(&mut self.pool, now.monotonic, |out| write(out, reply));
-        self.finish(now, key);
+        self.sessions
+            .queue(key, now.monotonic, |out| write(out, reply));
+        self.begin_close(now, key);
     }
 }
 

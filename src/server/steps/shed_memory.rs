@@ -8,12 +8,12 @@ use crate::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYT
 use crate::network::AddressKey;
 use crate::time::Now;
 
-use crate::server::Ending;
 use crate::server::answers::cause::Cause;
 use crate::server::answers::report::What;
+use crate::server::connection::Ending;
 use crate::server::core::Core;
-use crate::server::parts::outbox::{OUTBOX_FIRST_BYTES, SEGMENT_BYTES};
-use crate::server::parts::session::{Session, State};
+use crate::server::parts::sessions::{OUTBOX_FIRST_BYTES, SEGMENT_BYTES};
+use crate::server::parts::sessions::{Session, State};
 
 const _: () = assert!(size_of::<Session>() + OUTBOX_FIRST_BYTES <= CONNECTION_BYTES);
 
@@ -46,8 +46,7 @@ struct Held {
 impl Core {
     /// Bytes held for peers: what sessions hold, sessions themselves, and each shared frame once.
     pub(crate) fn ledger_bytes(&self) -> usize {
-        let sessions = self.sessions.len() * size_of::<Session>();
-        self.held_bytes + self.pool.shared_bytes() + sessions + self.undecided_bytes()
+        self.sessions.ledger_bytes() + self.undecided_bytes()
     }
 
     fn undecided_bytes(&self) -> usize {
@@ -59,17 +58,17 @@ impl Core {
     /// message that grows to twice its size, a first frame in every member's outbox and the frames that
     /// are yet to be given, the spare queues that these may take, and queues that grow by an eighth.
     fn reserve_bytes(&self) -> usize {
-        let message = 2 * self.config.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
-        let first = self.presence.members().len() * OUTBOX_FIRST_BYTES;
+        let message = 2 * self.policy.config.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
+        let first = self.members.all().len() * OUTBOX_FIRST_BYTES;
         message
             + first
             + self.broadcasts.left() * SEGMENT_BYTES
-            + self.pool.spare_bytes()
-            + self.config.memory_bytes_max / MEMORY_RESERVE_PARTS
+            + self.sessions.spare_bytes()
+            + self.policy.config.memory_bytes_max / MEMORY_RESERVE_PARTS
     }
 
     fn memory_bytes_free_of_reserve(&self) -> usize {
-        let max = self.config.memory_bytes_max;
+        let max = self.policy.config.memory_bytes_max;
         max.saturating_sub(self.reserve_bytes())
     }
 
@@ -82,7 +81,7 @@ impl Core {
     /// True when no more last words are to be queued before some of what waits was offered: each takes
     /// memory, and a turn writes few of them.
     pub(crate) fn is_to_offer_first(&self) -> bool {
-        self.pool.unoffered_bytes() > 0 && self.is_short_of_memory()
+        self.sessions.unoffered_bytes() > 0 && self.is_short_of_memory()
     }
 
     /// Brings what is held for peers back under `MEMORY` less its reserve. Nobody goes while
@@ -90,14 +89,14 @@ impl Core {
     /// reserve is not waited for.
     ///
     /// O(connections) for each user that is thrown out.
-    pub(crate) fn relieve(&mut self, now: Now) {
+    pub(crate) fn shed_memory(&mut self, now: Now) {
         if self.ledger_bytes() > self.memory_bytes_free_of_reserve() {
-            self.pool.free_spare();
+            self.sessions.free_spare();
         }
         self.is_relief_vain = false;
-        let max = self.config.memory_bytes_max;
+        let max = self.policy.config.memory_bytes_max;
         let may_wait = self.ledger_bytes() <= max - max / (2 * MEMORY_RESERVE_PARTS);
-        let is_unoffered = self.broadcasts.left() > 0 || self.pool.unoffered_bytes() > 0;
+        let is_unoffered = self.broadcasts.left() > 0 || self.sessions.unoffered_bytes() > 0;
         if may_wait && is_unoffered {
             return;
         }
@@ -126,12 +125,12 @@ impl Core {
             .collect();
         connections.sort_unstable_by(|a, b| b.cmp(a));
         for (_, key) in connections {
-            match self.sessions[key as usize].state {
+            match self.sessions[key].state() {
                 State::Open(_) => {
                     self.cut(key);
                     self.refuse(now, key, Cause::Memory, None, None);
                 }
-                _ => self.abandon(now, key, What::Refused(Cause::Memory), Ending::Reset),
+                _ => self.abort(now, key, What::Refused(Cause::Memory), Ending::Reset),
             }
             if self.ledger_bytes() <= self.memory_bytes_free_of_reserve() + self.gone_bytes() {
                 return;
@@ -158,7 +157,7 @@ impl Core {
                 .filter(|(holder, _)| holder.is_user() == is_user);
             of_kind.max_by_key(|(_, held)| held.own)
         };
-        let honest = 2 * self.config.message_bytes_max;
+        let honest = 2 * self.policy.config.message_bytes_max;
         let user = worst(true).filter(|(_, held)| held.own > honest);
         let user_own = user.map_or(honest, |(_, held)| held.own);
         let by_own = match pending_own > user_own {
@@ -172,13 +171,12 @@ impl Core {
 
     /// Every connection that holds something, whose doing that is, and how much. O(connections).
     fn holding_sessions(&self) -> impl Iterator<Item = (Holder, Held, u32)> + '_ {
-        let sessions = self
-            .sessions
-            .iter()
-            .map(|(key, session)| (key as u32, session));
-        sessions.filter_map(|(key, session)| {
+        self.sessions.iter().filter_map(|(key, session)| {
             let held = held_of(session)?;
-            let holder = match (self.presence.person_of(key), self.counted_address(key)) {
+            let holder = match (
+                self.members.user_of(key),
+                self.sessions[key].counted_address(),
+            ) {
                 (Some(person), _) => Holder::User(person),
                 (None, Some(address)) => Holder::Address(address),
                 (None, None) => Holder::Connection(key),
@@ -189,11 +187,9 @@ impl Core {
 }
 
 fn held_of(session: &Session) -> Option<Held> {
-    if matches!(session.state, State::Gone) {
-        return None;
-    }
-    let outbox = &session.outbox;
-    let own = (session.held_bytes + outbox.own_bytes()).saturating_sub(outbox.held_bytes());
-    let all = session.held_bytes + outbox.bytes();
-    (all > 0).then_some(Held { own, all })
+    let held = Held {
+        own: session.own_bytes(),
+        all: session.held_bytes() + session.outbox().bytes(),
+    };
+    (!session.is_closed() && held.all > 0).then_some(held)
 }

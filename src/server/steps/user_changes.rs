@@ -16,23 +16,23 @@ impl Core {
     /// the next turns or with their next frame. O(users that changed).
     pub(crate) fn refresh_users(&mut self, now: Now) {
         let changed = self.users.refresh(now.monotonic);
-        self.heed_change(now, changed);
+        self.apply_user_changes(now, changed);
     }
 
     /// As [`Core::refresh_users`], if that would be due soon.
-    pub(crate) fn refresh_users_ahead(&mut self, now: Now) {
+    pub(crate) fn poll_users(&mut self, now: Now) {
         if self.users.is_refresh_near(now.monotonic) {
             let changed = self.users.refresh_now(now.monotonic);
-            self.heed_change(now, changed);
+            self.apply_user_changes(now, changed);
         }
     }
 
-    fn heed_change(&mut self, now: Now, changed: Result<Changes, StoreError>) {
+    fn apply_user_changes(&mut self, now: Now, changed: Result<Changes, StoreError>) {
         self.store_news.note_look(now.monotonic, &changed);
         match changed {
             Ok(Changes::None) => return,
-            Ok(Changes::Of(ids)) => ids.iter().for_each(|id| self.presence.doubt(id)),
-            Ok(Changes::All) | Err(_) => self.presence.doubt_everybody(),
+            Ok(Changes::Of(ids)) => ids.iter().for_each(|id| self.members.doubt(id)),
+            Ok(Changes::All) | Err(_) => self.members.doubt_everybody(),
         }
         self.review_some(now);
     }
@@ -62,7 +62,7 @@ impl Core {
     /// more than that.
     pub(crate) fn review_some(&mut self, now: Now) {
         for _ in 0..TURN_REVIEWS_MAX {
-            let Some(id) = self.presence.next_doubted() else {
+            let Some(id) = self.members.next_doubted() else {
                 break;
             };
             self.review(now, &id);
@@ -71,7 +71,7 @@ impl Core {
 
     /// Before a frame of the connection is decided on: reads its user again, who may have changed.
     pub(crate) fn review_member(&mut self, now: Now, key: u32) {
-        let person = self.presence.person(key);
+        let person = self.members.user(key);
         if let Some(id) = person
             .filter(|person| person.is_doubted)
             .map(|p| Rc::clone(&p.id))
@@ -83,16 +83,16 @@ impl Core {
     /// Reads the user again, and closes every connection of that user that would not be let in now.
     fn review(&mut self, now: Now, id: &str) {
         let standing = self.standing(id);
-        self.presence.trust(id);
-        let connections: Vec<u32> = self.presence.connections_of(id).collect();
+        self.members.trust(id);
+        let connections: Vec<u32> = self.members.connections_of(id).collect();
         for key in connections {
-            let Some(dates) = self.presence.dates(key) else {
+            let Some(dates) = self.members.dates(key) else {
                 continue;
             };
             match gate::check_standing(standing, dates.issued_at) {
                 Err(cause) => self.refuse(now, key, Cause::Gate(cause), None, None),
                 Ok(standing) => {
-                    if let Some(person) = self.presence.person_mut(key) {
+                    if let Some(person) = self.members.user_mut(key) {
                         person.standing = standing;
                     }
                 }

@@ -14,7 +14,7 @@ fn the_pending_are_known_by_age_whoever_leaves_between() {
         places.count(key, here);
     }
     for key in [0, 5, 9, 4] {
-        places.settle(key, Some(here));
+        places.leave_pending(key, Some(here));
     }
     assert_eq!(Vec::from_iter(places.all_pending()), [1, 2, 3, 6, 7, 8]);
     assert_eq!(

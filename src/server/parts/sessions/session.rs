@@ -5,88 +5,25 @@
 //! accept ┬────► Proxy ─┬─► Head ─────────────► Body ──────► Answering ──┐
 //!        └─────────────┘    │ upgrade                                   │ hashed
 //!                           ▼          refusal, Close, answer given     ▼
-//!                          Open ───────────────────────────────────► Finishing ─► Gone
+//!                          Open ───────────────────────────────────► Closing ─► Closed
 //!                                                          (last words, FIN, linger)
 //! ```
 //!
-//! Every state but Gone may fall to Finishing (with last words) or to Gone (without). Nothing
-//! that arrives in Finishing or Gone is read.
-
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+//! Every state but Closed may fall to Closing (with last words) or to Closed (without). Nothing
+//! that arrives in Closing or Closed is read.
 
 use crate::network::AddressKey;
+use crate::server::connection::Peer;
+use crate::server::parts::rate_limits::Meter;
 use crate::time::Instant;
 use crate::wire::{BodyDecoder, Endpoint, HeadScanner, Held};
 
-use crate::server::parts::outbox::Outbox;
-use crate::server::parts::rate_limits::Meter;
-use crate::server::parts::write_queue::Queued;
-
-/// Names one connection, for ever: slots are used again, serials are not (before 2³² accepts).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConnectionId {
-    /// Its place in the table, small and dense: what a driver keeps its sockets by.
-    pub slot: u32,
-    /// Which connection of that slot it is; counts all accepts, and is its name in the log.
-    pub serial: u32,
-}
-
-/// Who is at the other end, as far as the transport tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// Its address; `None` for a Unix socket.
-    pub address: Option<IpAddr>,
-    /// Its port, or 0.
-    pub port: u16,
-    /// On a Unix socket, the system's number of the user whose process it is, where that is known.
-    pub user: Option<u32>,
-}
-
-impl Peer {
-    /// A peer on a Unix socket.
-    pub fn on_unix_socket(user: Option<u32>) -> Peer {
-        Peer {
-            address: None,
-            port: 0,
-            user,
-        }
-    }
-
-    /// What caps, rates and bans count it by.
-    pub(crate) fn key(self) -> Option<AddressKey> {
-        let address = self.address.map(AddressKey::from);
-        address.or(self.user.map(AddressKey::of_user))
-    }
-}
-
-impl From<SocketAddr> for Peer {
-    fn from(address: SocketAddr) -> Peer {
-        Peer {
-            address: Some(address.ip().to_canonical()),
-            port: address.port(),
-            user: None,
-        }
-    }
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address {
-            Some(IpAddr::V4(address)) => write!(f, "{address}:{}", self.port),
-            Some(IpAddr::V6(address)) => write!(f, "[{address}]:{}", self.port),
-            None => match self.user {
-                Some(user) => write!(f, "unix:{user}"),
-                None => f.write_str("unix"),
-            },
-        }
-    }
-}
+use super::outbox::Outbox;
 
 /// A connection's state. What is only known while it is under way is in the variant. It has no
 /// `Debug`, for it may hold a token or a password.
 pub(crate) struct Session {
-    pub(crate) serial: u32,
+    pub(super) serial: u32,
     pub(crate) peer: Peer,
     /// True exactly when a proxy is at the other end, who speaks for a client.
     pub(crate) is_proxy: bool,
@@ -95,8 +32,6 @@ pub(crate) struct Session {
     pub(crate) is_counted: bool,
     /// True once its proxy has said for whom it comes.
     pub(crate) is_named: bool,
-    /// In which queue of outboxes to be written it waits.
-    pub(crate) queued: Queued,
     /// True once the peer's FIN was seen.
     pub(crate) peer_finished: bool,
     /// True once it was refused for a hostile cause.
@@ -106,10 +41,74 @@ pub(crate) struct Session {
     /// Which of `ORIGINS` its request came from, once it is let in by that: a page of it may read
     /// the answer.
     pub(crate) listed_origin: Option<u8>,
-    pub(crate) outbox: Outbox,
+    pub(super) outbox: Outbox,
     /// What the ledger counts for it, in bytes.
-    pub(crate) held_bytes: usize,
-    pub(crate) state: State,
+    pub(super) held_bytes: usize,
+    pub(super) state: State,
+}
+
+impl Session {
+    /// A connection that was accepted.
+    pub(super) fn new(serial: u32, peer: Peer, is_proxy: bool, state: State) -> Session {
+        Session {
+            serial,
+            peer,
+            is_proxy,
+            is_counted: !is_proxy && peer.key().is_some(),
+            is_named: false,
+            peer_finished: false,
+            is_hostile: false,
+            asks_head: false,
+            listed_origin: None,
+            outbox: Outbox::default(),
+            held_bytes: 0,
+            state,
+        }
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What waits to be written.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Bytes that it holds, as the ledger counts them.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Bytes of them by its peer's own doing: what is unfinished, and answers that it does not take.
+    pub(crate) fn own_bytes(&self) -> usize {
+        (self.held_bytes + self.outbox.own_bytes()).saturating_sub(self.outbox.held_bytes())
+    }
+
+    /// True once it has ended, and only its descriptor is left.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// The address the connection counts by.
+    pub(crate) fn counted_address(&self) -> Option<AddressKey> {
+        self.peer.key().filter(|_| self.is_counted)
+    }
+
+    /// Bytes that it holds for its own peer.
+    pub(super) fn count_held(&self) -> usize {
+        let held = match &self.state {
+            State::Proxy { held, .. } | State::Head { held, .. } | State::Body { held, .. } => {
+                held.capacity()
+            }
+            State::Open(open) => open.endpoint.held_bytes(),
+            State::Answering { .. }
+            | State::LoggingOut { .. }
+            | State::Closing { .. }
+            | State::Closed => 0,
+        };
+        held + self.outbox.held_bytes()
+    }
 }
 
 pub(crate) enum State {
@@ -137,13 +136,26 @@ pub(crate) enum State {
     /// Its user has logged out, which is on its way to the disk. Nothing more of it is read.
     LoggingOut { by: Instant },
     /// Last words, then our FIN, then whatever comes first of the peer's FIN and the linger.
-    Finishing { linger_by: Instant, fin_sent: bool },
+    Closing { linger_by: Instant, fin_sent: bool },
     /// Released; its slot waits for the driver to let the descriptor go.
-    Gone,
+    Closed,
+}
+
+impl State {
+    /// What the peer is asked for is due by then, if it was not earlier.
+    pub(crate) fn hurry(&mut self, latest: Instant) {
+        if let State::Proxy { by, .. }
+        | State::Head { by, .. }
+        | State::Body { by, .. }
+        | State::Answering { by } = self
+        {
+            *by = latest.min(*by);
+        }
+    }
 }
 
 pub(crate) struct Open {
-    pub(crate) endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
     /// Frames, control frames too.
     pub(crate) meter: Meter,
     /// When the upgrade was answered: the first valid token is due some time after that.
@@ -163,6 +175,24 @@ pub(crate) struct Open {
     pub(crate) login_failures: u8,
     /// True while a password of this connection is being checked.
     pub(crate) login_pending: bool,
+}
+
+impl Open {
+    /// A WebSocket that was opened now.
+    pub(crate) fn new(now: Instant) -> Open {
+        Open {
+            endpoint: Endpoint::default(),
+            meter: Meter::default(),
+            opened_at: now,
+            message_since: None,
+            alive_at: now,
+            ping: Ping::None,
+            is_socket_full: false,
+            read_by: now,
+            login_failures: 0,
+            login_pending: false,
+        }
+    }
 }
 
 /// A question for a sign of life.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits::CROWDED_PARTS;
 
 const NOW: Instant = Instant::from_micros(5);
 const OUTBOX_BYTES_MAX: usize = 4 * 1_024;
@@ -12,11 +13,10 @@ fn text(outbox: &Outbox) -> String {
 
 fn mixed(pool: &mut Pool) -> Outbox {
     let mut outbox = Outbox::default();
-    let shared: Rc<[u8]> = Rc::from(&b"<shared>"[..]);
+    let shared = pool.shared_frame(&b"<shared>"[..]);
     outbox.push(pool, NOW, |out| out.extend(b"one"));
     outbox.push(pool, NOW, |out| out.extend(b"two"));
     outbox.share(pool, NOW, Rc::clone(&shared));
-    pool.count_shared(&shared);
     outbox.push(pool, NOW, |out| out.extend(b"three"));
     outbox
 }
@@ -25,7 +25,7 @@ fn mixed(pool: &mut Pool) -> Outbox {
 fn frames_leave_in_their_order_however_the_peer_takes_them() {
     let whole = "onetwo<shared>three";
     for step in 1..=whole.len() {
-        let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
+        let mut pool = Pool::new(OUTBOX_BYTES_MAX / CROWDED_PARTS, usize::MAX);
         let mut outbox = mixed(&mut pool);
         let mut seen = String::new();
         while !outbox.is_empty() {
@@ -45,12 +45,11 @@ fn frames_leave_in_their_order_however_the_peer_takes_them() {
 
 #[test]
 fn neighbours_go_in_one_slice() {
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX / CROWDED_PARTS, usize::MAX);
     let mut outbox = mixed(&mut pool);
-    let shared: Rc<[u8]> = Rc::from(&b"<shared>"[..]);
+    let shared = pool.shared_frame(&b"<shared>"[..]);
     outbox.share(&mut pool, NOW, Rc::clone(&shared));
     outbox.share(&mut pool, NOW, Rc::clone(&shared));
-    pool.count_shared(&shared);
     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
     let filled = outbox.gather(&mut slices);
     let lens: Vec<usize> = slices[..filled].iter().map(|slice| slice.len()).collect();
@@ -59,12 +58,11 @@ fn neighbours_go_in_one_slice() {
 
 #[test]
 fn more_segments_than_slices_are_gathered_in_turns() {
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX / CROWDED_PARTS, usize::MAX);
     let mut outbox = Outbox::default();
     for number in 0..200_u8 {
-        let shared: Rc<[u8]> = Rc::from(&[number][..]);
+        let shared = pool.shared_frame(&[number][..]);
         outbox.share(&mut pool, NOW, Rc::clone(&shared));
-        pool.count_shared(&shared);
         outbox.push(&mut pool, NOW, |out| out.push(number));
     }
     let mut seen = Vec::new();
@@ -82,7 +80,7 @@ fn more_segments_than_slices_are_gathered_in_turns() {
 #[test]
 fn a_stall_begins_anew_with_each_byte_taken_and_only_then() {
     let at = Instant::from_micros;
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX / CROWDED_PARTS, usize::MAX);
     let mut outbox = mixed(&mut pool);
     assert_eq!(outbox.stalled_since(), Some(NOW));
     outbox.take(&mut pool, at(10), 0, true);
@@ -93,7 +91,7 @@ fn a_stall_begins_anew_with_each_byte_taken_and_only_then() {
 
 #[test]
 fn a_cut_keeps_only_the_frame_under_way() {
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX / CROWDED_PARTS, usize::MAX);
     let mut outbox = mixed(&mut pool);
     outbox.take(&mut pool, NOW, 4, true);
     outbox.cut(&mut pool);
@@ -121,7 +119,7 @@ fn a_cut_keeps_only_the_frame_under_way() {
 #[test]
 fn a_slow_but_steady_reader_does_not_make_the_buffer_grow() {
     for bytes in [1_000, 5_000] {
-        let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
+        let mut pool = Pool::new(OUTBOX_BYTES_MAX / CROWDED_PARTS, usize::MAX);
         let mut outbox = Outbox::default();
         outbox.push(&mut pool, NOW, |out| out.resize(bytes, 0));
         for _ in 0..10_000 {
@@ -134,7 +132,7 @@ fn a_slow_but_steady_reader_does_not_make_the_buffer_grow() {
 
 #[test]
 fn what_an_outbox_holds_is_its_bytes_and_a_place_for_each_frame() {
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX / CROWDED_PARTS, usize::MAX);
     let mut outbox = Outbox::default();
     for _ in 0..1_000 {
         outbox.push(&mut pool, NOW, |out| out.push(0));
@@ -145,7 +143,7 @@ fn what_an_outbox_holds_is_its_bytes_and_a_place_for_each_frame() {
 #[test]
 fn an_outbox_at_rest_holds_nothing_and_the_pool_is_bounded() {
     assert_eq!(size_of::<Outbox>(), 8);
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX / CROWDED_PARTS, usize::MAX);
     let mut all: Vec<Outbox> = (0..100).map(|_| mixed(&mut pool)).collect();
     for outbox in &mut all {
         outbox.clear(&mut pool);
@@ -157,7 +155,7 @@ fn an_outbox_at_rest_holds_nothing_and_the_pool_is_bounded() {
 #[test]
 fn a_queue_that_has_grown_is_not_handed_on() {
     for (frames, bytes) in [(1, 100_000), (2_000, 1)] {
-        let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
+        let mut pool = Pool::new(OUTBOX_BYTES_MAX / CROWDED_PARTS, usize::MAX);
         let mut outbox = Outbox::default();
         for _ in 0..frames {
             outbox.push(&mut pool, NOW, |out| out.resize(out.len() + bytes, 0));
@@ -171,9 +169,9 @@ fn a_queue_that_has_grown_is_not_handed_on() {
 
 #[test]
 fn what_was_not_offered_is_known_until_the_socket_was_asked() {
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX / CROWDED_PARTS, usize::MAX);
     let mut outbox = Outbox::default();
-    let frame: Rc<[u8]> = Rc::from(&[b'x'; 300][..]);
+    let frame = pool.shared_frame(&[b'x'; 300][..]);
     for count in 1..=3 {
         outbox.share(&mut pool, NOW, Rc::clone(&frame));
         assert_eq!(pool.unoffered_shared(), count);
@@ -184,7 +182,6 @@ fn what_was_not_offered_is_known_until_the_socket_was_asked() {
         // An eighth of the outbox is 512 bytes.
         assert_eq!(pool.has_crowded(), count * 300 > 512);
     }
-    pool.count_shared(&frame);
     outbox.take(&mut pool, NOW, 100, true);
     assert_eq!((pool.unoffered_shared(), pool.has_crowded()), (0, false));
     assert_eq!((outbox.unoffered_bytes(), outbox.offered_bytes()), (0, 800));
@@ -200,12 +197,11 @@ fn what_was_not_offered_is_known_until_the_socket_was_asked() {
 
 #[test]
 fn one_write_offers_as_many_frames_as_it_has_slices() {
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX / CROWDED_PARTS, usize::MAX);
     let mut outbox = Outbox::default();
     for number in 0..200_u8 {
-        let frame: Rc<[u8]> = Rc::from(&[number][..]);
+        let frame = pool.shared_frame(&[number][..]);
         outbox.share(&mut pool, NOW, Rc::clone(&frame));
-        pool.count_shared(&frame);
     }
     outbox.take(&mut pool, NOW, SLICES_MAX - 1, false);
     assert_eq!(pool.unoffered_shared(), 200 - (SLICES_MAX - 1));
@@ -216,9 +212,9 @@ fn one_write_offers_as_many_frames_as_it_has_slices() {
 
 #[test]
 fn a_queue_grows_by_little_when_a_frame_is_shared() {
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX, usize::MAX);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX / CROWDED_PARTS, usize::MAX);
     let mut outbox = Outbox::default();
-    let frame: Rc<[u8]> = Rc::from(&b"x"[..]);
+    let frame = pool.shared_frame(&b"x"[..]);
     for _ in 0..5_000 {
         let before = outbox.held_bytes();
         let grown = outbox.share(&mut pool, NOW, Rc::clone(&frame));
@@ -226,7 +222,6 @@ fn a_queue_grows_by_little_when_a_frame_is_shared() {
         let first = size_of::<Queue>() + SEGMENTS_MIN * size_of::<Segment>();
         assert!(grown <= first.max(before / 8), "{grown} of {before}");
     }
-    pool.count_shared(&frame);
     outbox.clear(&mut pool);
 }
 
@@ -237,7 +232,7 @@ fn spare_queues_are_counted_until_they_are_taken_and_few_enough() {
         outbox.push(pool, NOW, |out| out.resize(1_000, 0));
         outbox
     };
-    let mut pool = Pool::new(OUTBOX_BYTES_MAX, 4_096);
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX / CROWDED_PARTS, 4_096);
     let outboxes: Vec<Outbox> = (0..8).map(|_| full(&mut pool)).collect();
     let each = outboxes[0].held_bytes();
     for mut outbox in outboxes {

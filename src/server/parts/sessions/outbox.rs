@@ -2,12 +2,14 @@
 //! recipient's outbox shares. An outbox at rest holds nothing; its queue comes from a small pool
 //! and goes back there once the peer has taken the last byte.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::rc::Rc;
 
-use crate::limits::CROWDED_PARTS;
 use crate::time::Instant;
+
+use crate::server::parts::shared_frame::{SharedFrame, SharedFrames};
 
 /// Slices in one vectored write.
 pub const SLICES_MAX: usize = 64;
@@ -51,7 +53,7 @@ struct Queue {
 
 enum Segment {
     Own(usize),
-    Shared(Rc<[u8]>),
+    Shared(Rc<SharedFrame>),
 }
 
 impl Segment {
@@ -73,9 +75,6 @@ pub(crate) struct Unoffered {
     pub(crate) is_crowded: bool,
 }
 
-/// Frames that outboxes share, by where they lie, and their bytes.
-pub(crate) type SharedFrames = BTreeMap<*const u8, usize>;
-
 /// What all outboxes share: queues that none of them needs at the moment, and what is counted of
 /// them all.
 #[expect(
@@ -87,15 +86,15 @@ pub(crate) struct Pool {
     /// What they hold, in bytes: an outbox that takes one holds that much more.
     spare_bytes: usize,
     spare_bytes_max: usize,
-    /// Bytes of shared frames, each counted once however many outboxes hold it.
-    shared_bytes: usize,
+    /// Bytes of shared frames, each counted once however many hold it.
+    shared_bytes: Rc<Cell<usize>>,
     /// Bytes that wait and were not offered to their sockets, in all outboxes.
     unoffered_bytes: usize,
     /// Shared frames among them, counted in each outbox.
     unoffered_shared: usize,
     /// Outboxes in which more than `crowded_bytes` of shared frames were not offered.
     crowded: usize,
-    /// `MAX_OUTBOX`, divided by `CROWDED_PARTS`.
+    /// From here on it is crowded.
     crowded_bytes: usize,
 }
 
@@ -107,23 +106,23 @@ pub(crate) const OUTBOX_FIRST_BYTES: usize =
 pub(crate) const SEGMENT_BYTES: usize = size_of::<Segment>();
 
 impl Pool {
-    /// For outboxes of at most `outbox_bytes_max`, with spare queues of at most `spare_bytes_max`.
-    pub(crate) fn new(outbox_bytes_max: usize, spare_bytes_max: usize) -> Pool {
+    /// No outbox. See [`Sessions::new`](super::Sessions::new).
+    pub(crate) fn new(crowded_bytes: usize, spare_bytes_max: usize) -> Pool {
         Pool {
             spare: Vec::new(),
             spare_bytes: 0,
             spare_bytes_max,
-            shared_bytes: 0,
+            shared_bytes: Rc::default(),
             unoffered_bytes: 0,
             unoffered_shared: 0,
             crowded: 0,
-            crowded_bytes: outbox_bytes_max / CROWDED_PARTS,
+            crowded_bytes,
         }
     }
 
     /// Bytes of the frames that outboxes share, each counted once.
     pub(crate) fn shared_bytes(&self) -> usize {
-        self.shared_bytes
+        self.shared_bytes.get()
     }
 
     /// What outboxes would hold more that took every spare queue, in bytes.
@@ -137,9 +136,9 @@ impl Pool {
         self.spare_bytes = 0;
     }
 
-    /// Counts a frame that is held now.
-    pub(crate) fn count_shared(&mut self, frame: &Rc<[u8]>) {
-        self.shared_bytes += frame.len();
+    /// A frame for many outboxes.
+    pub(crate) fn shared_frame(&self, bytes: &[u8]) -> Rc<SharedFrame> {
+        SharedFrame::new(bytes, &self.shared_bytes)
     }
 
     /// Bytes that wait and were not offered to their sockets, in all outboxes.
@@ -155,19 +154,6 @@ impl Pool {
     /// True when some outbox holds so much that was not offered that more could make it full.
     pub(crate) fn has_crowded(&self) -> bool {
         self.crowded > 0
-    }
-
-    /// The bytes that go with a shared frame when this is the last to hold it.
-    pub(crate) fn drop_shared(&mut self, frame: &Rc<[u8]>) {
-        if Rc::strong_count(frame) == 1 {
-            self.shared_bytes -= frame.len();
-        }
-    }
-
-    fn drop_segment(&mut self, segment: &Segment) {
-        if let Segment::Shared(frame) = segment {
-            self.drop_shared(frame);
-        }
     }
 
     /// A segment was queued.
@@ -263,7 +249,7 @@ impl Outbox {
 
     /// Queues a frame that other outboxes hold too. Returns by how many bytes the heap it alone
     /// holds has grown.
-    pub(crate) fn share(&mut self, pool: &mut Pool, now: Instant, frame: Rc<[u8]>) -> usize {
+    pub(crate) fn share(&mut self, pool: &mut Pool, now: Instant, frame: Rc<SharedFrame>) -> usize {
         let before = self.held_bytes();
         let queue = self.queue_mut(pool, now);
         queue.reserve_segment();
@@ -316,7 +302,7 @@ impl Outbox {
             queue.progress_at = now;
         }
         queue.bytes -= count.min(queue.bytes);
-        match queue.take_segments(pool, count) {
+        match queue.take_segments(count) {
             // Of a socket that is full, nothing more could have been asked.
             true if full => pool.forget_unoffered(queue),
             true => pool.note_offered(queue),
@@ -336,7 +322,6 @@ impl Outbox {
                 if let Segment::Own(len) = segment {
                     queue.own.truncate(queue.own.len() - len);
                 }
-                pool.drop_segment(&segment);
             }
         }
         pool.forget_unoffered(queue);
@@ -348,9 +333,7 @@ impl Outbox {
     /// Gives everything back.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         let Some(queue) = &mut self.queue else { return };
-        while let Some(segment) = queue.segments.pop_front() {
-            pool.drop_segment(&segment);
-        }
+        queue.segments.clear();
         self.rest(pool);
     }
 
@@ -458,7 +441,7 @@ impl Queue {
     }
 
     /// The peer took `count` bytes. Returns whether more wait.
-    fn take_segments(&mut self, pool: &mut Pool, mut count: usize) -> bool {
+    fn take_segments(&mut self, mut count: usize) -> bool {
         while let Some(front) = self.segments.front() {
             let left = front.len() - self.front_taken;
             let taken = left.min(count);
@@ -472,9 +455,7 @@ impl Queue {
                 return true;
             }
             self.front_taken = 0;
-            if let Some(segment) = self.segments.pop_front() {
-                pool.drop_segment(&segment);
-            }
+            self.segments.pop_front();
         }
         false
     }

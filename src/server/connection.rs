@@ -1,0 +1,77 @@
+//! What a connection is called, who is at its other end, and how its descriptor ends.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::network::AddressKey;
+
+/// Names one connection, for ever: slots are used again, serials are not (before 2³² accepts).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionId {
+    /// Its place in the table, small and dense: what a driver keeps its sockets by.
+    pub slot: u32,
+    /// Which connection of that slot it is; counts all accepts, and is its name in the log.
+    pub serial: u32,
+}
+
+/// How a connection's descriptor is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Shut the sending side; the descriptor stays until `Close` or `Reset` follows.
+    Fin,
+    /// Close the descriptor.
+    Close,
+    /// Close the descriptor with a reset.
+    Reset,
+}
+
+/// Who is at the other end, as far as the transport tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address; `None` for a Unix socket.
+    pub address: Option<IpAddr>,
+    /// Its port, or 0.
+    pub port: u16,
+    /// On a Unix socket, the system's number of the user whose process it is, where that is known.
+    pub user: Option<u32>,
+}
+
+impl Peer {
+    /// A peer on a Unix socket.
+    pub fn on_unix_socket(user: Option<u32>) -> Peer {
+        Peer {
+            address: None,
+            port: 0,
+            user,
+        }
+    }
+
+    /// What caps, rates and bans count it by.
+    pub(crate) fn key(self) -> Option<AddressKey> {
+        let address = self.address.map(AddressKey::from);
+        address.or(self.user.map(AddressKey::of_user))
+    }
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Peer {
+        Peer {
+            address: Some(address.ip().to_canonical()),
+            port: address.port(),
+            user: None,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(IpAddr::V4(address)) => write!(f, "{address}:{}", self.port),
+            Some(IpAddr::V6(address)) => write!(f, "[{address}]:{}", self.port),
+            None => match self.user {
+                Some(user) => write!(f, "unix:{user}"),
+                None => f.write_str("unix"),
+            },
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What the log is told, and what counts against an address.
+
+use std::rc::Rc;
+
+use crate::network::AddressKey;
+use crate::server::answers::report::{self, Report, What};
+use crate::server::connection::{ConnectionId, Peer};
+use crate::server::core::Core;
+use crate::time::Now;
+
+impl Core {
+    /// Tells the log, and counts what was refused against its address.
+    pub(crate) fn report(&mut self, now: Now, key: u32, what: What, event: Option<&str>) {
+        let user = self.members.user(key).map(|user| Rc::clone(&user.id));
+        self.report_of(now, key, what, event, user);
+    }
+
+    /// As [`Core::report`], of somebody who is not logged in on the connection.
+    pub(crate) fn report_of(
+        &mut self,
+        now: Now,
+        key: u32,
+        what: What,
+        event: Option<&str>,
+        user: Option<Rc<str>>,
+    ) {
+        if let What::Refused(cause) = what {
+            self.counters.count(cause.word());
+            if cause.is_hostile() {
+                self.sessions[key].is_hostile = true;
+                self.count_hostile(now, key);
+            }
+        }
+        self.reports.push(Report {
+            what,
+            connection: self.sessions.id(key),
+            peer: self.sessions[key].peer,
+            user,
+            event: event.map(report::cut),
+        });
+    }
+
+    /// Tells the log of a mistake in somebody's configuration, once a minute.
+    pub(crate) fn notice(&mut self, now: Now, key: u32, what: What) {
+        if self.reports.is_due(now.monotonic, what) {
+            self.report(now, key, what, None);
+        }
+    }
+
+    /// Counts a hostile failure against the connection's address, which may ban it.
+    pub(crate) fn count_hostile(&mut self, now: Now, key: u32) {
+        if let Some(address) = self.sessions[key].counted_address() {
+            let (id, peer) = (self.sessions.id(key), self.sessions[key].peer);
+            self.count_hostile_of(now, id, peer, address);
+        }
+    }
+
+    /// As `count_hostile`, for a connection that may have ended.
+    pub(crate) fn count_hostile_of(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        peer: Peer,
+        address: AddressKey,
+    ) {
+        let is_exempt = |address| self.is_ban_exempt(address);
+        if peer.address.is_some_and(is_exempt) {
+            return;
+        }
+        let duration = self.bans.count(&self.policy.bans, address, now.monotonic);
+        if let Some(duration) = duration {
+            self.counters.count("ban");
+            self.reports.push(Report {
+                what: What::Banned(duration),
+                connection,
+                peer,
+                user: None,
+                event: None,
+            });
+        }
+    }
+}
