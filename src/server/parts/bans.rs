@@ -66,8 +66,8 @@ impl Bans {
 
     /// True while the address is banned. O(1), and changes nothing.
     pub(crate) fn is_banned(&self, rule: &BanRule, address: AddressKey, now: Instant) -> bool {
-        let record = self.records.get(&address).filter(|_| rule.score.is_some());
-        record.is_some_and(|record| record.until > now)
+        let is_banned = |record: &Record| record.until > now;
+        rule.score.is_some() && self.records.get(&address).is_some_and(is_banned)
     }
 
     /// How much of the address's ban is left; zero when it is not banned.
@@ -78,10 +78,10 @@ impl Bans {
 
     /// True when the address is more than half on its way to a ban, or banned.
     pub(crate) fn is_suspect(&self, rule: &BanRule, address: AddressKey, now: Instant) -> bool {
-        let (Some(limit), Some(record)) = (rule.score, self.records.get(&address)) else {
-            return false;
-        };
-        record.until > now || limit.is_half_used(record.score, now)
+        rule.score.is_some_and(|limit| {
+            let record = self.records.get(&address);
+            record.is_some_and(|it| it.until > now || limit.is_half_used(it.score, now))
+        })
     }
 
     /// Counts a hostile failure. Returns how long the address is banned for, when this one was

@@ -53,6 +53,7 @@ impl WriteQueue {
     }
 
     /// A broadcast, or its last words, wait for a member. O(1).
+    #[inline]
     pub(crate) fn queue_broadcast(&mut self, id: ConnectionId) {
         let queued = self.queued(id);
         if *queued == Queued::No {
@@ -75,8 +76,7 @@ impl WriteQueue {
         loop {
             let before = *left;
             let id = self.pop_entry(left)?;
-            if self.contains(id) {
-                self.forget(id);
+            if self.forget(id) {
                 return Some(id);
             }
             // It was written already, or has ended.
@@ -98,9 +98,12 @@ impl WriteQueue {
         self.pending.pop_front()
     }
 
-    /// The connection has ended. O(1).
-    pub(crate) fn forget(&mut self, id: ConnectionId) {
-        *self.queued(id) = Queued::No;
+    /// The connection waits no longer. Returns whether it did. O(1).
+    pub(crate) fn forget(&mut self, id: ConnectionId) -> bool {
+        let waiting = self.waiting.get_mut(id.slot as usize);
+        waiting
+            .filter(|waiting| waiting.serial == id.serial)
+            .is_some_and(|waiting| std::mem::take(&mut waiting.queued) != Queued::No)
     }
 
     /// True while the connection waits for its turn. O(1).
@@ -120,6 +123,7 @@ impl WriteQueue {
     }
 
     /// In which queue the connection waits. What is known of an earlier one of its slot is void.
+    #[inline]
     fn queued(&mut self, id: ConnectionId) -> &mut Queued {
         let slot = id.slot as usize;
         if slot >= self.waiting.len() {
@@ -127,10 +131,8 @@ impl WriteQueue {
         }
         let waiting = &mut self.waiting[slot];
         if waiting.serial != id.serial {
-            *waiting = Waiting {
-                serial: id.serial,
-                queued: Queued::No,
-            };
+            waiting.serial = id.serial;
+            waiting.queued = Queued::No;
         }
         &mut waiting.queued
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::app::{Audience, Fault};
 use crate::limits::{CROWDED_PARTS, UNOFFERED_FRAMES_MAX};
-use crate::time::{Now, UnixSeconds};
+use crate::time::Now;
 use crate::wire::frame::{self, Opcode};
 
 use crate::server::core::Core;
@@ -97,9 +97,14 @@ impl Core {
     /// Queues a frame that was said to one user, after what it has missed of those to all. Returns
     /// whether it was not too much. O(missed).
     fn give(&mut self, now: Now, key: u32, frame: Rc<SharedFrame>) -> bool {
-        let is_slow = self.catch_up(now, key) || self.share(now, key, frame);
-        if is_slow {
-            self.drop_slow_reader(now, key);
+        // A reader is slow by what its socket was offered and did not take; what was not offered yet
+        // is bounded by `is_pressed`.
+        let bytes_max = self.policy.config.outbox_bytes_max;
+        let is_slow =
+            self.catch_up(now, key) || !self.sessions.share(key, now.monotonic, frame, bytes_max);
+        match is_slow {
+            true => self.drop_slow_reader(now, key),
+            false => self.write_queue.queue_broadcast(self.sessions.id(key)),
         }
         !is_slow
     }
@@ -131,14 +136,26 @@ impl Core {
     }
 
     fn give_missed(&mut self, now: Now, key: u32) -> bool {
-        while let Some((expires_at, missed)) = self.next_missed(key) {
-            let is_good = expires_at > missed.said_at;
-            if is_good && self.share(now, key, missed.frame) {
-                self.cut(key);
-                return true;
-            }
+        let Some(member) = self.members.member_mut(key) else {
+            return false;
+        };
+        if member.given == self.broadcasts.published() {
+            return false;
         }
-        false
+        let bytes_max = self.policy.config.outbox_bytes_max;
+        let mut is_slow = false;
+        while !is_slow
+            && member.given != self.broadcasts.published()
+            && let Some(Missed { frame, said_at }) = self.broadcasts.next(&mut member.given)
+        {
+            let is_good = member.expires_at > said_at;
+            is_slow = is_good && !self.sessions.share(key, now.monotonic, frame, bytes_max);
+        }
+        match is_slow {
+            true => self.cut(key),
+            false => self.write_queue.queue_broadcast(self.sessions.id(key)),
+        }
+        is_slow
     }
 
     /// What waits is dropped but for the frame under way, and what the connection has missed is not
@@ -150,28 +167,9 @@ impl Core {
 
     /// What the connection has missed is not given to it. O(missed).
     pub(crate) fn forgo(&mut self, key: u32) {
-        while !self.broadcasts.is_empty() && self.next_missed(key).is_some() {}
-    }
-
-    /// The next frame that a member has missed, and the second from which its token is no longer good.
-    fn next_missed(&mut self, key: u32) -> Option<(UnixSeconds, Missed)> {
-        let member = self.members.member_mut(key)?;
-        let missed = self.broadcasts.next(&mut member.given)?;
-        Some((member.expires_at, missed))
-    }
-
-    /// Queues a frame to one connection. Returns whether that was too much for it: then it was not
-    /// queued. O(1).
-    fn share(&mut self, now: Now, key: u32, frame: Rc<SharedFrame>) -> bool {
-        // A reader is slow by what its socket was offered and did not take; what was not offered
-        // yet is bounded by `has_write_backlog`.
-        let offered_bytes = self.sessions[key].outbox().offered_bytes();
-        if offered_bytes + frame.len() > self.policy.config.outbox_bytes_max {
-            return true;
+        if let Some(member) = self.members.member_mut(key) {
+            while self.broadcasts.next(&mut member.given).is_some() {}
         }
-        self.sessions.share(key, now.monotonic, frame);
-        self.write_queue.queue_broadcast(self.sessions.id(key));
-        false
     }
 
     /// Shared frames that wait and were not offered to their sockets, counted once for each who is to

@@ -77,6 +77,7 @@ impl Sessions {
     }
 
     /// The connection that holds the slot now.
+    #[inline]
     pub(crate) fn id(&self, key: u32) -> ConnectionId {
         ConnectionId {
             slot: key,
@@ -91,8 +92,8 @@ impl Sessions {
     }
 
     /// The connection goes over to another state. O(1).
-    pub(crate) fn set_state(&mut self, key: u32, state: State) -> State {
-        self.change(key, |now| std::mem::replace(now, state))
+    pub(crate) fn set_state(&mut self, key: u32, state: State) {
+        self.change(key, |now| *now = state);
     }
 
     /// Changes the connection's state in its place. O(1).
@@ -152,12 +153,23 @@ impl Sessions {
         self.pool.shared_frame(bytes)
     }
 
-    /// Queues a frame that other outboxes hold too. O(1).
-    pub(crate) fn share(&mut self, key: u32, now: Instant, frame: Rc<SharedFrame>) {
+    /// Adds a frame to an outbox that others hold too. Returns `false`, and it is not added, when more
+    /// than `bytes_max` of the outbox would have been offered and not taken with it. O(1).
+    pub(crate) fn share(
+        &mut self,
+        key: u32,
+        now: Instant,
+        frame: Rc<SharedFrame>,
+        bytes_max: usize,
+    ) -> bool {
         let session = &mut self.slots[key as usize];
+        if session.outbox.offered_bytes() + frame.len() > bytes_max {
+            return false;
+        }
         let grown_bytes = session.outbox.share(&mut self.pool, now, frame);
         session.held_bytes += grown_bytes;
         self.held_bytes += grown_bytes;
+        true
     }
 
     /// The next bytes to write. Returns how many of `slices` are filled.
@@ -182,7 +194,7 @@ impl Sessions {
     /// the state in which it was.
     pub(crate) fn close(&mut self, key: u32) -> State {
         self.slots[key as usize].outbox.clear(&mut self.pool);
-        self.set_state(key, State::Closed)
+        self.change(key, |state| std::mem::replace(state, State::Closed))
     }
 
     /// Frees the queues that no outbox needs at the moment.
