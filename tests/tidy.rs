@@ -50,6 +50,12 @@ const WALLS: &[(&str, &[&str])] = &[
     ("driver", &["cli"]),
 ];
 
+/// The floors of the server, the lowest first: none names one above it.
+const SERVER_FLOORS: &[&str] = &["connection", "answers", "parts", "policy", "core", "steps"];
+
+/// What parts are built of. They name no other part.
+const PARTS_SHARED: &[&str] = &["bounded_map", "rate_limits", "shared_frame"];
+
 /// Crates, and the only places that use them.
 const CRATES: &[(&str, &[&str])] = &[
     ("argon2", &["src/app/password"]),
@@ -315,6 +321,43 @@ fn no_room_names_what_it_must_not_know() {
                     source.path
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn no_floor_of_the_server_names_one_above_it() {
+    let mut seen = BTreeSet::new();
+    for source in sources() {
+        let code = source.code();
+        let named = names_behind(&code, "crate::server::");
+        for (height, floor) in SERVER_FLOORS.iter().enumerate() {
+            if !source.is_in(&[&format!("src/server/{floor}")]) {
+                continue;
+            }
+            seen.insert(*floor);
+            let own = SERVER_FLOORS[..=height].iter().map(|name| name.to_string());
+            let above: Vec<_> = named.difference(&own.collect()).cloned().collect();
+            assert!(above.is_empty(), "{}: names {above:?}", source.path);
+        }
+    }
+    assert_eq!(seen.len(), SERVER_FLOORS.len());
+}
+
+#[test]
+fn no_part_of_the_server_names_another() {
+    for source in sources() {
+        let Some(path) = source.path.strip_prefix("src/server/parts/") else {
+            continue;
+        };
+        let named = names_behind(&source.code(), "crate::server::parts::");
+        let part = word(path);
+        for other in named
+            .iter()
+            .filter(|other| **other != part && part != "mod")
+        {
+            let is_shared = PARTS_SHARED.contains(&other.as_str());
+            assert!(is_shared, "{}: {part} names {other}", source.path);
         }
     }
 }

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use zeroize::Zeroizing;
 
+use crate::app::Events;
 use crate::app::users::Users;
 use crate::config::Config;
-use crate::gate::Signer;
+use crate::gate::{Gate, Signer};
 use crate::limits::{CROWDED_PARTS, MEMORY_SPARE_PARTS};
 use crate::server::connection::{ConnectionId, Ending};
 use crate::server::parts::bans::Bans;
@@ -24,7 +25,13 @@ use crate::server::parts::timer_wheel::TimerWheel;
 use crate::server::parts::write_queue::WriteQueue;
 use crate::server::policy::Policy;
 
-/// Everything in the core but the gate and the events, which are lent beside it.
+/// What a frame goes through. It is lent to the core, since both ask the core in turn.
+pub(crate) struct Handlers {
+    pub(crate) gate: Gate,
+    pub(crate) events: Events,
+}
+
+/// One of each part, and what no part is needed for.
 pub(crate) struct Core {
     pub(crate) policy: Policy,
     pub(crate) signer: Signer,

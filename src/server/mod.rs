@@ -45,7 +45,7 @@ use crate::time::{Instant, Now};
 
 use crate::server::answers::cause::Cause as EndCause;
 use crate::server::answers::report::What as Happening;
-use crate::server::core::{Core, Undecided};
+use crate::server::core::{Core, Handlers, Undecided};
 use parts::sessions::{Open, State};
 
 pub use answers::cause::{Cause, NoRoom};
@@ -76,8 +76,7 @@ pub enum ReadInterest {
 
 /// The server's core.
 pub struct Server {
-    gate: Gate,
-    events: Events,
+    handlers: Handlers,
     core: Core,
     /// When everybody was last looked at without being asked.
     reviewed_at: Instant,
@@ -102,8 +101,10 @@ impl Server {
         let mut users = Users::new(store);
         users.seed(seed.rotate_left(24));
         Server {
-            gate: Gate::new(keys, rules),
-            events,
+            handlers: Handlers {
+                gate: Gate::new(keys, rules),
+                events,
+            },
             core: Core::new(config, signer, users, seed),
             reviewed_at: Instant::ORIGIN,
             wall_origin: None,
@@ -142,9 +143,11 @@ impl Server {
             return ReadInterest::Done;
         };
         match self.core.sessions[key].state() {
-            State::Proxy { .. } => self.receive_proxy(now, key, bytes),
-            State::Head { .. } => self.receive_head(now, key, bytes),
-            _ => self.receive_after_head(now, key, bytes),
+            State::Proxy { .. } => self.core.receive_proxy(&mut self.handlers, now, key, bytes),
+            State::Head { .. } => self.core.receive_head(&mut self.handlers, now, key, bytes),
+            _ => self
+                .core
+                .receive_after_head(&mut self.handlers, now, key, bytes),
         }
         match self.core.sessions[key].state() {
             State::LoggingOut { .. } | State::Closing { .. } | State::Closed => ReadInterest::Done,
@@ -385,7 +388,7 @@ impl Server {
 
     /// Tokens whose signature was checked since the start.
     pub fn verifications(&self) -> u64 {
-        self.gate.verifications()
+        self.handlers.gate.verifications()
     }
 
     /// What became of the user store since this was last asked.

@@ -13,47 +13,51 @@ use crate::time::Now;
 use crate::wire::frame::{self, Opcode};
 use crate::wire::{Event, MessageRules};
 
-use crate::server::Server;
 use crate::server::answers::answer;
 use crate::server::answers::cause::Cause;
-use crate::server::core::{Core, Undecided};
+use crate::server::core::{Core, Handlers, Undecided};
 use crate::server::parts::members::Dates;
 use crate::server::parts::sessions::Ping;
 use crate::server::steps::host::Caller;
 
-impl Server {
+impl Core {
     /// Bytes of frames. Every whole frame in them is dealt with; only an unfinished one is kept.
     /// Work is bounded by the bytes, and by the rate: a frame too many ends the connection.
-    pub(crate) fn receive_frames(&mut self, now: Now, key: u32, mut bytes: &mut [u8]) {
-        self.core.refresh_users(now);
-        self.core.review_member(now, key);
-        let Some(open) = self.core.sessions.open_mut(key) else {
+    pub(crate) fn receive_frames(
+        &mut self,
+        handlers: &mut Handlers,
+        now: Now,
+        key: u32,
+        mut bytes: &mut [u8],
+    ) {
+        self.refresh_users(now);
+        self.review_member(now, key);
+        let Some(open) = self.sessions.open_mut(key) else {
             return;
         };
         open.alive_at = now.monotonic;
         open.ping = Ping::None;
-        let Some(mut endpoint) = self.core.sessions.take_endpoint(key) else {
+        let Some(mut endpoint) = self.sessions.take_endpoint(key) else {
             return;
         };
         loop {
             // Asked ahead of each frame, wherever the reads were cut.
-            if !bytes.is_empty() && (self.core.is_pressed() || self.core.is_answered_enough(key)) {
-                let id = self.core.sessions.id(key);
+            if !bytes.is_empty() && (self.is_pressed() || self.is_answered_enough(key)) {
+                let id = self.sessions.id(key);
                 let bytes = Zeroizing::new(bytes.to_vec());
-                self.core.undecided = Some(Undecided { id, bytes });
+                self.undecided = Some(Undecided { id, bytes });
                 break;
             }
-            let rules = self.core.message_rules(key);
+            let rules = self.message_rules(key);
             match endpoint.next(&mut bytes, rules) {
-                Ok(Some(event)) => self.receive_event(now, key, event),
+                Ok(Some(event)) => self.receive_event(handlers, now, key, event),
                 Ok(None) => break,
                 Err(violation) => {
-                    self.core
-                        .refuse(now, key, Cause::Wire(violation), None, None);
+                    self.refuse(now, key, Cause::Wire(violation), None, None);
                 }
             }
             // After a failure, and after a Close, nothing that arrived is read.
-            let Some(open) = self.core.sessions.open_mut(key) else {
+            let Some(open) = self.sessions.open_mut(key) else {
                 return;
             };
             // What begins after it has a time of its own.
@@ -61,33 +65,31 @@ impl Server {
                 open.message_since = None;
             }
         }
-        if let Some(open) = self.core.sessions.open_mut(key) {
+        if let Some(open) = self.sessions.open_mut(key) {
             let began = open.message_since.unwrap_or(now.monotonic);
             open.message_since = endpoint.is_unfinished().then_some(began);
-            self.core.sessions.put_endpoint(key, endpoint);
-            self.core.schedule(now, key);
+            self.sessions.put_endpoint(key, endpoint);
+            self.schedule(now, key);
         }
     }
 
-    fn receive_event(&mut self, now: Now, key: u32, event: Event<'_>) {
-        if let Err(cause) = self.core.count_frame(now, key) {
-            return self.core.refuse(now, key, cause, None, None);
+    fn receive_event(&mut self, handlers: &mut Handlers, now: Now, key: u32, event: Event<'_>) {
+        if let Err(cause) = self.count_frame(now, key) {
+            return self.refuse(now, key, cause, None, None);
         }
         match event {
-            Event::Text(Cow::Borrowed(text)) => self.receive_text(now, key, text),
+            Event::Text(Cow::Borrowed(text)) => self.receive_text(handlers, now, key, text),
             // It came in pieces, and has a place of its own, which is freed.
             Event::Text(Cow::Owned(text)) => {
-                self.receive_text(now, key, &Zeroizing::new(text));
+                self.receive_text(handlers, now, key, &Zeroizing::new(text));
             }
             // RFC 6455 §5.5.3: a Pong carries what its Ping did.
-            Event::Ping(payload) => self
-                .core
-                .push(now, key, |out| frame::write_pong(out, &payload)),
+            Event::Ping(payload) => self.push(now, key, |out| frame::write_pong(out, &payload)),
             Event::Pong(_) | Event::Fragment => {}
             // RFC 6455 §5.5.1: a Close is answered with the code it came with.
             Event::Close(close) => {
                 let close = close.map(|(code, _)| (code, ""));
-                self.core.close(now, key, Cause::PeerLeft, close);
+                self.close(now, key, Cause::PeerLeft, close);
             }
             // The rules refuse a binary message by its header.
             Event::Binary(_) => {}
@@ -95,51 +97,49 @@ impl Server {
     }
 
     /// One Text message: the one place where a frame is let through the gate.
-    fn receive_text(&mut self, now: Now, key: u32, text: &str) {
+    fn receive_text(&mut self, handlers: &mut Handlers, now: Now, key: u32, text: &str) {
         // Who is logged in was looked at after the store last changed, and is not asked for.
-        let person = self.core.members.user(key);
+        let person = self.members.user(key);
         let person = person.map(|person| (Rc::clone(&person.id), person.standing));
         let bound = person.as_ref().map(|(id, standing)| Bound {
             subject: id,
             standing: *standing,
         });
-        match self.gate.admit(text, bound, &mut self.core, now.unix) {
+        match handlers.gate.admit(text, bound, self, now.unix) {
             Ok(Passage::Admitted(frame)) => {
-                if !self.core.admit(now, key, frame.pass()) {
+                if !self.admit(now, key, frame.pass()) {
                     return;
                 }
-                let mut data = mem::take(&mut self.core.answer_scratch);
+                let mut data = mem::take(&mut self.answer_scratch);
                 data.clear();
                 let mut host = Caller {
-                    core: &mut self.core,
+                    core: self,
                     now,
                     key,
                     frame_id: frame.id(),
                 };
-                let result = self.events.run(&mut host, &frame, &mut data);
-                self.core
-                    .conclude(now, key, frame.event(), frame.id(), result, &data);
-                self.core.answer_scratch = data;
+                let result = handlers.events.run(&mut host, &frame, &mut data);
+                self.conclude(now, key, frame.event(), frame.id(), result, &data);
+                self.answer_scratch = data;
             }
             Ok(Passage::Login(frame)) => {
                 let mut host = Caller {
-                    core: &mut self.core,
+                    core: self,
                     now,
                     key,
                     frame_id: frame.id(),
                 };
-                if let Err(fault) = self.events.run_login(&mut host, &frame) {
-                    let fault = self.core.meter_no_login(now, key, fault);
+                if let Err(fault) = handlers.events.run_login(&mut host, &frame) {
+                    let fault = self.meter_no_login(now, key, fault);
                     if let Fault::BadData(_) = fault {
-                        self.core.count_hostile(now, key);
+                        self.count_hostile(now, key);
                     }
-                    self.core.fault(now, key, frame.id(), Some(LOGIN), fault);
+                    self.fault(now, key, frame.id(), Some(LOGIN), fault);
                 }
             }
             Err(denial) => {
                 let cause = Cause::Gate(denial.cause);
-                self.core
-                    .refuse(now, key, cause, denial.id, denial.event.as_deref());
+                self.refuse(now, key, cause, denial.id, denial.event.as_deref());
             }
         }
     }

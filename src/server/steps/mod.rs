@@ -12,6 +12,7 @@ pub(crate) mod logout;
 pub(crate) mod pages;
 pub(crate) mod report;
 pub(crate) mod request;
+pub(crate) mod respond;
 pub(crate) mod shed_memory;
 pub(crate) mod user_changes;
 pub(crate) mod write;

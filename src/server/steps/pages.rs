@@ -10,7 +10,7 @@ use crate::wire::{Origins, Request};
 use crate::server::answers::cause::Cause;
 use crate::server::answers::report::What;
 use crate::server::core::Core;
-use crate::server::steps::request::TEXT;
+use crate::server::steps::respond::TEXT;
 
 /// How long a browser may remember that a page of another origin may log in.
 const PREFLIGHT_SECONDS: u32 = 600;

@@ -3,36 +3,35 @@
 
 use std::mem;
 
-use crate::app::{Credentials, Fault, write_session};
-use crate::gate::{self, Minted};
+use crate::app::{Credentials, Fault};
 use crate::limits::LOGIN_TIMEOUT;
 use crate::time::{Instant, Now};
-use crate::wire::response::{self, Reply, Response, ResponseField, Status};
+use crate::wire::response::{self, ResponseField, Status};
 use crate::wire::{
-    BodyDecoder, Expectation, Head, HeadError, HeadScanner, Held, ProxyHeader, Rejection, Request,
+    BodyDecoder, Expectation, Head, HeadScanner, Held, ProxyHeader, Rejection, Request,
     TokenSource, TransferEncoding, Upgrade, forwarded, head,
 };
 
-use crate::server::Server;
 use crate::server::answers::answer;
 use crate::server::answers::cause::{Cause, NoRoom};
 use crate::server::answers::report::What;
 use crate::server::answers::unserved::Unserved;
 use crate::server::connection::Ending;
 use crate::server::connection::Peer;
-use crate::server::core::Core;
+use crate::server::core::{Core, Handlers};
 use crate::server::parts::login_queue::Via;
 use crate::server::parts::sessions::{Open, State};
 
-const JSON: &str = "application/json";
-pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
-/// RFC 9110 §15.6.4: when to come back, in seconds.
-const UNAVAILABLE_FIELDS: &[ResponseField<'_>] = &[("Retry-After", &"1")];
-
-impl Server {
+impl Core {
     /// Bytes of a PROXY protocol header, and of the head after it.
-    pub(crate) fn receive_proxy(&mut self, now: Now, key: u32, bytes: &[u8]) {
-        let begun = self.core.sessions.change(key, |state| match state {
+    pub(crate) fn receive_proxy(
+        &mut self,
+        handlers: &mut Handlers,
+        now: Now,
+        key: u32,
+        bytes: &[u8],
+    ) {
+        let begun = self.sessions.change(key, |state| match state {
             State::Proxy { by, held } => Some((*by, mem::take(held))),
             _ => None,
         });
@@ -40,7 +39,7 @@ impl Server {
         held.extend_from_slice(bytes);
         match ProxyHeader::parse(&held) {
             Ok(Some(header)) => {
-                self.core.sessions.set_state(
+                self.sessions.set_state(
                     key,
                     State::Head {
                         by,
@@ -49,28 +48,34 @@ impl Server {
                     },
                 );
                 if let Some(source) = header.source
-                    && let Err(why) = self.core.name_client(now, key, Peer::from(source))
+                    && let Err(why) = self.name_client(now, key, Peer::from(source))
                 {
                     // Not a byte of a request has been read.
                     let what = What::Refused(Cause::NoRoom(why));
-                    return self.core.abort(now, key, what, Ending::Reset);
+                    return self.abort(now, key, what, Ending::Reset);
                 }
-                self.receive_head(now, key, &mut held[header.bytes_used..]);
+                self.receive_head(handlers, now, key, &mut held[header.bytes_used..]);
             }
             Ok(None) => {
-                self.core.sessions.set_state(key, State::Proxy { by, held });
+                self.sessions.set_state(key, State::Proxy { by, held });
             }
             // proxy-protocol.txt §2.1: the connection is to be aborted.
             Err(error) => {
                 let what = What::Refused(Cause::Proxy(error));
-                self.core.abort(now, key, what, Ending::Reset);
+                self.abort(now, key, what, Ending::Reset);
             }
         }
     }
 
     /// Bytes of a head. Only an unfinished one is kept.
-    pub(crate) fn receive_head(&mut self, now: Now, key: u32, bytes: &mut [u8]) {
-        let begun = self.core.sessions.change(key, |state| match state {
+    pub(crate) fn receive_head(
+        &mut self,
+        handlers: &mut Handlers,
+        now: Now,
+        key: u32,
+        bytes: &mut [u8],
+    ) {
+        let begun = self.sessions.change(key, |state| match state {
             State::Head { by, scanner, held } => Some((*by, mem::take(scanner), mem::take(held))),
             _ => None,
         });
@@ -85,15 +90,15 @@ impl Server {
         match scanner.scan(whole) {
             Ok(Some(head)) => {
                 let head_bytes = head.bytes_used();
-                self.receive_request(now, key, by, head);
-                self.receive_after_head(now, key, &mut whole[head_bytes..]);
-                self.core.ask_for_body(now, key);
+                self.receive_request(handlers, now, key, by, head);
+                self.receive_after_head(handlers, now, key, &mut whole[head_bytes..]);
+                self.ask_for_body(now, key);
             }
             Ok(None) => {
                 if is_first {
                     kept.extend_from_slice(bytes);
                 }
-                self.core.sessions.set_state(
+                self.sessions.set_state(
                     key,
                     State::Head {
                         by,
@@ -103,96 +108,106 @@ impl Server {
                 );
             }
             Err(error) => {
-                self.core.sessions[key].asks_head = head::asks_head(whole);
-                self.core.refuse_head(now, key, error);
+                self.sessions[key].asks_head = head::asks_head(whole);
+                self.refuse_head(now, key, error);
             }
         }
     }
 
-    fn receive_request(&mut self, now: Now, key: u32, by: Instant, head: Head<'_>) {
-        self.core.sessions[key].asks_head = head::asks_head(head.bytes());
+    fn receive_request(
+        &mut self,
+        handlers: &mut Handlers,
+        now: Now,
+        key: u32,
+        by: Instant,
+        head: Head<'_>,
+    ) {
+        self.sessions[key].asks_head = head::asks_head(head.bytes());
         let request = match Request::parse(head) {
             Ok(request) => request,
-            Err(error) => return self.core.refuse_head(now, key, error),
+            Err(error) => return self.refuse_head(now, key, error),
         };
-        if !self.core.learn_client(now, key, &request) {
+        if !self.learn_client(now, key, &request) {
             return;
         }
         let refuse = |core: &mut Core, unserved| core.refuse_request(now, key, unserved);
         match (request.path, request.method) {
-            ("/ws", "GET") | ("/login", "POST") if self.core.stopping => {
-                refuse(&mut self.core, Unserved::Stopping);
+            ("/ws", "GET") | ("/login", "POST") if self.stopping => {
+                refuse(self, Unserved::Stopping);
             }
-            ("/ws", "GET" | "HEAD") => self.receive_upgrade(now, key, &request),
+            ("/ws", "GET" | "HEAD") => self.receive_upgrade(handlers, now, key, &request),
             ("/login", "POST") => self.receive_login(now, key, by, &request),
-            ("/login", "OPTIONS") => self.core.answer_preflight(now, key, &request),
-            ("/health", "GET" | "HEAD") => self.core.answer_health(now, key),
-            ("/ws" | "/health", _) => refuse(&mut self.core, Unserved::NotGet),
-            ("/login", _) => refuse(&mut self.core, Unserved::NotPost),
-            _ => refuse(&mut self.core, Unserved::Path),
+            ("/login", "OPTIONS") => self.answer_preflight(now, key, &request),
+            ("/health", "GET" | "HEAD") => self.answer_health(now, key),
+            ("/ws" | "/health", _) => refuse(self, Unserved::NotGet),
+            ("/login", _) => refuse(self, Unserved::NotPost),
+            _ => refuse(self, Unserved::Path),
         }
     }
 
     /// Bytes after a head: a body's, or frames. They are the same whether they came with the
     /// head or later; what nobody waits for is not looked at.
-    pub(crate) fn receive_after_head(&mut self, now: Now, key: u32, bytes: &mut [u8]) {
-        match self.core.sessions[key].state() {
+    pub(crate) fn receive_after_head(
+        &mut self,
+        handlers: &mut Handlers,
+        now: Now,
+        key: u32,
+        bytes: &mut [u8],
+    ) {
+        match self.sessions[key].state() {
             State::Body { .. } => self.receive_body(now, key, bytes),
-            State::Open(_) if !bytes.is_empty() => self.receive_frames(now, key, bytes),
+            State::Open(_) if !bytes.is_empty() => self.receive_frames(handlers, now, key, bytes),
             _ => {}
         }
     }
 
     /// `GET /ws` (RFC 6455 §4.2).
-    fn receive_upgrade(&mut self, now: Now, key: u32, request: &Request<'_>) {
-        let upgrade = match Upgrade::check(request, self.core.origins(key)) {
+    fn receive_upgrade(
+        &mut self,
+        handlers: &mut Handlers,
+        now: Now,
+        key: u32,
+        request: &Request<'_>,
+    ) {
+        let upgrade = match Upgrade::check(request, self.origins(key)) {
             Ok(upgrade) => upgrade,
             Err(rejection) => {
-                return self
-                    .core
-                    .refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
+                return self.refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
             }
         };
         let Some(token) = upgrade.token else {
-            return match self.core.policy.config.require_handshake_token {
+            return match self.policy.config.require_handshake_token {
                 true => {
                     let rejection = Rejection::NoToken;
-                    self.core
-                        .refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
+                    self.refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
                 }
-                false => self.core.open(now, key, &upgrade),
+                false => self.open(now, key, &upgrade),
             };
         };
-        self.core.refresh_users(now);
-        match self
-            .gate
-            .admit_token(token.text, None, &mut self.core, now.unix)
-        {
+        self.refresh_users(now);
+        match handlers.gate.admit_token(token.text, None, self, now.unix) {
             Ok(pass) => {
-                self.core.open(now, key, &upgrade);
-                self.core.admit(now, key, &pass);
+                self.open(now, key, &upgrade);
+                self.admit(now, key, &pass);
             }
             // A browser shows a script nothing of a 401: it is let in, and told at once.
             Err(cause) if token.source == TokenSource::Subprotocol => {
-                self.core.open(now, key, &upgrade);
-                self.core.refuse(now, key, Cause::Gate(cause), None, None);
+                self.open(now, key, &upgrade);
+                self.refuse(now, key, Cause::Gate(cause), None, None);
             }
-            Err(cause) => self.core.refuse_token(now, key, cause),
+            Err(cause) => self.refuse_token(now, key, cause),
         }
     }
 
     /// The head of a `POST /login`.
     fn receive_login(&mut self, now: Now, key: u32, by: Instant, request: &Request<'_>) {
-        if !self.core.let_page_in(now, key, request) {
+        if !self.let_page_in(now, key, request) {
             return;
         }
-        match body_of(
-            request,
-            self.core.policy.config.message_before_login_bytes_max,
-        ) {
-            Err(unserved) => self.core.refuse_request(now, key, unserved),
+        match body_of(request, self.policy.config.message_before_login_bytes_max) {
+            Err(unserved) => self.refuse_request(now, key, unserved),
             Ok(decoder) => {
-                self.core.sessions.set_state(
+                self.sessions.set_state(
                     key,
                     State::Body {
                         by,
@@ -207,7 +222,7 @@ impl Server {
 
     /// Bytes of a body, and what follows it, which is not looked at.
     fn receive_body(&mut self, now: Now, key: u32, mut more: &[u8]) {
-        let decoded = self.core.sessions.change(key, |state| match state {
+        let decoded = self.sessions.change(key, |state| match state {
             State::Body { held, decoder, .. } => {
                 let decoded = decoder.decode(&mut more, |piece| held.extend_from_slice(piece));
                 decoded.map(|is_whole| is_whole.then(|| mem::take(held)))
@@ -218,28 +233,28 @@ impl Server {
             Ok(Some(body)) => body,
             Ok(None) => return,
             Err(error) => {
-                return self.core.refuse_request(now, key, Unserved::Body(error));
+                return self.refuse_request(now, key, Unserved::Body(error));
             }
         };
-        if self.core.stopping {
-            return self.core.refuse_request(now, key, Unserved::Stopping);
+        if self.stopping {
+            return self.refuse_request(now, key, Unserved::Stopping);
         }
         let by = now.monotonic + LOGIN_TIMEOUT;
-        self.core.sessions.set_state(key, State::Answering { by });
-        self.core.timer_wheel.schedule(key, by);
-        self.core.refresh_users(now);
+        self.sessions.set_state(key, State::Answering { by });
+        self.timer_wheel.schedule(key, by);
+        self.refresh_users(now);
         let begun = match str::from_utf8(&body) {
             Ok(text) => Credentials::parse(text)
-                .and_then(|credentials| self.core.begin_login(now, key, credentials, Via::Http)),
+                .and_then(|credentials| self.begin_login(now, key, credentials, Via::Http)),
             Err(_) => Err(Fault::BadData("the body is not UTF-8")),
         };
         if let Err(fault) = begun {
-            let fault = self.core.meter_no_login(now, key, fault);
+            let fault = self.meter_no_login(now, key, fault);
             if let Fault::BadData(_) = fault {
                 let what = What::Refused(Cause::Request(Unserved::NoLogin));
-                self.core.report(now, key, what, None);
+                self.report(now, key, what, None);
             }
-            self.core.answer_http_login(now, key, Err(fault));
+            self.answer_http_login(now, key, Err(fault));
         }
     }
 }
@@ -329,143 +344,6 @@ impl Core {
         self.push(now, key, |out| upgrade.accept(out));
         self.schedule(now, key);
     }
-
-    fn answer_health(&mut self, now: Now, key: u32) {
-        self.refresh_users(now);
-        let (status, body) = match (self.stopping, self.users.check().is_ok()) {
-            (false, true) => (Status::Ok, "ok\n"),
-            (true, _) => (Status::ServiceUnavailable, "stopping\n"),
-            (false, false) => (
-                Status::ServiceUnavailable,
-                "the user store does not answer\n",
-            ),
-        };
-        let fields = match status {
-            Status::Ok => &[][..],
-            _ => UNAVAILABLE_FIELDS,
-        };
-        self.report(now, key, What::Closed(Cause::Done), None);
-        self.respond(now, key, status, fields, TEXT, body.as_bytes());
-    }
-
-    /// What a `POST /login` came to.
-    pub(crate) fn answer_http_login(&mut self, now: Now, key: u32, result: Result<Minted, Fault>) {
-        let mut body = Vec::new();
-        match result {
-            Ok(minted) => {
-                write_session(&mut body, &minted);
-                body.push(b'\n');
-                self.respond(now, key, Status::Ok, &[], JSON, &body);
-            }
-            Err(fault) => {
-                answer::fault(
-                    &mut body,
-                    fault.code(),
-                    &fault.to_string(),
-                    fault.retry_after(),
-                );
-                body.push(b'\n');
-                let status = status_of(fault);
-                let wait = fault.retry_after().map(answer::whole_seconds);
-                match (&wait, status) {
-                    (Some(wait), _) => {
-                        self.respond(now, key, status, &[("Retry-After", wait)], JSON, &body);
-                    }
-                    // RFC 9110 §15.5.2: a 401 names a way in.
-                    (None, Status::Unauthorized) => {
-                        let fields: &[ResponseField<'_>] = &[("WWW-Authenticate", &"Bearer")];
-                        self.respond(now, key, status, fields, JSON, &body);
-                    }
-                    (None, Status::ServiceUnavailable) => {
-                        self.respond(now, key, status, UNAVAILABLE_FIELDS, JSON, &body);
-                    }
-                    (None, _) => self.respond(now, key, status, &[], JSON, &body),
-                }
-            }
-        }
-    }
-
-    /// Answers a request that leads nowhere.
-    fn refuse_request(&mut self, now: Now, key: u32, unserved: Unserved) {
-        self.refuse_with(now, key, Cause::Request(unserved), |out, reply| {
-            let (status, reason) = (unserved.status(), unserved.reason());
-            response::write_line(out, reply, status, unserved.fields(), &reason);
-        });
-    }
-
-    fn refuse_head(&mut self, now: Now, key: u32, error: HeadError) {
-        self.refuse_with(now, key, Cause::Head(error), |out, reply| {
-            error.write(out, reply);
-        });
-    }
-
-    pub(crate) fn refuse_upgrade(
-        &mut self,
-        now: Now,
-        key: u32,
-        cause: Cause,
-        rejection: Rejection,
-    ) {
-        self.refuse_with(now, key, cause, |out, reply| rejection.write(out, reply));
-    }
-
-    /// A token in `Authorization` that lets nobody in (RFC 6750 §3.1).
-    fn refuse_token(&mut self, now: Now, key: u32, cause: gate::Cause) {
-        let (status, fields) = match cause {
-            gate::Cause::Forbidden(_) => (Status::Forbidden, &[][..]),
-            gate::Cause::Unavailable => (Status::ServiceUnavailable, UNAVAILABLE_FIELDS),
-            _ => {
-                return self.refuse_upgrade(now, key, Cause::Gate(cause), Rejection::Token);
-            }
-        };
-        self.refuse_with(now, key, Cause::Gate(cause), |out, reply| {
-            response::write_line(out, reply, status, fields, &cause);
-        });
-    }
-
-    fn refuse_with(
-        &mut self,
-        now: Now,
-        key: u32,
-        cause: Cause,
-        write: impl FnOnce(&mut Vec<u8>, Reply<'_>),
-    ) {
-        self.report(now, key, What::Refused(cause), None);
-        self.reply(now, key, write);
-    }
-
-    pub(crate) fn respond(
-        &mut self,
-        now: Now,
-        key: u32,
-        status: Status,
-        fields: &[ResponseField<'_>],
-        content_type: &str,
-        body: &[u8],
-    ) {
-        let response = Response {
-            status,
-            fields,
-            content_type,
-            body,
-        };
-        self.reply(now, key, |out, reply| response.write(out, reply));
-    }
-
-    /// Gives a request its answer, the last thing on its connection.
-    fn reply(&mut self, now: Now, key: u32, write: impl FnOnce(&mut Vec<u8>, Reply<'_>)) {
-        let session = &mut self.sessions[key];
-        let place = session.listed_origin.map(usize::from);
-        let reply = Reply {
-            date: now.unix,
-            is_to_head: session.asks_head,
-            reader: place
-                .and_then(|place| self.policy.config.origins.get(place).map(String::as_str)),
-        };
-        self.sessions
-            .queue(key, now.monotonic, |out| write(out, reply));
-        self.begin_close(now, key);
-    }
 }
 
 /// How the body of a login comes.
@@ -481,18 +359,5 @@ fn body_of(request: &Request<'_>, bytes_max: usize) -> Result<BodyDecoder, Unser
             Ok(bytes) if bytes <= bytes_max => Ok(BodyDecoder::announced(bytes)),
             _ => Err(Unserved::TooLong),
         },
-    }
-}
-
-fn status_of(fault: Fault) -> Status {
-    match fault {
-        Fault::BadData(_) | Fault::UnknownEvent => Status::BadRequest,
-        Fault::NotFound => Status::NotFound,
-        Fault::LoginFailed => Status::Unauthorized,
-        Fault::OtherUser | Fault::Denied(_) => Status::Forbidden,
-        Fault::RateLimited { .. } | Fault::MessageRate { .. } => Status::TooManyRequests,
-        Fault::Busy { .. } | Fault::TokensVoid { .. } | Fault::Unavailable => {
-            Status::ServiceUnavailable
-        }
     }
 }

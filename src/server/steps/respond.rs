@@ -1,0 +1,169 @@
+//! Answers over plain HTTP: each is the last thing on its connection.
+
+use crate::app::{Fault, write_session};
+use crate::gate::{self, Minted};
+use crate::server::answers::answer;
+use crate::server::answers::cause::Cause;
+use crate::server::answers::report::What;
+use crate::server::answers::unserved::Unserved;
+use crate::server::core::Core;
+use crate::time::Now;
+use crate::wire::response::{self, Reply, Response, ResponseField, Status};
+use crate::wire::{HeadError, Rejection};
+
+const JSON: &str = "application/json";
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+/// RFC 9110 §15.6.4: when to come back, in seconds.
+const UNAVAILABLE_FIELDS: &[ResponseField<'_>] = &[("Retry-After", &"1")];
+
+impl Core {
+    pub(crate) fn answer_health(&mut self, now: Now, key: u32) {
+        self.refresh_users(now);
+        let (status, body) = match (self.stopping, self.users.check().is_ok()) {
+            (false, true) => (Status::Ok, "ok\n"),
+            (true, _) => (Status::ServiceUnavailable, "stopping\n"),
+            (false, false) => (
+                Status::ServiceUnavailable,
+                "the user store does not answer\n",
+            ),
+        };
+        let fields = match status {
+            Status::Ok => &[][..],
+            _ => UNAVAILABLE_FIELDS,
+        };
+        self.report(now, key, What::Closed(Cause::Done), None);
+        self.respond(now, key, status, fields, TEXT, body.as_bytes());
+    }
+
+    /// What a `POST /login` came to.
+    pub(crate) fn answer_http_login(&mut self, now: Now, key: u32, result: Result<Minted, Fault>) {
+        let mut body = Vec::new();
+        match result {
+            Ok(minted) => {
+                write_session(&mut body, &minted);
+                body.push(b'\n');
+                self.respond(now, key, Status::Ok, &[], JSON, &body);
+            }
+            Err(fault) => {
+                answer::fault(
+                    &mut body,
+                    fault.code(),
+                    &fault.to_string(),
+                    fault.retry_after(),
+                );
+                body.push(b'\n');
+                let status = status_of(fault);
+                let wait = fault.retry_after().map(answer::whole_seconds);
+                match (&wait, status) {
+                    (Some(wait), _) => {
+                        self.respond(now, key, status, &[("Retry-After", wait)], JSON, &body);
+                    }
+                    // RFC 9110 §15.5.2: a 401 names a way in.
+                    (None, Status::Unauthorized) => {
+                        let fields: &[ResponseField<'_>] = &[("WWW-Authenticate", &"Bearer")];
+                        self.respond(now, key, status, fields, JSON, &body);
+                    }
+                    (None, Status::ServiceUnavailable) => {
+                        self.respond(now, key, status, UNAVAILABLE_FIELDS, JSON, &body);
+                    }
+                    (None, _) => self.respond(now, key, status, &[], JSON, &body),
+                }
+            }
+        }
+    }
+
+    /// Answers a request that leads nowhere.
+    pub(crate) fn refuse_request(&mut self, now: Now, key: u32, unserved: Unserved) {
+        self.refuse_with(now, key, Cause::Request(unserved), |out, reply| {
+            let (status, reason) = (unserved.status(), unserved.reason());
+            response::write_line(out, reply, status, unserved.fields(), &reason);
+        });
+    }
+
+    pub(crate) fn refuse_head(&mut self, now: Now, key: u32, error: HeadError) {
+        self.refuse_with(now, key, Cause::Head(error), |out, reply| {
+            error.write(out, reply);
+        });
+    }
+
+    pub(crate) fn refuse_upgrade(
+        &mut self,
+        now: Now,
+        key: u32,
+        cause: Cause,
+        rejection: Rejection,
+    ) {
+        self.refuse_with(now, key, cause, |out, reply| rejection.write(out, reply));
+    }
+
+    /// A token in `Authorization` that lets nobody in (RFC 6750 §3.1).
+    pub(crate) fn refuse_token(&mut self, now: Now, key: u32, cause: gate::Cause) {
+        let (status, fields) = match cause {
+            gate::Cause::Forbidden(_) => (Status::Forbidden, &[][..]),
+            gate::Cause::Unavailable => (Status::ServiceUnavailable, UNAVAILABLE_FIELDS),
+            _ => {
+                return self.refuse_upgrade(now, key, Cause::Gate(cause), Rejection::Token);
+            }
+        };
+        self.refuse_with(now, key, Cause::Gate(cause), |out, reply| {
+            response::write_line(out, reply, status, fields, &cause);
+        });
+    }
+
+    pub(crate) fn refuse_with(
+        &mut self,
+        now: Now,
+        key: u32,
+        cause: Cause,
+        write: impl FnOnce(&mut Vec<u8>, Reply<'_>),
+    ) {
+        self.report(now, key, What::Refused(cause), None);
+        self.reply(now, key, write);
+    }
+
+    pub(crate) fn respond(
+        &mut self,
+        now: Now,
+        key: u32,
+        status: Status,
+        fields: &[ResponseField<'_>],
+        content_type: &str,
+        body: &[u8],
+    ) {
+        let response = Response {
+            status,
+            fields,
+            content_type,
+            body,
+        };
+        self.reply(now, key, |out, reply| response.write(out, reply));
+    }
+
+    /// Gives a request its answer, the last thing on its connection.
+    fn reply(&mut self, now: Now, key: u32, write: impl FnOnce(&mut Vec<u8>, Reply<'_>)) {
+        let session = &mut self.sessions[key];
+        let place = session.listed_origin.map(usize::from);
+        let reply = Reply {
+            date: now.unix,
+            is_to_head: session.asks_head,
+            reader: place
+                .and_then(|place| self.policy.config.origins.get(place).map(String::as_str)),
+        };
+        self.sessions
+            .queue(key, now.monotonic, |out| write(out, reply));
+        self.begin_close(now, key);
+    }
+}
+
+fn status_of(fault: Fault) -> Status {
+    match fault {
+        Fault::BadData(_) | Fault::UnknownEvent => Status::BadRequest,
+        Fault::NotFound => Status::NotFound,
+        Fault::LoginFailed => Status::Unauthorized,
+        Fault::OtherUser | Fault::Denied(_) => Status::Forbidden,
+        Fault::RateLimited { .. } | Fault::MessageRate { .. } => Status::TooManyRequests,
+        Fault::Busy { .. } | Fault::TokensVoid { .. } | Fault::Unavailable => {
+            Status::ServiceUnavailable
+        }
+    }
+}
