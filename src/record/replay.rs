@@ -16,7 +16,7 @@ use super::{Recorded, STOPPED, settings};
 use crate::app::Events;
 use crate::app::password::{HashOutcome, Verdict};
 use crate::config::{Config, ConfigError};
-use crate::gate::StandIns;
+use crate::gate::ReplayTokens;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::server::{ConnectionId, FlushesLeft, Peer, Server, StoreOutcome};
 use crate::time::{Instant, Now, UnixSeconds};
@@ -394,7 +394,7 @@ impl Replay {
 /// The server that was recorded, but with the keys of a replay and a store that recalls.
 fn recorded(header: &Header, script: &Rc<RefCell<Checked>>) -> Recorded {
     let config = &header.config;
-    let keys = StandIns::replay_keys();
+    let keys = ReplayTokens::keys();
     let paper = Box::new(Comparing(Rc::clone(script)));
     let tape = Tape::new(paper, config, keys.clone());
     let script = Rc::clone(script);

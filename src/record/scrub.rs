@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::filler::{blank, blank_value, fill, write_string};
 use super::mask::mask;
-use crate::gate::StandIns;
+use crate::gate::ReplayTokens;
 use crate::gate::json::{self, JsonError, Value};
 use crate::wire::head::is_token_byte;
 
@@ -32,12 +32,12 @@ const BEARER_PREFIX: &[u8] = b"framegate.bearer.";
 
 /// Scrubs what the peers of one server send.
 pub(super) struct Scrubber {
-    stand_ins: StandIns,
+    tokens: ReplayTokens,
 }
 
 impl Scrubber {
-    pub(super) fn new(stand_ins: StandIns) -> Scrubber {
-        Scrubber { stand_ins }
+    pub(super) fn new(tokens: ReplayTokens) -> Scrubber {
+        Scrubber { tokens }
     }
 
     /// A request's head, or as much of it as showed that it is none.
@@ -87,8 +87,8 @@ impl Scrubber {
         let is_refused = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
         match str::from_utf8(credentials) {
             Ok(token) if spaces > 0 && !token.as_bytes().iter().any(is_refused) => {
-                let stand_in = self.stand_ins.stand_in(token);
-                credentials.copy_from_slice(stand_in.as_bytes());
+                let replay_token = self.tokens.token_for(token);
+                credentials.copy_from_slice(replay_token.as_bytes());
             }
             // What ends the scheme's name stays.
             _ if spaces == 0 => blank(credentials.get_mut(1..).unwrap_or_default()),
@@ -103,8 +103,8 @@ impl Scrubber {
             .filter(|token| token.iter().copied().all(is_token_byte))
             .and_then(|token| str::from_utf8(token).ok());
         if let Some(token) = token {
-            let stand_in = self.stand_ins.stand_in(token);
-            element[BEARER_PREFIX.len()..].copy_from_slice(stand_in.as_bytes());
+            let replay_token = self.tokens.token_for(token);
+            element[BEARER_PREFIX.len()..].copy_from_slice(replay_token.as_bytes());
         } else if element != SUBPROTOCOL {
             // It may be a part of a token, in which a comma stands.
             let behind = element
@@ -151,8 +151,8 @@ impl Scrubber {
                 "data" => data = Some(place),
                 "token" => match value.string() {
                     Some(token) => {
-                        let stand_in = self.stand_ins.stand_in(&token);
-                        parts.tokens.push((place, stand_in));
+                        let replay_token = self.tokens.token_for(&token);
+                        parts.tokens.push((place, replay_token));
                     }
                     None => parts.unread.push(place),
                 },
@@ -202,8 +202,8 @@ impl Parts {
         for place in self.unread {
             fill(&mut bytes[place]);
         }
-        for (place, stand_in) in self.tokens {
-            write_string(&mut bytes[place], stand_in.as_bytes());
+        for (place, replay_token) in self.tokens {
+            write_string(&mut bytes[place], replay_token.as_bytes());
         }
     }
 }

@@ -25,7 +25,7 @@ use super::stream::{Bounds, Kind, Piece, Stream};
 use crate::app::password::PasswordHash;
 use crate::app::users::UserStore;
 use crate::config::Config;
-use crate::gate::{Keys, StandIns};
+use crate::gate::{Keys, ReplayTokens};
 use crate::server::{ConnectionId, Report};
 use crate::time::Now;
 
@@ -73,7 +73,7 @@ impl Tape {
         let hashes = BTreeMap::new();
         Tape {
             sheet: Rc::new(RefCell::new(Sheet { paper, hashes })),
-            scrubber: Scrubber::new(StandIns::new(keys)),
+            scrubber: Scrubber::new(ReplayTokens::new(keys)),
             streams: BTreeMap::new(),
             bounds: Bounds::of(config),
             written_at: None,

@@ -5,7 +5,7 @@ use crate::wire::{Authorization, HeadError, HeadScanner, Origins, Request, Upgra
 
 fn scrubber(letter: u8) -> Scrubber {
     let secret = Secret::from_bytes(&[letter; 32]).unwrap();
-    Scrubber::new(StandIns::new(Keys::new(&secret, None)))
+    Scrubber::new(ReplayTokens::new(Keys::new(&secret, None)))
 }
 
 fn scrubbed(text: &str, scrub: fn(&Scrubber, &mut [u8])) -> String {
