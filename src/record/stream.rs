@@ -231,7 +231,11 @@ impl Stream {
         let coming = &self.held[body.seen_bytes..];
         let (mut rest, mut written) = (coming, body.seen_bytes);
         let mut next = body.content.len();
-        let decoded = body.decoder.decode(&mut rest, |piece| {
+        let decoded = body.decoder.decode(&mut rest, |part| {
+            let piece = part.content();
+            if piece.is_empty() {
+                return;
+            }
             let start = piece.as_ptr().addr() - coming.as_ptr().addr() + body.seen_bytes;
             body.content.push(start..start + piece.len());
         });

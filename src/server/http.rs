@@ -195,7 +195,7 @@ impl Server {
         let State::Body { held, decoder, .. } = &mut self.hub.sessions[key as usize].state else {
             return;
         };
-        match decoder.decode(&mut more, |piece| held.extend_from_slice(piece)) {
+        match decoder.decode(&mut more, |part| held.extend_from_slice(part.content())) {
             Ok(true) => {}
             Ok(false) => return self.hub.account(key),
             Err(error) => {
