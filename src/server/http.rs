@@ -34,8 +34,12 @@ impl Server {
         let State::Proxy { by, held } = &mut self.hub.sessions[key as usize].state else {
             return;
         };
+        let held_bytes = held.len();
         held.extend_from_slice(bytes);
         let (by, mut held) = (*by, mem::take(held));
+        self.hub.tell_tap(key, |tap, id| {
+            tap.proxy(id, &held[held_bytes..ProxyHeader::judged_bytes(&held)]);
+        });
         match ProxyHeader::parse(&held) {
             Ok(Some(header)) => {
                 self.hub.sessions[key as usize].state = State::Head {
@@ -94,6 +98,8 @@ impl Server {
                 self.hub.account(key);
             }
             Err(error) => {
+                let judged = &whole[..scanner.judged_bytes()];
+                self.hub.tell_tap(key, |tap, id| tap.no_head(id, judged));
                 self.hub.sessions[key as usize].asks_head = head::asks_head(whole);
                 self.hub.refuse_head(now, key, error);
             }
@@ -101,6 +107,7 @@ impl Server {
     }
 
     fn receive_request(&mut self, now: Now, key: u32, by: Instant, head: Head<'_>) {
+        self.hub.tell_tap(key, |tap, id| tap.head(id, head));
         self.hub.sessions[key as usize].asks_head = head::asks_head(head.bytes());
         let request = match Request::parse(head) {
             Ok(request) => request,
@@ -191,18 +198,14 @@ impl Server {
     }
 
     /// Bytes of a body, and what follows it, which is not looked at.
-    fn receive_body(&mut self, now: Now, key: u32, mut more: &[u8]) {
-        let State::Body { held, decoder, .. } = &mut self.hub.sessions[key as usize].state else {
-            return;
-        };
-        match decoder.decode(&mut more, |part| held.extend_from_slice(part.content())) {
-            Ok(true) => {}
-            Ok(false) => return self.hub.account(key),
+    fn receive_body(&mut self, now: Now, key: u32, bytes: &[u8]) {
+        let body = match self.hub.decode_body(key, bytes) {
+            Ok(Some(body)) => body,
+            Ok(None) => return self.hub.account(key),
             Err(error) => {
                 return self.hub.refuse_request(now, key, Unserved::Body(error));
             }
-        }
-        let body = mem::take(held);
+        };
         if self.hub.stopping {
             return self.hub.refuse_request(now, key, Unserved::Stopping);
         }

@@ -35,6 +35,7 @@ use super::report::{self, Notices, Report, What};
 use super::revocations::Revocations;
 use super::session::{ConnectionId, Open, Peer, Session, State};
 use super::store_news::StoreReporter;
+use super::tap::Tap;
 use super::timer_wheel::{TICK, TimerWheel};
 
 /// Bytes of a connection that were read and are still to be decided on.
@@ -89,6 +90,8 @@ pub(super) struct Hub {
     pub(super) stopping: bool,
     /// `LEEWAY`, in seconds: a connection lives as long as its token would be admitted.
     pub(super) leeway_seconds: u64,
+    /// Who is told what peers send; nobody but for a recording.
+    pub(super) tap: Option<Box<dyn Tap>>,
     /// Where a handler writes its answer.
     pub(super) answer_scratch: Vec<u8>,
     /// Where a broadcast is put together.
@@ -133,6 +136,7 @@ impl Hub {
             store_news: StoreReporter::default(),
             stopping: false,
             leeway_seconds: config.leeway.as_secs(),
+            tap: None,
             answer_scratch: Vec::new(),
             scratch: Vec::new(),
             config,

@@ -48,6 +48,7 @@ mod report;
 mod revocations;
 mod session;
 mod store_news;
+mod tap;
 mod timer_wheel;
 mod unserved;
 mod user_changes;
@@ -82,6 +83,7 @@ pub use report::{LoginFailure, Report, What};
 pub use revocations::{StoreJob, StoreOutcome};
 pub use session::{ConnectionId, Peer};
 pub use store_news::StoreNews;
+pub use tap::Tap;
 pub use unserved::Unserved;
 
 /// How often users and the wall clock are looked at while somebody is logged in and silent.
@@ -401,6 +403,7 @@ impl Server {
     pub fn next_ending(&mut self) -> Option<(ConnectionId, Ending)> {
         let (id, ending) = self.hub.endings.pop_front()?;
         if ending != Ending::Fin {
+            self.hub.tell_tap(id.slot, |tap, id| tap.ended(id));
             self.hub.sessions.remove(id.slot as usize);
         }
         Some((id, ending))

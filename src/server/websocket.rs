@@ -40,8 +40,7 @@ impl Server {
                 self.hub.undecided = Some(Undecided { id, bytes });
                 break;
             }
-            let rules = self.hub.message_rules(key);
-            match endpoint.next(&mut bytes, rules) {
+            match self.hub.next_event(key, &mut endpoint, &mut bytes) {
                 Ok(Some(event)) => self.receive_event(now, key, event),
                 Ok(None) => break,
                 Err(violation) => {
@@ -145,7 +144,7 @@ impl Server {
 
 impl Hub {
     /// What the connection may send now.
-    fn message_rules(&self, key: u32) -> MessageRules {
+    pub(super) fn message_rules(&self, key: u32) -> MessageRules {
         let bytes_max = match self.presence.person(key) {
             Some(_) => self.config.message_bytes_max,
             None => self.config.message_before_login_bytes_max,
