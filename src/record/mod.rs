@@ -19,7 +19,6 @@ mod mask;
 mod paper;
 mod replay;
 mod scrub;
-mod settings;
 mod source;
 mod store;
 mod stream;

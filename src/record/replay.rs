@@ -12,7 +12,7 @@ use super::paper::{Lines, Paper, text_bytes};
 use super::source::Source;
 use super::store::Recalled;
 use super::tape::{FIRST_LINE, Tape};
-use super::{Recorded, STOPPED, settings};
+use super::{Recorded, STOPPED};
 use crate::app::Events;
 use crate::app::password::{HashOutcome, Verdict};
 use crate::config::{Config, ConfigError};
@@ -158,7 +158,7 @@ impl Header {
         Ok(Header {
             version,
             seed,
-            config: settings::read(&texts).map_err(ReplayError::Config)?,
+            config: Config::from_shown(&texts).map_err(ReplayError::Config)?,
             lines: 3 + texts.len(),
         })
     }

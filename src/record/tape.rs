@@ -19,7 +19,6 @@ use sha2::{Digest, Sha256};
 use super::mask::mask;
 use super::paper::{Paper, hex, push_text};
 use super::scrub::Scrubber;
-use super::settings;
 use super::store::Watched;
 use super::stream::{Bounds, Kind, Piece, Stream};
 use crate::app::password::PasswordHash;
@@ -85,7 +84,7 @@ impl Tape {
         self.line(format_args!("{FIRST_LINE}"));
         self.line(format_args!("program {version}"));
         self.line(format_args!("seed {seed}"));
-        for (name, text) in settings::show(config) {
+        for (name, text) in config.shown() {
             let mut shown = String::new();
             push_text(&mut shown, text.as_bytes());
             self.line(format_args!("set {name} {shown}"));
