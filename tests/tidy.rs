@@ -51,7 +51,15 @@ const WALLS: &[(&str, &[&str])] = &[
 ];
 
 /// The floors of the server, the lowest first: none names one above it.
-const SERVER_FLOORS: &[&str] = &["connection", "answers", "parts", "policy", "core", "steps"];
+const SERVER_FLOORS: &[&str] = &[
+    "connection",
+    "answers",
+    "parts",
+    "policy",
+    "tap",
+    "core",
+    "steps",
+];
 
 /// What parts are built of. They name no other part.
 const PARTS_SHARED: &[&str] = &["bounded_map", "rate_limits", "shared_frame"];

@@ -4,12 +4,12 @@
 mod case;
 mod door;
 mod mint;
-mod stand_in;
+mod replay_token;
 
 use self::case::{Case, Words, sign};
 use self::door::{CURRENT, Door, FOREIGN, keys_of, reference_verdict};
 use self::mint::assert_minted;
-use self::stand_in::assert_stand_in;
+use self::replay_token::assert_replay_token;
 use super::one_of_eight;
 use super::reference::{Json, Verdict, decode, object};
 use framegate::gate::{ClaimRules, TokenError, json};
@@ -34,13 +34,13 @@ pub fn token_bytes(input: &[u8]) {
     let is_short = token.len() <= TOKEN_BYTES_MAX;
     assert!(door.verifications() <= u64::from(is_short));
     if one_of_eight(input) == 0 {
-        assert_stand_in(token, &rules, NOW);
+        assert_replay_token(token, &rules, NOW);
     }
 }
 
 /// A signed token of any header, claims and settings (`token/case.rs` says how): the gate says what
 /// the reference says, of subject and dates too, in a frame as well; what else decides is how its
-/// user stands. Its stand-in is worth the same where it stands in, and nothing here.
+/// user stands. Its replay token is worth the same in a replay, and nothing here.
 pub fn token_signed(input: &[u8]) {
     let Some(case) = Case::parse(input) else {
         return;
@@ -53,7 +53,7 @@ pub fn token_signed(input: &[u8]) {
     match (one_of_eight(case.token.as_bytes()), &verdict) {
         (0, _) => door.assert_framed(&case.token, case.now, &verdict),
         (1, _) => assert_keys(&case, &verdict),
-        (2, _) => assert_stand_in(&case.token, &case.rules, case.now),
+        (2, _) => assert_replay_token(&case.token, &case.rules, case.now),
         (
             3,
             Verdict::Accepted {
@@ -107,7 +107,7 @@ pub fn token_mutate(input: &[u8]) {
         let is_forged = error == Some(TokenError::Signature);
         assert!(is_forged || forms.map(Some).contains(&error), "{error:?}");
         if one_of_eight(changed.as_bytes()) == 0 {
-            assert_stand_in(&changed, &ClaimRules::default(), NOW);
+            assert_replay_token(&changed, &ClaimRules::default(), NOW);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::app::users::{ServedStore, SqliteStore, SqliteWriter, UserStore};
 use crate::config::Config;
 use crate::driver::{self, Listener, RecordingFile, logger};
 use crate::gate::Keys;
-use crate::record::{Recorded, Tape, record};
+use crate::record::{Recorded, Recorder, record};
 use crate::server::Server;
 
 pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result<(), CliError> {
@@ -76,12 +76,17 @@ fn recorded(
     let Some(path) = path else {
         return Ok(server(config, keys, Box::new(ServedStore::new(store)), seed).into());
     };
-    let tape = begin_recording(path, &config, &keys, seed)?;
-    let store = tape.watch(Box::new(ServedStore::new(store)));
-    Ok(Recorded::new(server(config, keys, store, seed), tape))
+    let recorder = begin_recording(path, &config, &keys, seed)?;
+    let store = recorder.watch(Box::new(ServedStore::new(store)));
+    Ok(Recorded::new(server(config, keys, store, seed), recorder))
 }
 
-fn begin_recording(path: &Path, config: &Config, keys: &Keys, seed: u64) -> Result<Tape, CliError> {
+fn begin_recording(
+    path: &Path,
+    config: &Config,
+    keys: &Keys,
+    seed: u64,
+) -> Result<Recorder, CliError> {
     let file = RecordingFile::create(path).map_err(|error| CliError::RecordingNotMade {
         path: path.to_owned(),
         error,

@@ -12,6 +12,7 @@ mod error;
 mod nearest;
 mod relations;
 mod settings;
+mod shown;
 mod sources;
 mod table;
 mod value;

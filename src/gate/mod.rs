@@ -16,9 +16,9 @@ mod envelope;
 pub mod json;
 mod jws;
 mod key;
+mod replay_tokens;
 mod secret;
 mod sign;
-mod stand_in;
 mod token;
 
 pub use admit::{
@@ -26,7 +26,7 @@ pub use admit::{
     Standing, Unavailable, check_standing,
 };
 pub use envelope::{Envelope, FrameError};
+pub use replay_tokens::ReplayTokens;
 pub use secret::{Keys, OtherKey, Secret, SecretError};
 pub use sign::{Minted, SignError, Signer};
-pub use stand_in::StandIns;
 pub use token::{ClaimRules, TokenError, Verified, Verifier, is_subject};

@@ -3,27 +3,26 @@
 //! and the secrets that pass.
 //!
 //! ```text
-//! driver ─► Recorded ─┬─► Server            a call, and what it returns
-//!                     └─► Tape ─► a file    without tokens, passwords, hashes
+//! driver ─► Recorded ─┬─► Server ─┐              a call, and what it returns
+//!                     │           ▼ tap          what peers sent, as the core takes it apart
+//!                     └─────► Recorder ─► a file without tokens, passwords, hashes
 //!
-//! a file ─► replay ─► Recorded ─┬─► Server  no socket
-//!                               └─► Tape ─► compared with the file, line by line
+//! a file ─► replay ─► Recorded ─┬─► Server ─┐    no socket
+//!                               └─────► Recorder ─► compared with the file, line by line
 //! ```
 //!
 //! A replay is a recording of its own: where it writes another line than the file has, the
-//! server behaves differently. Since what peers send was scrubbed, what leaves may differ in the
+//! server behaves differently. Since what peers send was redacted, what leaves may differ in the
 //! signatures of tokens; those are masked on both sides.
 
-mod filler;
+mod lines;
 mod mask;
-mod paper;
+mod recorder;
+mod redaction;
 mod replay;
-mod scrub;
-mod settings;
 mod source;
 mod store;
-mod stream;
-mod tape;
+mod tap;
 
 #[cfg(test)]
 mod tests;
@@ -41,35 +40,38 @@ use crate::server::{
 };
 use crate::time::Now;
 
-use paper::Written;
+use lines::FileSink;
+use recorder::{Id, show};
 use store::quoted;
-use tape::{Id, show};
 
+pub use recorder::Recorder;
 pub use replay::{ReplayError, Replayed, replay};
-pub use tape::Tape;
 
 /// Why a recording ends that was not cut short.
 const STOPPED: &str = "stopped";
 
 /// Begins a recording of a server with these settings, keys and seed. Its store is to be
-/// [watched](Tape::watch), and the server given to [`Recorded::new`].
-pub fn record(file: Box<dyn Write>, config: &Config, keys: Keys, seed: u64) -> Tape {
-    let paper = Box::new(Written::new(file, RECORDING_BYTES_MAX));
-    let tape = Tape::new(paper, config, keys);
-    tape.begin_file(env!("CARGO_PKG_VERSION"), config, seed);
-    tape
+/// [watched](Recorder::watch), and the server given to [`Recorded::new`].
+pub fn record(file: Box<dyn Write>, config: &Config, keys: Keys, seed: u64) -> Recorder {
+    let sink = Box::new(FileSink::new(file, RECORDING_BYTES_MAX));
+    let recorder = Recorder::new(sink, keys);
+    recorder.begin_file(env!("CARGO_PKG_VERSION"), config, seed);
+    recorder
 }
 
-/// A server, and the tape that every call of it is written to, where there is one. What only
+/// A server, and the recorder that writes down every call of it, where there is one. What only
 /// looks at the server goes straight to it.
 pub struct Recorded {
     server: Server,
-    tape: Option<Tape>,
+    recorder: Option<Recorder>,
 }
 
 impl From<Server> for Recorded {
     fn from(server: Server) -> Recorded {
-        Recorded { server, tape: None }
+        Recorded {
+            server,
+            recorder: None,
+        }
     }
 }
 
@@ -82,55 +84,48 @@ impl Deref for Recorded {
 }
 
 impl Recorded {
-    /// A server whose store `tape` watches.
-    pub fn new(server: Server, tape: Tape) -> Recorded {
-        let tape = Some(tape);
-        Recorded { server, tape }
+    /// A server whose store `recorder` watches.
+    pub fn new(mut server: Server, recorder: Recorder) -> Recorded {
+        server.set_tap(Some(recorder.tap()));
+        let recorder = Some(recorder);
+        Recorded { server, recorder }
     }
 
-    /// Says on the tape that the server has come to its end, and was not killed.
+    /// Writes down that the server has come to its end, and was not killed.
     pub fn end(&mut self) {
         self.end_for(STOPPED);
     }
 
     fn end_for(&mut self, why: &str) {
-        if let Some(tape) = &mut self.tape {
-            tape.end(why);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.end(why);
         }
     }
 
     /// As [`Server::accept`].
     pub fn accept(&mut self, now: Now, peer: Peer) -> Option<ConnectionId> {
-        let Some(tape) = &mut self.tape else {
-            return self.server.accept(now, peer);
-        };
-        tape.call(now, format_args!("accept {peer}"));
+        self.call(now, format_args!("accept {peer}"));
         let id = self.server.accept(now, peer);
-        tape.line(format_args!("> {}", show(id)));
-        if let Some(id) = id {
-            tape.begin(id, self.server.awaits_proxy_header(id));
+        if let Some(recorder) = &self.recorder {
+            recorder.line(format_args!("> {}", show(id)));
         }
         id
     }
 
     /// As [`Server::count_shed`].
     pub fn count_shed(&mut self) {
-        if let Some(tape) = &self.tape {
-            tape.line(format_args!("shed"));
+        if let Some(recorder) = &self.recorder {
+            recorder.line(format_args!("shed"));
         }
         self.server.count_shed();
     }
 
     /// As [`Server::receive`].
     pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> ReadInterest {
-        let Some(tape) = &mut self.tape else {
-            return self.server.receive(now, id, bytes);
-        };
-        tape.receive(now, id, bytes);
+        self.call(now, format_args!("receive {} {}", Id(id), bytes.len()));
         let reading = self.server.receive(now, id, bytes);
-        if reading == ReadInterest::Done {
-            tape.over(id);
-            tape.line(format_args!("> over"));
+        if let (Some(recorder), ReadInterest::Done) = (&self.recorder, reading) {
+            recorder.line(format_args!("> over"));
         }
         reading
     }
@@ -149,18 +144,18 @@ impl Recorded {
 
     /// As [`Server::wrote`].
     pub fn wrote(&mut self, now: Now, id: ConnectionId, count: usize, full: bool) {
-        if let Some(tape) = &mut self.tape {
+        if let Some(recorder) = &mut self.recorder {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let filled = self.server.gather(id, &mut slices);
-            tape.wrote(now, id, count, full, &slices[..filled]);
+            recorder.wrote(now, id, count, full, &slices[..filled]);
         }
         self.server.wrote(now, id, count, full);
     }
 
     /// As [`Server::writable`].
     pub fn writable(&mut self, id: ConnectionId) {
-        if let Some(tape) = &self.tape {
-            tape.line(format_args!("writable {}", Id(id)));
+        if let Some(recorder) = &self.recorder {
+            recorder.line(format_args!("writable {}", Id(id)));
         }
         self.server.writable(id);
     }
@@ -206,9 +201,9 @@ impl Recorded {
             pending,
         } = *left;
         let id = self.server.next_flush(now, left);
-        if let Some(tape) = &mut self.tape {
+        if let Some(recorder) = &mut self.recorder {
             let id = show(id);
-            tape.call(now, format_args!("flush {broadcasts} {pending} {id}"));
+            recorder.call(now, format_args!("flush {broadcasts} {pending} {id}"));
         }
         id
     }
@@ -216,10 +211,10 @@ impl Recorded {
     /// As [`Server::next_ending`].
     pub fn next_ending(&mut self) -> Option<(ConnectionId, Ending)> {
         let ended = self.server.next_ending();
-        if let (Some(tape), Some((id, ending))) = (&mut self.tape, ended) {
-            tape.line(format_args!("ending {} {ending:?}", Id(id)));
+        if let (Some(recorder), Some((id, ending))) = (&mut self.recorder, ended) {
+            recorder.line(format_args!("ending {} {ending:?}", Id(id)));
             if ending != Ending::Fin {
-                tape.forget(id);
+                recorder.forget(id);
             }
         }
         ended
@@ -228,9 +223,9 @@ impl Recorded {
     /// As [`Server::next_job`].
     pub fn next_job(&mut self) -> Option<HashJob> {
         let job = self.server.next_job();
-        if let (Some(tape), Some(job)) = (&self.tape, &job) {
-            let handle = tape.handle(job.expected.as_ref());
-            tape.line(format_args!("job {} {handle}", job.ticket));
+        if let (Some(recorder), Some(job)) = (&self.recorder, &job) {
+            let handle = recorder.handle(job.expected.as_ref());
+            recorder.line(format_args!("job {} {handle}", job.ticket));
         }
         job
     }
@@ -238,14 +233,14 @@ impl Recorded {
     /// As [`Server::next_store_job`].
     pub fn next_store_job(&mut self) -> Option<StoreJob> {
         let job = self.server.next_store_job();
-        if let (Some(tape), Some(job)) = (&self.tape, &job) {
+        if let (Some(recorder), Some(job)) = (&self.recorder, &job) {
             match job {
-                StoreJob::Revoke(ticket, revocation) => tape.line(format_args!(
+                StoreJob::Revoke(ticket, revocation) => recorder.line(format_args!(
                     "write {ticket} {} {}",
                     quoted(&revocation.id),
                     revocation.issued_until.0
                 )),
-                StoreJob::Seen(second) => tape.line(format_args!("write seen {}", second.0)),
+                StoreJob::Seen(second) => recorder.line(format_args!("write seen {}", second.0)),
             }
         }
         job
@@ -264,8 +259,8 @@ impl Recorded {
     /// As [`Server::next_store_news`].
     pub fn next_store_news(&mut self) -> Option<StoreNews> {
         let fault = self.server.next_store_news();
-        if let (Some(tape), Some(_)) = (&self.tape, &fault) {
-            tape.line(format_args!("fault"));
+        if let (Some(recorder), Some(_)) = (&self.recorder, &fault) {
+            recorder.line(format_args!("fault"));
         }
         fault
     }
@@ -273,17 +268,20 @@ impl Recorded {
     /// As [`Server::next_report`]. With the last of them a turn is over.
     pub fn next_report(&mut self) -> Option<Report> {
         let report = self.server.next_report();
-        match (&self.tape, &report) {
-            (Some(tape), Some(report)) => tape.report(report),
-            (Some(tape), None) if !tape.flush() => self.tape = None,
+        match (&self.recorder, &report) {
+            (Some(recorder), Some(report)) => recorder.report(report),
+            (Some(recorder), None) if !recorder.flush() => {
+                self.server.set_tap(None);
+                self.recorder = None;
+            }
             _ => {}
         }
         report
     }
 
     fn call(&mut self, now: Now, call: std::fmt::Arguments<'_>) {
-        if let Some(tape) = &mut self.tape {
-            tape.call(now, call);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.call(now, call);
         }
     }
 }

@@ -8,15 +8,15 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::paper::{Lines, Paper, text_bytes};
+use super::lines::{LineSink, Lines, text_bytes};
+use super::recorder::{FIRST_LINE, Recorder};
 use super::source::Source;
-use super::store::Recalled;
-use super::tape::{FIRST_LINE, Tape};
-use super::{Recorded, STOPPED, settings};
+use super::store::ReplayStore;
+use super::{Recorded, STOPPED};
 use crate::app::Events;
 use crate::app::password::{HashOutcome, Verdict};
 use crate::config::{Config, ConfigError};
-use crate::gate::StandIns;
+use crate::gate::ReplayTokens;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::server::{ConnectionId, FlushesLeft, Peer, Server, StoreOutcome};
 use crate::time::{Instant, Now, UnixSeconds};
@@ -158,7 +158,7 @@ impl Header {
         Ok(Header {
             version,
             seed,
-            config: settings::read(&texts).map_err(ReplayError::Config)?,
+            config: Config::from_shown(&texts).map_err(ReplayError::Config)?,
             lines: 3 + texts.len(),
         })
     }
@@ -213,10 +213,10 @@ impl Checked {
 /// The last line of a recording that has grown as far as it may.
 const FULL: &str = "end full";
 
-/// The paper of a replay.
-struct Comparing(Rc<RefCell<Checked>>);
+/// Where a replay writes.
+struct CompareSink(Rc<RefCell<Checked>>);
 
-impl Paper for Comparing {
+impl LineSink for CompareSink {
     fn take(&mut self, line: &str) {
         let mut script = self.0.borrow_mut();
         match script.next() {
@@ -394,14 +394,14 @@ impl Replay {
 /// The server that was recorded, but with the keys of a replay and a store that recalls.
 fn recorded(header: &Header, script: &Rc<RefCell<Checked>>) -> Recorded {
     let config = &header.config;
-    let keys = StandIns::replay_keys();
-    let paper = Box::new(Comparing(Rc::clone(script)));
-    let tape = Tape::new(paper, config, keys.clone());
+    let keys = ReplayTokens::keys();
+    let sink = Box::new(CompareSink(Rc::clone(script)));
+    let recorder = Recorder::new(sink, keys.clone());
     let script = Rc::clone(script);
-    let store = tape.watch(Box::new(Recalled { script }));
+    let store = recorder.watch(Box::new(ReplayStore { script }));
     let events = Events::builtin();
     let server = Server::build(config.clone(), keys, store, events, header.seed);
-    Recorded::new(server, tape)
+    Recorded::new(server, recorder)
 }
 
 /// `3.17`: slot and serial.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::paper::text_bytes;
+use super::lines::text_bytes;
 use super::replay::{ReplayError, read_id};
-use super::stream::Kind;
 
-/// What stands for a byte that was never written: nobody looked into it.
+/// What stands for a byte that was never written: nobody looked into it. It may stand in whatever is
+/// not finished.
 const FILLER: u8 = b'x';
 
 /// One connection's stream.
@@ -18,14 +18,9 @@ pub(super) struct Source {
     next: usize,
     /// Where in the stream the next byte stands.
     at: u64,
-    /// Where the payload of the last header begins; `None` after what is no frame.
-    payload_at: Option<u64>,
-    /// The last four bytes of that header: the mask.
-    mask: [u8; 4],
 }
 
 struct Piece {
-    kind: Kind,
     at: u64,
     bytes: Vec<u8>,
 }
@@ -51,57 +46,31 @@ impl Source {
         Ok(sources)
     }
 
-    /// The next `count` bytes, as they came over the wire.
+    /// The next `count` bytes.
     pub(super) fn read(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.read_byte()).collect()
     }
 
     fn read_byte(&mut self) -> u8 {
-        let (kind, byte) = self.peek();
         let at = self.at;
         self.at += 1;
-        match (kind, self.payload_at) {
-            (Kind::Plain, _) => {
-                self.payload_at = None;
-                byte
-            }
-            (Kind::Header, _) => {
-                self.mask.rotate_left(1);
-                self.mask[3] = byte;
-                self.payload_at = Some(self.at);
-                byte
-            }
-            // RFC 6455 §5.3: byte i of a payload is masked with byte i modulo 4 of the mask.
-            (Kind::Payload, Some(begin)) => byte ^ self.mask[(at - begin) as usize % 4],
-            (Kind::Payload, None) => byte,
-        }
-    }
-
-    /// The next byte, unmasked.
-    fn peek(&mut self) -> (Kind, u8) {
         while let Some(piece) = self.pieces.get(self.next) {
-            let Some(into) = self.at.checked_sub(piece.at) else {
+            let Some(into) = at.checked_sub(piece.at) else {
                 break;
             };
             if let Some(byte) = piece.bytes.get(into as usize) {
-                return (piece.kind, *byte);
+                return *byte;
             }
             self.next += 1;
         }
-        (Kind::Payload, FILLER)
+        FILLER
     }
 }
 
 fn read_piece(text: &str) -> Option<(u32, Piece)> {
-    let mut words = text.splitn(4, ' ');
-    let kind = match words.next()? {
-        "plain" => Kind::Plain,
-        "header" => Kind::Header,
-        "payload" => Kind::Payload,
-        _ => return None,
-    };
+    let mut words = text.splitn(3, ' ');
     let id = read_id(words.next()?)?;
     let at = words.next()?.parse().ok()?;
     let bytes = text_bytes(words.next()?)?;
-    Some((id.serial, Piece { kind, at, bytes }))
+    Some((id.serial, Piece { at, bytes }))
 }

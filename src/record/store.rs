@@ -4,37 +4,37 @@ use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
+use super::lines::{push_text, text_bytes};
 use super::mask::mask;
-use super::paper::{push_text, text_bytes};
+use super::recorder::Writer;
 use super::replay::Checked;
-use super::tape::Sheet;
 use crate::app::password::PasswordHash;
 use crate::app::users::{Changes, StoreError, User, UserStore};
 use crate::time::{Instant, UnixSeconds};
 
 /// A store whose answers are recorded.
-pub(super) struct Watched {
+pub(super) struct RecordingStore {
     pub(super) store: Box<dyn UserStore>,
-    pub(super) sheet: Rc<RefCell<Sheet>>,
+    pub(super) writer: Rc<RefCell<Writer>>,
 }
 
-impl Watched {
+impl RecordingStore {
     fn note<T>(&mut self, result: &Result<T, StoreError>, question: &str, answer: String) {
         let answer = match result {
             Ok(_) => answer,
             Err(_) => "fails".to_owned(),
         };
-        self.sheet
+        self.writer
             .borrow_mut()
             .take(&format!("= {question} {answer}"));
     }
 }
 
-impl UserStore for Watched {
+impl UserStore for RecordingStore {
     fn user(&mut self, id: &str) -> Result<Option<User>, StoreError> {
         let user = self.store.user(id);
         let answer = match &user {
-            Ok(Some(user)) => show_user(user, &mut self.sheet.borrow_mut()),
+            Ok(Some(user)) => show_user(user, &mut self.writer.borrow_mut()),
             _ => "none".to_owned(),
         };
         self.note(&user, &format!("user {}", quoted(id)), answer);
@@ -93,7 +93,7 @@ pub(super) fn quoted(id: &str) -> String {
 }
 
 /// `since enabled|disabled from|- hash|- name`.
-fn show_user(user: &User, sheet: &mut Sheet) -> String {
+fn show_user(user: &User, writer: &mut Writer) -> String {
     let standing = if user.disabled { "disabled" } else { "enabled" };
     let mut text = format!("{} {standing} ", user.created_at.0);
     // A String takes every character.
@@ -101,7 +101,7 @@ fn show_user(user: &User, sheet: &mut Sheet) -> String {
         Some(from) => write!(text, "{} ", from.0),
         None => write!(text, "- "),
     };
-    text.push_str(&sheet.handle(user.password_hash.as_ref()));
+    text.push_str(&writer.handle(user.password_hash.as_ref()));
     text.push(' ');
     push_text(&mut text, user.name.as_bytes());
     text
@@ -133,11 +133,11 @@ fn read_user(id: &str, text: &str) -> Option<User> {
 
 /// A store that answers as it was recorded. Of a question that was not recorded it knows
 /// nothing; that it was asked is found by the one who compares the lines.
-pub(super) struct Recalled {
+pub(super) struct ReplayStore {
     pub(super) script: Rc<RefCell<Checked>>,
 }
 
-impl Recalled {
+impl ReplayStore {
     fn answer<T>(
         &mut self,
         question: &str,
@@ -153,7 +153,7 @@ impl Recalled {
     }
 }
 
-impl UserStore for Recalled {
+impl UserStore for ReplayStore {
     fn user(&mut self, id: &str) -> Result<Option<User>, StoreError> {
         self.answer(&format!("user {}", quoted(id)), |text| match text {
             "none" => Some(None),

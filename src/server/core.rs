@@ -24,6 +24,7 @@ use crate::server::parts::store_reporter::StoreReporter;
 use crate::server::parts::timer_wheel::TimerWheel;
 use crate::server::parts::write_queue::WriteQueue;
 use crate::server::policy::Policy;
+use crate::server::tap::Tap;
 
 /// What a frame goes through. It is lent to the core, since both ask the core in turn.
 pub(crate) struct Handlers {
@@ -60,6 +61,8 @@ pub(crate) struct Core {
     pub(crate) is_relief_vain: bool,
     /// True once the server is to stop.
     pub(crate) stopping: bool,
+    /// Who is told what peers send; nobody but for a recording.
+    pub(crate) tap: Option<Box<dyn Tap>>,
     /// Where a handler writes its answer.
     pub(crate) answer_scratch: Vec<u8>,
     /// Where a broadcast is put together.
@@ -100,6 +103,7 @@ impl Core {
             store_news: StoreReporter::default(),
             is_relief_vain: false,
             stopping: false,
+            tap: None,
             answer_scratch: Vec::new(),
             broadcast_scratch: Vec::new(),
             policy: Policy::new(config),

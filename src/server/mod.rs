@@ -28,6 +28,7 @@ mod core;
 mod parts;
 mod policy;
 mod steps;
+mod tap;
 
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ pub use parts::sessions::SLICES_MAX;
 pub use parts::store_reporter::StoreNews;
 pub use parts::write_queue::FlushesLeft;
 pub use policy::claim_rules;
+pub use tap::Tap;
 
 /// How often users and the wall clock are looked at while somebody is logged in and silent.
 const REVIEW_INTERVAL: Duration = Duration::from_millis(500);
@@ -110,6 +112,11 @@ impl Server {
             wall_origin: None,
             ticked_at: Instant::ORIGIN,
         }
+    }
+
+    /// Has `tap` told what peers send from now on, or nobody.
+    pub fn set_tap(&mut self, tap: Option<Box<dyn Tap>>) {
+        self.core.tap = tap;
     }
 
     // Inputs.
@@ -345,6 +352,7 @@ impl Server {
     pub fn next_ending(&mut self) -> Option<(ConnectionId, Ending)> {
         let (id, ending) = self.core.endings.pop_front()?;
         if ending != Ending::Fin {
+            self.core.tell_tap(id.slot, |tap, id| tap.ended(id));
             self.core.sessions.remove(id.slot);
         }
         Some((id, ending))

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::head::{is_token_byte, is_value_byte};
+use super::part::Part;
 use super::response::Status;
 use crate::limits::CHUNK_FRAMING_BYTES_MAX;
 
@@ -62,6 +63,16 @@ enum State {
     Failed(BodyError),
 }
 
+/// What comes next of a body.
+enum Coming {
+    /// Bytes around the content, which have not come.
+    Framing,
+    /// At most so many bytes of content.
+    Content(usize),
+    /// Nothing: the body is whole.
+    Nothing,
+}
+
 const SIZE: State = State::Size {
     chunk: 0,
     has_digit: false,
@@ -86,49 +97,66 @@ impl BodyDecoder {
         }
     }
 
-    /// Takes from the front of `bytes`, which come next, what is of the body, and lends `content`
-    /// each piece of content in it. Returns whether the body is whole; what stands after it is
-    /// left.
+    /// Takes from the front of `bytes`, which come next, what is of the body, and lends each part
+    /// of it to `part`. Returns whether the body is whole; what stands after it is left.
     ///
     /// # Errors
     /// At the first byte that no such body can have there, and from then on.
     pub fn decode(
         &mut self,
         bytes: &mut &[u8],
-        mut content: impl FnMut(&[u8]),
+        mut part: impl FnMut(Part<'_>),
     ) -> Result<bool, BodyError> {
+        loop {
+            let came = *bytes;
+            let coming = self.take_framing(bytes);
+            let framing = &came[..came.len() - bytes.len()];
+            if !framing.is_empty() {
+                part(Part::Framing(framing));
+            }
+            let coming_max = match coming? {
+                Coming::Framing => return Ok(false),
+                Coming::Content(bytes_max) => bytes_max,
+                Coming::Nothing => return Ok(true),
+            };
+            let piece = take(bytes, coming_max);
+            if piece.is_empty() {
+                return Ok(false);
+            }
+            part(Part::Content(piece));
+            self.count_content(piece.len());
+        }
+    }
+
+    /// Takes off the front what stands there around the content.
+    fn take_framing(&mut self, bytes: &mut &[u8]) -> Result<Coming, BodyError> {
         loop {
             match self.state {
                 State::Failed(error) => return Err(error),
-                State::Complete => return Ok(true),
+                State::Complete => return Ok(Coming::Nothing),
                 State::Announced if self.content_left == 0 => self.state = State::Complete,
-                State::Announced => {
-                    let piece = take(bytes, self.content_left);
-                    if piece.is_empty() {
-                        return Ok(false);
-                    }
-                    content(piece);
-                    self.content_left -= piece.len();
-                }
-                State::Content { chunk } => {
-                    let piece = take(bytes, chunk);
-                    if piece.is_empty() {
-                        return Ok(false);
-                    }
-                    content(piece);
-                    self.state = match chunk - piece.len() {
-                        0 => State::ContentEnd,
-                        chunk => State::Content { chunk },
-                    };
-                }
+                State::Announced => return Ok(Coming::Content(self.content_left)),
+                State::Content { chunk } => return Ok(Coming::Content(chunk)),
                 state => {
                     let Some((&byte, rest)) = bytes.split_first() else {
-                        return Ok(false);
+                        return Ok(Coming::Framing);
                     };
                     *bytes = rest;
                     self.state = self.step(state, byte).unwrap_or_else(State::Failed);
                 }
             }
+        }
+    }
+
+    fn count_content(&mut self, bytes: usize) {
+        match self.state {
+            State::Content { chunk } if chunk == bytes => self.state = State::ContentEnd,
+            State::Content { chunk } => {
+                self.state = State::Content {
+                    chunk: chunk - bytes,
+                };
+            }
+            _ => self.content_left -= bytes,
         }
     }
 
@@ -268,7 +296,15 @@ mod tests {
         let mut content = Vec::new();
         let mut verdict = Ok(false);
         for mut piece in pieces {
-            let next = decoder.decode(&mut piece, |piece| content.extend_from_slice(piece));
+            let (came, mut parts) = (piece, Vec::new());
+            let next = decoder.decode(&mut piece, |part| {
+                content.extend_from_slice(part.content());
+                match part {
+                    Part::Framing(bytes) | Part::Content(bytes) => parts.extend_from_slice(bytes),
+                    Part::Header(..) | Part::Control(_) => unreachable!("a body has no frames"),
+                }
+            });
+            assert_eq!(parts, came[..came.len() - piece.len()], "all in its order");
             // What it has said it says from then on.
             assert!(verdict == Ok(false) || verdict == next);
             verdict = next;

@@ -5,6 +5,7 @@ use std::{fmt, mem};
 use super::event::Event;
 use super::frame::{self, Header, Opcode};
 use super::message::Message;
+use super::part::Part;
 use super::violation::Violation;
 use crate::limits::{CONTROL_PAYLOAD_BYTES_MAX, FRAME_HEADER_BYTES_MAX};
 
@@ -64,8 +65,22 @@ impl Endpoint {
         input: &mut &'i mut [u8],
         rules: MessageRules,
     ) -> Result<Option<Event<'i>>, Violation> {
+        self.next_in_parts(input, rules, |_| {})
+    }
+
+    /// As [`Endpoint::next`]; each part of the frame is lent to `part` too, as it is read: of a
+    /// header that breaks a rule the bytes up to the one that shows it.
+    ///
+    /// # Errors
+    /// As [`Endpoint::next`].
+    pub fn next_in_parts<'i>(
+        &mut self,
+        input: &mut &'i mut [u8],
+        rules: MessageRules,
+        mut part: impl FnMut(Part<'_>),
+    ) -> Result<Option<Event<'i>>, Violation> {
         let outcome = match &mut self.state {
-            State::Open(assembly) => assembly.next(input, rules),
+            State::Open(assembly) => assembly.next(input, rules, &mut part),
             State::Closed => Ok(None),
             State::Failed(violation) => Err(*violation),
         };
@@ -151,6 +166,7 @@ impl Assembly {
         &mut self,
         input: &mut &'i mut [u8],
         rules: MessageRules,
+        part: &mut impl FnMut(Part<'_>),
     ) -> Result<Option<Event<'i>>, Violation> {
         if input.is_empty() {
             return Ok(None);
@@ -160,20 +176,21 @@ impl Assembly {
             .as_mut()
             .map(|unfinished| mem::take(&mut unfinished.frame));
         let partial = match frame.unwrap_or_default() {
-            Frame::Payload(payload) => return self.read_payload(payload, input),
+            Frame::Payload(payload) => return self.read_payload(payload, input, part),
             Frame::Header(partial) => partial,
         };
-        let Some(header) = self.read_header(partial, input, rules)? else {
+        let Some(header) = self.read_header(partial, input, rules, part)? else {
             return Ok(None);
         };
         if header.is_whole() && header.payload_bytes <= input.len() {
             let payload = split_front(input, header.payload_bytes);
             frame::unmask(payload, header.mask, 0);
+            part(header.opcode.part(payload));
             self.end_frame();
             return Event::whole(header.opcode, payload).map(Some);
         }
         let payload = self.begin_payload(header);
-        self.read_payload(payload, input)
+        self.read_payload(payload, input, part)
     }
 
     fn read_header(
@@ -181,12 +198,13 @@ impl Assembly {
         mut partial: PartialHeader,
         input: &mut &mut [u8],
         rules: MessageRules,
+        part: &mut impl FnMut(Part<'_>),
     ) -> Result<Option<Header>, Violation> {
         let message = self
             .0
             .as_ref()
             .and_then(|unfinished| unfinished.message.as_ref());
-        let header = partial.read(input, |opcode| admit(message, opcode, rules))?;
+        let header = partial.read(input, move |opcode| admit(message, opcode, rules), part)?;
         if header.is_none() {
             self.0.get_or_insert_default().frame = Frame::Header(partial);
         }
@@ -211,9 +229,10 @@ impl Assembly {
         &mut self,
         mut payload: Payload,
         input: &mut &mut [u8],
+        part: &mut impl FnMut(Part<'_>),
     ) -> Result<Option<Event<'static>>, Violation> {
         let unfinished = self.0.get_or_insert_default();
-        payload.read(input, unfinished.message.as_mut())?;
+        payload.read(input, unfinished.message.as_mut(), part)?;
         if !payload.is_finished() {
             unfinished.frame = Frame::Payload(payload);
             return Ok(None);
@@ -269,17 +288,34 @@ impl PartialHeader {
     fn read(
         &mut self,
         input: &mut &mut [u8],
-        admit: impl FnOnce(Opcode) -> Result<usize, Violation>,
+        admit: impl Fn(Opcode) -> Result<usize, Violation> + Copy,
+        part: &mut impl FnMut(Part<'_>),
     ) -> Result<Option<Header>, Violation> {
         let room = &mut self.bytes[self.len..];
         let taken = room.len().min(input.len());
         room[..taken].copy_from_slice(&input[..taken]);
         let held = self.len;
         self.len += taken;
-        let header = Header::decode(&self.bytes[..self.len], admit)?;
+        let header = match Header::decode(&self.bytes[..self.len], admit) {
+            Ok(header) => header,
+            Err(violation) => {
+                let refused = self.bytes.get(held..self.refused_bytes(admit));
+                part(Part::Header(refused.unwrap_or_default(), 0));
+                return Err(violation);
+            }
+        };
         let used = header.map_or(taken, |header| header.header_bytes - held);
-        split_front(input, used);
+        let came = self.bytes.get(..held + used).unwrap_or_default();
+        let mask_bytes = frame::mask_bytes(came).min(used);
+        part(Part::Header(split_front(input, used), mask_bytes));
         Ok(header)
+    }
+
+    /// How many of the bytes show that they are no header that may stand here.
+    #[cold]
+    fn refused_bytes(&self, admit: impl Fn(Opcode) -> Result<usize, Violation>) -> usize {
+        let is_sound = |end: &usize| Header::decode(&self.bytes[..*end], &admit).is_ok();
+        (0..self.len).take_while(is_sound).count()
     }
 }
 
@@ -297,11 +333,13 @@ impl Payload {
         &mut self,
         input: &mut &mut [u8],
         message: Option<&mut Message>,
+        part: &mut impl FnMut(Part<'_>),
     ) -> Result<(), Violation> {
         let missing = self.header.payload_bytes - self.received_bytes;
         let piece = split_front(input, missing.min(input.len()));
         frame::unmask(piece, self.header.mask, self.received_bytes);
         self.received_bytes += piece.len();
+        part(self.header.opcode.part(piece));
         // Of the last frame we know that nothing comes after it.
         let ahead = if self.header.is_final {
             missing

@@ -81,13 +81,18 @@ pub fn client_of_trusted_peer(
 /// True when a field names a client, whether or not anybody believes it.
 pub fn is_told(request: &Request<'_>) -> bool {
     let mut names = request.fields().map(|(name, _)| name);
-    names.any(|name| is_forwarded(name) || is_x_forwarded_for(name))
+    names.any(is_read)
 }
 
 /// True when a client is named in a field that we do not read.
 pub fn is_told_otherwise(request: &Request<'_>) -> bool {
     let mut names = request.fields().map(|(name, _)| name);
     names.any(|name| name.eq_ignore_ascii_case(b"X-Real-IP"))
+}
+
+/// True for the fields that name a client and that are read.
+pub fn is_read(name: &[u8]) -> bool {
+    is_forwarded(name) || is_x_forwarded_for(name)
 }
 
 fn is_forwarded(name: &[u8]) -> bool {

@@ -4,6 +4,7 @@
 use std::iter::repeat_n;
 
 use super::close::CloseCode;
+use super::part::Part;
 use super::violation::Violation;
 use crate::limits::{CLOSE_REASON_BYTES_MAX, CONTROL_PAYLOAD_BYTES_MAX};
 
@@ -28,6 +29,14 @@ impl Opcode {
     /// True for Close, Ping and Pong (RFC 6455 §5.5: the most significant bit is 1).
     pub const fn is_control(self) -> bool {
         self as u8 & 0x8 != 0
+    }
+
+    /// A piece of such a frame's payload.
+    pub(super) const fn part(self, piece: &[u8]) -> Part<'_> {
+        match self.is_control() {
+            true => Part::Control(piece),
+            false => Part::Content(piece),
+        }
     }
 
     const fn decode(first: u8) -> Result<Opcode, Violation> {
@@ -141,6 +150,17 @@ fn decode_length(seven_bits: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Vi
         return Err(Violation::Length);
     }
     Ok(Some((length, rest)))
+}
+
+/// How many bytes of the mask are among the first bytes of a header: it is what the length ends
+/// before.
+pub(super) const fn mask_bytes(header: &[u8]) -> usize {
+    let mask_at = match header {
+        [_, second, ..] if *second & 0x7F == 126 => 4,
+        [_, second, ..] if *second & 0x7F == 127 => 10,
+        _ => 2,
+    };
+    header.len().saturating_sub(mask_at)
 }
 
 /// Undoes a client's masking in place (RFC 6455 §5.3). `offset` is where in the frame's

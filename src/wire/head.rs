@@ -3,7 +3,9 @@
 //!
 //! Stricter than the RFC asks: no line may end in a bare LF (§2.2), and none may be folded (§5.2).
 
-use std::fmt;
+use std::{fmt, iter};
+
+use memchr::memchr;
 
 use super::request::Field;
 use super::response::{self, Reply, Status};
@@ -96,6 +98,11 @@ impl HeadScanner {
             _ if usize::from(self.position) == HEAD_BYTES_MAX => Err(HeadError::TooLong),
             _ => Ok(None),
         }
+    }
+
+    /// How many bytes were judged: of what is no head, those up to the one that shows it.
+    pub fn judged_bytes(&self) -> usize {
+        self.position.into()
     }
 
     fn step(&mut self, state: State, byte: u8) -> Result<State, HeadError> {
@@ -193,6 +200,12 @@ const IS_TOKEN_BYTE: [bool; 256] = {
     is
 };
 
+/// What stands before the first `byte`, and what after it.
+pub(super) fn split_once(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let at = memchr(byte, bytes)?;
+    Some((&bytes[..at], &bytes[at + 1..]))
+}
+
 /// A complete head that [`HeadScanner`] found sound.
 #[derive(Clone, Copy)]
 pub struct Head<'a> {
@@ -211,6 +224,18 @@ impl<'a> Head<'a> {
     /// The head, from the request line to the blank line, both included.
     pub const fn bytes(self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// Every field in its order: the name as sent, the value without the white space around it.
+    pub fn fields(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let lines = split_once(self.bytes, b'\n');
+        let mut lines = lines.map_or(&[][..], |(_, fields)| fields);
+        iter::from_fn(move || {
+            let (name, rest) = split_once(lines, b':')?;
+            let (value, next) = split_once(rest, b'\n')?;
+            lines = next;
+            Some((name, value.trim_ascii()))
+        })
     }
 
     /// How much of what came is the head, an empty line ahead of it included. What stands after

@@ -51,6 +51,12 @@ impl ProxyHeader {
             Some(_) => version_2(bytes),
         }
     }
+
+    /// How many of `bytes` lead to the verdict on them: all of them while it asks for more. O(n²).
+    pub fn judged_bytes(bytes: &[u8]) -> usize {
+        let asks_for_more = |end: &usize| ProxyHeader::parse(&bytes[..*end]) == Ok(None);
+        (0..bytes.len()).take_while(asks_for_more).count()
+    }
 }
 
 /// §2.1: the human-readable header.

@@ -1,11 +1,9 @@
 //! A request's head as values: what the server asks of it, each read in one way only.
 
+use std::fmt;
 use std::net::Ipv6Addr;
-use std::{fmt, iter};
 
-use memchr::memchr;
-
-use super::head::{Head, HeadError, is_token_byte};
+use super::head::{Head, HeadError, is_token_byte, split_once};
 
 /// The header fields that mean something to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +65,7 @@ impl Field {
     }
 
     /// RFC 9110 §5.1: field names are case-insensitive.
-    fn named(name: &[u8]) -> Option<Field> {
+    pub fn named(name: &[u8]) -> Option<Field> {
         Field::ALL
             .into_iter()
             .find(|field| name.eq_ignore_ascii_case(field.name().as_bytes()))
@@ -211,14 +209,7 @@ impl<'a> Request<'a> {
 
     /// Every field in its order: the name as sent, the value without the white space around it.
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        let lines = split_once(self.head.bytes(), b'\n');
-        let mut lines = lines.map_or(&[][..], |(_, fields)| fields);
-        iter::from_fn(move || {
-            let (name, behind) = split_once(lines, b':')?;
-            let (value, next) = split_once(behind, b'\n')?;
-            lines = next;
-            Some((name, value.trim_ascii()))
-        })
+        self.head.fields()
     }
 
     /// The subprotocols offered, in the order of preference, over all lines.
@@ -318,12 +309,6 @@ impl<'a> Target<'a> {
     }
 }
 
-/// What stands before the first `byte`, and what after it.
-fn split_once(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
-    let at = memchr(byte, bytes)?;
-    Some((&bytes[..at], &bytes[at + 1..]))
-}
-
 fn once<T>(slot: &mut Option<T>, value: T, field: Field) -> Result<(), HeadError> {
     match slot.replace(value) {
         None => Ok(()),
@@ -389,8 +374,9 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
 }
 
-/// RFC 9110 §11.4: credentials = auth-scheme 1*SP token68; the scheme is case-insensitive.
-fn authorization(value: &[u8]) -> Authorization<'_> {
+/// What the value of `Authorization` says. RFC 9110 §11.4: credentials = auth-scheme 1*SP token68;
+/// the scheme is case-insensitive.
+pub fn authorization(value: &[u8]) -> Authorization<'_> {
     let is_other = |byte: &u8| !is_token_byte(*byte);
     let scheme_bytes = value.iter().position(is_other).unwrap_or(value.len());
     let (scheme, rest) = value.split_at(scheme_bytes);
@@ -457,8 +443,8 @@ fn names(value: &[u8], token: &[u8]) -> bool {
     list(value).any(|element| element.eq_ignore_ascii_case(token))
 }
 
-/// RFC 9110 §5.6.1: a recipient ignores empty list elements.
-fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The elements of a value that is a list. RFC 9110 §5.6.1: a recipient ignores empty ones.
+pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
         .split(|byte| *byte == b',')
         .map(<[u8]>::trim_ascii)

@@ -256,6 +256,37 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
+/// What a name in `Sec-WebSocket-Protocol` is.
+#[derive(Clone, Copy)]
+pub enum Subprotocol<'a> {
+    /// The subprotocol we speak.
+    Ours,
+    /// An access token.
+    Token(&'a str),
+    /// A subprotocol that we do not speak.
+    Other,
+}
+
+impl<'a> Subprotocol<'a> {
+    /// Reads one name of the list.
+    ///
+    /// # Errors
+    /// [`Rejection::Subprotocol`], when it is not a token in the sense of HTTP.
+    pub fn read(name: &'a [u8]) -> Result<Subprotocol<'a>, Rejection> {
+        // RFC 6455 §11.3.4: the elements are tokens.
+        if !name.iter().copied().all(is_token_byte) {
+            return Err(Rejection::Subprotocol);
+        }
+        match name.strip_prefix(BEARER_PREFIX).map(str::from_utf8) {
+            Some(token) => token
+                .map(Subprotocol::Token)
+                .map_err(|_| Rejection::Subprotocol),
+            None if name == SUBPROTOCOL => Ok(Subprotocol::Ours),
+            None => Ok(Subprotocol::Other),
+        }
+    }
+}
+
 /// What `Sec-WebSocket-Protocol` offers us.
 #[derive(Default)]
 struct Offer<'a> {
@@ -267,16 +298,11 @@ impl<'a> Offer<'a> {
     fn read(request: &Request<'a>) -> Result<Offer<'a>, Rejection> {
         let mut offer = Offer::default();
         for name in request.subprotocols() {
-            // RFC 6455 §11.3.4: the elements are tokens.
-            if !name.iter().copied().all(is_token_byte) {
-                return Err(Rejection::Subprotocol);
-            }
-            offer.subprotocol |= name == SUBPROTOCOL;
-            if let Some(token) = name.strip_prefix(BEARER_PREFIX) {
-                let token = str::from_utf8(token).map_err(|_| Rejection::Subprotocol)?;
-                if offer.token.replace(token).is_some() {
-                    return Err(Rejection::TwoTokens);
-                }
+            match Subprotocol::read(name)? {
+                Subprotocol::Ours => offer.subprotocol = true,
+                Subprotocol::Token(token) if offer.token.is_none() => offer.token = Some(token),
+                Subprotocol::Token(_) => return Err(Rejection::TwoTokens),
+                Subprotocol::Other => {}
             }
         }
         Ok(offer)

@@ -10,7 +10,7 @@ use crate::one_of_eight;
 use crate::told::assert_told;
 use framegate::gate::json::{JsonError, push_string};
 use framegate::gate::{
-    Cause, ClaimRules, Directory, Envelope, FrameError, Gate, Passage, StandIns, Standing,
+    Cause, ClaimRules, Directory, Envelope, FrameError, Gate, Passage, ReplayTokens, Standing,
     Unavailable,
 };
 use framegate::limits::{
@@ -48,7 +48,7 @@ pub fn envelope(input: &[u8]) {
 /// No frame is acted on, for nobody has signed a token in it: it is a login, or it is told why
 /// not, under the name and number it came with.
 fn assert_denied(text: &str, envelope: Result<&Envelope<'_>, &FrameError>) {
-    let mut gate = Gate::new(StandIns::replay_keys(), ClaimRules::default());
+    let mut gate = Gate::new(ReplayTokens::keys(), ClaimRules::default());
     let outcome = gate.admit(text, None, &mut Nobody, UnixSeconds(1));
     match (outcome, envelope) {
         (Ok(Passage::Login(login)), Ok(envelope)) => {

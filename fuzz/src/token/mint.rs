@@ -2,7 +2,7 @@
 
 use super::super::reference::Verdict;
 use super::door::{Door, keys, reference_verdict};
-use super::stand_in::assert_stand_in;
+use super::replay_token::assert_replay_token;
 use crate::told::{assert_brief, assert_told};
 use framegate::gate::{ClaimRules, SignError, Signer};
 use framegate::limits::CLAIM_SECONDS_MAX;
@@ -65,6 +65,6 @@ fn assert_alive(token: &str, subject: &str, rules: &ClaimRules, issued_at: u64, 
         let now = UnixSeconds(now);
         assert_eq!(Door::new(&rules).verdict(token, now), *expected);
         assert_eq!(reference_verdict(token, &rules, now), *expected);
-        assert_stand_in(token, &rules, now);
+        assert_replay_token(token, &rules, now);
     }
 }

@@ -36,7 +36,7 @@ fn decode(stream: &[u8], ends: impl Iterator<Item = usize>) -> Result<Option<Vec
     let (mut content, mut start) = (Vec::new(), 0);
     for end in ends {
         let mut piece = &stream[start..end];
-        if decoder.decode(&mut piece, |piece| content.extend_from_slice(piece))? {
+        if decoder.decode(&mut piece, |part| content.extend_from_slice(part.content()))? {
             // What stands after it is nobody's.
             let is_whole = decoder.decode(&mut piece, |_| content.clear());
             assert_eq!(is_whole, Ok(true));

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::rig::{Rig, login, password};
-use crate::record::paper::Paper as _;
-use crate::record::paper::{Lines, Written};
+use crate::record::lines::LineSink as _;
+use crate::record::lines::{FileSink, Lines};
 use crate::record::{ReplayError, Replayed, replay};
 
 /// A small session with something of everything in it.
@@ -24,9 +24,9 @@ fn rewritten(file: &[u8], change: impl FnOnce(&mut Vec<Box<str>>)) -> Vec<u8> {
     let mut lines = Lines::read(file).expect("a good file").lines;
     change(&mut lines);
     let out = super::rig::File::default();
-    let mut paper = Written::new(Box::new(out.clone()), u64::MAX);
-    lines.iter().for_each(|line| paper.take(line));
-    paper.flush();
+    let mut sink = FileSink::new(Box::new(out.clone()), u64::MAX);
+    lines.iter().for_each(|line| sink.take(line));
+    sink.flush();
     out.0.take()
 }
 

@@ -2,5 +2,8 @@
 
 mod chance;
 mod files;
+mod lines;
+mod mask;
+mod redaction;
 mod rig;
 mod sessions;

@@ -13,9 +13,8 @@ use crate::app::users::{MemoryStore, User};
 use crate::config::Config;
 use crate::gate::{ClaimRules, Keys, Secret, Signer};
 use crate::limits::RECORDING_BYTES_MAX;
-use crate::record::paper::Written;
-use crate::record::tape::Tape;
-use crate::record::{Recorded, replay};
+use crate::record::lines::FileSink;
+use crate::record::{Recorded, Recorder, replay};
 use crate::server::{ConnectionId, Server, StoreJob, StoreOutcome};
 use crate::time::{Instant, Now, UnixSeconds};
 use crate::turn::net::Net;
@@ -86,9 +85,9 @@ impl Rig {
         let rules = ClaimRules::default();
         let keys = Keys::new(&secret(SECRET), Some(&secret(PREVIOUS)));
         let file = File::default();
-        let paper = Box::new(Written::new(Box::new(file.clone()), bytes_max));
-        let tape = Tape::new(paper, &config, keys.clone());
-        tape.begin_file("0.0.0", &config, 7);
+        let sink = Box::new(FileSink::new(Box::new(file.clone()), bytes_max));
+        let recorder = Recorder::new(sink, keys.clone());
+        recorder.begin_file("0.0.0", &config, 7);
         let mut users = MemoryStore::new();
         let mut secrets = vec![SECRET.to_owned(), PREVIOUS.to_owned()];
         for id in ["alice", "bob", "carol"] {
@@ -104,13 +103,13 @@ impl Rig {
             secrets.push(password(id).replace('"', "\\\""));
             users.add(&user);
         }
-        let store = tape.watch(Box::new(users.connect()));
+        let store = recorder.watch(Box::new(users.connect()));
         let ttl_seconds = config.token_ttl.as_secs();
         let signer = Signer::new(&keys, &rules, ttl_seconds);
         let server = Server::build(config, keys, store, Events::builtin(), 7);
         let other = |text: &str| Signer::new(&Keys::new(&secret(text), None), &rules, ttl_seconds);
         Rig {
-            turn: Turn::new(Recorded::new(server, tape), 1),
+            turn: Turn::new(Recorded::new(server, recorder), 1),
             net: Net::default(),
             users,
             now: Now {

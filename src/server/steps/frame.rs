@@ -48,8 +48,7 @@ impl Core {
                 self.undecided = Some(Undecided { id, bytes });
                 break;
             }
-            let rules = self.message_rules(key);
-            match endpoint.next(&mut bytes, rules) {
+            match self.next_event(key, &mut endpoint, &mut bytes) {
                 Ok(Some(event)) => self.receive_event(handlers, now, key, event),
                 Ok(None) => break,
                 Err(violation) => {
@@ -147,7 +146,7 @@ impl Core {
 
 impl Core {
     /// What the connection may send now.
-    fn message_rules(&self, key: u32) -> MessageRules {
+    pub(crate) fn message_rules(&self, key: u32) -> MessageRules {
         let bytes_max = match self.members.user(key) {
             Some(_) => self.policy.config.message_bytes_max,
             None => self.policy.config.message_before_login_bytes_max,

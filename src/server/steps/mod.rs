@@ -14,5 +14,6 @@ pub(crate) mod report;
 pub(crate) mod request;
 pub(crate) mod respond;
 pub(crate) mod shed_memory;
+pub(crate) mod tapped;
 pub(crate) mod user_changes;
 pub(crate) mod write;

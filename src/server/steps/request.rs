@@ -36,7 +36,11 @@ impl Core {
             _ => None,
         });
         let Some((by, mut held)) = begun else { return };
+        let held_bytes = held.len();
         held.extend_from_slice(bytes);
+        self.tell_tap(key, |tap, id| {
+            tap.proxy(id, &held[held_bytes..ProxyHeader::judged_bytes(&held)]);
+        });
         match ProxyHeader::parse(&held) {
             Ok(Some(header)) => {
                 self.sessions.set_state(
@@ -108,6 +112,8 @@ impl Core {
                 );
             }
             Err(error) => {
+                let judged = &whole[..scanner.judged_bytes()];
+                self.tell_tap(key, |tap, id| tap.no_head(id, judged));
                 self.sessions[key].asks_head = head::asks_head(whole);
                 self.refuse_head(now, key, error);
             }
@@ -122,6 +128,7 @@ impl Core {
         by: Instant,
         head: Head<'_>,
     ) {
+        self.tell_tap(key, |tap, id| tap.head(id, head));
         self.sessions[key].asks_head = head::asks_head(head.bytes());
         let request = match Request::parse(head) {
             Ok(request) => request,
@@ -221,15 +228,8 @@ impl Core {
     }
 
     /// Bytes of a body, and what follows it, which is not looked at.
-    fn receive_body(&mut self, now: Now, key: u32, mut more: &[u8]) {
-        let decoded = self.sessions.change(key, |state| match state {
-            State::Body { held, decoder, .. } => {
-                let decoded = decoder.decode(&mut more, |piece| held.extend_from_slice(piece));
-                decoded.map(|is_whole| is_whole.then(|| mem::take(held)))
-            }
-            _ => Ok(None),
-        });
-        let body = match decoded {
+    fn receive_body(&mut self, now: Now, key: u32, bytes: &[u8]) {
+        let body = match self.decode_body(key, bytes) {
             Ok(Some(body)) => body,
             Ok(None) => return,
             Err(error) => {

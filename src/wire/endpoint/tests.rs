@@ -121,6 +121,68 @@ fn script() -> Script {
     Script::default()
 }
 
+/// What is lent of a stream that comes in pieces of that size: headers, their masks, content, and
+/// control frames' payloads, each put together.
+fn parts(script: &Script, size: usize) -> [Vec<u8>; 4] {
+    let (mut endpoint, mut lent) = (Endpoint::default(), [const { Vec::new() }; 4]);
+    for piece in script.0.chunks(size) {
+        let mut piece = piece.to_vec();
+        let mut input = &mut piece[..];
+        let mut more = true;
+        while more {
+            let event = endpoint.next_in_parts(&mut input, TEXT_ONLY, |part| match part {
+                Part::Header(bytes, mask_bytes) => {
+                    let (fields, mask) = bytes.split_at(bytes.len() - mask_bytes);
+                    lent[0].extend_from_slice(fields);
+                    lent[1].extend_from_slice(mask);
+                }
+                Part::Content(bytes) => lent[2].extend_from_slice(bytes),
+                Part::Control(bytes) => lent[3].extend_from_slice(bytes),
+                Part::Framing(_) => unreachable!("frames are no chunks"),
+            });
+            more = matches!(event, Ok(Some(_)));
+        }
+    }
+    lent
+}
+
+#[test]
+fn every_part_of_a_frame_is_lent_once_and_of_a_bad_header_no_more_than_shows_it() {
+    let good = || {
+        script()
+            .frame(false, Opcode::Text, "naïve ".as_bytes())
+            .frame(true, Opcode::Ping, b"ping")
+            .frame(true, Opcode::Continuation, &[b'x'; 200])
+            .frame(true, Opcode::Pong, b"")
+    };
+    let sent = good().0;
+    let fields = [&sent[..2], &sent[13..15], &sent[23..27], &sent[231..233]];
+    let masks = [&sent[2..6], &sent[15..19], &sent[27..31], &sent[233..]];
+    let content = ["naïve ".as_bytes(), &[b'x'; 200]].concat();
+    let bad = |bytes: &'static [u8]| good().raw(bytes).raw(b"not looked at");
+    for (script, refused) in [
+        (good(), &b""[..]),
+        (bad(b"\xC1"), b"\xC1"),
+        (bad(b"\x81\x05"), b"\x81\x05"),
+        (bad(b"\x81\xFE\x00\x01"), b"\x81\xFE\x00\x01"),
+        (bad(b"\x82"), b"\x82"),
+    ] {
+        let wanted = [
+            [&fields.concat()[..], refused].concat(),
+            masks.concat(),
+            content.clone(),
+            b"ping".to_vec(),
+        ];
+        for size in [1, 2, 7, 1_000] {
+            assert_eq!(
+                parts(&script, size),
+                wanted,
+                "{refused:?} in pieces of {size}"
+            );
+        }
+    }
+}
+
 #[test]
 fn an_idle_endpoint_is_small_and_holds_nothing() {
     assert!(size_of::<Endpoint>() <= 16, "{}", size_of::<Endpoint>());

@@ -10,7 +10,8 @@ fn verdict(bytes: &[u8]) -> (Result<Option<usize>, HeadError>, usize) {
             .scan(bytes)
             .map(|head| head.map(|head| Head::bytes(head).len()))
     };
-    let whole = scan(&mut HeadScanner::default(), bytes);
+    let mut at_once = HeadScanner::default();
+    let whole = scan(&mut at_once, bytes);
     let mut drip = HeadScanner::default();
     let decided = (0..=bytes.len()).find(|cut| scan(&mut drip, &bytes[..*cut]) != Ok(None));
     assert_eq!(scan(&mut drip, bytes), whole, "a byte at a time");
@@ -20,7 +21,9 @@ fn verdict(bytes: &[u8]) -> (Result<Option<usize>, HeadError>, usize) {
         assert!(first == Ok(None) || first == whole, "cut at {cut}");
         assert_eq!(scan(&mut scanner, bytes), whole, "cut at {cut}");
     }
-    (whole, decided.unwrap_or(bytes.len()))
+    let judged_bytes = decided.unwrap_or(bytes.len());
+    assert_eq!(at_once.judged_bytes(), judged_bytes);
+    (whole, judged_bytes)
 }
 
 #[track_caller]

@@ -2,15 +2,15 @@
 
 use super::door::keys;
 use crate::told::assert_told;
-use framegate::gate::{ClaimRules, Keys, StandIns, TokenError, Verifier};
+use framegate::gate::{ClaimRules, Keys, ReplayTokens, TokenError, Verifier};
 use framegate::time::UnixSeconds;
 
-/// The stand-in is as long as its token, and under the keys of a replay it is worth what the
-/// token is worth here, while here its signature is none; a second stand-in is the first.
-pub(super) fn assert_stand_in(token: &str, rules: &ClaimRules, now: UnixSeconds) {
-    let stand_in = StandIns::new(keys()).stand_in(token);
-    assert_eq!(stand_in.len(), token.len());
-    let replayed = judge(StandIns::replay_keys(), rules, &stand_in, now);
+/// The replay token is as long as its token, and under the keys of a replay it is worth what the
+/// token is worth here, while here its signature is none; its own replay token is itself.
+pub(super) fn assert_replay_token(token: &str, rules: &ClaimRules, now: UnixSeconds) {
+    let replay_token = ReplayTokens::new(keys()).token_for(token);
+    assert_eq!(replay_token.len(), token.len());
+    let replayed = judge(ReplayTokens::keys(), rules, &replay_token, now);
     assert_eq!(replayed, judge(keys(), rules, token, now));
     let unsigned = [
         TokenError::TooLong,
@@ -18,10 +18,10 @@ pub(super) fn assert_stand_in(token: &str, rules: &ClaimRules, now: UnixSeconds)
         TokenError::SignatureForm,
         TokenError::Signature,
     ];
-    let here = judge(keys(), rules, &stand_in, now).err();
+    let here = judge(keys(), rules, &replay_token, now).err();
     assert!(here.is_some_and(|error| unsigned.contains(&error)));
-    let again = StandIns::new(StandIns::replay_keys());
-    assert_eq!(again.stand_in(&stand_in), stand_in);
+    let again = ReplayTokens::new(ReplayTokens::keys());
+    assert_eq!(again.token_for(&replay_token), replay_token);
 }
 
 /// All that a token is worth: its subject and its dates.

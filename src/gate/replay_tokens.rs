@@ -1,5 +1,5 @@
-//! Stand-ins for tokens: what a recording holds in their place. They are judged as the tokens
-//! are, by a gate that has the keys of a replay, and let nobody in anywhere else.
+//! Replay tokens: what a recording holds in the place of tokens. They are judged as the tokens are,
+//! by a gate that has the keys of a replay, and let nobody in anywhere else.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,28 +13,28 @@ use super::token::TokenError;
 /// recording.
 const REPLAY_SECRET: &[u8] = b"the secret of framegate's recordings is no secret at all";
 
-/// Makes stand-ins for the tokens of one server.
-pub struct StandIns {
+/// Makes the replay tokens for the tokens of one server.
+pub struct ReplayTokens {
     keys: Keys,
     replay: Key,
 }
 
-impl StandIns {
+impl ReplayTokens {
     /// For the tokens that `keys` verify.
-    pub fn new(keys: Keys) -> StandIns {
+    pub fn new(keys: Keys) -> ReplayTokens {
         let replay = Key::new(REPLAY_SECRET);
-        StandIns { keys, replay }
+        ReplayTokens { keys, replay }
     }
 
-    /// The keys under which a stand-in is what its token was.
-    pub fn replay_keys() -> Keys {
+    /// The keys under which a replay token is what its token was.
+    pub fn keys() -> Keys {
         Keys::of(Key::new(REPLAY_SECRET))
     }
 
-    /// The stand-in for `token`, as long as that in bytes. Header and claims stay, the
+    /// The replay token for `token`, as long as that in bytes. Header and claims stay, the
     /// signature never does: where it was right it is right under the keys of a replay, else it
     /// is wrong there in the same way. Of what is no token at all, its dots are left.
-    pub fn stand_in(&self, token: &str) -> String {
+    pub fn token_for(&self, token: &str) -> String {
         let (message, signature) = token.rsplit_once('.').unwrap_or_default();
         let mut tag = self.replay.tag(message.as_bytes()).into_bytes();
         match Parts::split(token, &mut Decoder::new()).and_then(|parts| parts.check(&self.keys)) {
@@ -105,44 +105,44 @@ mod tests {
     }
 
     #[test]
-    fn a_stand_in_is_judged_as_its_token_is() {
+    fn a_replay_token_is_judged_as_its_token_is() {
         let keys = || Keys::new(&secret(b'k'), Some(&secret(b'p')));
-        let stand_ins = StandIns::new(keys());
+        let replay_tokens = ReplayTokens::new(keys());
         for token in tokens() {
-            let stand_in = stand_ins.stand_in(&token);
-            assert_eq!(stand_in.len(), token.len(), "{token}");
+            let replay_token = replay_tokens.token_for(&token);
+            assert_eq!(replay_token.len(), token.len(), "{token}");
             for now in [NOW, NOW.plus(60)] {
-                let judged = verdict(StandIns::replay_keys(), &stand_in, now);
+                let judged = verdict(ReplayTokens::keys(), &replay_token, now);
                 assert_eq!(judged, verdict(keys(), &token, now), "{token}");
             }
-            let here = verdict(keys(), &stand_in, NOW);
+            let here = verdict(keys(), &replay_token, NOW);
             assert!(here.is_err(), "{token} is worth something still");
             for real in [(b'k', "alice"), (b'p', "bob"), (b'f', "alice")] {
                 let real = self::token(real.0, real.1);
                 let signature = real.rsplit('.').next().unwrap();
-                assert!(!stand_in.contains(&signature[2..40]), "{token}");
+                assert!(!replay_token.contains(&signature[2..40]), "{token}");
             }
         }
     }
 
     /// Whatever bits the right signature has.
     #[test]
-    fn no_stand_in_of_a_forged_token_is_right() {
-        let stand_ins = StandIns::new(Keys::new(&secret(b'k'), None));
+    fn no_replay_token_of_a_forged_token_is_right() {
+        let replay_tokens = ReplayTokens::new(Keys::new(&secret(b'k'), None));
         for number in 0..1_000 {
-            let stand_in = stand_ins.stand_in(&token(b'f', &number.to_string()));
-            let judged = verdict(StandIns::replay_keys(), &stand_in, NOW);
+            let replay_token = replay_tokens.token_for(&token(b'f', &number.to_string()));
+            let judged = verdict(ReplayTokens::keys(), &replay_token, NOW);
             assert_eq!(judged, Err(TokenError::Signature), "{number}");
         }
     }
 
     #[test]
-    fn a_stand_in_stands_for_itself_in_a_replay() {
-        let stand_ins = StandIns::new(Keys::new(&secret(b'k'), None));
-        let again = StandIns::new(StandIns::replay_keys());
+    fn a_replay_token_is_its_own_in_a_replay() {
+        let replay_tokens = ReplayTokens::new(Keys::new(&secret(b'k'), None));
+        let again = ReplayTokens::new(ReplayTokens::keys());
         for token in tokens() {
-            let stand_in = stand_ins.stand_in(&token);
-            assert_eq!(again.stand_in(&stand_in), stand_in, "{token}");
+            let replay_token = replay_tokens.token_for(&token);
+            assert_eq!(again.token_for(&replay_token), replay_token, "{token}");
         }
     }
 }

@@ -14,7 +14,7 @@ const BUFFER_BYTES_MAX: usize = 64 * 1_024;
 const LAST_LINE_BYTES_MAX: u64 = 64;
 
 /// What takes the lines of a recording, one after the other.
-pub(super) trait Paper {
+pub(super) trait LineSink {
     /// Takes a line, which has no line feed in it.
     fn take(&mut self, line: &str);
 
@@ -42,7 +42,7 @@ impl Chain {
 
 /// Lines as they go to a file. It ends by itself when the file has its size, or fails; the
 /// server goes on.
-pub(super) struct Written {
+pub(super) struct FileSink {
     /// Kept when nothing goes to it any more: to close it may take its time.
     file: Box<dyn Write>,
     is_over: bool,
@@ -51,9 +51,9 @@ pub(super) struct Written {
     bytes_left: u64,
 }
 
-impl Written {
-    pub(super) fn new(file: Box<dyn Write>, bytes_max: u64) -> Written {
-        Written {
+impl FileSink {
+    pub(super) fn new(file: Box<dyn Write>, bytes_max: u64) -> FileSink {
+        FileSink {
             file,
             is_over: false,
             chain: Chain::default(),
@@ -80,7 +80,7 @@ impl Written {
     }
 }
 
-impl Paper for Written {
+impl LineSink for FileSink {
     fn take(&mut self, line: &str) {
         if self.is_over {
             return;
@@ -194,98 +194,4 @@ pub(super) fn text_bytes(text: &str) -> Option<Vec<u8>> {
         });
     }
     Some(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::cell::RefCell;
-    use std::rc::Rc;
-
-    #[derive(Clone, Default)]
-    struct Shared(Rc<RefCell<Vec<u8>>>);
-
-    impl Write for Shared {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.borrow_mut().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn written(lines: &[&str], bytes_max: u64) -> Vec<u8> {
-        let file = Shared::default();
-        let mut paper = Written::new(Box::new(file.clone()), bytes_max);
-        for line in lines {
-            paper.take(line);
-        }
-        paper.flush();
-        file.0.take()
-    }
-
-    #[test]
-    fn every_byte_has_a_text_of_its_own() {
-        let bytes: Vec<u8> = (0..=255).collect();
-        let mut text = String::new();
-        push_text(&mut text, &bytes);
-        assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
-        assert_eq!(text_bytes(&text).unwrap(), bytes);
-        for bad in ["\\", "\\q", "\\x", "\\x1", "\\xg0", "\\xé"] {
-            assert_eq!(text_bytes(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn any_byte_that_is_edited_is_found_with_its_line() {
-        let lines = ["one", "two two", "", "four"];
-        let file = written(&lines, 1_000);
-        let read = Lines::read(&file).ok().unwrap();
-        assert!(!read.is_cut && read.lines.iter().map(|line| &**line).eq(lines));
-        let mut line = 1;
-        for at in 0..file.len() {
-            for bit in 0..8 {
-                let mut edited = file.clone();
-                edited[at] ^= 1 << bit;
-                let changed = Lines::read(&edited).err();
-                // A line feed that appears within a line cuts that line short.
-                assert_eq!(changed, Some(line), "byte {at}, bit {bit}");
-            }
-            line += usize::from(file[at] == b'\n');
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_cut_off_is_read_to_its_last_whole_line() {
-        let file = written(&["one", "two"], 1_000);
-        for end in 0..file.len() {
-            let read = Lines::read(&file[..end]).ok().unwrap();
-            assert_eq!(
-                read.lines.len(),
-                file[..end].iter().filter(|b| **b == b'\n').count()
-            );
-            assert_eq!(read.is_cut, end > 0 && file[end - 1] != b'\n');
-        }
-    }
-
-    #[test]
-    fn a_file_that_fails_ends_the_recording_and_nothing_else() {
-        let mut paper = Written::new(Box::new(io::Cursor::new([0_u8; 30])), 1_000);
-        for _ in 0..3 {
-            paper.take("a line of a recording");
-            paper.flush();
-        }
-        assert!(paper.is_full());
-    }
-
-    #[test]
-    fn a_file_does_not_grow_past_its_bound_and_says_that_it_ends() {
-        let many = ["a line of a recording"; 100];
-        let file = written(&many, 500);
-        assert!(file.len() <= 500 && file.len() > 400, "{}", file.len());
-        let read = Lines::read(&file).ok().unwrap();
-        assert_eq!(read.lines.last().unwrap().as_ref(), "end full");
-    }
 }

@@ -1,0 +1,202 @@
+//! The recorder: what is written down of each call, and of what came of it.
+//!
+//! ```text
+//! @ 1204711 1795490265 330118000        the clocks, where they moved
+//! receive 0.3 180                       a call of the core
+//! + 0.3 412 {"event":"login"…           what a peer sent, once it was whole
+//! = user "alice" 1795490001 enabled …   what the store was asked, and its answer
+//! > over                                what the call returned
+//! ```
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::IoSlice;
+use std::rc::Rc;
+
+use sha2::{Digest, Sha256};
+
+use super::lines::{LineSink, hex, push_text};
+use super::mask::{Mask, mask};
+use super::redaction::Redactor;
+use super::store::RecordingStore;
+use super::tap::RecordingTap;
+use crate::app::password::PasswordHash;
+use crate::app::users::UserStore;
+use crate::config::Config;
+use crate::gate::Keys;
+use crate::server::{ConnectionId, Report, Tap};
+use crate::time::Now;
+
+/// The first line: what follows is read by these rules.
+pub(super) const FIRST_LINE: &str = "framegate recording 2";
+/// Bytes of a hash of what left; as many as a person compares.
+const DIGEST_BYTES: usize = 8;
+
+/// Writes lines, for all who have some.
+pub(super) struct Writer {
+    sink: Box<dyn LineSink>,
+    /// Every password hash so far, by its own hash, with the number that stands for it.
+    hashes: BTreeMap<[u8; 32], usize>,
+}
+
+impl Writer {
+    pub(super) fn take(&mut self, line: &str) {
+        self.sink.take(line);
+    }
+
+    /// Takes a line that ends in these bytes.
+    pub(super) fn take_with_text(&mut self, mut line: String, bytes: &[u8]) {
+        push_text(&mut line, bytes);
+        self.sink.take(&line);
+    }
+
+    /// What stands for a password hash.
+    pub(super) fn handle(&mut self, hash: Option<&PasswordHash>) -> String {
+        let Some(hash) = hash else {
+            return "-".to_owned();
+        };
+        let key = Sha256::digest(hash.as_str()).into();
+        let next = self.hashes.len();
+        self.hashes.entry(key).or_insert(next).to_string()
+    }
+}
+
+/// Writes down what a core is told and what it does. It has no `Debug`, for it holds keys.
+pub struct Recorder {
+    writer: Rc<RefCell<Writer>>,
+    keys: Keys,
+    /// How much of a token each peer was told, by the connection's serial.
+    told: BTreeMap<u32, Mask>,
+    written_at: Option<Now>,
+}
+
+impl Recorder {
+    /// A recorder that writes to `sink`, for a server with these keys.
+    pub(super) fn new(sink: Box<dyn LineSink>, keys: Keys) -> Recorder {
+        let hashes = BTreeMap::new();
+        Recorder {
+            writer: Rc::new(RefCell::new(Writer { sink, hashes })),
+            keys,
+            told: BTreeMap::new(),
+            written_at: None,
+        }
+    }
+
+    /// The lines that a recording begins with.
+    pub(super) fn begin_file(&self, version: &str, config: &Config, seed: u64) {
+        self.line(format_args!("{FIRST_LINE}"));
+        self.line(format_args!("program {version}"));
+        self.line(format_args!("seed {seed}"));
+        for (name, text) in config.shown() {
+            let line = format!("set {name} ");
+            self.writer
+                .borrow_mut()
+                .take_with_text(line, text.as_bytes());
+        }
+    }
+
+    /// The store, its answers written down.
+    pub fn watch(&self, store: Box<dyn UserStore>) -> Box<dyn UserStore> {
+        let writer = Rc::clone(&self.writer);
+        Box::new(RecordingStore { store, writer })
+    }
+
+    /// What the core is to tell of its peers.
+    pub(super) fn tap(&self) -> Box<dyn Tap> {
+        let redactor = Redactor::new(self.keys.clone());
+        Box::new(RecordingTap::new(Rc::clone(&self.writer), redactor))
+    }
+
+    /// A call at a moment.
+    #[cold]
+    pub(super) fn call(&mut self, now: Now, call: fmt::Arguments<'_>) {
+        if self.written_at != Some(now) {
+            self.written_at = Some(now);
+            let (monotonic, unix) = (now.monotonic.as_micros(), now.unix.0);
+            let fraction = now.fraction.as_nanos();
+            self.line(format_args!("@ {monotonic} {unix} {fraction}"));
+        }
+        self.line(call);
+    }
+
+    #[cold]
+    pub(super) fn line(&self, line: fmt::Arguments<'_>) {
+        match line.as_str() {
+            Some(line) => self.writer.borrow_mut().take(line),
+            None => self.writer.borrow_mut().take(&line.to_string()),
+        }
+    }
+
+    /// What the log is told, which may name what a peer sent.
+    pub(super) fn report(&self, report: &Report) {
+        let mut text = format!("{report:?}").into_bytes();
+        mask(&mut text);
+        let line = "report ".to_owned();
+        self.writer.borrow_mut().take_with_text(line, &text);
+    }
+
+    pub(super) fn handle(&self, hash: Option<&PasswordHash>) -> String {
+        self.writer.borrow_mut().handle(hash)
+    }
+
+    /// The connection has ended.
+    pub(super) fn forget(&mut self, id: ConnectionId) {
+        self.told.remove(&id.serial);
+    }
+
+    /// A peer took `count` bytes of these.
+    #[cold]
+    pub(super) fn wrote(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        count: usize,
+        full: bool,
+        slices: &[IoSlice<'_>],
+    ) {
+        let told = self.told.entry(id.serial).or_default();
+        let bytes = slices.iter().flat_map(|slice| slice.iter()).take(count);
+        let seen: Vec<u8> = bytes.map(|byte| told.pass(*byte)).collect();
+        let digest = hex(&Sha256::digest(seen)[..DIGEST_BYTES]);
+        let full = if full { "full" } else { "more" };
+        self.call(
+            now,
+            format_args!("wrote {} {count} {full} {digest}", Id(id)),
+        );
+    }
+
+    /// Hands on what was written so far. Returns whether more is taken.
+    pub(super) fn flush(&self) -> bool {
+        let sink = &mut self.writer.borrow_mut().sink;
+        sink.flush();
+        !sink.is_full()
+    }
+
+    /// The last line.
+    pub(super) fn end(&mut self, why: &str) {
+        self.line(format_args!("end {why}"));
+        self.flush();
+    }
+}
+
+/// What a panic has left to be written.
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// A connection as it is written: its slot and its serial.
+pub(super) struct Id(pub(super) ConnectionId);
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0.slot, self.0.serial)
+    }
+}
+
+/// A connection, or none.
+pub(super) fn show(id: Option<ConnectionId>) -> String {
+    id.map_or_else(|| "-".to_owned(), |id| Id(id).to_string())
+}
