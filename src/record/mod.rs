@@ -36,7 +36,7 @@ use crate::gate::Keys;
 use crate::limits::RECORDING_BYTES_MAX;
 use crate::server::{
     ConnectionId, Ending, FlushesLeft, Peer, ReadInterest, Report, SLICES_MAX, Server, StoreJob,
-    StoreNews, StoreOutcome, Summary,
+    StoreNews, StoreOutcome, Summary, TransportNews,
 };
 use crate::time::Now;
 
@@ -118,6 +118,27 @@ impl Recorded {
             recorder.line(format_args!("shed"));
         }
         self.server.count_shed();
+    }
+
+    /// As [`Server::transport`].
+    pub fn transport(&mut self, now: Now, id: ConnectionId, news: TransportNews) {
+        let id_shown = Id(id);
+        match news {
+            TransportNews::Holds(bytes) => {
+                self.call(now, format_args!("transport {id_shown} holds {bytes}"));
+            }
+            TransportNews::Client(Some(peer)) => {
+                self.call(now, format_args!("transport {id_shown} client {peer}"));
+            }
+            TransportNews::Client(None) => {
+                self.call(now, format_args!("transport {id_shown} client -"));
+            }
+            TransportNews::Failed(error) => {
+                let word = error.word();
+                self.call(now, format_args!("transport {id_shown} failed {word}"));
+            }
+        }
+        self.server.transport(now, id, news);
     }
 
     /// As [`Server::receive`].

@@ -18,8 +18,9 @@ use crate::app::password::{HashOutcome, Verdict};
 use crate::config::{Config, ConfigError};
 use crate::gate::ReplayTokens;
 use crate::limits::MESSAGE_BYTES_MAX;
-use crate::server::{ConnectionId, FlushesLeft, Peer, Server, StoreOutcome};
+use crate::server::{ConnectionId, FlushesLeft, Peer, Server, StoreOutcome, TransportNews};
 use crate::time::{Instant, Now, UnixSeconds};
+use crate::wire::ProxyError;
 
 /// What is shown of a line that differs, in characters.
 const SHOWN_CHARACTERS_MAX: usize = 160;
@@ -360,6 +361,11 @@ impl Replay {
                 let mut bytes = self.sources.entry(id.serial).or_default().read(count);
                 recorded.receive(now, id, &mut bytes);
             }
+            "transport" => {
+                let id = read_id(words.next()?)?;
+                let news = read_transport_news(words.next()?, words.next()?)?;
+                recorded.transport(now, id, news);
+            }
             "finished" => recorded.finished(now, read_id(words.next()?)?),
             "failed" => recorded.failed(now, read_id(words.next()?)?),
             "wrote" => {
@@ -411,6 +417,20 @@ pub(super) fn read_id(text: &str) -> Option<ConnectionId> {
         slot: slot.parse().ok()?,
         serial: serial.parse().ok()?,
     })
+}
+
+fn read_transport_news(word: &str, text: &str) -> Option<TransportNews> {
+    match (word, text) {
+        ("holds", bytes) => bytes.parse().ok().map(TransportNews::Holds),
+        ("client", "-") => Some(TransportNews::Client(None)),
+        ("client", peer) => Some(TransportNews::Client(Some(read_peer(peer)?))),
+        ("failed", word) => {
+            let mut errors = ProxyError::ALL.iter();
+            let error = errors.find(|error| error.word() == word)?;
+            Some(TransportNews::Failed(*error))
+        }
+        _ => None,
+    }
 }
 
 fn read_verdict(text: &str) -> Option<Verdict> {

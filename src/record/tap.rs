@@ -96,10 +96,6 @@ impl RecordingTap {
 }
 
 impl Tap for RecordingTap {
-    fn proxy(&mut self, id: ConnectionId, bytes: &[u8]) {
-        self.pass(id, bytes);
-    }
-
     fn head(&mut self, id: ConnectionId, head: Head<'_>) {
         // An empty line may stand ahead of it.
         let empty_bytes = head.bytes_used() - head.bytes().len();

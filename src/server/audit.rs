@@ -135,10 +135,7 @@ impl Core {
         let mut addresses = BTreeMap::new();
         for (key, session) in self.sessions.iter() {
             let is_pending = match session.state() {
-                State::Proxy { .. }
-                | State::Head { .. }
-                | State::Body { .. }
-                | State::Answering { .. } => true,
+                State::Head { .. } | State::Body { .. } | State::Answering { .. } => true,
                 State::Open(_) => !self.members.is_member(key),
                 State::LoggingOut { .. } | State::Closing { .. } => false,
                 State::Closed => continue,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::network::AddressKey;
+use crate::wire::ProxyError;
 
 /// Names one connection, for ever: slots are used again, serials are not (before 2³² accepts).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,17 @@ pub enum Ending {
     Close,
     /// Close the descriptor with a reset.
     Reset,
+}
+
+/// What the transport below the core says of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportNews {
+    /// It holds so many bytes, of which the core has yet to be given what they carry.
+    Holds(usize),
+    /// A PROXY header has come, and names this client; `None` where the proxy speaks for itself.
+    Client(Option<Peer>),
+    /// What arrived is no PROXY header.
+    Failed(ProxyError),
 }
 
 /// Who is at the other end, as far as the transport tells.

@@ -52,7 +52,7 @@ use parts::sessions::{Open, State};
 pub use answers::cause::{Cause, NoRoom};
 pub use answers::report::{LoginFailure, Report, What};
 pub use answers::unserved::Unserved;
-pub use connection::{ConnectionId, Ending, Peer};
+pub use connection::{ConnectionId, Ending, Peer, TransportNews};
 pub use parts::counters::Summary;
 pub use parts::revocations::{StoreJob, StoreOutcome};
 pub use parts::sessions::SLICES_MAX;
@@ -136,6 +136,13 @@ impl Server {
         self.core.counters.count("shed");
     }
 
+    /// The transport has something to say of the connection, ahead of the core's first byte.
+    pub fn transport(&mut self, now: Now, id: ConnectionId, news: TransportNews) {
+        if let Some(key) = self.core.sessions.key(id) {
+            self.core.hear_transport(now, key, news);
+        }
+    }
+
     /// Bytes arrived. They are changed in place (unmasked), and nothing of them is kept but an
     /// unfinished head, frame or message; and, when so much was decided that it is to be written
     /// first, what is still to be decided on, which a later [`tick`](Server::tick) does.
@@ -150,7 +157,6 @@ impl Server {
             return ReadInterest::Done;
         };
         match self.core.sessions[key].state() {
-            State::Proxy { .. } => self.core.receive_proxy(&mut self.handlers, now, key, bytes),
             State::Head { .. } => self.core.receive_head(&mut self.handlers, now, key, bytes),
             _ => self
                 .core
@@ -321,14 +327,10 @@ impl Server {
             .is_some_and(|key| self.core.members.is_member(key))
     }
 
-    /// True while the connection is to begin with a PROXY header.
-    pub fn awaits_proxy_header(&self, id: ConnectionId) -> bool {
-        let session = self
-            .core
-            .sessions
-            .key(id)
-            .map(|key| &self.core.sessions[key]);
-        session.is_some_and(|session| matches!(session.state(), State::Proxy { .. }))
+    /// True when a PROXY header comes first on the connection, which was just accepted. Its transport
+    /// is to take that off.
+    pub fn begins_with_proxy_header(&self, id: ConnectionId) -> bool {
+        self.core.begins_with_proxy_header(id)
     }
 
     /// Lends the bytes to be written next; returns how many of the slices, two at least, are filled.

@@ -8,9 +8,6 @@ use crate::wire::{Event, Head, Part, Violation};
 /// once, in the order of its connection's stream; those of an unfinished head are not, nor those that
 /// the core does not look at.
 pub trait Tap {
-    /// The next bytes of a PROXY header; of what is none, up to the one that shows it.
-    fn proxy(&mut self, id: ConnectionId, bytes: &[u8]);
-
     /// A whole head.
     fn head(&mut self, id: ConnectionId, head: Head<'_>);
 

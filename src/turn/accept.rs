@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::server::{ConnectionId, Peer};
 use crate::time::{Instant, Now};
 
+use super::transport::Transport;
 use super::{Accept, Connection, Io, Shed, Stage, Turn};
 
 /// Connections accepted from one listener in one turn. Few, so that a turn is short: what members
@@ -171,6 +172,7 @@ impl<I: Io> Turn<I> {
         self.connections[slot] = Some(Connection {
             id,
             socket,
+            transport: Transport::of(&self.core, id),
             is_ready: false,
             peer_finished: false,
             is_read_out: false,

@@ -1,5 +1,5 @@
 //! The turn: who is read, accepted, written and closed, how many of each, and in which order. It
-//! moves bytes between sockets and the core. Refuses to know what bytes mean, and what a socket,
+//! moves bytes between sockets and the core. Refuses to know what the core's bytes mean, and what a socket,
 //! a clock or a signal is: who drives it lends it an [`Io`].
 //!
 //! ```text
@@ -24,6 +24,7 @@ mod io;
 #[cfg(test)]
 pub(crate) mod net;
 mod read;
+mod transport;
 mod write;
 
 use std::collections::VecDeque;
@@ -34,6 +35,7 @@ use crate::time::{Instant, Now};
 
 use accept::Accepting;
 use read::{Arrival, Scratch};
+use transport::Transport;
 use write::WritesLeft;
 
 pub use io::{Accept, Io, Readiness, Shed, Then};
@@ -94,6 +96,7 @@ pub enum Step {
 struct Connection<S> {
     id: ConnectionId,
     socket: S,
+    transport: Transport,
     /// True exactly when it is in one of the ready queues.
     is_ready: bool,
     /// True once an event said that the peer's FIN has arrived: perhaps after bytes that are unread.
@@ -223,8 +226,7 @@ impl<I: Io> Turn<I> {
 
     /// The connection that `id` names: its slot may be another's by now.
     fn connection_mut(&mut self, id: ConnectionId) -> Option<&mut Connection<I::Socket>> {
-        let connection = self.connections.get_mut(id.slot as usize)?.as_mut();
-        connection.filter(|connection| connection.id == id)
+        find(&mut self.connections, id)
     }
 
     fn mark_ready(&mut self, id: ConnectionId) {
@@ -257,6 +259,15 @@ impl<I: Io> Turn<I> {
         }
         self.core.finished(now, id);
     }
+}
+
+/// The connection that `id` names: its slot may be another's by now.
+fn find<S>(
+    connections: &mut [Option<Connection<S>>],
+    id: ConnectionId,
+) -> Option<&mut Connection<S>> {
+    let connection = connections.get_mut(id.slot as usize)?.as_mut();
+    connection.filter(|connection| connection.id == id)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::limits::{TURN_MEMBER_BYTES_MAX, TURN_PENDING_BYTES_MAX};
 use crate::server::{ConnectionId, ReadInterest};
 use crate::time::Now;
 
-use super::{Io, Turn};
+use super::{Io, Turn, find};
 
 /// Reads of members in one turn, and events that are worth taking from the kernel for it. Few enough
 /// that the sockets which are read are still in the processor's cache when they are written.
@@ -107,12 +107,7 @@ impl<I: Io> Turn<I> {
 
     /// One read, into a part of the scratch buffer. Returns how many bytes came.
     fn read_one(&mut self, io: &mut I, id: Option<ConnectionId>, room: Range<usize>) -> usize {
-        // As `connection_mut`, but that the scratch buffer is borrowed beside it.
-        let connection = id.and_then(|id| {
-            let connection = self.connections.get_mut(id.slot as usize)?.as_mut()?;
-            (connection.id == id).then_some(connection)
-        });
-        let Some(connection) = connection else {
+        let Some(connection) = id.and_then(|id| find(&mut self.connections, id)) else {
             return 0;
         };
         connection.is_ready = false;
@@ -144,11 +139,13 @@ impl<I: Io> Turn<I> {
         match result {
             Ok(0) => self.finished(now, id),
             Ok(count) => {
-                let bytes = &mut self.scratch.bytes[start..start + count];
-                let is_over = self.core.receive(now, id, bytes) == ReadInterest::Done;
-                let Some(connection) = self.connection_mut(id) else {
+                let Some(connection) = find(&mut self.connections, id) else {
                     return;
                 };
+                let bytes = &mut self.scratch.bytes[start..start + count];
+                let transport = &mut connection.transport;
+                let is_over =
+                    transport.receive(&mut self.core, now, id, bytes) == ReadInterest::Done;
                 connection.is_over |= is_over;
                 // Had the peer's FIN arrived before the socket was drained, there is nothing
                 // after it either.

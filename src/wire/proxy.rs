@@ -51,12 +51,6 @@ impl ProxyHeader {
             Some(_) => version_2(bytes),
         }
     }
-
-    /// How many of `bytes` lead to the verdict on them: all of them while it asks for more. O(n²).
-    pub fn judged_bytes(bytes: &[u8]) -> usize {
-        let asks_for_more = |end: &usize| ProxyHeader::parse(&bytes[..*end]) == Ok(None);
-        (0..bytes.len()).take_while(asks_for_more).count()
-    }
 }
 
 /// §2.1: the human-readable header.
@@ -243,6 +237,17 @@ pub enum ProxyError {
 }
 
 impl ProxyError {
+    /// Every one.
+    pub const ALL: [ProxyError; 7] = [
+        ProxyError::Signature,
+        ProxyError::Protocol,
+        ProxyError::LineEnd,
+        ProxyError::TooLong,
+        ProxyError::Addresses,
+        ProxyError::Version,
+        ProxyError::Command,
+    ];
+
     /// One word for logs and metrics.
     pub const fn word(self) -> &'static str {
         match self {

@@ -9,8 +9,7 @@ use crate::wire::{HeadScanner, Held};
 
 use crate::server::answers::cause::{Cause, NoRoom};
 use crate::server::answers::report::What;
-use crate::server::connection::Ending;
-use crate::server::connection::{ConnectionId, Peer};
+use crate::server::connection::{ConnectionId, Ending, Peer, TransportNews};
 use crate::server::core::Core;
 use crate::server::parts::sessions::State;
 
@@ -35,6 +34,30 @@ impl Core {
             return Err(why);
         }
         Ok(self.enter(now, peer, is_proxy))
+    }
+
+    /// A proxy that speaks for others begins with a PROXY header, where that is asked for.
+    pub(crate) fn begins_with_proxy_header(&self, id: ConnectionId) -> bool {
+        let key = self.sessions.key(id);
+        self.policy.config.proxy_protocol && key.is_some_and(|key| self.sessions[key].is_proxy)
+    }
+
+    /// What the transport has to say of the connection.
+    pub(crate) fn hear_transport(&mut self, now: Now, key: u32, news: TransportNews) {
+        let refused = match news {
+            TransportNews::Holds(bytes) => return self.sessions.set_transport_bytes(key, bytes),
+            TransportNews::Client(client) => {
+                self.sessions.set_transport_bytes(key, 0);
+                let named = client.map_or(Ok(()), |client| self.name_client(now, key, client));
+                named.map_err(Cause::NoRoom)
+            }
+            TransportNews::Failed(error) => Err(Cause::Proxy(error)),
+        };
+        // Not a byte of a request has been read; and proxy-protocol.txt §2.1: what begins with no
+        // header is to be aborted.
+        if let Err(cause) = refused {
+            self.abort(now, key, What::Refused(cause), Ending::Reset);
+        }
     }
 
     /// The connection, a proxy's, is this client's. It is judged and counted as such from now on.
@@ -128,16 +151,10 @@ impl Core {
 
     fn enter(&mut self, now: Now, peer: Peer, is_proxy: bool) -> ConnectionId {
         let by = now.monotonic + self.policy.config.handshake_timeout;
-        let state = match is_proxy && self.policy.config.proxy_protocol {
-            true => State::Proxy {
-                by,
-                held: Held::default(),
-            },
-            false => State::Head {
-                by,
-                scanner: HeadScanner::default(),
-                held: Held::default(),
-            },
+        let state = State::Head {
+            by,
+            scanner: HeadScanner::default(),
+            held: Held::default(),
         };
         let key = self.sessions.insert(peer, is_proxy, state);
         let was_crowded = self.is_crowded();

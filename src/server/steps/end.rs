@@ -31,10 +31,7 @@ impl Core {
                 }
                 // What was asked is answered, and what is asked now told that we are stopping: a
                 // balancer learns it so on the connection it has.
-                State::Proxy { .. }
-                | State::Head { .. }
-                | State::Body { .. }
-                | State::Answering { .. } => {
+                State::Head { .. } | State::Body { .. } | State::Answering { .. } => {
                     let by = now.monotonic + STOP_PATIENCE;
                     self.sessions.change(key, |state| state.hurry(by));
                     self.schedule(now, key);

@@ -49,16 +49,14 @@ impl Core {
     fn each_deadline(&self, now: Now, key: u32, mut row: impl FnMut(Instant, Passing)) {
         let session = &self.sessions[key];
         match session.state() {
-            State::Proxy { by, .. } | State::Head { by, .. } | State::Body { by, .. }
-                if self.stopping =>
-            {
+            State::Head { by, .. } | State::Body { by, .. } if self.stopping => {
                 row(*by, Passing::Abandon(Cause::ShuttingDown, Ending::Close));
             }
             // A browser may connect ahead and find nothing to ask.
-            State::Proxy { by, held } | State::Head { by, held, .. } if held.is_empty() => {
+            State::Head { by, held, .. } if held.is_empty() && !session.transport_holds() => {
                 row(*by, Passing::Abandon(Cause::NoRequest, Ending::Close));
             }
-            State::Proxy { by, .. } | State::Head { by, .. } | State::Body { by, .. } => {
+            State::Head { by, .. } | State::Body { by, .. } => {
                 row(
                     *by,
                     Passing::Abandon(Cause::HandshakeTimeout, Ending::Close),

@@ -8,69 +8,20 @@ use crate::limits::LOGIN_TIMEOUT;
 use crate::time::{Instant, Now};
 use crate::wire::response::{self, ResponseField, Status};
 use crate::wire::{
-    BodyDecoder, Expectation, Head, HeadScanner, Held, ProxyHeader, Rejection, Request,
-    TokenSource, TransferEncoding, Upgrade, forwarded, head,
+    BodyDecoder, Expectation, Head, Held, Rejection, Request, TokenSource, TransferEncoding,
+    Upgrade, forwarded, head,
 };
 
 use crate::server::answers::answer;
 use crate::server::answers::cause::{Cause, NoRoom};
 use crate::server::answers::report::What;
 use crate::server::answers::unserved::Unserved;
-use crate::server::connection::Ending;
 use crate::server::connection::Peer;
 use crate::server::core::{Core, Handlers};
 use crate::server::parts::login_queue::Via;
 use crate::server::parts::sessions::{Open, State};
 
 impl Core {
-    /// Bytes of a PROXY protocol header, and of the head after it.
-    pub(crate) fn receive_proxy(
-        &mut self,
-        handlers: &mut Handlers,
-        now: Now,
-        key: u32,
-        bytes: &[u8],
-    ) {
-        let begun = self.sessions.change(key, |state| match state {
-            State::Proxy { by, held } => Some((*by, mem::take(held))),
-            _ => None,
-        });
-        let Some((by, mut held)) = begun else { return };
-        let held_bytes = held.len();
-        held.extend_from_slice(bytes);
-        self.tell_tap(key, |tap, id| {
-            tap.proxy(id, &held[held_bytes..ProxyHeader::judged_bytes(&held)]);
-        });
-        match ProxyHeader::parse(&held) {
-            Ok(Some(header)) => {
-                self.sessions.set_state(
-                    key,
-                    State::Head {
-                        by,
-                        scanner: HeadScanner::default(),
-                        held: Held::default(),
-                    },
-                );
-                if let Some(source) = header.source
-                    && let Err(why) = self.name_client(now, key, Peer::from(source))
-                {
-                    // Not a byte of a request has been read.
-                    let what = What::Refused(Cause::NoRoom(why));
-                    return self.abort(now, key, what, Ending::Reset);
-                }
-                self.receive_head(handlers, now, key, &mut held[header.bytes_used..]);
-            }
-            Ok(None) => {
-                self.sessions.set_state(key, State::Proxy { by, held });
-            }
-            // proxy-protocol.txt §2.1: the connection is to be aborted.
-            Err(error) => {
-                let what = What::Refused(Cause::Proxy(error));
-                self.abort(now, key, what, Ending::Reset);
-            }
-        }
-    }
-
     /// Bytes of a head. Only an unfinished one is kept.
     pub(crate) fn receive_head(
         &mut self,

@@ -1,6 +1,7 @@
 //! Clients behind proxies: whom caps and bans mean.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use super::world::{World, upgrade};
 use crate::server::What;
@@ -72,9 +73,8 @@ fn a_unix_socket_is_a_proxys_once_proxies_are_spoken_of() {
             }
         });
         let id = world.connect_from(None).expect("there is room");
-        assert_eq!(world.turn.core.awaits_proxy_header(id), speaks);
+        assert_eq!(world.turn.core.begins_with_proxy_header(id), speaks);
         world.send(id, request.as_bytes());
-        assert!(!world.turn.core.awaits_proxy_header(id));
         assert_eq!(world.hear(id), ["HTTP 101"]);
         world.finish(id);
         let report = world.reports.pop().expect("it left");
@@ -131,6 +131,29 @@ fn a_proxy_header_names_the_client_however_it_is_cut() {
         world.hear(id)[0].starts_with("HTTP 400"),
         "nobody asked for it"
     );
+}
+
+#[test]
+fn what_is_held_of_a_proxy_header_is_counted_and_its_time_is_that_of_a_handshake() {
+    let mut world = World::with(|config| {
+        config.trusted_proxies = "10.9.0.0/16".parse().expect("a network");
+        config.proxy_protocol = true;
+    });
+    let silent = world.connect_from(PROXY).expect("a proxy has no caps");
+    let slow = world.connect_from(PROXY).expect("a proxy has no caps");
+    let before = world.turn.core.held_bytes();
+    world.send(slow, b"PROXY TCP4 192.0.2.66 10.9");
+    assert!(world.turn.core.held_bytes() >= before + 26);
+    world.send(slow, b".0.1 40000 7420\r\n");
+    assert_eq!(world.turn.core.held_bytes(), before);
+    let half = world.connect_from(PROXY).expect("a proxy has no caps");
+    world.send(half, b"PROXY");
+    world.wait(Duration::from_secs(11));
+    // Of the second no request has begun: its header is no part of one.
+    let refusals = ["no_request", "no_request", "handshake_timeout"];
+    assert_eq!(world.refusals(), refusals);
+    assert!(world.turn.is_over(silent) && world.turn.is_over(slow) && world.turn.is_over(half));
+    assert_eq!(world.turn.core.held_bytes(), 0);
 }
 
 #[test]

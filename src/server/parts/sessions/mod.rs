@@ -119,6 +119,12 @@ impl Sessions {
         }
     }
 
+    /// The connection's transport holds so many bytes. O(1).
+    pub(crate) fn set_transport_bytes(&mut self, key: u32, bytes: usize) {
+        self.slots[key as usize].transport_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.count(key);
+    }
+
     /// Lends the parser of an open WebSocket, which [`Sessions::put_endpoint`] is to give back.
     pub(crate) fn take_endpoint(&mut self, key: u32) -> Option<Endpoint> {
         self.open_mut(key)

@@ -1,12 +1,12 @@
 //! One connection, from accept to its descriptor's end.
 //!
 //! ```text
-//!        PROXY header          POST /login           body
-//! accept ┬────► Proxy ─┬─► Head ─────────────► Body ──────► Answering ──┐
-//!        └─────────────┘    │ upgrade                                   │ hashed
-//!                           ▼          refusal, Close, answer given     ▼
-//!                          Open ───────────────────────────────────► Closing ─► Closed
-//!                                                          (last words, FIN, linger)
+//!              POST /login           body
+//! accept ──► Head ─────────────► Body ──────► Answering ──┐
+//!              │ upgrade                                  │ hashed
+//!              ▼         refusal, Close, answer given     ▼
+//!            Open ────────────────────────────────────► Closing ─► Closed
+//!                                              (last words, FIN, linger)
 //! ```
 //!
 //! Every state but Closed may fall to Closing (with last words) or to Closed (without). Nothing
@@ -41,6 +41,8 @@ pub(crate) struct Session {
     /// Which of `ORIGINS` its request came from, once it is let in by that: a page of it may read
     /// the answer.
     pub(crate) listed_origin: Option<u8>,
+    /// What its transport holds, in bytes.
+    pub(super) transport_bytes: u32,
     pub(super) outbox: Outbox,
     /// What the ledger counts for it, in bytes.
     pub(super) held_bytes: usize,
@@ -60,6 +62,7 @@ impl Session {
             is_hostile: false,
             asks_head: false,
             listed_origin: None,
+            transport_bytes: 0,
             outbox: Outbox::default(),
             held_bytes: 0,
             state,
@@ -85,6 +88,11 @@ impl Session {
         (self.held_bytes + self.outbox.own_bytes()).saturating_sub(self.outbox.held_bytes())
     }
 
+    /// True when its transport holds bytes of which the core has yet to hear.
+    pub(crate) fn transport_holds(&self) -> bool {
+        self.transport_bytes > 0
+    }
+
     /// True once it has ended, and only its descriptor is left.
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)
@@ -98,9 +106,8 @@ impl Session {
     /// Bytes that it holds for its own peer.
     pub(super) fn count_held(&self) -> usize {
         let held = match &self.state {
-            State::Proxy { held, .. } | State::Head { held, .. } | State::Body { held, .. } => {
-                held.capacity()
-            }
+            State::Head { held, .. } => held.capacity() + self.transport_bytes as usize,
+            State::Body { held, .. } => held.capacity(),
             State::Open(open) => open.endpoint.held_bytes(),
             State::Answering { .. }
             | State::LoggingOut { .. }
@@ -112,8 +119,6 @@ impl Session {
 }
 
 pub(crate) enum State {
-    /// A proxy is to say for whom it comes.
-    Proxy { by: Instant, held: Held },
     /// The request's head is on its way.
     Head {
         by: Instant,
@@ -144,11 +149,7 @@ pub(crate) enum State {
 impl State {
     /// What the peer is asked for is due by then, if it was not earlier.
     pub(crate) fn hurry(&mut self, latest: Instant) {
-        if let State::Proxy { by, .. }
-        | State::Head { by, .. }
-        | State::Body { by, .. }
-        | State::Answering { by } = self
-        {
+        if let State::Head { by, .. } | State::Body { by, .. } | State::Answering { by } = self {
             *by = latest.min(*by);
         }
     }
