@@ -16,9 +16,6 @@ pub(super) const ARRIVAL_BYTES_MAX: usize = 6_000;
 /// Turns within which all must be done that comes of one thing.
 const TURNS_MAX: usize = 1_000;
 
-/// How often the core counts itself again.
-const AUDIT_INTERVAL_TURNS: u64 = 4;
-
 /// What a socket took while the model did not know yet what was said.
 pub(super) struct Unheard {
     id: ConnectionId,
@@ -131,14 +128,19 @@ impl World<'_> {
                 self.check_all_came()?;
                 // What is counted wrong stays wrong: to look now and then is enough.
                 self.turns += 1;
-                if self.turns.is_multiple_of(AUDIT_INTERVAL_TURNS) {
-                    self.turn.core.audit()?;
-                    self.people.check()?;
+                if self.turns.is_multiple_of(self.audit_interval) {
+                    self.count_again()?;
                 }
                 return self.check_duties();
             }
         }
         Err("the loop would spin: there is always something to do".to_owned())
+    }
+
+    /// The core and the store hold what they should.
+    pub(super) fn count_again(&self) -> Result<(), String> {
+        self.turn.core.audit()?;
+        self.people.check()
     }
 
     /// What came of those who are here was read.

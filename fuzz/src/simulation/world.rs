@@ -1,6 +1,7 @@
 //! A server, its driver, its clocks and its peers, all in one thread and one choice after the
 //! other. What a step must come to is in `follow`, and by when in `duties`.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -25,6 +26,11 @@ use super::sockets::Sockets;
 
 /// Room for all that a deaf peer misses.
 const ROOMY_OUTBOX_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+
+/// After how many turns the core counts itself again, where a run has thousands of them.
+const AUDIT_INTERVAL: u64 = 4;
+/// And where it has some tens: it is counted again at the end of these too.
+const AUDIT_INTERVAL_OF_BYTES: u64 = 16;
 
 const START: UnixSeconds = UnixSeconds(1_800_000_000);
 
@@ -62,6 +68,8 @@ pub(super) struct World<'a> {
     pub(super) digest: u64,
     /// Turns taken.
     pub(super) turns: u64,
+    /// After how many of them the core counts itself again.
+    pub(super) audit_interval: u64,
     /// Who comes next, until it is accepted.
     pub(super) newcomer: Option<(Ipv4Addr, PeerKind)>,
     /// What comes of each peer in this turn, by the connection's serial.
@@ -85,6 +93,10 @@ impl<'a> World<'a> {
         let cuts = match reads {
             Reads::Whole | Reads::Roomy => None,
             Reads::Cut(seed) => Some(Choice::Seed(seed)),
+        };
+        let audit_interval = match choice {
+            Choice::Bytes(_) => AUDIT_INTERVAL_OF_BYTES,
+            Choice::Seed(_) | Choice::Noted { .. } => AUDIT_INTERVAL,
         };
         let people = People::new();
         Ok(World {
@@ -112,6 +124,7 @@ impl<'a> World<'a> {
             digests: BTreeMap::new(),
             digest: 0,
             turns: 0,
+            audit_interval,
             newcomer: None,
             coming: BTreeMap::new(),
             undecided: None,
@@ -121,6 +134,11 @@ impl<'a> World<'a> {
             unnoted: Vec::new(),
             pressed_bytes: 0,
         })
+    }
+
+    /// The world is over, and its turn is kept for the next one.
+    pub(super) fn leave(self) {
+        SPARE.set(Some(self.turn));
     }
 
     pub(super) fn link(&self, id: ConnectionId) -> Option<usize> {
@@ -367,12 +385,20 @@ impl<'a> World<'a> {
     }
 }
 
+thread_local! {
+    /// The turn of a world that is over: its read buffer takes longer to make than the rest of one.
+    static SPARE: Cell<Option<Turn<Sockets>>> = const { Cell::new(None) };
+}
+
 /// A server over the users, with the keys of their generation, and one listener.
 fn turn(config: &Config, people: &People) -> Result<Turn<Sockets>, String> {
     let keys = keys_of(people.generation).ok_or("no keys")?;
     let (config, store) = (config.clone(), people.connect());
-    let core = Server::build(config, keys, store, Events::builtin(), 7);
-    Ok(Turn::new(core.into(), 1))
+    let core = Server::build(config, keys, store, Events::builtin(), 7).into();
+    Ok(match SPARE.take() {
+        Some(spare) => spare.renewed(core, 1),
+        None => Turn::new(core, 1),
+    })
 }
 
 /// FNV-1a's, of 64 bits.
