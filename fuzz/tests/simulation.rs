@@ -1,7 +1,12 @@
 //! The simulator, in small: some seeds, and those that once found something. `make sim` runs more.
 #![cfg(test)]
 
-use framegate_fuzz::simulation::{run, run_cut, server_ops, transcript};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::thread;
+
+use framegate_fuzz::simulation::{run, run_bytes, run_cut, server_ops, transcript};
 
 /// Seeds whose runs break a promise where a fault is planted (`tests/planted`), and the steps that
 /// takes. One was once judged wrongly: a logout failed with the store in the instant in which
@@ -14,6 +19,8 @@ const TELLING: &[(u64, u64)] = &[
     (9, 1_300),
     (120, 2_300),
     (5_015_439, 2_500),
+    (7, 600),
+    (21, 300),
     (404, 4_500),
     (1_341, 2_100),
 ];
@@ -42,6 +49,33 @@ fn the_same_seed_is_the_same_run() {
     assert_eq!(runs[0], runs[1]);
     assert!(runs[0].as_ref().is_ok_and(|run| run.steps == 1_000));
     assert_ne!(runs[0], run(8, 1_000).map_err(|broken| broken.what));
+}
+
+#[test]
+fn the_same_bytes_are_the_same_run_whatever_ran_before() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds/server_ops");
+    let mut paths: Vec<_> = fs::read_dir(seeds)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    let inputs: Vec<Vec<u8>> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
+    let digest = |input: &Vec<u8>| run_bytes(input).map(|run| run.digest).unwrap();
+    let forwards: Vec<u64> = inputs.iter().map(digest).collect();
+    let mut backwards: Vec<u64> = inputs.iter().rev().map(digest).collect();
+    backwards.reverse();
+    // What a world leaves for the next one stays in its thread.
+    let alone = |input: &Vec<u8>| {
+        thread::scope(|scope| scope.spawn(|| digest(input)).join())
+            .expect("an input runs to its end")
+    };
+    assert_eq!(forwards, backwards);
+    assert_eq!(forwards, inputs.iter().map(alone).collect::<Vec<_>>());
+    let distinct: BTreeSet<u64> = forwards.iter().copied().collect();
+    assert!(
+        distinct.len() > forwards.len() / 2,
+        "digests tell runs apart"
+    );
 }
 
 #[test]

@@ -110,12 +110,22 @@ struct Connection<S> {
 impl<I: Io> Turn<I> {
     /// A turn over so many listeners, each of which may have somebody waiting.
     pub fn new(core: Recorded, listeners: usize) -> Turn<I> {
+        Turn::with_scratch(core, listeners, Scratch::new())
+    }
+
+    /// As [`Turn::new`], with the buffer of a turn that is over: to allocate one takes longer than
+    /// many turns do.
+    pub fn renewed(self, core: Recorded, listeners: usize) -> Turn<I> {
+        Turn::with_scratch(core, listeners, self.scratch)
+    }
+
+    fn with_scratch(core: Recorded, listeners: usize, scratch: Scratch) -> Turn<I> {
         Turn {
             core,
             connections: Vec::new(),
             ready_members: VecDeque::new(),
             ready_pending: VecDeque::new(),
-            scratch: Scratch::new(),
+            scratch,
             arrivals: VecDeque::new(),
             accepting: Accepting::new(listeners),
             stage: Stage::Read,

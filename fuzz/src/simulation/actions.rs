@@ -1,6 +1,6 @@
 //! What happens: one thing a step, more of some and less of others in each run.
 
-use std::net::Ipv4Addr;
+use std::iter::repeat_n;
 use std::time::Duration;
 
 use framegate::server::ConnectionId;
@@ -8,13 +8,10 @@ use framegate::server::ConnectionId;
 use super::choice::Choice;
 use super::link::{PeerKind, Stage};
 use super::people::{PEOPLE, Pass};
-use super::speech::{self, Event, Said, Speech, Utterance};
+use super::speech::{self, Event, Speech, Utterance};
 use super::world::World;
 
-const ADDRESSES: u32 = 6;
-/// The proxy that is trusted where any is.
-const PROXY: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
-const MOMENT: Duration = Duration::from_millis(16);
+pub(super) const MOMENT: Duration = Duration::from_millis(16);
 
 const PEER_KINDS: [PeerKind; 7] = [
     PeerKind::Honest,
@@ -54,7 +51,7 @@ enum Action {
 pub(super) struct Swarm {
     /// Actions, each as often as its weight.
     actions: Vec<Action>,
-    kinds: Vec<PeerKind>,
+    pub(super) kinds: Vec<PeerKind>,
 }
 
 impl Swarm {
@@ -95,7 +92,7 @@ impl Swarm {
                 Action::Restart | Action::FailStore | Action::LongTimePasses
             );
             if !is_rare || choice.chance(30) {
-                actions.extend(std::iter::repeat_n(action, times));
+                actions.extend(repeat_n(action, times));
             }
         }
         let mut kinds = vec![PeerKind::Honest];
@@ -108,6 +105,7 @@ impl World<'_> {
     /// One step.
     pub(super) fn live(&mut self, swarm: &Swarm) -> Result<(), String> {
         match self.choice.pick(&swarm.actions) {
+            Action::Connect if self.is_harsh && self.choice.chance(20) => self.a_crowd_comes(swarm),
             Action::Connect => self.somebody_connects(swarm),
             Action::Say => self.somebody_speaks(),
             Action::Arrive => self.something_arrives(),
@@ -139,7 +137,7 @@ impl World<'_> {
                 self.fail_store(calls);
                 Ok(())
             }
-            Action::Shed => self.shed(),
+            Action::Shed => self.nobody_can_be_accepted(swarm),
             Action::Restart => self.restart(),
         }
     }
@@ -169,67 +167,12 @@ impl World<'_> {
         self.people.fail(calls, now, &mut self.choice);
     }
 
-    fn somebody_connects(&mut self, swarm: &Swarm) -> Result<(), String> {
-        let address = Ipv4Addr::from(0x0A00_0001 + self.choice.below(ADDRESSES));
-        let kind = self.choice.pick(&swarm.kinds);
-        let is_proxied = !self.config.trusted_proxies.is_empty() && self.choice.chance(50);
-        let from = if is_proxied { PROXY } else { address };
-        if let Some(index) = self.connect(from, kind)? {
-            let request = self.request(index);
-            let request = match is_proxied {
-                true => self.passed_on(index, address, request),
-                false => request,
-            };
-            self.links[index].say(request);
-        }
-        Ok(())
-    }
-
-    /// A request as a proxy passes it on for a client.
-    fn passed_on(&mut self, index: usize, client: Ipv4Addr, request: Utterance) -> Utterance {
-        self.links[index].client = Some(client);
-        if !self.config.proxy_protocol {
-            return match self.choice.below(10) {
-                // It is none of a proxy's requests: the connection counts for nobody.
-                0 => {
-                    self.links[index].client = None;
-                    request
-                }
-                1..=4 => request.with_field(&format!("Forwarded: for={client}\r\n")),
-                _ => request.with_field(&format!("X-Forwarded-For: {client}\r\n")),
-            };
-        }
-        if self.choice.chance(10) {
-            return request.behind(b"PROXY?\r\n", Said::NoClient);
-        }
-        let line = format!("PROXY TCP4 {client} 10.1.0.1 5 6\r\n");
-        request.behind(line.as_bytes(), Said::Client)
-    }
-
-    fn request(&mut self, index: usize) -> Utterance {
-        let kind = self.links[index].kind;
-        let user = self.somebody_real();
-        match self.choice.below(10) {
-            0 if kind != PeerKind::Honest => speech::plain_request(&mut self.choice),
-            1 => {
-                let is_right = self.choice.chance(70);
-                speech::http_login(user, is_right)
-            }
-            2..=4 => speech::upgrade(None, false),
-            _ => {
-                let pass = self.pass_for(index, user);
-                let is_in_subprotocol = self.choice.chance(50);
-                speech::upgrade(Some(pass), is_in_subprotocol)
-            }
-        }
-    }
-
-    fn somebody_real(&mut self) -> usize {
+    pub(super) fn somebody_real(&mut self) -> usize {
         self.choice.below(PEOPLE as u32) as usize
     }
 
     /// A token as one of this character would show it: each has one of its own, which gets old.
-    fn pass_for(&mut self, index: usize, user: usize) -> Pass {
+    pub(super) fn pass_for(&mut self, index: usize, user: usize) -> Pass {
         let is_forger = self.links[index].kind == PeerKind::Forging;
         if is_forger && self.choice.chance(60) {
             return match self.choice.chance(30) {

@@ -7,6 +7,7 @@ use framegate::server::{Cause, ConnectionId, Ending, Report, What as Happening};
 use framegate::time::Instant;
 use framegate::turn::{Readiness, Step};
 
+use super::duties::SLACK;
 use super::link::Link;
 use super::sockets::Asked;
 use super::world::World;
@@ -16,8 +17,9 @@ pub(super) const ARRIVAL_BYTES_MAX: usize = 6_000;
 /// Turns within which all must be done that comes of one thing.
 const TURNS_MAX: usize = 1_000;
 
-/// How often the core counts itself again.
-const AUDIT_INTERVAL_TURNS: u64 = 4;
+/// Turns within which everybody is written to who takes something: 8 who are not logged in are
+/// written to in one, and there are 40 connections at the most.
+const TURNS_WAITED_MAX: u32 = 6;
 
 /// What a socket took while the model did not know yet what was said.
 pub(super) struct Unheard {
@@ -131,14 +133,19 @@ impl World<'_> {
                 self.check_all_came()?;
                 // What is counted wrong stays wrong: to look now and then is enough.
                 self.turns += 1;
-                if self.turns.is_multiple_of(AUDIT_INTERVAL_TURNS) {
-                    self.turn.core.audit()?;
-                    self.people.check()?;
+                if self.turns.is_multiple_of(self.audit_interval) {
+                    self.count_again()?;
                 }
                 return self.check_duties();
             }
         }
         Err("the loop would spin: there is always something to do".to_owned())
+    }
+
+    /// The core and the store hold what they should.
+    pub(super) fn count_again(&self) -> Result<(), String> {
+        self.turn.core.audit()?;
+        self.people.check()
     }
 
     /// What came of those who are here was read.
@@ -167,7 +174,7 @@ impl World<'_> {
                 self.take_jobs()?;
                 self.write_to_store();
                 self.note_log();
-                return Ok(());
+                return self.count_turns_waited();
             }
         }
     }
@@ -353,7 +360,9 @@ impl World<'_> {
         if !link.is_over() && !link.is_given_up() {
             return Err("a connection ends for no reason".to_owned());
         }
-        if ending == Ending::Reset && !link.may_be_reset() {
+        if ending == Ending::Reset
+            && !link.may_be_reset(self.now.monotonic, self.config.linger.saturating_sub(SLACK))
+        {
             return Err(format!("a peaceful end is a reset: {link:?}"));
         }
         self.gone.push(id);
@@ -362,7 +371,7 @@ impl World<'_> {
 
     /// Somebody was accepted, or sent away.
     fn follow_accepted(&mut self, id: Option<ConnectionId>) -> Result<(), String> {
-        let newcomer = self.newcomer.take();
+        let newcomer = self.newcomers[self.sockets.accepted_from].pop_front();
         let (address, kind) = newcomer.ok_or("somebody was accepted who did not come")?;
         let Some(id) = id else {
             return self.follow_turned_away(address);
@@ -386,6 +395,20 @@ impl World<'_> {
                 return Err(format!("{report:?} while others were written to"));
             }
             self.end(&report, None)?;
+        }
+        Ok(())
+    }
+
+    /// Whom bytes wait for and whose socket takes them is written to before many turns have passed.
+    fn count_turns_waited(&mut self) -> Result<(), String> {
+        for link in &mut self.links {
+            let waits = !link.wants_writable && self.turn.core.waits_to_be_written(link.id);
+            link.turns_waited = if waits { link.turns_waited + 1 } else { 0 };
+            if link.turns_waited > TURNS_WAITED_MAX {
+                return Err(format!(
+                    "{link:?} is passed over, and others are written to"
+                ));
+            }
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::link::{Link, Stage};
 use super::world::World;
 
 /// How late a deadline may be noticed.
-const SLACK: Duration = Duration::from_millis(20);
+pub(super) const SLACK: Duration = Duration::from_millis(20);
 /// How long a silent listener may stay whose token is over, or who may no longer be here.
 const REVIEW: Duration = Duration::from_secs(1);
 

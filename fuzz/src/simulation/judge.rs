@@ -112,7 +112,7 @@ impl Link {
         let said = (json["data"]["n"].as_u64(), json["from"].as_str());
         self.expect("a broadcast", |what| match what {
             What::Broadcast { nonce, from } => {
-                said == (Some(u64::from(*nonce)), Some(&id_of(*from)))
+                said == (Some(u64::from(*nonce)), Some(id_of(*from)))
             }
             _ => false,
         })

@@ -142,6 +142,10 @@ pub(super) struct Link {
     pub(super) has_fin: bool,
     /// True once its FIN was seen while its WebSocket was open: it ends when its login is answered.
     pub(super) has_finished: bool,
+    /// True once it sent more than is dropped at once, after its end.
+    pub(super) has_flooded: bool,
+    /// Turns since bytes for it could be written and were not.
+    pub(super) turns_waited: u32,
     /// True once it was refused for a hostile cause.
     pub(super) is_hostile: bool,
     /// Tokens it was given.
@@ -234,6 +238,8 @@ impl Link {
             heard_close: false,
             has_fin: false,
             has_finished: false,
+            has_flooded: false,
+            turns_waited: 0,
             is_hostile: false,
             gifts: Vec::new(),
             is_asked: false,
@@ -277,6 +283,7 @@ impl Link {
 
     /// Its socket was offered bytes, and took `count` of them.
     pub(super) fn note_progress(&mut self, count: usize, offered: usize, now: Instant) {
+        self.turns_waited = 0;
         self.wants_writable |= count < offered;
         self.was_stalled |= count < offered;
         if std::mem::replace(&mut self.is_full, count < offered) && count > 0 {
@@ -330,10 +337,14 @@ impl Link {
         self.is_in_message || self.marks.front().is_some_and(is_begun)
     }
 
-    /// Whether its descriptor may be closed with a reset.
-    pub(super) fn may_be_reset(&self) -> bool {
-        let is_cut = matches!(self.stage, Stage::Over(over) if over.is_cut);
-        is_cut || self.is_hostile || self.stalled_since.is_some()
+    /// Whether its descriptor may be closed with a reset. Where more was sent than is dropped at once,
+    /// the peer has had time to read what it was told last.
+    pub(super) fn may_be_reset(&self, now: Instant, linger: Duration) -> bool {
+        let Stage::Over(over) = self.stage else {
+            return self.is_hostile || self.stalled_since.is_some();
+        };
+        let has_flooded = self.has_flooded && over.at + linger <= now;
+        over.is_cut || has_flooded || self.is_hostile || self.stalled_since.is_some()
     }
 
     pub(super) fn owe(&mut self, what: What, is_sure: bool) {

@@ -19,6 +19,7 @@ mod heard;
 mod helpers;
 mod judge;
 mod link;
+mod newcomers;
 mod people;
 mod recovery;
 mod secrets;
@@ -27,7 +28,10 @@ mod speech;
 mod walk;
 mod world;
 
+use crate::one_of_eight;
+
 use choice::Choice;
+use recovery::Parting;
 use world::World;
 
 /// What a run came to.
@@ -65,7 +69,7 @@ enum Reads {
 /// # Errors
 /// The first promise that was not kept.
 pub fn run(seed: u64, steps: u64) -> Result<Run, Broken> {
-    drive(Choice::Seed(seed), steps)
+    drive(Choice::Seed(seed), steps, Parting::Silence)
 }
 
 /// Runs two worlds side by side that differ in one thing: in the second, what arrives is read in
@@ -94,8 +98,7 @@ pub fn run_cut(seed: u64, steps: u64) -> Result<(), Broken> {
 
 /// The body of the fuzz target `server_ops`: every byte is a choice.
 pub fn server_ops(input: &[u8]) {
-    const STEPS_MAX: u64 = 400;
-    if let Err(broken) = drive(Choice::Bytes(input), STEPS_MAX) {
+    if let Err(broken) = run_bytes(input) {
         assert!(
             broken.what.is_empty(),
             "step {}: {}",
@@ -103,6 +106,20 @@ pub fn server_ops(input: &[u8]) {
             broken.what
         );
     }
+}
+
+/// Runs the steps that the bytes of `input` choose. In the end most peers hang up: that those who
+/// are silent are ended takes many turns, and is seen to after one input in eight.
+///
+/// # Errors
+/// The first promise that was not kept.
+pub fn run_bytes(input: &[u8]) -> Result<Run, Broken> {
+    const STEPS_MAX: u64 = 400;
+    let parting = match one_of_eight(input) {
+        0 => Parting::Silence,
+        _ => Parting::Fin,
+    };
+    drive(Choice::Bytes(input), STEPS_MAX, parting)
 }
 
 /// The first steps of a run, as an input of `server_ops` that takes the same ones: what a seed has
@@ -124,7 +141,7 @@ pub fn transcript(seed: u64, steps: u64) -> Vec<u8> {
     }
 }
 
-fn drive(choice: Choice<'_>, steps: u64) -> Result<Run, Broken> {
+fn drive(choice: Choice<'_>, steps: u64, parting: Parting) -> Result<Run, Broken> {
     let broken = |step| move |what| Broken { step, what };
     let mut world = World::new(choice, Reads::Whole).map_err(broken(0))?;
     let swarm = actions::Swarm::new(&mut world.choice);
@@ -133,9 +150,12 @@ fn drive(choice: Choice<'_>, steps: u64) -> Result<Run, Broken> {
         world.live(&swarm).map_err(broken(step))?;
         step += 1;
     }
-    world.come_right().map_err(broken(step))?;
+    world.count_again().map_err(broken(step))?;
+    world.come_right(parting).map_err(broken(step))?;
+    let digest = world.digest;
+    world.leave();
     Ok(Run {
         steps: step,
-        digest: world.digest,
+        digest,
     })
 }

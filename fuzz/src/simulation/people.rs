@@ -116,8 +116,11 @@ pub(super) struct People {
     gone_since: Option<Instant>,
 }
 
-pub(super) fn id_of(user: usize) -> String {
-    format!("user{user}")
+pub(super) fn id_of(user: usize) -> &'static str {
+    const IDS: [&str; PEOPLE + 1] = [
+        "user0", "user1", "user2", "user3", "user4", "user5", "user6",
+    ];
+    IDS[user.min(PEOPLE)]
 }
 
 pub(super) fn user_of(id: &str) -> usize {
@@ -159,27 +162,27 @@ impl People {
 
     pub(super) fn add(&mut self, user: usize, now: Instant) {
         let id = id_of(user);
-        let added = User::new(&id, &id, password_hash_of(user), UnixSeconds(1));
+        let added = User::new(id, id, password_hash_of(user), UnixSeconds(1));
         if added.is_ok_and(|user| self.store.add(&user)) {
             self.note(user, now);
         }
     }
 
     pub(super) fn remove(&mut self, user: usize, now: Instant) {
-        if self.store.remove(&id_of(user)) {
+        if self.store.remove(id_of(user)) {
             self.note(user, now);
         }
     }
 
     pub(super) fn disable(&mut self, user: usize, is_disabled: bool, now: Instant) {
-        if self.store.set_disabled(&id_of(user), is_disabled) {
+        if self.store.set_disabled(id_of(user), is_disabled) {
             self.note(user, now);
         }
     }
 
     /// As `framegate user revoke`: tokens issued until now are void.
     pub(super) fn revoke(&mut self, user: usize, now: Now) {
-        if self.store.void_tokens(&id_of(user), now.unix) {
+        if self.store.void_tokens(id_of(user), now.unix) {
             self.note(user, now.monotonic);
         }
     }
@@ -216,7 +219,7 @@ impl People {
     }
 
     fn stored(&self, user: usize) -> Standing {
-        let stored = self.store.peek(&id_of(user));
+        let stored = self.store.peek(id_of(user));
         Standing {
             is_known: stored.is_some(),
             is_disabled: stored.as_ref().is_some_and(|user| user.disabled),
@@ -458,7 +461,7 @@ impl People {
         let keys = keys_of(generation);
         let signer = keys.map(|keys| Signer::new(&keys, &ClaimRules::default(), ttl_seconds));
         let minted =
-            signer.and_then(|signer| signer.mint(&id_of(user), UnixSeconds(issued_at)).ok());
+            signer.and_then(|signer| signer.mint(id_of(user), UnixSeconds(issued_at)).ok());
         Pass {
             text: minted.map(|minted| minted.token).unwrap_or_default(),
             user,

@@ -7,10 +7,19 @@ use super::link::{PeerKind, Stage};
 use super::speech::{self, Event, Speech};
 use super::world::World;
 
+/// How the peers that are left go in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parting {
+    /// They say nothing more, until the server ends them.
+    Silence,
+    /// They send their FIN.
+    Fin,
+}
+
 impl World<'_> {
     /// Nothing goes wrong any more: what was said arrives, what is owed comes, newcomers are
     /// served, and in the end nobody and nothing is left.
-    pub(super) fn come_right(&mut self) -> Result<(), String> {
+    pub(super) fn come_right(&mut self, parting: Parting) -> Result<(), String> {
         self.fail_store(0);
         self.sockets.is_kind = true;
         for index in 0..self.links.len() {
@@ -25,10 +34,10 @@ impl World<'_> {
         while self.jobs.front().is_some() {
             self.hash()?;
         }
-        // Who took much is given the time to read it.
-        let caught_up_at = self.links.iter().map(|link| link.caught_up_at).max();
-        let reading = caught_up_at.map_or(Duration::ZERO, |at| at.since(self.now.monotonic));
-        self.pass_time(reading + self.config.ping_interval + self.config.pong_timeout)?;
+        match parting {
+            Parting::Silence => self.fall_silent()?,
+            Parting::Fin => self.hang_up()?,
+        }
         self.pass_time(Duration::from_secs(2))?;
         match (self.links.len(), self.turn.core.held_bytes()) {
             (0, 0) => self.turn.core.audit(),
@@ -37,6 +46,22 @@ impl World<'_> {
                 self.links
             )),
         }
+    }
+
+    fn fall_silent(&mut self) -> Result<(), String> {
+        // Who took much is given the time to read it.
+        let caught_up_at = self.links.iter().map(|link| link.caught_up_at).max();
+        let reading = caught_up_at.map_or(Duration::ZERO, |at| at.since(self.now.monotonic));
+        self.pass_time(reading + self.config.ping_interval + self.config.pong_timeout)
+    }
+
+    fn hang_up(&mut self) -> Result<(), String> {
+        for id in self.links.iter().map(|link| link.id).collect::<Vec<_>>() {
+            if let Some(index) = self.link(id) {
+                self.finish(index)?;
+            }
+        }
+        Ok(())
     }
 
     fn deliver_all(&mut self) -> Result<(), String> {

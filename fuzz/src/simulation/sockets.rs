@@ -10,6 +10,12 @@ use framegate::turn::{Accept, Io, Shed, Then};
 
 use super::choice::Choice;
 
+/// Listeners that there are.
+pub(super) const LISTENERS: usize = 2;
+
+/// Bytes that are dropped at once of a peer of whom nothing more is read: more than arrive at once.
+pub(super) const DISCARD_BYTES_MAX: usize = 8_192;
+
 /// How many bytes a socket takes at the most before it takes less than it is offered.
 const SHORT_AFTER_BYTES_MAX: u32 = 4_000;
 
@@ -49,13 +55,28 @@ pub(super) enum Asked {
     Ended(ConnectionId, Ending),
 }
 
+/// Why a call of accept brings nobody, though somebody waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// No descriptor is left but the spare one, with which one is shed.
+    NoDescriptor,
+    /// Nor is there a spare one.
+    NoSpare,
+    NoMemory,
+    /// Another one, who has left again.
+    Lost,
+}
+
 /// All sockets.
 #[derive(Default)]
 pub(super) struct Sockets {
-    /// Who waits to be accepted.
-    pub(super) coming: VecDeque<Peer>,
-    /// True when the next accept is to fail for want of a descriptor.
-    pub(super) has_no_descriptor: bool,
+    /// Who waits to be accepted, at each listener.
+    pub(super) coming: [VecDeque<Peer>; LISTENERS],
+    /// How the next calls of accept fail.
+    pub(super) failures: VecDeque<Failure>,
+    has_no_spare: bool,
+    /// The listener from which somebody was accepted last.
+    pub(super) accepted_from: usize,
     /// The socket that was accepted last.
     pub(super) accepted: Option<Socket>,
     pub(super) asked: VecDeque<Asked>,
@@ -78,6 +99,13 @@ impl End {
             short_after_bytes: shortness.below(SHORT_AFTER_BYTES_MAX) as usize,
             shortness,
         }
+    }
+
+    /// Drops what is unread, up to a bound. Returns whether nothing is left.
+    fn discard(&mut self) -> bool {
+        let count = self.arrived.len().min(DISCARD_BYTES_MAX);
+        self.arrived.drain(..count);
+        self.arrived.is_empty()
     }
 
     /// It takes bytes again, if it has room. Returns whether it says so.
@@ -148,22 +176,34 @@ impl Io for Sockets {
         }
     }
 
-    fn accept(&mut self, _: usize) -> Accept<Socket> {
-        if std::mem::take(&mut self.has_no_descriptor) {
-            return Accept::NoDescriptor(ErrorKind::Other.into());
+    fn accept(&mut self, listener: usize) -> Accept<Socket> {
+        let failure = self.failures.pop_front();
+        self.has_no_spare = failure == Some(Failure::NoSpare);
+        match failure {
+            Some(Failure::NoDescriptor | Failure::NoSpare) => {
+                return Accept::NoDescriptor(ErrorKind::Other.into());
+            }
+            Some(Failure::NoMemory) => return Accept::Failed(ErrorKind::OutOfMemory.into()),
+            Some(Failure::Lost) => return Accept::Lost,
+            None => {}
         }
-        let Some(peer) = self.coming.pop_front() else {
+        let waiting = &mut self.coming[listener];
+        let Some(peer) = waiting.pop_front() else {
             return Accept::Nobody;
         };
+        self.accepted_from = listener;
         Accept::Connection {
             socket: Rc::new(RefCell::new(End::new(0))),
             peer,
-            is_more: !self.coming.is_empty(),
+            is_more: !waiting.is_empty(),
         }
     }
 
-    fn shed(&mut self, _: usize) -> Shed {
-        match self.coming.pop_front() {
+    fn shed(&mut self, listener: usize) -> Shed {
+        if self.has_no_spare {
+            return Shed::Failed;
+        }
+        match self.coming[listener].pop_front() {
             Some(_) => Shed::One,
             None => Shed::Nobody,
         }
@@ -179,8 +219,7 @@ impl Io for Sockets {
     }
 
     fn discard(&mut self, socket: &mut Socket) -> bool {
-        socket.borrow_mut().arrived.clear();
-        true
+        socket.borrow_mut().discard()
     }
 
     fn shut(&mut self, socket: &mut Socket) -> io::Result<()> {
@@ -195,11 +234,15 @@ impl Io for Sockets {
     }
 
     fn close(&mut self, socket: Socket, is_read_out: bool) {
-        let end = socket.borrow();
+        let mut end = socket.borrow_mut();
+        let is_drained = match is_read_out {
+            true => end.arrived.is_empty(),
+            false => end.discard(),
+        };
         // RFC 2525 §2.17: a reset follows when something is unread.
-        let ending = match is_read_out && !end.arrived.is_empty() {
-            true => Ending::Reset,
-            false => Ending::Close,
+        let ending = match is_drained {
+            true => Ending::Close,
+            false => Ending::Reset,
         };
         self.asked.extend(end.id.map(|id| Asked::Ended(id, ending)));
     }

@@ -1,7 +1,9 @@
 //! A server, its driver, its clocks and its peers, all in one thread and one choice after the
 //! other. What a step must come to is in `follow`, and by when in `duties`.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
+use std::iter::repeat_n;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -21,10 +23,19 @@ use super::choice::Choice;
 use super::link::{Link, PeerKind, Stage};
 use super::people::{Made, Pass, People, TOKEN_TTL_SECONDS, user_of};
 use super::secrets::keys_of;
-use super::sockets::Sockets;
+use super::sockets::{DISCARD_BYTES_MAX, LISTENERS, Sockets};
 
 /// Room for all that a deaf peer misses.
 const ROOMY_OUTBOX_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+
+/// After how many turns the core counts itself again, where a run has thousands of them.
+const AUDIT_INTERVAL: u64 = 4;
+/// And where it has some tens: it is counted again at the end of these too.
+const AUDIT_INTERVAL_OF_BYTES: u64 = 16;
+
+/// What a peer may still send that is over: once it is more than is dropped at once, and once more
+/// than is dropped when it is closed as well.
+const UNWANTED_BYTES: [usize; 4] = [60, DISCARD_BYTES_MAX, DISCARD_BYTES_MAX + 60, 20_000];
 
 const START: UnixSeconds = UnixSeconds(1_800_000_000);
 
@@ -62,8 +73,12 @@ pub(super) struct World<'a> {
     pub(super) digest: u64,
     /// Turns taken.
     pub(super) turns: u64,
-    /// Who comes next, until it is accepted.
-    pub(super) newcomer: Option<(Ipv4Addr, PeerKind)>,
+    /// After how many of them the core counts itself again.
+    pub(super) audit_interval: u64,
+    /// Who comes next at each listener, until it is accepted.
+    pub(super) newcomers: [VecDeque<(Ipv4Addr, PeerKind)>; LISTENERS],
+    /// True in the runs in which more goes wrong with those who come and with those who are over.
+    pub(super) is_harsh: bool,
     /// What comes of each peer in this turn, by the connection's serial.
     pub(super) coming: BTreeMap<u32, Coming>,
     /// Of which connection something is read and not decided on in whole.
@@ -81,10 +96,14 @@ pub(super) struct World<'a> {
 
 impl<'a> World<'a> {
     pub(super) fn new(mut choice: Choice<'a>, reads: Reads) -> Result<Self, String> {
-        let config = config(&mut choice, reads);
+        let (config, is_harsh) = config(&mut choice, reads);
         let cuts = match reads {
             Reads::Whole | Reads::Roomy => None,
             Reads::Cut(seed) => Some(Choice::Seed(seed)),
+        };
+        let audit_interval = match choice {
+            Choice::Bytes(_) => AUDIT_INTERVAL_OF_BYTES,
+            Choice::Seed(_) | Choice::Noted { .. } => AUDIT_INTERVAL,
         };
         let people = People::new();
         Ok(World {
@@ -112,7 +131,9 @@ impl<'a> World<'a> {
             digests: BTreeMap::new(),
             digest: 0,
             turns: 0,
-            newcomer: None,
+            audit_interval,
+            newcomers: Default::default(),
+            is_harsh: is_harsh && reads == Reads::Whole,
             coming: BTreeMap::new(),
             undecided: None,
             collected: Vec::new(),
@@ -121,6 +142,11 @@ impl<'a> World<'a> {
             unnoted: Vec::new(),
             pressed_bytes: 0,
         })
+    }
+
+    /// The world is over, and its turn is kept for the next one.
+    pub(super) fn leave(self) {
+        SPARE.set(Some(self.turn));
     }
 
     pub(super) fn link(&self, id: ConnectionId) -> Option<usize> {
@@ -133,40 +159,6 @@ impl<'a> World<'a> {
 
     // Inputs.
 
-    /// Somebody connects, and may be sent away.
-    pub(super) fn connect(
-        &mut self,
-        address: Ipv4Addr,
-        kind: PeerKind,
-    ) -> Result<Option<usize>, String> {
-        let peer = Peer::from(SocketAddr::from((address, 1)));
-        self.sockets.coming.push_back(peer);
-        self.newcomer = Some((address, kind));
-        self.turn.listener_ready(0);
-        let newest = self.links.last().map(|link| link.id);
-        self.turn()?;
-        if self.newcomer.is_some() {
-            return Err("somebody came and was not accepted".to_owned());
-        }
-        let is_new = |link: &&Link| Some(link.id) != newest && link.address == address;
-        let index = self.links.iter().rposition(|link| is_new(&link));
-        Ok(index.filter(|index| index + 1 == self.links.len()))
-    }
-
-    /// Somebody comes while there is no descriptor.
-    pub(super) fn shed(&mut self) -> Result<(), String> {
-        let before = self.turn.core.connections();
-        let peer = Peer::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-        self.sockets.coming.push_back(peer);
-        self.sockets.has_no_descriptor = true;
-        self.turn.listener_ready(0);
-        self.turn()?;
-        match self.sockets.coming.is_empty() && self.turn.core.connections() <= before {
-            true => Ok(()),
-            false => Err("somebody was accepted without a descriptor".to_owned()),
-        }
-    }
-
     /// A peer sends its FIN: perhaps right after words, perhaps after words that nobody wants.
     pub(super) fn finish(&mut self, index: usize) -> Result<(), String> {
         let id = self.links[index].id;
@@ -175,7 +167,13 @@ impl<'a> World<'a> {
         let leaves_by_itself = link.marks.iter().any(|mark| mark.said.is_close());
         let has_words = is_first && !link.outgoing.is_empty() && !leaves_by_itself;
         let coming = if is_first && link.is_over() {
-            link.end.borrow_mut().arrived.extend([0x81; 60]);
+            let bytes = match self.is_harsh {
+                true => self.choice.pick(&UNWANTED_BYTES),
+                false => UNWANTED_BYTES[0],
+            };
+            let mut end = link.end.borrow_mut();
+            end.arrived.extend(repeat_n(0x81, bytes));
+            link.has_flooded = end.arrived.len() > DISCARD_BYTES_MAX;
             Coming::Fin
         } else if has_words && link.outgoing.len() <= ARRIVAL_BYTES_MAX && !self.is_compared {
             let last = link.next_piece(ARRIVAL_BYTES_MAX);
@@ -215,7 +213,7 @@ impl<'a> World<'a> {
     pub(super) fn pass_time(&mut self, duration: Duration) -> Result<(), String> {
         let until = self.now.monotonic + duration;
         let mut is_late = false;
-        while let Some(next) = self.turn.core.next_deadline().filter(|next| *next <= until) {
+        while let Some(next) = self.turn.next_at().filter(|next| *next <= until) {
             if is_late && next <= self.now.monotonic {
                 return Err("the loop would spin: a deadline stays in the past".to_owned());
             }
@@ -323,12 +321,12 @@ impl<'a> World<'a> {
         self.turn.stop(self.now);
         self.follow_shutdown()?;
         let peer = Peer::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-        self.sockets.coming.push_back(peer);
+        self.sockets.coming[0].push_back(peer);
         self.turn.listener_ready(0);
         self.turn()?;
         self.pass_time(STOP_PATIENCE + self.config.linger + Duration::from_millis(40))?;
         self.stopping_since = None;
-        if self.sockets.coming.pop_front().is_none() {
+        if self.sockets.coming[0].pop_front().is_none() {
             return Err("somebody is let in at the end".to_owned());
         }
         if self.turn.core.connections() != 0 || !self.links.is_empty() {
@@ -367,12 +365,20 @@ impl<'a> World<'a> {
     }
 }
 
-/// A server over the users, with the keys of their generation, and one listener.
+thread_local! {
+    /// The turn of a world that is over: its read buffer takes longer to make than the rest of one.
+    static SPARE: Cell<Option<Turn<Sockets>>> = const { Cell::new(None) };
+}
+
+/// A server over the users, with the keys of their generation, and its listeners.
 fn turn(config: &Config, people: &People) -> Result<Turn<Sockets>, String> {
     let keys = keys_of(people.generation).ok_or("no keys")?;
     let (config, store) = (config.clone(), people.connect());
-    let core = Server::build(config, keys, store, Events::builtin(), 7);
-    Ok(Turn::new(core.into(), 1))
+    let core = Server::build(config, keys, store, Events::builtin(), 7).into();
+    Ok(match SPARE.take() {
+        Some(spare) => spare.renewed(core, LISTENERS),
+        None => Turn::new(core, LISTENERS),
+    })
 }
 
 /// FNV-1a's, of 64 bits.
@@ -385,9 +391,9 @@ fn fold(digest: u64, bytes: &[u8]) -> u64 {
 }
 
 /// Small bounds, so that they are met. How it is read may change what is held in memory, and so
-/// who goes when that is short, and when a slow reader's turn comes: where reads are cut, there is
-/// room enough.
-fn config(choice: &mut Choice<'_>, reads: Reads) -> Config {
+/// who goes when that is short, and when a slow reader's turn comes: where reads are cut,
+/// there is room enough. Also whether the run is a harsh one.
+fn config(choice: &mut Choice<'_>, reads: Reads) -> (Config, bool) {
     let mut config = Config::default();
     config.password_memory_kib = framegate::limits::PASSWORD_MEMORY_KIB_MIN;
     config.token_ttl = Duration::from_secs(TOKEN_TTL_SECONDS);
@@ -416,7 +422,10 @@ fn config(choice: &mut Choice<'_>, reads: Reads) -> Config {
     config.frame_burst = choice.pick(&[6, 200, 200]);
     config.ban_after = choice.pick(&[0, 0, 1, 5, 20]);
     config.connect_rate.count = choice.pick(&[0, 0, 100]);
-    config.require_handshake_token = choice.chance(10);
+    // One draw for two things: a run that was found before there were harsh ones stays as it was.
+    let drawn = choice.below(100);
+    config.require_handshake_token = drawn < 10;
+    let is_harsh = drawn >= 80;
     if choice.chance(30) {
         config.trusted_proxies = "10.1.0.0/16".parse().unwrap_or_default();
         config.proxy_protocol = choice.chance(50);
@@ -425,5 +434,5 @@ fn config(choice: &mut Choice<'_>, reads: Reads) -> Config {
     let (ping, pong) = choice.pick(&[(30, 10), (4, 2), (4, 2)]);
     config.ping_interval = Duration::from_secs(ping);
     config.pong_timeout = Duration::from_secs(pong);
-    config
+    (config, is_harsh)
 }
