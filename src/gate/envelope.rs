@@ -1,10 +1,12 @@
 //! What a client's frame says around its data.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::{fmt, iter};
 
 use super::json::{self, JsonError, Value};
-use crate::limits::{EVENT_BYTES_MAX, FRAME_ID_BYTES_MAX, SUBJECT_BYTES_MAX};
+use crate::limits::{
+    EVENT_BYTES_MAX, FRAME_ID_BYTES_MAX, JSON_DEPTH_MAX, JSON_MEMBERS_MAX, SUBJECT_BYTES_MAX,
+};
 
 /// A client's frame, taken apart; everything in it is still the peer's word. It has no
 /// `Debug`, for it holds the token.
@@ -87,6 +89,34 @@ pub enum FrameError {
     Id,
     /// `to` is of the wrong type, empty or too long.
     To,
+}
+
+impl FrameError {
+    /// A text that is refused for this reason, as short as any but the empty one: it can stand for
+    /// every other in a recording.
+    pub fn shortest_text(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            FrameError::Json(JsonError::Syntax) => "x",
+            FrameError::Json(JsonError::NotAnObject) => "0",
+            FrameError::Json(JsonError::RepeatedMember) => r#"{"":0,"":0}"#,
+            FrameError::Json(JsonError::TooManyMembers) => return Cow::Owned(too_many_members()),
+            FrameError::Json(JsonError::TooDeep) => return Cow::Owned("[".repeat(JSON_DEPTH_MAX)),
+            FrameError::Json(JsonError::LoneSurrogate) => r#""\ud800"#,
+            FrameError::Token => r#"{"token":0}"#,
+            FrameError::Event => "{}",
+            FrameError::Id => r#"{"id":[]}"#,
+            FrameError::To => r#"{"to":0}"#,
+        })
+    }
+}
+
+/// An object with one member too many, whose names are a byte long, and one of them empty.
+fn too_many_members() -> String {
+    let letters = ('#'..='~').filter(|letter| *letter != '\\');
+    let names = iter::once(String::new()).chain(letters.map(String::from));
+    let members = names.map(|name| format!(r#""{name}":0"#));
+    let members: Vec<String> = members.take(JSON_MEMBERS_MAX + 1).collect();
+    format!("{{{}}}", members.join(","))
 }
 
 impl fmt::Display for FrameError {

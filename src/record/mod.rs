@@ -27,6 +27,7 @@ mod tap;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::io::{IoSlice, Write};
 use std::ops::Deref;
 
@@ -41,7 +42,7 @@ use crate::server::{
 use crate::time::Now;
 
 use lines::FileSink;
-use recorder::{Id, show};
+use recorder::{Id, MaybeId};
 use store::quoted;
 
 pub use recorder::Recorder;
@@ -106,17 +107,13 @@ impl Recorded {
     pub fn accept(&mut self, now: Now, peer: Peer) -> Option<ConnectionId> {
         self.call(now, format_args!("accept {peer}"));
         let id = self.server.accept(now, peer);
-        if let Some(recorder) = &self.recorder {
-            recorder.line(format_args!("> {}", show(id)));
-        }
+        self.line(format_args!("> {}", MaybeId(id)));
         id
     }
 
     /// As [`Server::count_shed`].
     pub fn count_shed(&mut self) {
-        if let Some(recorder) = &self.recorder {
-            recorder.line(format_args!("shed"));
-        }
+        self.line(format_args!("shed"));
         self.server.count_shed();
     }
 
@@ -145,8 +142,8 @@ impl Recorded {
     pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> ReadInterest {
         self.call(now, format_args!("receive {} {}", Id(id), bytes.len()));
         let reading = self.server.receive(now, id, bytes);
-        if let (Some(recorder), ReadInterest::Done) = (&self.recorder, reading) {
-            recorder.line(format_args!("> over"));
+        if reading == ReadInterest::Done {
+            self.line(format_args!("> over"));
         }
         reading
     }
@@ -175,9 +172,7 @@ impl Recorded {
 
     /// As [`Server::writable`].
     pub fn writable(&mut self, id: ConnectionId) {
-        if let Some(recorder) = &self.recorder {
-            recorder.line(format_args!("writable {}", Id(id)));
-        }
+        self.line(format_args!("writable {}", Id(id)));
         self.server.writable(id);
     }
 
@@ -222,10 +217,8 @@ impl Recorded {
             pending,
         } = *left;
         let id = self.server.next_flush(now, left);
-        if let Some(recorder) = &mut self.recorder {
-            let id = show(id);
-            recorder.call(now, format_args!("flush {broadcasts} {pending} {id}"));
-        }
+        let shown = MaybeId(id);
+        self.call(now, format_args!("flush {broadcasts} {pending} {shown}"));
         id
     }
 
@@ -280,8 +273,8 @@ impl Recorded {
     /// As [`Server::next_store_news`].
     pub fn next_store_news(&mut self) -> Option<StoreNews> {
         let fault = self.server.next_store_news();
-        if let (Some(recorder), Some(_)) = (&self.recorder, &fault) {
-            recorder.line(format_args!("fault"));
+        if fault.is_some() {
+            self.line(format_args!("fault"));
         }
         fault
     }
@@ -300,9 +293,15 @@ impl Recorded {
         report
     }
 
-    fn call(&mut self, now: Now, call: std::fmt::Arguments<'_>) {
+    fn call(&mut self, now: Now, call: fmt::Arguments<'_>) {
         if let Some(recorder) = &mut self.recorder {
             recorder.call(now, call);
+        }
+    }
+
+    fn line(&self, line: fmt::Arguments<'_>) {
+        if let Some(recorder) = &self.recorder {
+            recorder.line(line);
         }
     }
 }

@@ -197,6 +197,13 @@ impl fmt::Display for Id {
 }
 
 /// A connection, or none.
-pub(super) fn show(id: Option<ConnectionId>) -> String {
-    id.map_or_else(|| "-".to_owned(), |id| Id(id).to_string())
+pub(super) struct MaybeId(pub(super) Option<ConnectionId>);
+
+impl fmt::Display for MaybeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(id) => Id(id).fmt(f),
+            None => f.write_str("-"),
+        }
+    }
 }

@@ -8,8 +8,7 @@ use std::borrow::Cow;
 
 use super::mask::mask;
 use crate::gate::json::{self, JsonError};
-use crate::gate::{Envelope, FrameError, Keys, ReplayTokens};
-use crate::limits::{JSON_DEPTH_MAX, JSON_MEMBERS_MAX};
+use crate::gate::{Envelope, Keys, ReplayTokens};
 use crate::wire::head::{asks_head, is_token_byte};
 use crate::wire::request::{self, Field};
 use crate::wire::{Authorization, Head, Subprotocol, forwarded};
@@ -82,7 +81,7 @@ impl Redactor {
     pub(super) fn message(&self, text: &str) -> Vec<u8> {
         let mut out = match Envelope::parse(text) {
             Ok(envelope) => self.envelope(envelope),
-            Err(error) => refused_text(error).into_bytes(),
+            Err(error) => error.shortest_text().into_owned().into_bytes(),
         };
         out.resize(text.len(), b' ');
         out
@@ -254,30 +253,4 @@ fn push_data(out: &mut Vec<u8>, data: &str) {
 fn placeholder(password: &str) -> String {
     let is_allowed = !password.contains('\0');
     "x".repeat(if is_allowed { password.len() } else { 0 })
-}
-
-/// The shortest text that is refused for this reason.
-fn refused_text(error: FrameError) -> String {
-    let text = match error {
-        FrameError::Json(JsonError::Syntax) => "x",
-        FrameError::Json(JsonError::NotAnObject) => "0",
-        FrameError::Json(JsonError::RepeatedMember) => r#"{"":0,"":0}"#,
-        FrameError::Json(JsonError::TooManyMembers) => return too_many_members(),
-        FrameError::Json(JsonError::TooDeep) => return "[".repeat(JSON_DEPTH_MAX),
-        FrameError::Json(JsonError::LoneSurrogate) => r#""\ud800""#,
-        FrameError::Token => r#"{"token":0}"#,
-        FrameError::Event => "{}",
-        FrameError::Id => r#"{"id":[]}"#,
-        FrameError::To => r#"{"to":0}"#,
-    };
-    text.to_owned()
-}
-
-fn too_many_members() -> String {
-    let letters = (b'#'..=b'~').filter(|byte| *byte != b'\\');
-    let letters = letters.map(|byte| char::from(byte).to_string());
-    let names = [String::new()].into_iter().chain(letters);
-    let members = names.map(|name| format!(r#""{name}":0"#));
-    let members: Vec<String> = members.take(JSON_MEMBERS_MAX + 1).collect();
-    format!("{{{}}}", members.join(","))
 }

@@ -20,7 +20,8 @@ use framegate::time::UnixSeconds;
 
 /// The gate takes a text exactly when serde_json and the contract's words about the members
 /// do, and refuses it for the same reason; every value is what serde_json reads, and is lent
-/// from the text. Serde_json reads back every string as we write it. The door does with the
+/// from the text. No text but the empty one is shorter than the one that stands for all that are
+/// refused for its reason. Serde_json reads back every string as we write it. The door does with the
 /// frame as its envelope says.
 pub fn envelope(input: &[u8]) {
     let text = &*String::from_utf8_lossy(input);
@@ -29,6 +30,11 @@ pub fn envelope(input: &[u8]) {
         Some(FrameError::Json(error)) => assert_told(error.word(), &FrameError::Json(*error)),
         Some(error) => assert_told("bad_frame", error),
         None => {}
+    }
+    if let Some(error) = ours.as_ref().err().filter(|_| !text.is_empty()) {
+        let shortest = error.shortest_text();
+        assert!(shortest.len() <= text.len(), "{text}");
+        assert_eq!(Envelope::parse(&shortest).err(), Some(*error));
     }
     if one_of_eight(input) == 0 {
         assert_denied(text, ours.as_ref());

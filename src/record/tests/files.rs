@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::rig::{Rig, login, password};
+use super::rig::{Rig, login, masked, password, upgrade};
 use crate::record::lines::LineSink as _;
 use crate::record::lines::{FileSink, Lines};
 use crate::record::{ReplayError, Replayed, replay};
@@ -107,6 +107,32 @@ fn a_file_that_is_cut_off_is_replayed_up_to_there() {
         replay(b"something else\n"),
         Err(ReplayError::Changed { line: 1 })
     );
+}
+
+#[test]
+fn a_server_that_is_killed_within_a_frame_a_head_or_a_body_is_replayed_up_to_there() {
+    let frame = masked(0x81, login("alice", &password("alice")).as_bytes());
+    let fragments = [
+        &masked(0x01, "naïve".as_bytes())[..],
+        &masked(0x89, b"ping"),
+        &frame,
+    ]
+    .concat();
+    let body = "POST /login HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n15;x=y\r\n{}";
+    for (sent, is_open) in [
+        (&frame[..], true),
+        (&fragments[..21], true),
+        (upgrade("").as_bytes(), false),
+        (body.as_bytes(), false),
+    ] {
+        for end in 1..sent.len() {
+            let mut rig = Rig::new(|_| {});
+            let id = if is_open { rig.open("") } else { rig.connect() };
+            rig.send_cut(id, &sent[..end], 1 + end / 4);
+            let replayed = replay(&rig.so_far()).expect("what is there is right");
+            assert!(replayed.is_cut && replayed.inputs > 0);
+        }
+    }
 }
 
 #[test]

@@ -227,7 +227,7 @@ fn every_reason_to_refuse_a_message_has_a_text_as_short_as_any() {
         r#"{"":1,"":1}"#.to_owned(),
         format!("{{{}}}", many.join(",")),
         "[".repeat(32),
-        r#""\udfff""#.to_owned(),
+        r#""\udfff"#.to_owned(),
         r#"{"token":1}"#.to_owned(),
         "{}".to_owned(),
         r#"{"id":{}}"#.to_owned(),

@@ -297,6 +297,11 @@ impl Rig {
 
     // What came of it.
 
+    /// The file of a server that is killed now.
+    pub(super) fn so_far(&self) -> Vec<u8> {
+        self.file.0.borrow().clone()
+    }
+
     /// The file of a server that has come to its end.
     pub(super) fn end(mut self) -> Vec<u8> {
         self.turn.core.shut_down(self.now);
