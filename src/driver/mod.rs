@@ -26,7 +26,7 @@ use mio::{Events, Token};
 
 use crate::app::users::UserWriter;
 use crate::record::Recorded;
-use crate::server::StoreNews;
+use crate::server::{Input, StoreNews};
 use crate::time::{Instant, Now};
 use crate::turn::{READY_MAX, Readiness, Turn};
 
@@ -179,10 +179,10 @@ impl Driver {
 
     fn take_outcomes(&mut self, now: Now) {
         while let Some(outcome) = self.hasher.next_outcome() {
-            self.turn.core.hashed(now, &outcome);
+            self.turn.core.handle(now, Input::Hashed(outcome));
         }
         while let Some(outcome) = self.writer.next_outcome() {
-            self.turn.core.kept(now, &outcome);
+            self.turn.core.handle(now, Input::Kept(outcome));
         }
     }
 

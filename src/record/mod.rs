@@ -15,6 +15,7 @@
 //! server behaves differently. Since what peers send was redacted, what leaves may differ in the
 //! signatures of tokens; those are masked on both sides.
 
+mod input;
 mod lines;
 mod mask;
 mod recorder;
@@ -31,16 +32,17 @@ use std::fmt;
 use std::io::{IoSlice, Write};
 use std::ops::Deref;
 
-use crate::app::password::{HashJob, HashOutcome};
+use crate::app::password::HashJob;
 use crate::config::Config;
 use crate::gate::Keys;
 use crate::limits::RECORDING_BYTES_MAX;
 use crate::server::{
-    ConnectionId, Ending, FlushesLeft, Peer, ReadInterest, Report, SLICES_MAX, Server, StoreJob,
-    StoreNews, StoreOutcome, Summary, TransportNews,
+    ConnectionId, Ending, FlushesLeft, Input, Peer, ReadInterest, Report, SLICES_MAX, Server,
+    StoreJob, StoreNews, Summary,
 };
 use crate::time::Now;
 
+use input::InputLine;
 use lines::FileSink;
 use recorder::{Id, MaybeId};
 use store::quoted;
@@ -111,31 +113,13 @@ impl Recorded {
         id
     }
 
-    /// As [`Server::count_shed`].
-    pub fn count_shed(&mut self) {
-        self.line(format_args!("shed"));
-        self.server.count_shed();
-    }
-
-    /// As [`Server::transport`].
-    pub fn transport(&mut self, now: Now, id: ConnectionId, news: TransportNews) {
-        let id_shown = Id(id);
-        match news {
-            TransportNews::Holds(bytes) => {
-                self.call(now, format_args!("transport {id_shown} holds {bytes}"));
-            }
-            TransportNews::Client(Some(peer)) => {
-                self.call(now, format_args!("transport {id_shown} client {peer}"));
-            }
-            TransportNews::Client(None) => {
-                self.call(now, format_args!("transport {id_shown} client -"));
-            }
-            TransportNews::Failed(error) => {
-                let word = error.word();
-                self.call(now, format_args!("transport {id_shown} failed {word}"));
-            }
+    /// As [`Server::handle`]. A look that is not due changes nothing, and is not written down.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        if input == Input::LookAhead && !self.server.is_look_due(now) {
+            return;
         }
-        self.server.transport(now, id, news);
+        self.call(now, format_args!("{}", InputLine(input)));
+        self.server.handle(now, input);
     }
 
     /// As [`Server::receive`].
@@ -148,18 +132,6 @@ impl Recorded {
         reading
     }
 
-    /// As [`Server::finished`].
-    pub fn finished(&mut self, now: Now, id: ConnectionId) {
-        self.call(now, format_args!("finished {}", Id(id)));
-        self.server.finished(now, id);
-    }
-
-    /// As [`Server::failed`].
-    pub fn failed(&mut self, now: Now, id: ConnectionId) {
-        self.call(now, format_args!("failed {}", Id(id)));
-        self.server.failed(now, id);
-    }
-
     /// As [`Server::wrote`].
     pub fn wrote(&mut self, now: Now, id: ConnectionId, count: usize, full: bool) {
         if let Some(recorder) = &mut self.recorder {
@@ -168,46 +140,6 @@ impl Recorded {
             recorder.wrote(now, id, count, full, &slices[..filled]);
         }
         self.server.wrote(now, id, count, full);
-    }
-
-    /// As [`Server::writable`].
-    pub fn writable(&mut self, id: ConnectionId) {
-        self.line(format_args!("writable {}", Id(id)));
-        self.server.writable(id);
-    }
-
-    /// As [`Server::hashed`].
-    pub fn hashed(&mut self, now: Now, outcome: &HashOutcome) {
-        let HashOutcome { ticket, verdict } = outcome;
-        self.call(now, format_args!("hashed {ticket} {verdict:?}"));
-        self.server.hashed(now, outcome);
-    }
-
-    /// As [`Server::kept`].
-    pub fn kept(&mut self, now: Now, outcome: &StoreOutcome) {
-        let StoreOutcome { ticket, is_kept } = outcome;
-        self.call(now, format_args!("kept {ticket} {is_kept}"));
-        self.server.kept(now, outcome);
-    }
-
-    /// As [`Server::tick`].
-    pub fn tick(&mut self, now: Now) {
-        self.call(now, format_args!("tick"));
-        self.server.tick(now);
-    }
-
-    /// As [`Server::look_ahead`].
-    pub fn look_ahead(&mut self, now: Now) {
-        if self.server.is_look_due(now) {
-            self.call(now, format_args!("look"));
-            self.server.look_ahead(now);
-        }
-    }
-
-    /// As [`Server::shut_down`].
-    pub fn shut_down(&mut self, now: Now) {
-        self.call(now, format_args!("stop"));
-        self.server.shut_down(now);
     }
 
     /// As [`Server::next_flush`].

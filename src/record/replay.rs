@@ -4,23 +4,21 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::input::{read_id, read_input, read_peer};
 use super::lines::{LineSink, Lines, text_bytes};
 use super::recorder::{FIRST_LINE, Recorder};
 use super::source::Source;
 use super::store::ReplayStore;
 use super::{Recorded, STOPPED};
 use crate::app::Events;
-use crate::app::password::{HashOutcome, Verdict};
 use crate::config::{Config, ConfigError};
 use crate::gate::ReplayTokens;
 use crate::limits::MESSAGE_BYTES_MAX;
-use crate::server::{ConnectionId, FlushesLeft, Peer, Server, StoreOutcome, TransportNews};
+use crate::server::{FlushesLeft, Server};
 use crate::time::{Instant, Now, UnixSeconds};
-use crate::wire::ProxyError;
 
 /// What is shown of a line that differs, in characters.
 const SHOWN_CHARACTERS_MAX: usize = 160;
@@ -351,7 +349,6 @@ impl Replay {
         let (now, recorded) = (self.now, &mut self.recorded);
         match word {
             "accept" => _ = recorded.accept(now, read_peer(words.next()?)?),
-            "shed" => recorded.count_shed(),
             // Nobody hands over more than is wanted: the file is of another server.
             "receive" if recorded.is_pressed() => return None,
             "receive" => {
@@ -361,37 +358,12 @@ impl Replay {
                 let mut bytes = self.sources.entry(id.serial).or_default().read(count);
                 recorded.receive(now, id, &mut bytes);
             }
-            "transport" => {
-                let id = read_id(words.next()?)?;
-                let news = read_transport_news(words.next()?, words.next()?)?;
-                recorded.transport(now, id, news);
-            }
-            "finished" => recorded.finished(now, read_id(words.next()?)?),
-            "failed" => recorded.failed(now, read_id(words.next()?)?),
             "wrote" => {
                 let id = read_id(words.next()?)?;
                 let count = words.next()?.parse().ok()?;
                 recorded.wrote(now, id, count, words.next()? == "full");
             }
-            "writable" => recorded.writable(read_id(words.next()?)?),
-            "hashed" => {
-                let outcome = HashOutcome {
-                    ticket: words.next()?.parse().ok()?,
-                    verdict: read_verdict(words.next()?)?,
-                };
-                recorded.hashed(now, &outcome);
-            }
-            "kept" => {
-                let outcome = StoreOutcome {
-                    ticket: words.next()?.parse().ok()?,
-                    is_kept: words.next()?.parse().ok()?,
-                };
-                recorded.kept(now, &outcome);
-            }
-            "tick" => recorded.tick(now),
-            "look" => recorded.look_ahead(now),
-            "stop" => recorded.shut_down(now),
-            _ => return None,
+            _ => recorded.handle(now, read_input(word, words)?),
         }
         Some(())
     }
@@ -408,63 +380,4 @@ fn recorded(header: &Header, script: &Rc<RefCell<Checked>>) -> Recorded {
     let events = Events::builtin();
     let server = Server::build(config.clone(), keys, store, events, header.seed);
     Recorded::new(server, recorder)
-}
-
-/// `3.17`: slot and serial.
-pub(super) fn read_id(text: &str) -> Option<ConnectionId> {
-    let (slot, serial) = text.split_once('.')?;
-    Some(ConnectionId {
-        slot: slot.parse().ok()?,
-        serial: serial.parse().ok()?,
-    })
-}
-
-fn read_transport_news(word: &str, text: &str) -> Option<TransportNews> {
-    match (word, text) {
-        ("holds", bytes) => bytes.parse().ok().map(TransportNews::Holds),
-        ("client", "-") => Some(TransportNews::Client(None)),
-        ("client", peer) => Some(TransportNews::Client(Some(read_peer(peer)?))),
-        ("failed", word) => {
-            let mut errors = ProxyError::ALL.iter();
-            let error = errors.find(|error| error.word() == word)?;
-            Some(TransportNews::Failed(*error))
-        }
-        _ => None,
-    }
-}
-
-fn read_verdict(text: &str) -> Option<Verdict> {
-    let all = [
-        Verdict::Right,
-        Verdict::Wrong,
-        Verdict::NoMemory,
-        Verdict::Failed,
-    ];
-    let shown = |verdict: &Verdict| format!("{verdict:?}") == text;
-    all.into_iter().find(shown)
-}
-
-fn read_peer(text: &str) -> Option<Peer> {
-    match (text, text.strip_prefix("unix:")) {
-        ("unix", _) => Some(Peer::on_unix_socket(None)),
-        (_, Some(user)) => Some(Peer::on_unix_socket(Some(user.parse().ok()?))),
-        _ => text.parse::<SocketAddr>().ok().map(Peer::from),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_peer_is_read_as_it_was_written() {
-        for peer in [
-            Peer::from(SocketAddr::from(([192, 0, 2, 1], 5_000))),
-            Peer::on_unix_socket(None),
-            Peer::on_unix_socket(Some(1_000)),
-        ] {
-            assert_eq!(read_peer(&peer.to_string()), Some(peer));
-        }
-        assert_eq!(read_peer("unix:x"), None);
-    }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::input::read_id;
 use super::lines::text_bytes;
-use super::replay::{ReplayError, read_id};
+use super::replay::ReplayError;
 
 /// What stands for a byte that was never written: nobody looked into it. It may stand in whatever is
 /// not finished.

@@ -7,14 +7,13 @@
 //!
 //! **The order of calls in a turn:**
 //!
-//! 1. **[`receive`](Server::receive)**, [`finished`](Server::finished), [`failed`](Server::failed),
-//!    [`writable`](Server::writable), [`hashed`](Server::hashed), [`kept`](Server::kept),
-//!    **[`accept`](Server::accept)**: what came from outside. **Ahead of each `receive`,
-//!    [`is_pressed`](Server::is_pressed) is asked, and nothing is handed over while it is true.**
-//! 2. **[`tick`](Server::tick)**: deadlines, and what was left undecided.
+//! 1. **[`receive`](Server::receive), [`accept`](Server::accept)** and what else came from outside, by
+//!    [`handle`](Server::handle). **Ahead of each `receive`, [`is_pressed`](Server::is_pressed) is
+//!    asked, and nothing is handed over while it is true.**
+//! 2. **[`Input::Tick`]**: deadlines, and what was left undecided.
 //! 3. **[`next_flush`](Server::next_flush), [`gather`](Server::gather), [`wrote`](Server::wrote)**,
 //!    until there is none, or enough was written.
-//! 4. **[`look_ahead`](Server::look_ahead)**.
+//! 4. **[`Input::LookAhead`]**.
 //! 5. **[`next_ending`](Server::next_ending)**, until there is none; also before and after an `accept`.
 //! 6. [`next_job`](Server::next_job), [`next_report`](Server::next_report) and the like, until there is
 //!    none. [`next_deadline`](Server::next_deadline) says when the next turn is due.
@@ -25,6 +24,7 @@ mod answers;
 mod audit;
 mod connection;
 mod core;
+mod input;
 mod parts;
 mod policy;
 mod steps;
@@ -38,14 +38,12 @@ use std::io::IoSlice;
 use std::time::Duration;
 
 use crate::app::Events;
-use crate::app::password::{HashJob, HashOutcome};
+use crate::app::password::HashJob;
 use crate::app::users::{UserStore, Users};
 use crate::config::Config;
 use crate::gate::{Gate, Keys, Signer};
 use crate::time::{Instant, Now};
 
-use crate::server::answers::cause::Cause as EndCause;
-use crate::server::answers::report::What as Happening;
 use crate::server::core::{Core, Handlers, Undecided};
 use parts::sessions::{Open, State};
 
@@ -53,6 +51,7 @@ pub use answers::cause::{Cause, NoRoom};
 pub use answers::report::{LoginFailure, Report, What};
 pub use answers::unserved::Unserved;
 pub use connection::{ConnectionId, Ending, Peer, TransportNews};
+pub use input::Input;
 pub use parts::counters::Summary;
 pub use parts::revocations::{StoreJob, StoreOutcome};
 pub use parts::sessions::SLICES_MAX;
@@ -131,21 +130,37 @@ impl Server {
         self.core.admit_connection(now, peer).ok()
     }
 
-    /// A connection was accepted and reset for want of a descriptor.
-    pub fn count_shed(&mut self) {
-        self.core.counters.count("shed");
-    }
-
-    /// The transport has something to say of the connection, ahead of the core's first byte.
-    pub fn transport(&mut self, now: Now, id: ConnectionId, news: TransportNews) {
-        if let Some(key) = self.core.sessions.key(id) {
-            self.core.hear_transport(now, key, news);
+    /// Deals with something that the core is told.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Shed => self.core.counters.count("shed"),
+            Input::Transport(id, news) => {
+                if let Some(key) = self.core.sessions.key(id) {
+                    self.core.hear_transport(now, key, news);
+                }
+            }
+            Input::Finished(id) => self.finish_reading(now, id),
+            Input::Failed(id) => {
+                if let Some(key) = self.core.sessions.key(id) {
+                    let what = What::Closed(Cause::PeerLeft);
+                    self.core.abort(now, key, what, Ending::Close);
+                }
+            }
+            Input::Writable(id) => self.core.socket_is_writable(id),
+            Input::Hashed(outcome) => {
+                self.core.refresh_users(now);
+                self.core.end_login(now, &outcome);
+            }
+            Input::Kept(outcome) => self.core.end_logout(now, &outcome),
+            Input::Tick => self.tick(now),
+            Input::LookAhead => self.core.poll_users(now),
+            Input::Stop => self.core.shut_down(now),
         }
     }
 
     /// Bytes arrived. They are changed in place (unmasked), and nothing of them is kept but an
     /// unfinished head, frame or message; and, when so much was decided that it is to be written
-    /// first, what is still to be decided on, which a later [`tick`](Server::tick) does.
+    /// first, what is still to be decided on, which a later [`Input::Tick`] does.
     pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> ReadInterest {
         debug_assert!(!self.is_pressed(), "enough waits to be written");
         self.decide(now, id, bytes)
@@ -184,14 +199,12 @@ impl Server {
             .key(id)
             .map(|key| &self.core.sessions[key]);
         if (is_over || is_decided) && session.is_some_and(|session| session.peer_finished) {
-            self.finished(now, id);
+            self.finish_reading(now, id);
         }
     }
 
-    /// The peer's FIN arrived. What was asked in full is answered: to send no more is not to read
-    /// no more (RFC 9112 §9.6). A WebSocket ends with it, once its login or logout is answered, and
-    /// so does what is unfinished.
-    pub fn finished(&mut self, now: Now, id: ConnectionId) {
+    /// The peer's FIN arrived.
+    fn finish_reading(&mut self, now: Now, id: ConnectionId) {
         let Some(key) = self.core.sessions.key(id) else {
             return;
         };
@@ -220,49 +233,8 @@ impl Server {
         }
     }
 
-    /// The socket failed: reset by the peer, or no longer of use.
-    pub fn failed(&mut self, now: Now, id: ConnectionId) {
-        if let Some(key) = self.core.sessions.key(id) {
-            let what = Happening::Closed(EndCause::PeerLeft);
-            self.core.abort(now, key, what, Ending::Close);
-        }
-    }
-
-    /// The socket took `count` of the bytes that [`gather`](Server::gather) gave; `full` when it
-    /// takes no more for now, and [`writable`](Server::writable) will say when it does.
-    pub fn wrote(&mut self, now: Now, id: ConnectionId, count: usize, full: bool) {
-        if let Some(key) = self.core.sessions.key(id) {
-            self.core.wrote(now, key, count, full);
-        }
-    }
-
-    /// Whether bytes for the connection wait for their turn to be written.
-    pub fn waits_to_be_written(&self, id: ConnectionId) -> bool {
-        self.core.waits_to_be_written(id)
-    }
-
-    /// The socket takes bytes again.
-    pub fn writable(&mut self, id: ConnectionId) {
-        if let Some(key) = self.core.sessions.key(id)
-            && !self.core.sessions[key].outbox().is_empty()
-        {
-            self.core.queue_flush(key);
-        }
-    }
-
-    /// The helper thread has done a [`HashJob`].
-    pub fn hashed(&mut self, now: Now, outcome: &HashOutcome) {
-        self.core.refresh_users(now);
-        self.core.end_login(now, outcome);
-    }
-
-    /// The helper thread has done a [`StoreJob::Revoke`], or has failed to.
-    pub fn kept(&mut self, now: Now, outcome: &StoreOutcome) {
-        self.core.end_logout(now, outcome);
-    }
-
     /// Deals with every deadline that has passed.
-    pub fn tick(&mut self, now: Now) {
+    fn tick(&mut self, now: Now) {
         debug_assert!(now.monotonic >= self.ticked_at, "the clock goes back");
         self.ticked_at = now.monotonic;
         // Ahead of what is queued here, which is to be offered before anybody has to go for it.
@@ -278,20 +250,22 @@ impl Server {
         self.core.revocations.retry(now.monotonic);
     }
 
-    /// Looks whether users have changed, if the next frame may have to wait for that: to be called
-    /// when what was decided has been written.
-    pub fn look_ahead(&mut self, now: Now) {
-        self.core.poll_users(now);
+    /// The socket took `count` of the bytes that [`gather`](Server::gather) gave; `full` when it
+    /// takes no more for now, and [`Input::Writable`] will say when it does.
+    pub fn wrote(&mut self, now: Now, id: ConnectionId, count: usize, full: bool) {
+        if let Some(key) = self.core.sessions.key(id) {
+            self.core.wrote(now, key, count, full);
+        }
     }
 
-    /// True when [`look_ahead`](Server::look_ahead) would look.
+    /// Whether bytes for the connection wait for their turn to be written.
+    pub fn waits_to_be_written(&self, id: ConnectionId) -> bool {
+        self.core.waits_to_be_written(id)
+    }
+
+    /// True when [`Input::LookAhead`] would look.
     pub fn is_look_due(&self, now: Now) -> bool {
         self.core.users.is_refresh_near(now.monotonic)
-    }
-
-    /// Ends everything: a Close 1001 to each open WebSocket, and no new connections.
-    pub fn shut_down(&mut self, now: Now) {
-        self.core.shut_down(now);
     }
 
     // Outputs.
@@ -406,7 +380,7 @@ impl Server {
         self.core.store_news.next()
     }
 
-    /// When to call [`tick`](Server::tick) at the latest.
+    /// When [`Input::Tick`] is due at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
         if self.core.undecided.is_some() || self.core.members.has_doubted() {
             return Some(Instant::ORIGIN);

@@ -4,7 +4,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::server::{ConnectionId, Peer};
+use crate::server::{ConnectionId, Input, Peer};
 use crate::time::{Instant, Now};
 
 use super::transport::Transport;
@@ -140,7 +140,7 @@ impl<I: Io> Turn<I> {
         match io.shed(listener) {
             // accept(2) looks for a descriptor first, and for a newcomer then.
             Shed::Nobody => return self.accepting.set_ready(listener, false),
-            Shed::One => self.core.count_shed(),
+            Shed::One => self.core.handle(now, Input::Shed),
             Shed::Failed => self.accepting.rest(now),
         }
         self.accepting.log(now, error);
@@ -158,7 +158,7 @@ impl<I: Io> Turn<I> {
             return None;
         };
         if io.watch(&mut socket, id).is_err() {
-            self.core.failed(now, id);
+            self.core.handle(now, Input::Failed(id));
         }
         self.keep(id, socket);
         Some(id)

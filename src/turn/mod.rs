@@ -30,7 +30,7 @@ mod write;
 use std::collections::VecDeque;
 
 use crate::record::Recorded;
-use crate::server::ConnectionId;
+use crate::server::{ConnectionId, Input};
 use crate::time::{Instant, Now};
 
 use accept::Accepting;
@@ -155,7 +155,7 @@ impl<I: Io> Turn<I> {
                     None => self.stage = Stage::Tick,
                 },
                 Stage::Tick => {
-                    self.core.tick(now);
+                    self.core.handle(now, Input::Tick);
                     self.writes_left = WritesLeft::default();
                     self.stage = Stage::Write;
                     return Step::Ticked;
@@ -168,7 +168,7 @@ impl<I: Io> Turn<I> {
                     }
                 },
                 Stage::LookAhead => {
-                    self.core.look_ahead(now);
+                    self.core.handle(now, Input::LookAhead);
                     self.stage = Stage::Close;
                     return Step::LookedAhead;
                 }
@@ -201,7 +201,7 @@ impl<I: Io> Turn<I> {
     /// Ends everything: connections are told to go, and nobody is accepted any longer.
     pub fn stop(&mut self, now: Now) {
         self.accepting = Accepting::new(0);
-        self.core.shut_down(now);
+        self.core.handle(now, Input::Stop);
     }
 
     /// The connection in the slot has become ready for something.
@@ -212,10 +212,10 @@ impl<I: Io> Turn<I> {
         let id = connection.id;
         connection.peer_finished |= readiness.peer_finished;
         if readiness.has_failed {
-            return self.core.failed(now, id);
+            return self.core.handle(now, Input::Failed(id));
         }
         if readiness.writable {
-            self.core.writable(id);
+            self.core.handle(now, Input::Writable(id));
         }
         if connection.is_over {
             // What still arrives is discarded; only the peer's FIN is of interest.
@@ -267,7 +267,7 @@ impl<I: Io> Turn<I> {
         if let Some(connection) = self.connection_mut(id) {
             connection.is_read_out = true;
         }
-        self.core.finished(now, id);
+        self.core.handle(now, Input::Finished(id));
     }
 }
 

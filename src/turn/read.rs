@@ -6,7 +6,7 @@ use std::ops::Range;
 use zeroize::Zeroize as _;
 
 use crate::limits::{TURN_MEMBER_BYTES_MAX, TURN_PENDING_BYTES_MAX};
-use crate::server::{ConnectionId, ReadInterest};
+use crate::server::{ConnectionId, Input, ReadInterest};
 use crate::time::Now;
 
 use super::{Io, Turn, find};
@@ -159,7 +159,7 @@ impl<I: Io> Turn<I> {
                 }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => self.core.failed(now, id),
+            Err(_) => self.core.handle(now, Input::Failed(id)),
         }
     }
 }

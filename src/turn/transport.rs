@@ -5,7 +5,7 @@
 use std::mem;
 
 use crate::record::Recorded;
-use crate::server::{ConnectionId, Peer, ReadInterest, TransportNews};
+use crate::server::{ConnectionId, Input, Peer, ReadInterest, TransportNews};
 use crate::time::Now;
 use crate::wire::{Held, ProxyHeader};
 
@@ -43,15 +43,18 @@ impl Transport {
                 let mut held = mem::take(held);
                 *self = Transport::Plain;
                 let client = header.source.map(Peer::from);
-                core.transport(now, id, TransportNews::Client(client));
+                core.handle(now, Input::Transport(id, TransportNews::Client(client)));
                 core.receive(now, id, &mut held[header.bytes_used..])
             }
             Ok(None) => {
-                core.transport(now, id, TransportNews::Holds(held.capacity()));
+                core.handle(
+                    now,
+                    Input::Transport(id, TransportNews::Holds(held.capacity())),
+                );
                 ReadInterest::More
             }
             Err(error) => {
-                core.transport(now, id, TransportNews::Failed(error));
+                core.handle(now, Input::Transport(id, TransportNews::Failed(error)));
                 ReadInterest::Done
             }
         }

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, IoSlice};
 
-use crate::server::{ConnectionId, Ending, FlushesLeft, SLICES_MAX};
+use crate::server::{ConnectionId, Ending, FlushesLeft, Input, SLICES_MAX};
 use crate::time::Now;
 
 use super::{Connection, Io, Then, Turn};
@@ -69,7 +69,7 @@ impl<I: Io> Turn<I> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.core.wrote(now, id, 0, true);
             }
-            Err(_) => self.core.failed(now, id),
+            Err(_) => self.core.handle(now, Input::Failed(id)),
         }
     }
 
@@ -84,7 +84,7 @@ impl<I: Io> Turn<I> {
                     let Some(connection) = place else { continue };
                     connection.is_over = true;
                     if io.shut(&mut connection.socket).is_err() {
-                        self.core.failed(now, id);
+                        self.core.handle(now, Input::Failed(id));
                     } else if connection.peer_finished {
                         self.discard(now, io, id);
                     }

@@ -1,7 +1,7 @@
 //! The model of what is asked by HTTP: for whom a proxy comes, requests, and the upgrade.
 
 use framegate::limits::LOGIN_TIMEOUT;
-use framegate::server::{Cause, ReadInterest, What as Happening};
+use framegate::server::{Cause, Input, ReadInterest, What as Happening};
 use framegate::turn::Readiness;
 use framegate::wire::Rejection;
 
@@ -39,9 +39,9 @@ impl World<'_> {
         let id = self.gone[self.choice.below(self.gone.len() as u32) as usize];
         let (now, before) = (self.now, self.turn.core.connections());
         match self.choice.below(5) {
-            0 => self.turn.core.finished(now, id),
-            1 => self.turn.core.failed(now, id),
-            2 => self.turn.core.writable(id),
+            0 => self.turn.core.handle(now, Input::Finished(id)),
+            1 => self.turn.core.handle(now, Input::Failed(id)),
+            2 => self.turn.core.handle(now, Input::Writable(id)),
             3 => self.turn.core.wrote(now, id, 10, false),
             _ => {
                 let reading = self.turn.core.receive(now, id, &mut [0x81; 64]);

@@ -6,7 +6,9 @@ use std::time::Duration;
 use framegate::app::password::{AddressSpace, HashJob, Verdict};
 use framegate::gate;
 use framegate::limits::HASHES_PENDING_MAX;
-use framegate::server::{Cause, ConnectionId, Report, StoreJob, StoreOutcome, What as Happening};
+use framegate::server::{
+    Cause, ConnectionId, Input, Report, StoreJob, StoreOutcome, What as Happening,
+};
 
 use super::follow::cause_of;
 use super::link::{Link, Member, Over, Stage, What};
@@ -54,7 +56,7 @@ impl World<'_> {
             // Should it be wrong, it counts, whether or not somebody waits for the answer.
             *self.hostile.entry(address).or_default() += 1;
         }
-        self.turn.core.hashed(self.now, &outcome);
+        self.turn.core.handle(self.now, Input::Hashed(outcome));
         self.follow_hashed(id, asked)?;
         self.turn()
     }
@@ -89,7 +91,7 @@ impl World<'_> {
             let void_before = self.turn.core.void_before(&revocation.id);
             let is_kept = self.people.write(&[revocation], None, unix);
             let outcome = StoreOutcome { ticket, is_kept };
-            self.turn.core.kept(self.now, &outcome);
+            self.turn.core.handle(self.now, Input::Kept(outcome));
             if user < PEOPLE {
                 let void_before = void_before.filter(|_| !is_kept);
                 self.unnoted.push((user, void_before));

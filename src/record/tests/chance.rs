@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::rig::{Rig, login, masked, password, post, upgrade};
 use crate::app::users::StoreError;
-use crate::server::ConnectionId;
+use crate::server::{ConnectionId, Input};
 
 struct Chance(u64);
 
@@ -97,14 +97,14 @@ fn act(rig: &mut Rig, chance: &mut Chance, ids: &mut Vec<ConnectionId>) {
         (3, _) => rig.hash(),
         (4, _) => rig.wait(Duration::from_millis(100 * chance.below(60) as u64)),
         (5, Some(id)) => rig.finish(id),
-        (6, Some(id)) => rig.turn.core.failed(rig.now, id),
+        (6, Some(id)) => rig.turn.core.handle(rig.now, Input::Failed(id)),
         (7, _) => _ = rig.users.set_disabled("carol", chance.below(2) == 0),
         (8, _) => rig
             .users
             .fail_next(chance.below(3) as u64, StoreError::Busy),
         (9, Some(id)) => {
             rig.room = [0, 10, 1_000, usize::MAX][chance.below(4)];
-            rig.turn.core.writable(id);
+            rig.turn.core.handle(rig.now, Input::Writable(id));
         }
         (_, Some(id)) => {
             let mut bytes = frames(rig, chance);

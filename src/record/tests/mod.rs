@@ -2,6 +2,7 @@
 
 mod chance;
 mod files;
+mod input;
 mod lines;
 mod mask;
 mod redaction;

@@ -15,7 +15,7 @@ use crate::gate::{ClaimRules, Keys, Secret, Signer};
 use crate::limits::RECORDING_BYTES_MAX;
 use crate::record::lines::FileSink;
 use crate::record::{Recorded, Recorder, replay};
-use crate::server::{ConnectionId, Server, StoreJob, StoreOutcome};
+use crate::server::{ConnectionId, Input, Server, StoreJob, StoreOutcome};
 use crate::time::{Instant, Now, UnixSeconds};
 use crate::turn::net::Net;
 use crate::turn::{Readiness, Turn};
@@ -246,7 +246,7 @@ impl Rig {
         while let Some(job) = self.jobs.pop() {
             self.turn
                 .core
-                .hashed(self.now, &job.run(AddressSpace::Limited));
+                .handle(self.now, Input::Hashed(job.run(AddressSpace::Limited)));
             self.turn();
         }
     }
@@ -259,7 +259,7 @@ impl Rig {
                 let is_kept = written.is_ok();
                 self.turn
                     .core
-                    .kept(self.now, &StoreOutcome { ticket, is_kept });
+                    .handle(self.now, Input::Kept(StoreOutcome { ticket, is_kept }));
             }
             StoreJob::Seen(second) => _ = self.users.write(&[], Some(second), &|| unix),
         }
@@ -304,7 +304,7 @@ impl Rig {
 
     /// The file of a server that has come to its end.
     pub(super) fn end(mut self) -> Vec<u8> {
-        self.turn.core.shut_down(self.now);
+        self.turn.core.handle(self.now, Input::Stop);
         self.turn();
         self.wait(Duration::from_secs(1));
         self.turn.core.end();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::rig::{Rig, login, masked, password, post, upgrade, user};
 use crate::app::users::{StoreError, User, UserStore as _};
-use crate::server::ConnectionId;
+use crate::server::{ConnectionId, Input};
 use crate::time::UnixSeconds;
 
 #[test]
@@ -484,7 +484,7 @@ fn what_is_not_finished_is_replayed_and_not_shown() {
         rig.send(id, &head.as_bytes()[..head.len() - end]);
         let id = rig.connect();
         rig.send(id, &body.as_bytes()[..body.len() - end.min(30)]);
-        rig.turn.core.failed(rig.now, ids[0]);
+        rig.turn.core.handle(rig.now, Input::Failed(ids[0]));
         rig.finish(ids[1]);
     }
     rig.wait(Duration::from_secs(40));
@@ -526,7 +526,7 @@ fn users_who_change_and_a_store_that_fails_are_replayed() {
     let id = rig.connect();
     rig.send(id, b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n");
     assert!(rig.users.check().is_ok());
-    rig.turn.core.count_shed();
+    rig.turn.core.handle(rig.now, Input::Shed);
     // A summary, and the ends of all who are silent.
     rig.wait(Duration::from_secs(130));
     rig.replayed();
@@ -575,7 +575,7 @@ fn a_peer_that_reads_slowly_is_replayed() {
     }
     rig.room = 700;
     for id in [alice, bob] {
-        rig.turn.core.writable(id);
+        rig.turn.core.handle(rig.now, Input::Writable(id));
     }
     rig.turn();
     rig.wait(Duration::from_secs(3));

@@ -33,6 +33,15 @@ impl Core {
         }
     }
 
+    /// The connection's socket takes bytes again.
+    pub(crate) fn socket_is_writable(&mut self, id: ConnectionId) {
+        if let Some(key) = self.sessions.key(id)
+            && !self.sessions[key].outbox().is_empty()
+        {
+            self.queue_flush(key);
+        }
+    }
+
     /// A connection that has just logged in: what waits for it goes with the members'.
     pub(crate) fn promote_flush(&mut self, key: u32) {
         if self.write_queue.contains(self.sessions.id(key)) {

@@ -7,7 +7,7 @@ use crate::limits::{
     AUTH_TIMEOUT_CROWDED, CROWD_CONNECTIONS_MIN, LINGERING_MAX, LINGERING_PER_ADDRESS_MAX,
     PENDING_GRACE, TURN_DEADLINES_MAX,
 };
-use crate::server::{ConnectionId, Ending, FlushesLeft, Peer, What};
+use crate::server::{ConnectionId, Ending, FlushesLeft, Input, Peer, What};
 
 use super::world::{World, error, masked, upgrade};
 
@@ -388,7 +388,7 @@ fn a_place_that_is_used_again_is_written_to_once() {
         id
     };
     let first = upgraded(&mut world);
-    world.turn.core.failed(world.now, first);
+    world.turn.core.handle(world.now, Input::Failed(first));
     assert_eq!(world.turn.core.next_ending(), Some((first, Ending::Close)));
     let second = upgraded(&mut world);
     assert_eq!(first.slot, second.slot);
@@ -459,7 +459,7 @@ fn many_deadlines_at_once_are_several_turns_work_and_last_words_go_with_the_broa
         .collect();
     world.now.monotonic = world.now.monotonic + Duration::from_secs(3_600);
     world.now.unix = world.now.unix.plus(3_600);
-    world.turn.core.tick(world.now);
+    world.turn.core.handle(world.now, Input::Tick);
     let here = |world: &World| {
         members
             .iter()
@@ -474,7 +474,7 @@ fn many_deadlines_at_once_are_several_turns_work_and_last_words_go_with_the_broa
             .next_deadline()
             .is_some_and(|at| at <= world.now.monotonic)
     );
-    world.turn.core.tick(world.now);
+    world.turn.core.handle(world.now, Input::Tick);
     assert_eq!(here(&world), 0);
     let mut left = FlushesLeft {
         broadcasts: 32,

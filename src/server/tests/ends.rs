@@ -1,5 +1,6 @@
 //! How a connection ends: the contract's table, row by row.
 
+use crate::server::Input;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -143,7 +144,7 @@ fn a_token_with_less_than_a_microsecond_left_on_a_whole_tick_ends_its_listener_a
             world.set_wall_clock(START.plus(1));
             world.now.fraction = Duration::ZERO;
         }
-        world.turn.core.tick(world.now);
+        world.turn.core.handle(world.now, Input::Tick);
         assert_eq!(world.hear(id).is_empty(), nanos_left > 0, "{nanos_left}");
         world.wait(Duration::from_millis(17));
         assert!(nanos_left == 0 || world.hear(id)[0].contains("token_expired"));
@@ -466,7 +467,7 @@ fn a_reader_who_leaves_gives_back_the_broadcasts_that_waited() {
     let slow = world.member("bob");
     world.set_deaf(slow, true);
     world.say_as(alice, "alice", r#""event":"message","data":1"#);
-    world.turn.core.failed(world.now, slow);
+    world.turn.core.handle(world.now, Input::Failed(slow));
     assert_eq!(world.hear(slow), ["CLOSED"]);
     assert_eq!(world.turn.core.held_bytes(), held_bytes);
 }
@@ -542,7 +543,7 @@ fn last_words_that_wait_for_their_turn_outlast_the_linger() {
         .core
         .receive(world.now, id, &mut masked(0x81, b"x"));
     world.now.monotonic = world.now.monotonic + Duration::from_secs(1);
-    world.turn.core.tick(world.now);
+    world.turn.core.handle(world.now, Input::Tick);
     let heard = world.hear(id);
     assert!(heard[0].contains("bad_frame"), "{heard:?}");
     assert_eq!(heard[1..], ["close 1007", "FIN"]);
@@ -552,7 +553,7 @@ fn last_words_that_wait_for_their_turn_outlast_the_linger() {
 fn stopping_tells_everybody_and_takes_nobody() {
     let mut world = World::new();
     let (open, head) = (world.member("alice"), world.connect());
-    world.turn.core.shut_down(world.now);
+    world.turn.core.handle(world.now, Input::Stop);
     assert_eq!(world.hear(open), ["close 1001", "FIN"]);
     assert_eq!(world.connect_from(IpAddr::V4(Ipv4Addr::LOCALHOST)), None);
     world.wait(Duration::from_secs(1));

@@ -1,6 +1,7 @@
 //! Requests that are not WebSockets, and the handshakes of those that are.
 
 use super::world::{World, error, masked, upgrade};
+use crate::server::Input;
 
 fn one(world: &mut World, request: &str) -> Vec<String> {
     let id = world.connect();
@@ -51,7 +52,7 @@ fn a_stopping_server_answers_on_the_connections_it_has() {
     let request = login();
     let (first, second) = request.as_bytes().split_at(request.len() - 9);
     world.send(login_begun, first);
-    world.turn.core.shut_down(world.now);
+    world.turn.core.handle(world.now, Input::Stop);
     let ask = b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n";
     world.send(health, ask);
     world.send(begun, &ask[8..]);

@@ -1,6 +1,7 @@
 //! What the log is told, and what is counted for it.
 
 use super::world::World;
+use crate::server::Input;
 
 /// What happened, and to whom, line by line.
 fn lines(world: &World) -> Vec<String> {
@@ -78,6 +79,6 @@ fn a_fin_behind_a_refusal_is_told_as_no_other_end() {
 #[test]
 fn a_connection_reset_for_want_of_a_descriptor_is_counted() {
     let mut world = World::new();
-    world.turn.core.count_shed();
+    world.turn.core.handle(world.now, Input::Shed);
     assert_eq!(world.turn.core.totals().refused, [("shed", 1)].into());
 }

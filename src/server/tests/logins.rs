@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::app::users::{User, UserStore};
 use crate::config::Config;
 use crate::limits::{HASHES_PENDING_MAX, LOGIN_TIMEOUT};
-use crate::server::ConnectionId;
+use crate::server::{ConnectionId, Input};
 use crate::time::UnixSeconds;
 
 use super::world::{START, World, error, upgrade, user};
@@ -273,7 +273,7 @@ fn a_login_whose_connection_has_ended_comes_to_nothing() {
     let id = world.stranger();
     login(&mut world, id, "alice", "alice's password");
     // A FIN alone would leave the answer to be read.
-    world.turn.core.failed(world.now, id);
+    world.turn.core.handle(world.now, Input::Failed(id));
     let next = world.stranger();
     world.hash();
     assert_eq!(world.hear(id), ["CLOSED"]);

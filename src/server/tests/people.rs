@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::app::users::{StoreError, User, UserStore};
 use crate::limits::{TURN_REVIEWS_MAX, USER_CACHE_CHECK_AHEAD};
-use crate::server::{ConnectionId, StoreNews};
+use crate::server::{ConnectionId, Input, StoreNews};
 use crate::time::{Instant, UnixSeconds};
 
 use super::world::{START, World, error, masked, upgrade, user};
@@ -29,18 +29,18 @@ fn a_user_disabled_elsewhere_is_refused_from_the_first_frame_50_ms_later() {
 fn a_change_is_seen_ahead_of_the_frame_that_would_wait_for_it() {
     let mut world = World::new();
     let id = world.member("bob");
-    world.turn.core.look_ahead(world.now);
+    world.turn.core.handle(world.now, Input::LookAhead);
     world.put(&User {
         disabled: true,
         ..user("bob")
     });
     world.now.monotonic = world.now.monotonic + (USER_CACHE_CHECK_AHEAD - Duration::from_micros(1));
-    world.turn.core.look_ahead(world.now);
+    world.turn.core.handle(world.now, Input::LookAhead);
     assert!(world.hear(id).is_empty());
 
     world.now.monotonic = world.now.monotonic + Duration::from_micros(1);
     assert!(world.turn.core.is_look_due(world.now));
-    world.turn.core.look_ahead(world.now);
+    world.turn.core.handle(world.now, Input::LookAhead);
     assert!(!world.turn.core.is_look_due(world.now));
     let refusal = error("forbidden", "user unknown or disabled");
     assert_eq!(world.hear(id), [refusal.as_str(), "close 3003", "FIN"]);
@@ -291,7 +291,7 @@ fn many_who_change_at_once_are_looked_at_in_several_turns_and_none_is_heard_befo
         });
     }
     world.now.monotonic = world.now.monotonic + Duration::from_millis(50);
-    world.turn.core.look_ahead(world.now);
+    world.turn.core.handle(world.now, Input::LookAhead);
     let is_here = |world: &World, id: &ConnectionId| world.turn.core.is_member(*id);
     let mut left = members.iter().filter(|id| is_here(&world, id)).count();
     assert_eq!(left, TURN_REVIEWS_MAX * 2);
@@ -313,7 +313,7 @@ fn many_who_change_at_once_are_looked_at_in_several_turns_and_none_is_heard_befo
     assert!(!is_here(&world, &members[here]));
     left -= 1;
     for turn in 1.. {
-        world.turn.core.tick(world.now);
+        world.turn.core.handle(world.now, Input::Tick);
         let now_left = members.iter().filter(|id| is_here(&world, id)).count();
         assert!(left - now_left <= TURN_REVIEWS_MAX, "{turn}");
         left = now_left;

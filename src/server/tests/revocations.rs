@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::app::users::StoreError;
-use crate::server::{ConnectionId, Report, What};
+use crate::server::{ConnectionId, Input, Report, What};
 use crate::time::UnixSeconds;
 
 use super::world::{START, World, error, upgrade};
@@ -142,7 +142,7 @@ fn a_server_that_stops_still_answers_a_logout_on_its_way() {
     let id = world.member("alice");
     world.hold_writes(true);
     world.say_as(id, "alice", r#""event":"logout""#);
-    world.turn.core.shut_down(world.now);
+    world.turn.core.handle(world.now, Input::Stop);
     assert!(world.hear(id).is_empty());
     world.hold_writes(false);
     assert_eq!(world.hear(id), [DONE, "close 1000", "FIN"]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::limits::CROWDED_PARTS;
-use crate::server::{ConnectionId, FlushesLeft, SLICES_MAX};
+use crate::server::{ConnectionId, FlushesLeft, Input, SLICES_MAX};
 
 use super::world::{World, masked, upgrade};
 
@@ -48,7 +48,7 @@ fn what_waits_for_whoever_just_logged_in_goes_with_the_members() {
         None
     );
     assert!(world.turn.core.has_flushes());
-    world.turn.core.writable(member);
+    world.turn.core.handle(world.now, Input::Writable(member));
     for id in [stranger, member] {
         assert_eq!(world.hear(id), ["HTTP 101"]);
     }

@@ -12,7 +12,7 @@ use crate::app::users::{MemoryStore, StoreError, User};
 use crate::config::Config;
 use crate::gate::{Keys, Secret, Signer};
 use crate::server::{
-    ConnectionId, Report, Server, StoreJob, StoreOutcome, Summary, What, claim_rules,
+    ConnectionId, Input, Report, Server, StoreJob, StoreOutcome, Summary, What, claim_rules,
 };
 use crate::time::{Instant, Now, UnixSeconds};
 use crate::turn::net::{End, Net};
@@ -242,7 +242,7 @@ impl World {
         self.now.monotonic = at;
         self.now.unix = self.now.unix.plus(passed.as_secs());
         self.now.fraction = Duration::from_nanos(u64::from(passed.subsec_nanos()));
-        self.turn.core.tick(self.now);
+        self.turn.core.handle(self.now, Input::Tick);
         self.settle();
     }
 
@@ -276,7 +276,7 @@ impl World {
     pub(super) fn hash(&mut self) {
         while let Some(job) = self.jobs.pop() {
             let outcome: HashOutcome = job.run(AddressSpace::Limited);
-            self.turn.core.hashed(self.now, &outcome);
+            self.turn.core.handle(self.now, Input::Hashed(outcome));
             self.settle();
         }
     }
@@ -286,7 +286,7 @@ impl World {
         let job = self.jobs.pop()?;
         let id = self.turn.core.connection_of_job(job.ticket);
         let outcome = job.run(AddressSpace::Limited);
-        self.turn.core.hashed(self.now, &outcome);
+        self.turn.core.handle(self.now, Input::Hashed(outcome));
         self.settle();
         id
     }
@@ -314,7 +314,7 @@ impl World {
             let is_kept = self.users.write(&revocations, seen, &|| unix).is_ok();
             for ticket in tickets {
                 let outcome = StoreOutcome { ticket, is_kept };
-                self.turn.core.kept(self.now, &outcome);
+                self.turn.core.handle(self.now, Input::Kept(outcome));
             }
             self.take_writes();
         }

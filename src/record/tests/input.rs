@@ -1,0 +1,58 @@
+use std::net::SocketAddr;
+
+use super::super::input::{InputLine, read_input, read_peer};
+use crate::app::password::{HashOutcome, Verdict};
+use crate::server::{ConnectionId, Input, Peer, StoreOutcome, TransportNews};
+use crate::wire::ProxyError;
+
+#[test]
+fn every_input_is_read_as_it_was_written() {
+    let id = ConnectionId {
+        slot: 3,
+        serial: 17,
+    };
+    let client = Peer::from(SocketAddr::from(([192, 0, 2, 1], 5_000)));
+    let mut inputs = vec![
+        Input::Shed,
+        Input::Transport(id, TransportNews::Holds(52)),
+        Input::Transport(id, TransportNews::Client(Some(client))),
+        Input::Transport(id, TransportNews::Client(None)),
+        Input::Finished(id),
+        Input::Failed(id),
+        Input::Writable(id),
+        Input::Kept(StoreOutcome {
+            ticket: 9,
+            is_kept: true,
+        }),
+        Input::Tick,
+        Input::LookAhead,
+        Input::Stop,
+    ];
+    let failed = |error| Input::Transport(id, TransportNews::Failed(error));
+    inputs.extend(ProxyError::ALL.map(failed));
+    let verdicts = [
+        Verdict::Right,
+        Verdict::Wrong,
+        Verdict::NoMemory,
+        Verdict::Failed,
+    ];
+    inputs.extend(verdicts.map(|verdict| Input::Hashed(HashOutcome { ticket: 7, verdict })));
+    for input in inputs {
+        let line = InputLine(input).to_string();
+        let mut words = line.split(' ');
+        let word = words.next().expect("a line has a word");
+        assert_eq!(read_input(word, words), Some(input), "{line}");
+    }
+}
+
+#[test]
+fn a_peer_is_read_as_it_was_written() {
+    for peer in [
+        Peer::from(SocketAddr::from(([192, 0, 2, 1], 5_000))),
+        Peer::on_unix_socket(None),
+        Peer::on_unix_socket(Some(1_000)),
+    ] {
+        assert_eq!(read_peer(&peer.to_string()), Some(peer));
+    }
+    assert_eq!(read_peer("unix:x"), None);
+}
