@@ -9,7 +9,8 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check tidy autobahn interop proxies fail2ban hostile bench sim sim-faults \
-	constant-time fuzz fuzz-smoke fuzz-cov fuzz-min verify micro instructions instructions-baseline static
+	constant-time fuzz fuzz-smoke fuzz-cov fuzz-min verify micro instructions instructions-baseline static \
+	api api-write
 
 ## help: list the targets
 help:
@@ -38,6 +39,14 @@ check: tidy
 ## tidy: the walls of the house alone
 tidy:
 	$(CARGO) test $(CARGO_FLAGS) --quiet --test tidy
+
+## api: whether the library's public face is the one in tests/api/api.txt
+api:
+	tests/api/run
+
+## api-write: writes tests/api/api.txt anew
+api-write:
+	tests/api/run write
 
 ## autobahn: RFC 6455 conformance of the echo example, by the Autobahn test suite
 autobahn:

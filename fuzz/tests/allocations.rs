@@ -1,11 +1,11 @@
 //! The path of a frame through the gate takes no memory from the heap; only a holder of a key can
 //! make it take some, and not much.
 
-use framegate::gate::{
+use framegate::internals::gate::{
     Bound, ClaimRules, Directory, Gate, Keys, Passage, Secret, Signer, Standing, Unavailable,
 };
-use framegate::limits::{JSON_MEMBERS_MAX, TOKEN_BYTES_MAX};
-use framegate::time::UnixSeconds;
+use framegate::internals::limits::{JSON_MEMBERS_MAX, TOKEN_BYTES_MAX};
+use framegate::internals::time::UnixSeconds;
 use framegate_fuzz::reference::{encode, hmac_sha256};
 
 const KEY: [u8; 32] = [b'k'; 32];

@@ -4,12 +4,12 @@
 
 use std::hint::black_box;
 
-use framegate::gate::{
+use framegate::internals::gate::{
     Bound, ClaimRules, Directory, Envelope, Passage, Standing, TokenError, Unavailable, Verifier,
 };
-use framegate::limits::FRAGMENTS_MAX;
-use framegate::wire::frame::{self, Opcode};
-use framegate::wire::{Endpoint, Event, HeadScanner, MessageRules, Origins, Request, Upgrade};
+use framegate::internals::limits::FRAGMENTS_MAX;
+use framegate::internals::wire::frame::{self, Opcode};
+use framegate::internals::wire::{Endpoint, Event, HeadScanner, MessageRules, Origins, Request, Upgrade};
 
 use crate::peer;
 use crate::subject::{self, FRAME_BYTES, HEAD, MESSAGE_BYTES, NOW, SPEAKER};

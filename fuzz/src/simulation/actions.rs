@@ -3,7 +3,7 @@
 use std::iter::repeat_n;
 use std::time::Duration;
 
-use framegate::server::ConnectionId;
+use framegate::internals::server::ConnectionId;
 
 use super::choice::Choice;
 use super::link::{PeerKind, Stage};

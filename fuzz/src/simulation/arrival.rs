@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use framegate::limits::{MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYTES_MAX};
-use framegate::server::{Cause, ConnectionId, Ending, Report, What as Happening};
-use framegate::time::Instant;
-use framegate::turn::{Readiness, Step};
+use framegate::internals::limits::{MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYTES_MAX};
+use framegate::internals::server::{Cause, ConnectionId, Ending, Report, What as Happening};
+use framegate::internals::time::Instant;
+use framegate::internals::turn::{Readiness, Step};
 
 use super::duties::SLACK;
 use super::link::Link;

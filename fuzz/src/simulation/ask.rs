@@ -1,9 +1,9 @@
 //! The model of what is asked by HTTP: for whom a proxy comes, requests, and the upgrade.
 
-use framegate::limits::LOGIN_TIMEOUT;
-use framegate::server::{Cause, Input, ReadInterest, What as Happening};
-use framegate::turn::Readiness;
-use framegate::wire::Rejection;
+use framegate::internals::limits::LOGIN_TIMEOUT;
+use framegate::internals::server::{Cause, Input, ReadInterest, What as Happening};
+use framegate::internals::turn::Readiness;
+use framegate::internals::wire::Rejection;
 
 use super::link::{Over, Stage, What};
 use super::people::{Outcomes, Pass};

@@ -1,8 +1,8 @@
 //! What one user may do over all its connections, as the model reckons it. After which of its frames
 //! a connection ended cannot always be told, so a meter is known to lie between two bounds.
 
-use framegate::config::{Config, Rate};
-use framegate::server::Cause;
+use framegate::internals::config::{Config, Rate};
+use framegate::internals::server::Cause;
 
 use super::link::{Link, What};
 use super::people::{PEOPLE, id_of};

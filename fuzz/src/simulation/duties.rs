@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use framegate::gate;
-use framegate::limits::{AUTH_TIMEOUT_CROWDED, STOP_PATIENCE};
-use framegate::server::Cause;
-use framegate::time::Instant;
+use framegate::internals::gate;
+use framegate::internals::limits::{AUTH_TIMEOUT_CROWDED, STOP_PATIENCE};
+use framegate::internals::server::Cause;
+use framegate::internals::time::Instant;
 
 use super::follow::outcome_of;
 use super::link::{Link, Stage};

@@ -1,9 +1,9 @@
 //! The model: what must come of those who come and go, and of time. Of the server
 //! it believes only who ended, and asks whether that is right.
 
-use framegate::limits::{CROWD_CONNECTIONS_MIN, PENDING_GRACE, STOP_PATIENCE};
-use framegate::server::{Cause, ConnectionId, Report, What as Happening};
-use framegate::wire::Rejection;
+use framegate::internals::limits::{CROWD_CONNECTIONS_MIN, PENDING_GRACE, STOP_PATIENCE};
+use framegate::internals::server::{Cause, ConnectionId, Report, What as Happening};
+use framegate::internals::wire::Rejection;
 
 use super::link::{Link, Over, Stage, What};
 use super::people::{MARK, Outcomes};

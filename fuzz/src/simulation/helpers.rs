@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use framegate::app::password::{AddressSpace, HashJob, Verdict};
-use framegate::gate;
-use framegate::limits::HASHES_PENDING_MAX;
-use framegate::server::{
+use framegate::internals::app::password::{AddressSpace, HashJob, Verdict};
+use framegate::internals::gate;
+use framegate::internals::limits::HASHES_PENDING_MAX;
+use framegate::internals::server::{
     Cause, ConnectionId, Input, Report, StoreJob, StoreOutcome, What as Happening,
 };
 

@@ -5,9 +5,9 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use framegate::limits::READ_BYTES_PER_SECOND_MIN;
-use framegate::server::ConnectionId;
-use framegate::time::Instant;
+use framegate::internals::limits::READ_BYTES_PER_SECOND_MIN;
+use framegate::internals::server::ConnectionId;
+use framegate::internals::time::Instant;
 
 use super::heard::Heard;
 use super::people::Pass;

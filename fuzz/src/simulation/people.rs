@@ -1,9 +1,9 @@
 //! Users and tokens, good and bad, and what the simulator knows to be true of them.
 
-use framegate::app::users::{MemoryStore, Revocation, StoreError, User, UserStore};
-use framegate::gate::{ClaimRules, Signer};
-use framegate::server::LoginFailure;
-use framegate::time::{Instant, Now, UnixSeconds};
+use framegate::internals::app::users::{MemoryStore, Revocation, StoreError, User, UserStore};
+use framegate::internals::gate::{ClaimRules, Signer};
+use framegate::internals::server::LoginFailure;
+use framegate::internals::time::{Instant, Now, UnixSeconds};
 
 use super::choice::Choice;
 use super::link::Member;

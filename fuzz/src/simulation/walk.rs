@@ -1,7 +1,7 @@
 //! The model of what is said. It goes by what the peers meant, never by what the server parsed.
 
-use framegate::gate;
-use framegate::server::{Cause, ConnectionId, Report, What as Happening};
+use framegate::internals::gate;
+use framegate::internals::server::{Cause, ConnectionId, Report, What as Happening};
 
 use super::budgets::Verdict;
 use super::follow::{cause_of, is_end, outcome_of};

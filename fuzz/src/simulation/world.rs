@@ -7,14 +7,16 @@ use std::iter::repeat_n;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use framegate::app::Events;
-use framegate::app::password::HashJob;
-use framegate::config::Config;
-use framegate::gate::{ClaimRules, TokenError, Verifier};
-use framegate::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, STOP_PATIENCE};
-use framegate::server::{Cause, ConnectionId, Ending, Peer, Report, Server, What as Happening};
-use framegate::time::{Instant, Now, UnixSeconds};
-use framegate::turn::Turn;
+use framegate::internals::app::Events;
+use framegate::internals::app::password::HashJob;
+use framegate::internals::config::Config;
+use framegate::internals::gate::{ClaimRules, TokenError, Verifier};
+use framegate::internals::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, STOP_PATIENCE};
+use framegate::internals::server::{
+    Cause, ConnectionId, Ending, Peer, Report, Server, What as Happening,
+};
+use framegate::internals::time::{Instant, Now, UnixSeconds};
+use framegate::internals::turn::Turn;
 
 use super::Reads;
 use super::arrival::{ARRIVAL_BYTES_MAX, Coming, Undecided, Unheard};
@@ -395,7 +397,7 @@ fn fold(digest: u64, bytes: &[u8]) -> u64 {
 /// there is room enough. Also whether the run is a harsh one.
 fn config(choice: &mut Choice<'_>, reads: Reads) -> (Config, bool) {
     let mut config = Config::default();
-    config.password_memory_kib = framegate::limits::PASSWORD_MEMORY_KIB_MIN;
+    config.password_memory_kib = framegate::internals::limits::PASSWORD_MEMORY_KIB_MIN;
     config.token_ttl = Duration::from_secs(TOKEN_TTL_SECONDS);
     config.message_bytes_max = 2_048;
     config.message_before_login_bytes_max = 1_024;

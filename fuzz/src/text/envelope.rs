@@ -8,15 +8,15 @@ use serde_json::Value;
 use super::json::{Member, members};
 use crate::one_of_eight;
 use crate::told::assert_told;
-use framegate::gate::json::{JsonError, push_string};
-use framegate::gate::{
+use framegate::internals::gate::json::{JsonError, push_string};
+use framegate::internals::gate::{
     Cause, ClaimRules, Directory, Envelope, FrameError, Gate, Passage, ReplayTokens, Standing,
     Unavailable,
 };
-use framegate::limits::{
+use framegate::internals::limits::{
     EVENT_BYTES_MAX, FRAME_ID_BYTES_MAX, JSON_DEPTH_MAX, JSON_MEMBERS_MAX, SUBJECT_BYTES_MAX,
 };
-use framegate::time::UnixSeconds;
+use framegate::internals::time::UnixSeconds;
 
 /// The gate takes a text exactly when serde_json and the contract's words about the members
 /// do, and refuses it for the same reason; every value is what serde_json reads, and is lent

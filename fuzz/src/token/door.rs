@@ -4,11 +4,11 @@ use std::sync::LazyLock;
 
 use super::super::reference::{self, Verdict};
 use crate::told::{assert_hidden, assert_told};
-use framegate::gate::{
+use framegate::internals::gate::{
     Bound, Cause, ClaimRules, Directory, Forbidden, Gate, Keys, Pass, Passage, Secret, Standing,
     TokenError, Unavailable, json,
 };
-use framegate::time::UnixSeconds;
+use framegate::internals::time::UnixSeconds;
 
 /// The key of RFC 7515 appendix A.1, with which the gate signs: as long as a block of SHA-256.
 pub(super) const CURRENT: [u8; 64] = [
