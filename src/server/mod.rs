@@ -47,8 +47,8 @@ use crate::time::{Instant, Now};
 use crate::server::core::{Core, Handlers, Undecided};
 use parts::sessions::{Open, State};
 
-pub use answers::cause::{Cause, NoRoom};
-pub use answers::report::{LoginFailure, Report, What};
+pub use answers::cause::{CloseCause, NoRoom};
+pub use answers::report::{LoginFailure, Report, ReportKind};
 pub use answers::unserved::Unserved;
 pub use connection::{ConnectionId, Ending, Peer, TransportNews};
 pub use input::Input;
@@ -142,7 +142,7 @@ impl Server {
             Input::Finished(id) => self.finish_reading(now, id),
             Input::Failed(id) => {
                 if let Some(key) = self.core.sessions.key(id) {
-                    let what = What::Closed(Cause::PeerLeft);
+                    let what = ReportKind::Closed(CloseCause::PeerLeft);
                     self.core.abort(now, key, what, Ending::Close);
                 }
             }

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use framegate::internals::gate::{
-    Bound, ClaimRules, Directory, Envelope, Passage, Standing, TokenError, Unavailable, Verifier,
+    Bound, ClaimRules, Directory, Envelope, Admission, AccountStatus, TokenError, Unavailable, Verifier,
 };
 use framegate::internals::limits::FRAGMENTS_MAX;
 use framegate::internals::wire::frame::{self, Opcode};
@@ -109,8 +109,8 @@ fn envelope() -> Run {
 struct Everybody;
 
 impl Directory for Everybody {
-    fn standing(&mut self, _: &str) -> Result<Option<Standing>, Unavailable> {
-        Ok(Some(Standing::default()))
+    fn standing(&mut self, _: &str) -> Result<Option<AccountStatus>, Unavailable> {
+        Ok(Some(AccountStatus::default()))
     }
 }
 
@@ -119,11 +119,11 @@ fn admit() -> Run {
     let mut gate = subject::gate();
     let bound = Bound {
         subject: SPEAKER,
-        standing: Standing::default(),
+        standing: AccountStatus::default(),
     };
     Box::new(move || {
         let passage = gate.admit(black_box(&text), Some(bound), &mut Everybody, NOW);
-        assert!(matches!(black_box(passage), Ok(Passage::Admitted(_))));
+        assert!(matches!(black_box(passage), Ok(Admission::Admitted(_))));
     })
 }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use framegate::internals::limits::{MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYTES_MAX};
-use framegate::internals::server::{Cause, ConnectionId, Ending, Report, What as Happening};
+use framegate::internals::server::{CloseCause, ConnectionId, Ending, Report, ReportKind};
 use framegate::internals::time::Instant;
 use framegate::internals::turn::{Readiness, Step};
 
@@ -282,7 +282,7 @@ impl World<'_> {
         let id = self.links[index].id;
         let mut reports = self.reports();
         let is_left = |report: &mut Report| {
-            report.connection == id && report.what == Happening::Closed(Cause::PeerLeft)
+            report.connection == id && report.what == ReportKind::Closed(CloseCause::PeerLeft)
         };
         let left = reports.pop_if(is_left);
         self.collected = reports;

@@ -1,12 +1,12 @@
 //! The model of what is asked by HTTP: for whom a proxy comes, requests, and the upgrade.
 
 use framegate::internals::limits::LOGIN_TIMEOUT;
-use framegate::internals::server::{Cause, Input, ReadInterest, What as Happening};
+use framegate::internals::server::{CloseCause, Input, ReadInterest, ReportKind};
 use framegate::internals::turn::Readiness;
 use framegate::internals::wire::Rejection;
 
 use super::link::{Over, Stage, What};
-use super::people::{Outcomes, Pass};
+use super::people::{Outcomes, VerifiedToken};
 use super::speech::Request;
 use super::walk::{Step, Told};
 use super::world::World;
@@ -69,7 +69,7 @@ impl World<'_> {
         let may_be_turned_away = self.may_turn_away(client);
         let link = &mut self.links[index];
         link.address = client;
-        if !matches!(told.own_cause(), Some(Cause::NoRoom(_))) {
+        if !matches!(told.own_cause(), Some(CloseCause::NoRoom(_))) {
             link.is_counted = true;
             return Ok(Step::On);
         }
@@ -137,7 +137,7 @@ impl World<'_> {
     fn take_upgrade(
         &mut self,
         index: usize,
-        pass: Option<Pass>,
+        pass: Option<VerifiedToken>,
         is_in_subprotocol: bool,
         told: &mut Told<'_>,
     ) -> Result<Step, String> {
@@ -146,9 +146,12 @@ impl World<'_> {
             Some(pass) => self.people.outcomes(Some(pass), None, now),
             None => Outcomes::PASSES,
         };
-        told.verifications += u64::from(pass.as_ref().is_some_and(Pass::is_whole));
+        told.verifications += u64::from(pass.as_ref().is_some_and(VerifiedToken::is_whole));
         if pass.is_none() && self.config.require_handshake_token {
-            self.must_be(told, Happening::Refused(Cause::Upgrade(Rejection::NoToken)))?;
+            self.must_be(
+                told,
+                ReportKind::Refused(CloseCause::Upgrade(Rejection::NoToken)),
+            )?;
             self.links[index].owe(What::Answer(vec![401]), true);
             self.end_own(told, None)?;
             return Ok(Step::Ended);
@@ -156,7 +159,7 @@ impl World<'_> {
         // Its user may have too many, which it is told as a WebSocket.
         let is_too_many = matches!(
             told.own_cause(),
-            Some(Cause::TooManyConnections | Cause::UserRateLimited)
+            Some(CloseCause::TooManyConnections | CloseCause::UserRateLimited)
         );
         if let Some(pass) = pass.as_ref().filter(|_| is_too_many)
             && outcomes.allow(Outcomes::PASSES)

@@ -2,31 +2,31 @@
 //! it believes only who ended, and asks whether that is right.
 
 use framegate::internals::limits::{CROWD_CONNECTIONS_MIN, PENDING_GRACE, STOP_PATIENCE};
-use framegate::internals::server::{Cause, ConnectionId, Report, What as Happening};
+use framegate::internals::server::{CloseCause, ConnectionId, Report, ReportKind};
 use framegate::internals::wire::Rejection;
 
 use super::link::{Link, Over, Stage, What};
 use super::people::{MARK, Outcomes};
 use super::world::World;
 
-pub(super) fn cause_of(what: Happening) -> Option<Cause> {
+pub(super) fn cause_of(what: ReportKind) -> Option<CloseCause> {
     match what {
-        Happening::Refused(cause) | Happening::Closed(cause) => Some(cause),
+        ReportKind::Refused(cause) | ReportKind::Closed(cause) => Some(cause),
         _ => None,
     }
 }
 
-pub(super) fn is_end(what: Happening) -> bool {
+pub(super) fn is_end(what: ReportKind) -> bool {
     cause_of(what).is_some()
 }
 
-pub(super) fn outcome_of(cause: Cause) -> Outcomes {
+pub(super) fn outcome_of(cause: CloseCause) -> Outcomes {
     match cause {
-        Cause::Gate(_) | Cause::Expired => {
+        CloseCause::Gate(_) | CloseCause::Expired => {
             Outcomes::of_code(cause.error_code().unwrap_or_default())
         }
         // An `Authorization` that holds no token at all.
-        Cause::Upgrade(Rejection::Token) => Outcomes::of_code("unauthorized"),
+        CloseCause::Upgrade(Rejection::Token) => Outcomes::of_code("unauthorized"),
         _ => Outcomes::default(),
     }
 }
@@ -98,7 +98,7 @@ impl World<'_> {
                 Some(oldest) if had_time(oldest) => is_it(oldest),
                 _ => may_go.any(is_it),
             };
-            let is_evicted = report.what == Happening::Refused(Cause::Evicted);
+            let is_evicted = report.what == ReportKind::Refused(CloseCause::Evicted);
             if !is_evicted || !is_right {
                 return Err(format!("{report:?} on a connect"));
             }
@@ -110,7 +110,7 @@ impl World<'_> {
     /// The peer's FIN, or a reset.
     pub(super) fn follow_leaving(&mut self, id: ConnectionId, is_cut: bool) -> Result<(), String> {
         for report in self.reports() {
-            if report.connection != id || report.what != Happening::Closed(Cause::PeerLeft) {
+            if report.connection != id || report.what != ReportKind::Closed(CloseCause::PeerLeft) {
                 return Err(format!("{report:?} when somebody left"));
             }
             if self
@@ -153,7 +153,7 @@ impl World<'_> {
 
     pub(super) fn follow_shutdown(&mut self) -> Result<(), String> {
         for report in self.reports() {
-            if report.what != Happening::Closed(Cause::ShuttingDown) {
+            if report.what != ReportKind::Closed(CloseCause::ShuttingDown) {
                 return Err(format!("{report:?} at the end"));
             }
             self.end(&report, Some(Some(1_001)))?;
@@ -184,7 +184,7 @@ impl World<'_> {
                 .link(report.connection)
                 .ok_or("nobody's end is reported")?;
             let is_due = match cause {
-                Cause::Memory => self.may_go_for_memory(index, held_bytes),
+                CloseCause::Memory => self.may_go_for_memory(index, held_bytes),
                 cause => self.is_due(index, cause),
             };
             if !is_due {
@@ -224,14 +224,14 @@ impl World<'_> {
         let is_open = self.links[index].stage == Stage::Open;
         let is_abandoned = matches!(
             cause,
-            Cause::NoRequest
-                | Cause::HandshakeTimeout
-                | Cause::PongTimeout
-                | Cause::Evicted
-                | Cause::Proxy(_)
-        ) || matches!(cause, Cause::NoRoom(_))
+            CloseCause::NoRequest
+                | CloseCause::HandshakeTimeout
+                | CloseCause::PongTimeout
+                | CloseCause::Evicted
+                | CloseCause::Proxy(_)
+        ) || matches!(cause, CloseCause::NoRoom(_))
             && self.links[index].owed.is_empty();
-        let is_told = is_open && !is_abandoned && matches!(report.what, Happening::Refused(_));
+        let is_told = is_open && !is_abandoned && matches!(report.what, ReportKind::Refused(_));
         let error = cause.error_code().filter(|_| is_told);
         let close = match close {
             Some(close) => Some(close),
@@ -248,8 +248,8 @@ impl World<'_> {
             // One that is too slow as well is told of the other cause, and hears no more than that.
             is_cut: is_abandoned
                 || self.links[index].stalled_since.is_some()
-                || matches!(cause, Cause::SlowReader | Cause::Memory)
-                || cause == Cause::ShuttingDown && !is_open,
+                || matches!(cause, CloseCause::SlowReader | CloseCause::Memory)
+                || cause == CloseCause::ShuttingDown && !is_open,
         };
         self.set_over(report.connection, over);
         Ok(())
@@ -273,7 +273,7 @@ impl World<'_> {
 
     /// Keeps count of what bans, and looks at what the log is told.
     pub(super) fn note(&mut self, report: &Report) {
-        if let Happening::Refused(cause) = report.what
+        if let ReportKind::Refused(cause) = report.what
             && cause.is_hostile()
             && let Some(index) = self.link(report.connection)
         {

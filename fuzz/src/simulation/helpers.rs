@@ -7,7 +7,7 @@ use framegate::internals::app::password::{AddressSpace, HashJob, Verdict};
 use framegate::internals::gate;
 use framegate::internals::limits::HASHES_PENDING_MAX;
 use framegate::internals::server::{
-    Cause, ConnectionId, Input, Report, StoreJob, StoreOutcome, What as Happening,
+    CloseCause, ConnectionId, Input, Report, ReportKind, StoreJob, StoreOutcome,
 };
 
 use super::follow::cause_of;
@@ -148,26 +148,26 @@ impl World<'_> {
         for report in &reports {
             let is_own = report.connection == id;
             match report.what {
-                Happening::LoggedIn if is_own && may_pass => {
+                ReportKind::LoggedIn if is_own && may_pass => {
                     is_told = true;
                     self.grant(id, user, &mut told)?;
                 }
-                Happening::TokensVoid { .. } if is_own && may_pass => {}
-                Happening::LoginFailed(why)
+                ReportKind::TokensVoid { .. } if is_own && may_pass => {}
+                ReportKind::LoginFailed(why)
                     if is_own && may_fail && self.people.may_fail_as(user, why) =>
                 {
                     is_told = true;
                     self.deny(id);
                 }
-                Happening::Refused(Cause::TooManyConnections | Cause::UserRateLimited)
-                    if is_own && may_pass =>
-                {
+                ReportKind::Refused(
+                    CloseCause::TooManyConnections | CloseCause::UserRateLimited,
+                ) if is_own && may_pass => {
                     if self.join(user, &mut told)? == Step::On {
                         return Err(format!("{report:?} on a login"));
                     }
                 }
                 // What could not be checked is denied.
-                Happening::Refused(Cause::Gate(gate::Cause::Unavailable))
+                ReportKind::Refused(CloseCause::Gate(gate::Denied::Unavailable))
                     if is_own && !is_checked =>
                 {
                     self.end(report, None)?;
@@ -189,7 +189,7 @@ impl World<'_> {
         user: usize,
     ) -> Result<(), String> {
         // A wrong password counts, though its sender has not waited for the answer.
-        if matches!(report.what, Happening::Banned(_)) {
+        if matches!(report.what, ReportKind::Banned(_)) {
             return Ok(());
         }
         let Some(index) = self.link(report.connection) else {
@@ -197,11 +197,11 @@ impl World<'_> {
         };
         let is_right = match cause_of(report.what) {
             None => false,
-            Some(Cause::LoginFailed | Cause::SlowReader) => report.connection == id,
-            Some(Cause::Gate(gate::Cause::Forbidden(gate::Forbidden::OtherSubject))) => {
+            Some(CloseCause::LoginFailed | CloseCause::SlowReader) => report.connection == id,
+            Some(CloseCause::Gate(gate::Denied::Forbidden(gate::Forbidden::OtherSubject))) => {
                 report.connection == id && self.links[index].member.is_some()
             }
-            Some(Cause::Gate(gate::Cause::Unavailable)) => {
+            Some(CloseCause::Gate(gate::Denied::Unavailable)) => {
                 // Or the tokens are void until a second that the gate would refuse.
                 let is_early = self.people.issue_date(user, self.now) > self.now.unix.0 + 1;
                 // Or a logout of the user's is not on the disk.

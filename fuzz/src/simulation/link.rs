@@ -10,7 +10,7 @@ use framegate::internals::server::ConnectionId;
 use framegate::internals::time::Instant;
 
 use super::heard::Heard;
-use super::people::Pass;
+use super::people::VerifiedToken;
 use super::sockets::Socket;
 use super::speech::{Mark, Request, Said, Utterance};
 
@@ -159,7 +159,7 @@ pub(super) struct Link {
     /// True when its socket will say that it takes bytes again.
     pub(super) wants_writable: bool,
     /// The token it shows again and again.
-    pub(super) pass: Option<Pass>,
+    pub(super) pass: Option<VerifiedToken>,
 
     // Times.
     pub(super) accepted_at: Instant,

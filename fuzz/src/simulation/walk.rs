@@ -1,12 +1,12 @@
 //! The model of what is said. It goes by what the peers meant, never by what the server parsed.
 
 use framegate::internals::gate;
-use framegate::internals::server::{Cause, ConnectionId, Report, What as Happening};
+use framegate::internals::server::{CloseCause, ConnectionId, Report, ReportKind};
 
 use super::budgets::Verdict;
 use super::follow::{cause_of, is_end, outcome_of};
 use super::link::{Link, Login, Member, Stage, What};
-use super::people::{Outcomes, Pass, user_of};
+use super::people::{Outcomes, VerifiedToken, user_of};
 use super::speech::{Event, Mark, Said, Speech, data};
 use super::world::World;
 
@@ -49,7 +49,7 @@ impl<'r> Told<'r> {
         self.reports.iter().any(|report| ends(&report))
     }
 
-    pub(super) fn own_cause(&self) -> Option<Cause> {
+    pub(super) fn own_cause(&self) -> Option<CloseCause> {
         self.own.and_then(|report| cause_of(report.what))
     }
 
@@ -108,14 +108,14 @@ impl World<'_> {
         let index = self.link(report.connection).ok_or("nobody ended")?;
         let is_due = match cause_of(report.what) {
             // Nobody is slow whose socket took all that it was offered.
-            Some(Cause::SlowReader) => self.links[index].was_stalled,
-            Some(Cause::Memory) => self.may_go_for_memory(index, self.pressed_bytes),
-            Some(Cause::Gate(gate::Cause::TokenRevoked))
+            Some(CloseCause::SlowReader) => self.links[index].was_stalled,
+            Some(CloseCause::Memory) => self.may_go_for_memory(index, self.pressed_bytes),
+            Some(CloseCause::Gate(gate::Denied::TokenRevoked))
                 if self.links[index].member.map(|member| member.user) == logged_out =>
             {
                 true
             }
-            Some(cause @ (Cause::Gate(_) | Cause::PeerLeft)) => self.is_due(index, cause),
+            Some(cause @ (CloseCause::Gate(_) | CloseCause::PeerLeft)) => self.is_due(index, cause),
             _ => false,
         };
         match is_due {
@@ -132,8 +132,9 @@ impl World<'_> {
             return self.end_own(told, None);
         }
         // It ended since too much waits for it: after which of its frames, nobody can tell.
-        let is_slow = told.own_cause() == Some(Cause::SlowReader) && self.links[index].was_stalled
-            || told.own_cause() == Some(Cause::Memory)
+        let is_slow = told.own_cause() == Some(CloseCause::SlowReader)
+            && self.links[index].was_stalled
+            || told.own_cause() == Some(CloseCause::Memory)
                 && self.may_be_short_of_memory(self.pressed_bytes);
         let may_fail = told.is_refused(Outcomes::of_code("unavailable"));
         // Nor is a token given while a logout of its user is not on the disk.
@@ -170,10 +171,10 @@ impl World<'_> {
         };
         let is_standing = matches!(
             cause_of(report.what),
-            Some(Cause::Gate(
-                gate::Cause::TokenRevoked
-                    | gate::Cause::Unavailable
-                    | gate::Cause::Forbidden(
+            Some(CloseCause::Gate(
+                gate::Denied::TokenRevoked
+                    | gate::Denied::Unavailable
+                    | gate::Denied::Forbidden(
                         gate::Forbidden::UnknownUser | gate::Forbidden::DisabledUser
                     )
             ))
@@ -206,7 +207,7 @@ impl World<'_> {
         match mark.said {
             Said::Client => self.take_client(index, told),
             Said::NoClient => {
-                if !matches!(told.own_cause(), Some(Cause::Proxy(_))) {
+                if !matches!(told.own_cause(), Some(CloseCause::Proxy(_))) {
                     return Err(format!("no PROXY header was answered with {:?}", told.own));
                 }
                 self.end_own(told, None)?;
@@ -219,7 +220,7 @@ impl World<'_> {
                 Ok(Step::On)
             }
             Said::Close(code) => {
-                let left = Happening::Closed(Cause::PeerLeft);
+                let left = ReportKind::Closed(CloseCause::PeerLeft);
                 self.must_be(told, left)?;
                 let has_left = told.own.is_some_and(|own| own.what == left);
                 self.end_own(told, has_left.then_some(code))?;
@@ -230,7 +231,7 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn must_be(&self, told: &Told<'_>, what: Happening) -> Result<(), String> {
+    pub(super) fn must_be(&self, told: &Told<'_>, what: ReportKind) -> Result<(), String> {
         match told.own {
             Some(report) if report.what == what || told.is_doubtful => Ok(()),
             own => Err(format!("{own:?}, where {what:?} was due")),
@@ -238,7 +239,7 @@ impl World<'_> {
     }
 
     fn take_breach(&mut self, told: &mut Told<'_>, codes: &[u16]) -> Result<Step, String> {
-        let close = told.own_cause().and_then(Cause::close_code);
+        let close = told.own_cause().and_then(CloseCause::close_code);
         if close.is_some_and(|code| codes.contains(&code.value())) || told.is_doubtful {
             self.end_own(told, None)?;
             return Ok(Step::Ended);
@@ -273,7 +274,7 @@ impl World<'_> {
         let bound = self.links[index].member.map(|member| member.user);
         match speech.event {
             Event::BadFrame => {
-                let is_bad = |cause: Cause| cause.error_code() == Some("bad_frame");
+                let is_bad = |cause: CloseCause| cause.error_code() == Some("bad_frame");
                 if told.own_cause().is_some_and(is_bad) || told.is_doubtful {
                     self.end_own(told, None)?;
                     return Ok(Step::Ended);
@@ -285,7 +286,7 @@ impl World<'_> {
             }
             _ => {}
         }
-        told.verifications += u64::from(speech.pass.as_ref().is_some_and(Pass::is_whole));
+        told.verifications += u64::from(speech.pass.as_ref().is_some_and(VerifiedToken::is_whole));
         let outcomes = self.people.outcomes(speech.pass.as_ref(), bound, self.now);
         let is_refused = told.is_refused(outcomes);
         match &speech.pass {
@@ -335,7 +336,7 @@ impl World<'_> {
         &mut self,
         index: usize,
         speech: &Speech,
-        pass: &Pass,
+        pass: &VerifiedToken,
         told: &mut Told<'_>,
     ) -> Result<Step, String> {
         let user = pass.user;
@@ -375,12 +376,12 @@ impl World<'_> {
         &mut self,
         index: usize,
         id: Option<u32>,
-        pass: &Pass,
+        pass: &VerifiedToken,
         told: &mut Told<'_>,
     ) -> Result<Step, String> {
         let is_done = told
             .own
-            .is_some_and(|own| own.what == Happening::Closed(Cause::Done));
+            .is_some_and(|own| own.what == ReportKind::Closed(CloseCause::Done));
         self.note_logouts();
         told.logged_out = Some(pass.user);
         // One that was refused at once tells the server nothing.
@@ -395,7 +396,7 @@ impl World<'_> {
         {
             return Err("a token is still good after its logout".to_owned());
         }
-        self.must_be(told, Happening::Closed(Cause::Done))?;
+        self.must_be(told, ReportKind::Closed(CloseCause::Done))?;
         self.links[index].owe_reply(id, "logout", &[], !told.is_doubtful);
         self.end_own(told, is_done.then_some(Some(1_000)))?;
         Ok(Step::Ended)

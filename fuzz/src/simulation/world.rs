@@ -13,7 +13,7 @@ use framegate::internals::config::Config;
 use framegate::internals::gate::{ClaimRules, TokenError, Verifier};
 use framegate::internals::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, STOP_PATIENCE};
 use framegate::internals::server::{
-    Cause, ConnectionId, Ending, Peer, Report, Server, What as Happening,
+    CloseCause, ConnectionId, Ending, Peer, Report, ReportKind, Server,
 };
 use framegate::internals::time::{Instant, Now, UnixSeconds};
 use framegate::internals::turn::Turn;
@@ -23,7 +23,7 @@ use super::arrival::{ARRIVAL_BYTES_MAX, Coming, Undecided, Unheard};
 use super::budgets::Budgets;
 use super::choice::Choice;
 use super::link::{Link, PeerKind, Stage};
-use super::people::{Made, Pass, People, TOKEN_TTL_SECONDS, user_of};
+use super::people::{Made, People, TOKEN_TTL_SECONDS, VerifiedToken, user_of};
 use super::secrets::keys_of;
 use super::sockets::{DISCARD_BYTES_MAX, LISTENERS, Sockets};
 
@@ -248,7 +248,7 @@ impl<'a> World<'a> {
 
     /// Whether the report is of a peer that takes too little.
     pub(super) fn is_too_slow(&self, index: usize, report: &Report) -> bool {
-        let is_slow = report.what == Happening::Refused(Cause::SlowReader);
+        let is_slow = report.what == ReportKind::Refused(CloseCause::SlowReader);
         is_slow && self.links[index].stalled_since.is_some()
     }
 
@@ -351,7 +351,7 @@ impl<'a> World<'a> {
             let mut verifier = Verifier::new(keys, ClaimRules::default());
             match verifier.verify(&text, self.now.unix) {
                 Ok(verified) => {
-                    self.links[index].pass = Some(Pass {
+                    self.links[index].pass = Some(VerifiedToken {
                         user: user_of(verified.subject()),
                         issued_at: verified.issued_at().0,
                         expires_at: verified.expires_at().0,
