@@ -22,6 +22,8 @@ pub struct Setting {
     /// How often it can be given, and with what.
     pub arity: Arity,
     pub(super) set: fn(&mut Config, &str) -> Result<(), Expected>,
+    /// The text that sets it again; none where it means nothing to the core: its files, its log.
+    pub(super) show: Option<fn(&Config) -> String>,
 }
 
 /// How many values a setting takes.
@@ -75,6 +77,14 @@ impl Setting {
         match text.chars().any(char::is_control) {
             true => Err("without control characters".into()),
             false => (self.set)(config, text),
+        }
+    }
+
+    /// It means something to the core, which a recording has by this text.
+    pub(super) const fn shown(self, show: fn(&Config) -> String) -> Setting {
+        Setting {
+            show: Some(show),
+            ..self
         }
     }
 

@@ -4,74 +4,11 @@ use std::time::Duration;
 
 use super::{Config, ConfigError, Flags, Listen, Rate, load, settings};
 
-/// Settings that mean nothing to the core: its files, its log.
-#[cfg(test)]
-const OTHERS: &[&str] = &["SOCKET_MODE", "DB", "LOG", "LOG_RATE"];
-
 impl Config {
     /// Every setting that the core knows, by name.
     pub fn shown(&self) -> Vec<(&'static str, String)> {
-        let millis = |duration: Duration| format!("{}ms", duration.as_millis());
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let listen: Vec<_> = self.listen.iter().map(Listen::to_string).collect();
-        vec![
-            ("LISTEN", listen.join(",")),
-            ("ALLOW_PLAINTEXT", self.allow_plaintext.to_string()),
-            ("ORIGINS", self.origins.join(",")),
-            (
-                "REQUIRE_HANDSHAKE_TOKEN",
-                self.require_handshake_token.to_string(),
-            ),
-            (
-                "PASSWORD_MEMORY",
-                format!("{}KiB", self.password_memory_kib),
-            ),
-            ("TOKEN_TTL", millis(self.token_ttl)),
-            ("ISSUER", text(&self.issuer)),
-            ("AUDIENCE", text(&self.audience)),
-            ("LEEWAY", millis(self.leeway)),
-            ("MAX_CONNECTIONS", self.connections_max.to_string()),
-            (
-                "MAX_CONNECTIONS_PER_IP",
-                self.connections_per_address_max.to_string(),
-            ),
-            (
-                "MAX_CONNECTIONS_PER_USER",
-                self.connections_per_user_max.to_string(),
-            ),
-            ("MAX_PENDING", self.pending_max.to_string()),
-            (
-                "MAX_PENDING_PER_IP",
-                self.pending_per_address_max.to_string(),
-            ),
-            ("MEMORY", self.memory_bytes_max.to_string()),
-            ("MAX_MESSAGE", self.message_bytes_max.to_string()),
-            (
-                "MAX_MESSAGE_BEFORE_LOGIN",
-                self.message_before_login_bytes_max.to_string(),
-            ),
-            ("MAX_OUTBOX", self.outbox_bytes_max.to_string()),
-            ("HANDSHAKE_TIMEOUT", millis(self.handshake_timeout)),
-            ("AUTH_TIMEOUT", millis(self.auth_timeout)),
-            ("MESSAGE_TIMEOUT", millis(self.message_timeout)),
-            ("WRITE_TIMEOUT", millis(self.write_timeout)),
-            ("PING_INTERVAL", millis(self.ping_interval)),
-            ("PONG_TIMEOUT", millis(self.pong_timeout)),
-            ("LINGER", millis(self.linger)),
-            ("RATE", rate(self.frame_rate)),
-            ("BURST", self.frame_burst.to_string()),
-            ("BROADCAST_RATE", byte_rate(self.broadcast_rate)),
-            ("BROADCAST_BURST", self.broadcast_burst_bytes.to_string()),
-            ("DELIVERY_RATE", rate(self.delivery_rate)),
-            ("DELIVERY_BURST", self.delivery_burst.to_string()),
-            ("CONNECT_RATE", rate(self.connect_rate)),
-            ("LOGIN_RATE", rate(self.login_rate)),
-            ("BAN_AFTER", self.ban_after.to_string()),
-            ("BAN_FOR", millis(self.ban_for)),
-            ("NO_BAN", self.no_ban.to_string()),
-            ("TRUSTED_PROXIES", self.trusted_proxies.to_string()),
-            ("PROXY_PROTOCOL", self.proxy_protocol.to_string()),
-        ]
+        let shown = settings().filter_map(|setting| Some((setting.name, setting.show?(self))));
+        shown.collect()
     }
 
     /// The settings that the texts set; every other is at its default.
@@ -89,7 +26,20 @@ impl Config {
     }
 }
 
-fn rate(rate: Rate) -> String {
+pub(super) fn millis(duration: Duration) -> String {
+    format!("{}ms", duration.as_millis())
+}
+
+pub(super) fn text(text: &Option<String>) -> String {
+    text.clone().unwrap_or_default()
+}
+
+pub(super) fn listeners(listeners: &[Listen]) -> String {
+    let shown: Vec<_> = listeners.iter().map(Listen::to_string).collect();
+    shown.join(",")
+}
+
+pub(super) fn rate(rate: Rate) -> String {
     let unit = match rate.period.as_secs() {
         60 => "min",
         _ => "s",
@@ -97,13 +47,16 @@ fn rate(rate: Rate) -> String {
     format!("{}/{unit}", rate.count)
 }
 
-fn byte_rate(rate: Rate) -> String {
+pub(super) fn byte_rate(rate: Rate) -> String {
     format!("{}/s", rate.count)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Settings that mean nothing to the core: its files, its log.
+    const OTHERS: &[&str] = &["SOCKET_MODE", "DB", "LOG", "LOG_RATE"];
 
     fn set(texts: &[(&str, &str)]) -> Config {
         let texts: Vec<_> = texts
