@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::import::LineError;
 use crate::app::password::PasswordError;
 use crate::app::users::{StoreError, UserError};
-use crate::config::{self, ConfigError, nearest};
+use crate::config::{self, ConfigError, suggest};
 use crate::gate::{SecretError, SignError};
 use crate::limits::{CLOCK_AHEAD_SECONDS_MIN, VOID_SECONDS_UNTOLD};
 use crate::record::ReplayError;
@@ -244,7 +244,7 @@ impl CliError {
         let another_word = |command: &&Name| command.also.contains(&typed);
         let names = || commands.iter().map(|command| command.name);
         let meant = commands.iter().find(another_word).map(|it| it.name);
-        let meant = meant.or_else(|| nearest(typed, names()));
+        let meant = meant.or_else(|| suggest(typed, names()));
         CliError::UnknownCommand {
             meant: meant.map(|meant| (escaped(typed), meant)),
             known: names().collect::<Vec<_>>().join(", "),
@@ -265,7 +265,7 @@ impl CliError {
         let another_name = ANOTHER_NAME.iter().find(|(other, _)| *other == option);
         let meant = another_name.map(|(_, meant)| *meant);
         let meant = meant
-            .or_else(|| nearest(option, known))
+            .or_else(|| suggest(option, known))
             .map(|meant| (format!("--{}", escaped(option)), format!("--{meant}")));
         CliError::UnknownOption { meant }
     }

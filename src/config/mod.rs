@@ -7,13 +7,13 @@
 //!
 //! Nothing here reads the environment or a file: what is in them comes in as arguments.
 
+mod constraints;
 mod env_file;
 mod error;
-mod nearest;
-mod relations;
 mod settings;
 mod shown;
 mod sources;
+mod suggest;
 mod table;
 mod value;
 
@@ -29,9 +29,9 @@ use crate::network::Networks;
 
 pub use env_file::EnvFile;
 pub use error::{ConfigError, EnvFileFault, Origin};
-pub use nearest::nearest;
 pub use settings::{Arity, Group, Setting, by_flag, settings};
 pub use sources::{CURRENT_SECRET, Flags, GivenSecret, PREVIOUS_SECRET, Secrets, load};
+pub use suggest::suggest;
 pub use table::GROUPS;
 pub use value::show_size;
 

@@ -7,11 +7,11 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::Config;
+use super::constraints;
 use super::env_file::EnvFile;
 use super::error::{ConfigError, Origin};
-use super::nearest::nearest;
-use super::relations;
 use super::settings::{Arity, PREFIX, Setting, by_variable, settings};
+use super::suggest::suggest;
 
 /// The variable of the secret that signs and verifies.
 pub const CURRENT_SECRET: &str = "LOCAL_JWT_SECRET";
@@ -116,7 +116,7 @@ pub fn load(
         given.take(flag.setting, Origin::Flag(flag.flag.clone()), &flag.value)?;
     }
     let mut config = given.config;
-    relations::check(&mut config, &given.origins)?;
+    constraints::check(&mut config, &given.origins)?;
     Ok((config, given.secrets))
 }
 
@@ -176,7 +176,7 @@ impl Given {
             return Err(ConfigError::Unknown {
                 name: name.to_owned(),
                 origin,
-                nearest: nearest_variable(name),
+                nearest: suggest_variable(name),
             });
         }
         Ok(())
@@ -209,13 +209,13 @@ fn is_ours(name: &str) -> bool {
     name.starts_with(PREFIX) || name.starts_with(SECRET_PREFIX)
 }
 
-fn nearest_variable(name: &str) -> Option<String> {
+fn suggest_variable(name: &str) -> Option<String> {
     let secrets = [CURRENT_SECRET, PREVIOUS_SECRET];
     let Some(rest) = name.strip_prefix(PREFIX) else {
-        return nearest(name, secrets).map(str::to_owned);
+        return suggest(name, secrets).map(str::to_owned);
     };
     let names = settings().map(|setting| setting.name).chain(secrets);
-    nearest(rest, names).map(|name| match secrets.contains(&name) {
+    suggest(rest, names).map(|name| match secrets.contains(&name) {
         true => name.to_owned(),
         false => format!("{PREFIX}{name}"),
     })

@@ -27,7 +27,7 @@ pub fn config(input: &[u8]) {
     match outcome {
         Ok((config, secrets)) => {
             assert_bounds(&config);
-            assert_relations(&config);
+            assert_constraints(&config);
             assert_secrets(&given, &secrets);
             assert_decided(&given, &config);
         }
@@ -252,7 +252,7 @@ fn assert_rate(rate: Rate) {
     assert!([1, 60].contains(&rate.period.as_secs()));
 }
 
-fn assert_relations(config: &Config) {
+fn assert_constraints(config: &Config) {
     assert!((1..=config.connections_max).contains(&config.pending_max));
     let before_login = config.message_before_login_bytes_max;
     let message = config.message_bytes_max;

@@ -2,7 +2,7 @@
 
 /// The one of `names` that `given` most likely is a misspelling of: the fewest characters
 /// added, left out or changed, and not more than a third of them.
-pub fn nearest<'n>(given: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub fn suggest<'n>(given: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     names
         .into_iter()
         .map(|name| (distance(given, name), name))
@@ -33,11 +33,11 @@ mod tests {
     #[test]
     fn a_slip_finds_the_name_and_a_stranger_finds_none() {
         let names = ["serve", "secret", "check", "user", "token"];
-        assert_eq!(nearest("sevre", names), Some("serve"));
-        assert_eq!(nearest("tokens", names), Some("token"));
-        assert_eq!(nearest("usr", names), Some("user"));
-        assert_eq!(nearest("frobnicate", names), None);
-        assert_eq!(nearest("", names), None);
+        assert_eq!(suggest("sevre", names), Some("serve"));
+        assert_eq!(suggest("tokens", names), Some("token"));
+        assert_eq!(suggest("usr", names), Some("user"));
+        assert_eq!(suggest("frobnicate", names), None);
+        assert_eq!(suggest("", names), None);
     }
 
     #[test]
