@@ -115,7 +115,7 @@ impl Recorded {
 
     /// As [`Server::handle`]. A look that is not due changes nothing, and is not written down.
     pub fn handle(&mut self, now: Now, input: Input) {
-        if input == Input::LookAhead && !self.server.is_look_due(now) {
+        if matches!(input, Input::LookAhead) && !self.server.is_look_due(now) {
             return;
         }
         self.call(now, format_args!("{}", InputLine(input)));

@@ -72,6 +72,7 @@ impl Broadcasts {
     }
 
     /// The next frame for a member who was `given` so many; counts it as given. O(1).
+    #[inline]
     pub(crate) fn next(&mut self, given: &mut u32) -> Option<Missed> {
         let missed = self.published.wrapping_sub(*given) as usize;
         let index = self.frames.len().checked_sub(missed)?;

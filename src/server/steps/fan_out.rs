@@ -131,6 +131,7 @@ impl Core {
     /// Queues the broadcasts that a member has missed: before anything else is queued for it, and before
     /// it is a member no longer. Returns whether it is too slow a reader, for whom nothing waits any
     /// longer but the frame under way: one that ends for another cause is told that. O(missed).
+    #[inline]
     pub(crate) fn catch_up(&mut self, now: Now, key: u32) -> bool {
         !self.broadcasts.is_empty() && self.give_missed(now, key)
     }

@@ -274,6 +274,7 @@ impl Sessions {
     }
 
     /// Brings the ledger up to what the session holds now.
+    #[inline]
     fn count(&mut self, key: u32) {
         let session = &mut self.slots[key as usize];
         let held_bytes = session.count_held();
