@@ -333,6 +333,46 @@ fn no_room_names_what_it_must_not_know() {
     }
 }
 
+/// Which rooms name which, and in how many places of their code.
+fn arrows() -> BTreeMap<String, BTreeMap<String, usize>> {
+    let mut arrows: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
+    let of_program = ["main", "lib"];
+    for source in sources() {
+        let room = word(source.path.trim_start_matches("src/"));
+        if of_program.contains(&room.as_str()) {
+            continue;
+        }
+        let named = arrows.entry(room.clone()).or_default();
+        for other in names_behind(&source.code(), "crate::") {
+            if other != room {
+                *named.entry(other).or_default() += 1;
+            }
+        }
+    }
+    arrows
+}
+
+/// What is shown by `cargo test --test tidy rooms -- --nocapture`.
+#[test]
+fn rooms_name_each_other_in_no_circle() {
+    let mut arrows = arrows();
+    for (room, named) in &arrows {
+        let named = named
+            .iter()
+            .map(|(other, count)| format!("{other} {count}"));
+        println!("{room:8} -> {}", named.collect::<Vec<_>>().join(", "));
+    }
+    // Room after room that names none of those left is taken away; of a circle something stays.
+    while let Some(lowest) = arrows
+        .iter()
+        .find(|(_, named)| named.keys().all(|other| !arrows.contains_key(other)))
+        .map(|(room, _)| room.clone())
+    {
+        arrows.remove(&lowest);
+    }
+    assert!(arrows.is_empty(), "a circle: {arrows:?}");
+}
+
 #[test]
 fn no_floor_of_the_server_names_one_above_it() {
     let mut seen = BTreeSet::new();
