@@ -35,6 +35,7 @@ mod config;
 mod driver;
 mod gate;
 mod ids;
+mod json;
 mod limits;
 mod network;
 mod record;
@@ -58,5 +59,5 @@ pub mod internals {
         )*};
     }
 
-    lend!(app cli config driver gate limits network record server time turn wire);
+    lend!(app cli config driver gate json limits network record server time turn wire);
 }

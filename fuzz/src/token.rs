@@ -12,7 +12,8 @@ use self::mint::assert_minted;
 use self::replay_token::assert_replay_token;
 use super::one_of_eight;
 use super::reference::{Json, Verdict, decode, object};
-use framegate::internals::gate::{ClaimRules, TokenError, json};
+use framegate::internals::gate::{ClaimRules, TokenError};
+use framegate::internals::json;
 use framegate::internals::limits::{CLAIM_SECONDS_MAX, TOKEN_BYTES_MAX};
 use framegate::internals::time::UnixSeconds;
 

@@ -14,7 +14,7 @@ use super::{Context, secret};
 use crate::app::password::{self, PasswordError, PasswordHash, check_password};
 use crate::app::users::{SqliteStore, User, UserError, UserStore as _};
 use crate::config::Config;
-use crate::gate::json::{self, JsonError};
+use crate::json::{self, JsonError};
 use crate::limits::IMPORT_LINE_BYTES_MAX;
 use crate::time::UnixSeconds;
 

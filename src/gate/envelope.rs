@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::{fmt, iter};
 
-use super::json::{self, JsonError, Value};
+use crate::json::{self, JsonError, Value};
 use crate::limits::{
     EVENT_BYTES_MAX, FRAME_ID_BYTES_MAX, JSON_DEPTH_MAX, JSON_MEMBERS_MAX, SUBJECT_BYTES_MAX,
 };

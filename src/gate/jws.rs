@@ -11,10 +11,10 @@ use base64::engine::Simd as Base64Url;
 use base64::engine::general_purpose::GeneralPurpose as Base64Url;
 use base64::engine::general_purpose::NO_PAD;
 
-use super::json::{self, Value};
 use super::key::TAG_BYTES;
 use super::secret::Keys;
 use super::token::TokenError;
+use crate::json::{self, Value};
 use crate::limits::TOKEN_BYTES_MAX;
 
 /// `{"alg":"HS256","typ":"JWT"}` in base64url: the header of our tokens, and of those that

@@ -13,7 +13,6 @@
 
 mod admit;
 mod envelope;
-pub mod json;
 mod jws;
 mod key;
 mod replay_tokens;

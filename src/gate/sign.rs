@@ -5,11 +5,11 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::json;
 use super::jws::HEADER;
 use super::key::Key;
 use super::secret::Keys;
 use super::token::{ClaimRules, is_subject};
+use crate::json;
 use crate::limits::{CLAIM_SECONDS_MAX, SUBJECT_BYTES_MAX};
 use crate::time::UnixSeconds;
 

@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::json::{JsonError, Value};
 use super::jws::{Decoder, Parts, SignedText};
 use super::secret::Keys;
+use crate::json::{JsonError, Value};
 use crate::limits::{CLAIM_SECONDS_MAX, SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::time::UnixSeconds;
 

@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 
 use super::mask::mask;
-use crate::gate::json::{self, JsonError};
 use crate::gate::{Envelope, Keys, ReplayTokens};
+use crate::json::{self, JsonError};
 use crate::wire::head::{asks_head, is_token_byte};
 use crate::wire::request::{self, Field};
 use crate::wire::{Authorization, Head, Subprotocol, forwarded};

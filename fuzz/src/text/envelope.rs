@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::json::{Member, members};
 use crate::one_of_eight;
 use crate::told::assert_told;
-use framegate::internals::gate::json::{JsonError, push_string};
 use framegate::internals::gate::{
     AccountStatus, Admission, ClaimRules, Denied, Directory, Envelope, FrameError, Gate,
     ReplayTokens, Unavailable,
 };
+use framegate::internals::json::{JsonError, push_string};
 use framegate::internals::limits::{
     EVENT_BYTES_MAX, FRAME_ID_BYTES_MAX, JSON_DEPTH_MAX, JSON_MEMBERS_MAX, SUBJECT_BYTES_MAX,
 };

@@ -6,8 +6,9 @@ use super::super::reference::{self, Verdict};
 use crate::told::{assert_hidden, assert_told};
 use framegate::internals::gate::{
     AccountStatus, Admission, Bound, ClaimRules, Denied, Directory, Forbidden, Gate, Keys, Secret,
-    TokenError, Unavailable, VerifiedToken, json,
+    TokenError, Unavailable, VerifiedToken,
 };
+use framegate::internals::json;
 use framegate::internals::time::UnixSeconds;
 
 /// The key of RFC 7515 appendix A.1, with which the gate signs: as long as a block of SHA-256.

@@ -3,7 +3,7 @@
 use crate::app::users::User;
 use crate::app::{Fault, Host, Outcome, push_integer};
 use crate::gate::Admitted;
-use crate::gate::json::{self, JsonError};
+use crate::json::{self, JsonError};
 use crate::limits::SUBJECT_BYTES_MAX;
 
 const EXPECTED: Fault = Fault::BadData("getUser takes `data` {\"id\":\"…\"}");

@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::app::password::check_password;
 use crate::app::{Fault, Host, Outcome, push_integer};
-use crate::gate::json::{self, JsonError};
 use crate::gate::{LoginFrame, Minted};
+use crate::json::{self, JsonError};
 use crate::limits::SUBJECT_BYTES_MAX;
 
 const EXPECTED: Fault = Fault::BadData("a login takes {\"id\":\"…\",\"password\":\"…\"}");

@@ -2,7 +2,7 @@
 
 use crate::app::{Audience, Fault, Host, Outcome, push_integer};
 use crate::gate::Admitted;
-use crate::gate::json;
+use crate::json;
 
 pub(in crate::app) fn handle(
     host: &mut dyn Host,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::app::push_integer;
-use crate::gate::json;
+use crate::json;
 
 /// Writes `{"event":…,"id":…,"data":…}`, the data being what `write_data` appends; `id` and that are
 /// JSON already.
