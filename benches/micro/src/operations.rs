@@ -5,11 +5,14 @@
 use std::hint::black_box;
 
 use framegate::internals::gate::{
-    Bound, ClaimRules, Directory, Envelope, Admission, AccountStatus, TokenError, Unavailable, Verifier,
+    AccountStatus, Admission, Bound, ClaimRules, Directory, Envelope, TokenError, Unavailable,
+    Verifier,
 };
 use framegate::internals::limits::FRAGMENTS_MAX;
 use framegate::internals::wire::frame::{self, Opcode};
-use framegate::internals::wire::{Endpoint, Event, HeadScanner, MessageRules, Origins, Request, Upgrade};
+use framegate::internals::wire::{
+    Endpoint, Event, HeadScanner, MessageRules, Origins, Request, Upgrade,
+};
 
 use crate::peer;
 use crate::subject::{self, FRAME_BYTES, HEAD, MESSAGE_BYTES, NOW, SPEAKER};
