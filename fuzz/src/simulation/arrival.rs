@@ -79,7 +79,7 @@ impl World<'_> {
     /// it is read any longer.
     pub(super) fn arrive(&mut self, index: usize, bytes: usize) -> bool {
         let link = &mut self.links[index];
-        if link.is_over() || link.end.borrow().has_finished {
+        if link.is_read_no_more() || link.end.borrow().has_finished {
             return false;
         }
         let piece = link.next_piece(bytes.min(ARRIVAL_BYTES_MAX));
@@ -100,7 +100,7 @@ impl World<'_> {
         let readiness = Readiness {
             readable: true,
             peer_finished: matches!(coming, Coming::Fin | Coming::LastBytes),
-            has_failed: coming == Coming::Reset && link.is_over(),
+            has_failed: coming == Coming::Reset && link.is_read_no_more(),
             ..Readiness::default()
         };
         self.tell(id, readiness);
@@ -151,7 +151,8 @@ impl World<'_> {
     /// What came of those who are here was read.
     fn check_all_came(&mut self) -> Result<(), String> {
         let coming = std::mem::take(&mut self.coming);
-        let is_unread = |link: &&Link| coming.contains_key(&link.id.serial) && !link.is_over();
+        let is_unread =
+            |link: &&Link| coming.contains_key(&link.id.serial) && !link.is_read_no_more();
         match self.links.iter().find(is_unread) {
             Some(link) => Err(format!("{link:?} has sent what was never read")),
             None => Ok(()),
@@ -253,7 +254,9 @@ impl World<'_> {
         self.undecided = None;
         match (coming, self.link(id)) {
             // It was read before another's words ended it.
-            (Coming::Bytes | Coming::LastBytes, Some(index)) if self.links[index].is_over() => {
+            (Coming::Bytes | Coming::LastBytes, Some(index))
+                if self.links[index].is_read_no_more() =>
+            {
                 self.nothing_is_said()?;
             }
             (Coming::Bytes, Some(index)) => {

@@ -61,7 +61,7 @@ impl World<'_> {
     fn count_of(&self, address: std::net::Ipv4Addr) -> (usize, usize) {
         let is_here = |link: &&Link| link.is_counted && link.address == address;
         let here = || self.links.iter().filter(is_here);
-        let pending = here().filter(|link| !link.is_over() && link.member.is_none());
+        let pending = here().filter(|link| !link.is_read_no_more() && link.member.is_none());
         (here().count(), pending.count())
     }
 
@@ -73,7 +73,7 @@ impl World<'_> {
             // One whose login was given up may be pending no longer.
             let is_pending = |link: &&Link| {
                 let may_be_over = link.is_given_up() && link.id != report.connection;
-                !link.is_over() && !may_be_over && link.member.is_none() && link.id != id
+                !link.is_read_no_more() && !may_be_over && link.member.is_none() && link.id != id
             };
             let pending = || self.links.iter().filter(is_pending);
             let crowd = |link: &Link| {
@@ -164,7 +164,7 @@ impl World<'_> {
             match &mut link.stage {
                 Stage::Open => return Err(format!("{:?} is not told to go", link.id)),
                 Stage::Waiting { by } => *by = last.min(*by),
-                Stage::Asking | Stage::Over(_) => {}
+                Stage::Asking | Stage::LoggingOut { .. } | Stage::Over(_) => {}
             }
         }
         Ok(())
@@ -221,7 +221,11 @@ impl World<'_> {
             return Ok(());
         };
         let index = self.link(report.connection).ok_or("nobody ended")?;
-        let is_open = self.links[index].stage == Stage::Open;
+        let is_open = match self.links[index].stage {
+            Stage::Open => true,
+            Stage::LoggingOut { .. } => cause != Cause::Memory,
+            _ => false,
+        };
         let is_abandoned = matches!(
             cause,
             Cause::NoRequest

@@ -1,16 +1,15 @@
-//! What the helper threads do, and what comes of it: passwords checked one after the other, and the
-//! store written to.
+//! Passwords that a helper thread checks one after the other, and what comes of it.
 
 use std::time::Duration;
 
 use framegate::app::password::{AddressSpace, HashJob, Verdict};
 use framegate::gate;
 use framegate::limits::HASHES_PENDING_MAX;
-use framegate::server::{Cause, ConnectionId, Report, StoreJob, StoreOutcome, What as Happening};
+use framegate::server::{Cause, ConnectionId, Report, What as Happening};
 
 use super::follow::cause_of;
 use super::link::{Link, Member, Over, Stage, What};
-use super::people::{PEOPLE, TOKEN_TTL_SECONDS, user_of};
+use super::people::TOKEN_TTL_SECONDS;
 use super::walk::{Step, Told};
 use super::world::World;
 
@@ -75,40 +74,6 @@ impl World<'_> {
         }
     }
 
-    /// What is to be written is, or fails, at once.
-    pub(super) fn write_to_store(&mut self) {
-        while let Some(job) = self.turn.core.next_store_job() {
-            let unix = self.now.unix;
-            let StoreJob::Revoke(ticket, revocation) = job else {
-                if let StoreJob::Seen(second) = job {
-                    self.people.write(&[], Some(second), unix);
-                }
-                continue;
-            };
-            let user = user_of(&revocation.id);
-            let void_before = self.turn.core.void_before(&revocation.id);
-            let is_kept = self.people.write(&[revocation], None, unix);
-            let outcome = StoreOutcome { ticket, is_kept };
-            self.turn.core.kept(self.now, &outcome);
-            if user < PEOPLE {
-                let void_before = void_before.filter(|_| !is_kept);
-                self.unnoted.push((user, void_before));
-            }
-        }
-        // While a peer speaks, the model comes to its logout in its own time.
-        if self.undecided.is_none() {
-            self.note_logouts();
-        }
-    }
-
-    /// The model learns of the logouts that were written, or could not be.
-    pub(super) fn note_logouts(&mut self) {
-        for (user, void_before) in std::mem::take(&mut self.unnoted) {
-            self.people
-                .note_pending(user, void_before, self.now.monotonic);
-        }
-    }
-
     // Passwords.
 
     /// Who waits with a password may have had to make room for another that came, where there was no
@@ -146,7 +111,7 @@ impl World<'_> {
         for report in &reports {
             let is_own = report.connection == id;
             match report.what {
-                Happening::LoggedIn if is_own && may_pass => {
+                Happening::LoggedIn if is_own && may_pass && !self.people.is_voided_here(user) => {
                     is_told = true;
                     self.grant(id, user, &mut told)?;
                 }
@@ -232,8 +197,8 @@ impl World<'_> {
                 };
                 self.enter(index, &member, told)?;
             }
-            // It has left meanwhile.
-            Stage::Asking | Stage::Over(_) => {}
+            // It has left meanwhile, or is about to.
+            Stage::Asking | Stage::LoggingOut { .. } | Stage::Over(_) => {}
         }
         Ok(())
     }
@@ -247,7 +212,7 @@ impl World<'_> {
                 link.denials += 1;
                 link.login_failures += 1;
             }
-            Stage::Asking | Stage::Over(_) => {}
+            Stage::Asking | Stage::LoggingOut { .. } | Stage::Over(_) => {}
         }
     }
 

@@ -42,6 +42,13 @@ pub(super) enum Stage {
         by: Instant,
     },
     Open,
+    /// It asked to be logged out, in a frame with this id, and is told by then what became of that.
+    /// Nothing more is read of it.
+    LoggingOut {
+        user: usize,
+        frame: Option<u32>,
+        by: Instant,
+    },
     /// Nothing more is read of it, from then on.
     Over(Over),
 }
@@ -263,6 +270,11 @@ impl Link {
 
     pub(super) fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Over(_))
+    }
+
+    /// True once nothing more is read of it.
+    pub(super) fn is_read_no_more(&self) -> bool {
+        matches!(self.stage, Stage::LoggingOut { .. } | Stage::Over(_))
     }
 
     /// True once its `POST /login` may have been answered without its password being checked.

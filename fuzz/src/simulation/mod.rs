@@ -19,6 +19,7 @@ mod heard;
 mod helpers;
 mod judge;
 mod link;
+mod logouts;
 mod newcomers;
 mod people;
 mod recovery;

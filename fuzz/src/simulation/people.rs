@@ -260,15 +260,32 @@ impl People {
         self.store.write(revocations, seen, &|| now).is_ok()
     }
 
-    /// A logout was kept, or was not: then the user's tokens are void in the server alone.
-    pub(super) fn note_pending(
+    /// A logout was kept in the step in which it was asked.
+    pub(super) fn note_kept(&mut self, user: usize, now: Instant) {
+        self.pending[user] = 0;
+        self.note_logout(user, now);
+    }
+
+    /// A logout is not kept yet: the user's tokens are void in the server alone, which knows that at
+    /// once, whatever it knows of the store.
+    pub(super) fn note_void(&mut self, user: usize, void_before: UnixSeconds, now: Instant) {
+        self.pending[user] = void_before.0;
+        for (_, standing) in &mut self.standings[user] {
+            standing.tokens_valid_from = standing.tokens_valid_from.max(void_before.0);
+        }
+        self.note(user, now);
+    }
+
+    /// The store was written to since, by a helper thread: the server learns of it as of what another
+    /// process does.
+    pub(super) fn note_written(
         &mut self,
         user: usize,
         void_before: Option<UnixSeconds>,
         now: Instant,
     ) {
         self.pending[user] = void_before.map_or(0, |from| from.0);
-        self.note_logout(user, now);
+        self.note(user, now);
     }
 
     /// Whether the user's tokens are void in the server alone: a logout could not be written.

@@ -21,6 +21,7 @@ use super::arrival::{ARRIVAL_BYTES_MAX, Coming, Undecided, Unheard};
 use super::budgets::Budgets;
 use super::choice::Choice;
 use super::link::{Link, PeerKind, Stage};
+use super::logouts::Writer;
 use super::people::{Made, Pass, People, TOKEN_TTL_SECONDS, user_of};
 use super::secrets::keys_of;
 use super::sockets::{DISCARD_BYTES_MAX, LISTENERS, Sockets};
@@ -38,6 +39,14 @@ const AUDIT_INTERVAL_OF_BYTES: u64 = 16;
 const UNWANTED_BYTES: [usize; 4] = [60, DISCARD_BYTES_MAX, DISCARD_BYTES_MAX + 60, 20_000];
 
 const START: UnixSeconds = UnixSeconds(1_800_000_000);
+
+/// What goes wrong in a part of the runs only.
+struct RunKinds {
+    /// More goes wrong with those who come and with those who are over.
+    is_harsh: bool,
+    /// What is written to the store is answered later.
+    is_store_late: bool,
+}
 
 pub(super) struct World<'a> {
     pub(super) choice: Choice<'a>,
@@ -88,15 +97,15 @@ pub(super) struct World<'a> {
     pub(super) unheard: Vec<Unheard>,
     /// What ended in a turn that the model does not know yet.
     pub(super) endings: VecDeque<(ConnectionId, Ending)>,
-    /// Whose logout was dealt with, and before when their tokens are void in the server alone.
-    pub(super) unnoted: Vec<(usize, Option<UnixSeconds>)>,
+    /// The helper thread that writes to the store.
+    pub(super) writer: Writer,
     /// Bytes held at the most while what a peer said was decided on.
     pub(super) pressed_bytes: usize,
 }
 
 impl<'a> World<'a> {
     pub(super) fn new(mut choice: Choice<'a>, reads: Reads) -> Result<Self, String> {
-        let (config, is_harsh) = config(&mut choice, reads);
+        let (config, run) = config(&mut choice, reads);
         let cuts = match reads {
             Reads::Whole | Reads::Roomy => None,
             Reads::Cut(seed) => Some(Choice::Seed(seed)),
@@ -133,13 +142,13 @@ impl<'a> World<'a> {
             turns: 0,
             audit_interval,
             newcomers: Default::default(),
-            is_harsh: is_harsh && reads == Reads::Whole,
+            is_harsh: run.is_harsh && reads == Reads::Whole,
             coming: BTreeMap::new(),
             undecided: None,
             collected: Vec::new(),
             unheard: Vec::new(),
             endings: VecDeque::new(),
-            unnoted: Vec::new(),
+            writer: Writer::new(run.is_store_late && reads == Reads::Whole),
             pressed_bytes: 0,
         })
     }
@@ -166,7 +175,7 @@ impl<'a> World<'a> {
         let is_first = !std::mem::replace(&mut link.end.borrow_mut().has_finished, true);
         let leaves_by_itself = link.marks.iter().any(|mark| mark.said.is_close());
         let has_words = is_first && !link.outgoing.is_empty() && !leaves_by_itself;
-        let coming = if is_first && link.is_over() {
+        let coming = if is_first && link.is_read_no_more() {
             let bytes = match self.is_harsh {
                 true => self.choice.pick(&UNWANTED_BYTES),
                 false => UNWANTED_BYTES[0],
@@ -193,10 +202,12 @@ impl<'a> World<'a> {
 
     pub(super) fn reset(&mut self, index: usize) -> Result<(), String> {
         self.links[index].end.borrow_mut().has_failed = true;
-        let is_over = self.links[index].is_over();
+        let (id, stage) = (self.links[index].id, self.links[index].stage);
         self.come(index, Coming::Reset);
-        if is_over {
-            self.cut(index);
+        match stage {
+            Stage::Over(_) => self.cut(index),
+            Stage::LoggingOut { .. } => self.follow_leaving(id, true)?,
+            _ => {}
         }
         self.turn()
     }
@@ -213,7 +224,7 @@ impl<'a> World<'a> {
     pub(super) fn pass_time(&mut self, duration: Duration) -> Result<(), String> {
         let until = self.now.monotonic + duration;
         let mut is_late = false;
-        while let Some(next) = self.turn.next_at().filter(|next| *next <= until) {
+        while let Some(next) = self.next_at().filter(|next| *next <= until) {
             if is_late && next <= self.now.monotonic {
                 return Err("the loop would spin: a deadline stays in the past".to_owned());
             }
@@ -223,11 +234,17 @@ impl<'a> World<'a> {
         self.move_to(until.max(self.now.monotonic))
     }
 
+    fn next_at(&self) -> Option<Instant> {
+        let due = [self.turn.next_at(), self.writer.next_at()];
+        due.into_iter().flatten().min()
+    }
+
     pub(super) fn move_to(&mut self, at: Instant) -> Result<(), String> {
         let passed = at.since(self.now.monotonic) + self.now.fraction;
         self.now.monotonic = at;
         self.now.unix = self.now.unix.plus(passed.as_secs());
         self.now.fraction = Duration::from_nanos(u64::from(passed.subsec_nanos()));
+        self.answer_from_store()?;
         for index in 0..self.links.len() {
             if self.links[index].wants_writable {
                 self.links[index].wants_writable = false;
@@ -324,6 +341,9 @@ impl<'a> World<'a> {
         self.sockets.coming[0].push_back(peer);
         self.turn.listener_ready(0);
         self.turn()?;
+        // A server that stops waits for the helper thread.
+        self.writer.hurry(self.now.monotonic);
+        self.answer_from_store()?;
         self.pass_time(STOP_PATIENCE + self.config.linger + Duration::from_millis(40))?;
         self.stopping_since = None;
         if self.sockets.coming[0].pop_front().is_none() {
@@ -334,6 +354,7 @@ impl<'a> World<'a> {
         }
         self.people.generation += 1;
         self.jobs.clear();
+        self.writer.forget();
         self.people.forget_pending(self.now.monotonic);
         self.gone.clear();
         self.hostile.clear();
@@ -392,8 +413,8 @@ fn fold(digest: u64, bytes: &[u8]) -> u64 {
 
 /// Small bounds, so that they are met. How it is read may change what is held in memory, and so
 /// who goes when that is short, and when a slow reader's turn comes: where reads are cut,
-/// there is room enough. Also whether the run is a harsh one.
-fn config(choice: &mut Choice<'_>, reads: Reads) -> (Config, bool) {
+/// there is room enough. Also of which kinds the run is.
+fn config(choice: &mut Choice<'_>, reads: Reads) -> (Config, RunKinds) {
     let mut config = Config::default();
     config.password_memory_kib = framegate::limits::PASSWORD_MEMORY_KIB_MIN;
     config.token_ttl = Duration::from_secs(TOKEN_TTL_SECONDS);
@@ -422,10 +443,13 @@ fn config(choice: &mut Choice<'_>, reads: Reads) -> (Config, bool) {
     config.frame_burst = choice.pick(&[6, 200, 200]);
     config.ban_after = choice.pick(&[0, 0, 1, 5, 20]);
     config.connect_rate.count = choice.pick(&[0, 0, 100]);
-    // One draw for two things: a run that was found before there were harsh ones stays as it was.
+    // One draw for three things: a run that was found before there were such kinds stays as it was.
     let drawn = choice.below(100);
     config.require_handshake_token = drawn < 10;
-    let is_harsh = drawn >= 80;
+    let kinds = RunKinds {
+        is_harsh: drawn >= 80,
+        is_store_late: (60..90).contains(&drawn),
+    };
     if choice.chance(30) {
         config.trusted_proxies = "10.1.0.0/16".parse().unwrap_or_default();
         config.proxy_protocol = choice.chance(50);
@@ -434,5 +458,5 @@ fn config(choice: &mut Choice<'_>, reads: Reads) -> (Config, bool) {
     let (ping, pong) = choice.pick(&[(30, 10), (4, 2), (4, 2)]);
     config.ping_interval = Duration::from_secs(ping);
     config.pong_timeout = Duration::from_secs(pong);
-    (config, is_harsh)
+    (config, kinds)
 }
