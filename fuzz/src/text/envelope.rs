@@ -1,6 +1,7 @@
 //! A frame's text, read by the gate and by serde_json.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ptr;
 
 use serde_json::Value;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use super::json::{Member, members};
 use crate::one_of_eight;
 use crate::told::assert_told;
-use framegate::gate::json::{JsonError, push_string};
+use framegate::gate::json::{JsonError, members_again, push_string};
 use framegate::gate::{
     Cause, ClaimRules, Directory, Envelope, FrameError, Gate, Passage, ReplayTokens, Standing,
     Unavailable,
@@ -35,7 +36,10 @@ pub fn envelope(input: &[u8]) {
     }
     match serde_json::from_str(text) {
         Ok(value) => match (ours, model(text, &value)) {
-            (Ok(envelope), Ok(members)) => assert_same(&envelope, &members),
+            (Ok(envelope), Ok(members)) => {
+                assert_same(&envelope, &members);
+                assert_read_again(&envelope);
+            }
             (ours, model) => assert_eq!(ours.err(), model.err(), "{text}"),
         },
         // A known difference: serde_json refuses a number that no f64 can hold. RFC 8259 §6 sets
@@ -157,6 +161,35 @@ fn assert_same(envelope: &Envelope<'_>, members: &[Member<'_>]) {
     assert_string(envelope.to.as_ref(), member("to"));
     assert_raw(envelope.id, member("id"));
     assert_raw(envelope.data, member("data"));
+}
+
+/// What a handler reads of `data`, in which what is nested was read before, is what serde_json reads.
+fn assert_read_again(envelope: &Envelope<'_>) {
+    let Some(data) = envelope.data else { return };
+    let mut read = Vec::new();
+    let outcome = members_again(data, |name, value| {
+        read.push((name.to_owned(), value.raw()));
+        Ok::<(), JsonError>(())
+    });
+    let Some(members) = members(data) else {
+        return assert_eq!(outcome, Err(JsonError::NotAnObject));
+    };
+    let names: BTreeSet<&str> = members.iter().map(|member| &*member.name).collect();
+    match outcome {
+        Err(JsonError::TooManyMembers) => assert!(members.len() > JSON_MEMBERS_MAX),
+        Err(error) => {
+            assert_eq!(error, JsonError::RepeatedMember);
+            assert!(names.len() < members.len());
+        }
+        Ok(()) => {
+            assert_eq!((names.len(), read.len()), (members.len(), members.len()));
+            for ((name, raw), member) in read.iter().zip(&members) {
+                assert!(ptr::eq(*raw, member.raw));
+                // A long name with escapes is told as it is written.
+                assert!(*name == member.name || name.contains('\\'));
+            }
+        }
+    }
 }
 
 fn assert_inside(ours: &str, member: Option<&Member<'_>>) {
