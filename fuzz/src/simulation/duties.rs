@@ -57,7 +57,10 @@ impl World<'_> {
                     && is_past(Some(link.accepted_at), config.handshake_timeout)
                     && link.is_unfinished() == (cause == Cause::HandshakeTimeout)
             }
-            Cause::PeerLeft => link.stage == Stage::Open && link.has_finished,
+            Cause::PeerLeft => {
+                link.stage == Stage::Open && link.has_finished
+                    || !link.is_over() && link.is_broken()
+            }
             Cause::ShuttingDown => {
                 // A deadline of its own may come first.
                 let is_late = is_past(Some(link.accepted_at), config.handshake_timeout);

@@ -1,12 +1,15 @@
 //! The model: what must come of those who come and go, and of time. Of the server
 //! it believes only who ended, and asks whether that is right.
 
+use std::borrow::Cow;
+
 use framegate::limits::{CROWD_CONNECTIONS_MIN, PENDING_GRACE, STOP_PATIENCE};
 use framegate::server::{Cause, ConnectionId, Report, What as Happening};
 use framegate::wire::Rejection;
 
 use super::link::{Link, Over, Stage, What};
-use super::people::{MARK, Outcomes};
+use super::outcomes::Outcomes;
+use super::people::MARK;
 use super::world::World;
 
 pub(super) fn cause_of(what: Happening) -> Option<Cause> {
@@ -70,6 +73,10 @@ impl World<'_> {
     /// longest, unless none has had its time yet.
     pub(super) fn follow_connect(&mut self, id: ConnectionId) -> Result<(), String> {
         for report in self.reports() {
+            if report.connection == id && self.is_left_unsaid(&report) {
+                self.end(&report, None)?;
+                continue;
+            }
             // One whose login was given up may be pending no longer.
             let is_pending = |link: &&Link| {
                 let may_be_over = link.is_given_up() && link.id != report.connection;
@@ -243,7 +250,6 @@ impl World<'_> {
             None => None,
         };
         is_as_agreed(error, close)?;
-        is_presentable(report)?;
         self.note(report);
         let over = Over {
             at: self.now.monotonic,
@@ -252,6 +258,7 @@ impl World<'_> {
             // One that is too slow as well is told of the other cause, and hears no more than that.
             is_cut: is_abandoned
                 || self.links[index].stalled_since.is_some()
+                || self.links[index].is_broken()
                 || matches!(cause, Cause::SlowReader | Cause::Memory)
                 || cause == Cause::ShuttingDown && !is_open,
         };
@@ -289,18 +296,15 @@ impl World<'_> {
 }
 
 /// What the log is told is one line, and no secret.
-fn is_presentable(report: &Report) -> Result<(), String> {
-    let Some(cause) = cause_of(report.what) else {
-        return Ok(());
+pub(super) fn is_presentable(report: &Report) -> Result<(), String> {
+    let (word, reason) = match report.what {
+        Happening::Refused(cause) | Happening::Closed(cause) => (cause.word(), cause.reason()),
+        Happening::LoginFailed(why) => (why.word(), Cow::default()),
+        _ => ("-", Cow::default()),
     };
-    let line = format!(
-        "{} {} {} {}",
-        report.what,
-        report.peer,
-        cause.word(),
-        cause.reason()
-    );
-    match line.contains(char::is_control) || line.contains(MARK) || cause.word().is_empty() {
+    let line = format!("{} {} {word} {reason}", report.what, report.peer);
+    let is_bare = |text: &str| text.contains(char::is_control) || text.contains(MARK);
+    match is_bare(&line) || word.is_empty() || line.contains("  ") {
         true => Err(format!("{line:?} is told")),
         false => Ok(()),
     }

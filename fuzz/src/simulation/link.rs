@@ -118,6 +118,8 @@ pub(super) struct Link {
     /// What it counts by, once `is_counted`; before that, its proxy's.
     pub(super) address: Ipv4Addr,
     pub(super) is_counted: bool,
+    /// From where its connection comes.
+    pub(super) came_from: Ipv4Addr,
     /// For whom it comes, when it is a proxy's.
     pub(super) client: Option<Ipv4Addr>,
     pub(super) kind: PeerKind,
@@ -226,6 +228,7 @@ impl Link {
             id,
             address,
             is_counted: true,
+            came_from: address,
             client: None,
             kind,
             stage: Stage::Asking,
@@ -270,6 +273,11 @@ impl Link {
 
     pub(super) fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Over(_))
+    }
+
+    /// True once its socket has failed, of which the server may not have heard.
+    pub(super) fn is_broken(&self) -> bool {
+        self.end.borrow().has_failed
     }
 
     /// True once nothing more is read of it.

@@ -21,11 +21,14 @@ mod judge;
 mod link;
 mod logouts;
 mod newcomers;
+mod outcomes;
 mod people;
 mod recovery;
 mod secrets;
+mod settings;
 mod sockets;
 mod speech;
+mod tapped;
 mod walk;
 mod world;
 

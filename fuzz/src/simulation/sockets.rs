@@ -65,6 +65,8 @@ pub(super) enum Failure {
     NoMemory,
     /// Another one, who has left again.
     Lost,
+    /// The socket of the one who is accepted cannot be watched.
+    NoWatch,
 }
 
 /// All sockets.
@@ -75,6 +77,7 @@ pub(super) struct Sockets {
     /// How the next calls of accept fail.
     pub(super) failures: VecDeque<Failure>,
     has_no_spare: bool,
+    is_not_to_watch: bool,
     /// The listener from which somebody was accepted last.
     pub(super) accepted_from: usize,
     /// The socket that was accepted last.
@@ -179,13 +182,14 @@ impl Io for Sockets {
     fn accept(&mut self, listener: usize) -> Accept<Socket> {
         let failure = self.failures.pop_front();
         self.has_no_spare = failure == Some(Failure::NoSpare);
+        self.is_not_to_watch = failure == Some(Failure::NoWatch);
         match failure {
             Some(Failure::NoDescriptor | Failure::NoSpare) => {
                 return Accept::NoDescriptor(ErrorKind::Other.into());
             }
             Some(Failure::NoMemory) => return Accept::Failed(ErrorKind::OutOfMemory.into()),
             Some(Failure::Lost) => return Accept::Lost,
-            None => {}
+            Some(Failure::NoWatch) | None => {}
         }
         let waiting = &mut self.coming[listener];
         let Some(peer) = waiting.pop_front() else {
@@ -215,7 +219,11 @@ impl Io for Sockets {
             ..End::new(u64::from(id.serial))
         };
         self.accepted = Some(Rc::clone(socket));
-        Ok(())
+        socket.borrow_mut().has_failed = self.is_not_to_watch;
+        match self.is_not_to_watch {
+            true => Err(ErrorKind::OutOfMemory.into()),
+            false => Ok(()),
+        }
     }
 
     fn discard(&mut self, socket: &mut Socket) -> bool {

@@ -6,7 +6,8 @@ use framegate::server::{Cause, ConnectionId, Report, What as Happening};
 use super::budgets::Verdict;
 use super::follow::{cause_of, is_end, outcome_of};
 use super::link::{Link, Login, Member, Stage, What};
-use super::people::{Outcomes, Pass, user_of};
+use super::outcomes::Outcomes;
+use super::people::{Pass, user_of};
 use super::speech::{Event, Mark, Said, Speech, data};
 use super::world::World;
 
