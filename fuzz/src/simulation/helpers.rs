@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use framegate::app::password::{AddressSpace, HashJob, Verdict};
 use framegate::gate;
-use framegate::limits::HASHES_PENDING_MAX;
+use framegate::limits::{HASHES_PENDING_MAX, LOGIN_FAILURES_MAX};
 use framegate::server::{Cause, ConnectionId, Report, What as Happening};
 
 use super::follow::cause_of;
@@ -142,6 +142,13 @@ impl World<'_> {
         if !is_checked && self.link(id).is_some_and(is_open) {
             return Err("a password that was not checked was answered".to_owned());
         }
+        let is_guessing = |link: &Link| link.login_failures >= LOGIN_FAILURES_MAX;
+        if self
+            .link(id)
+            .is_some_and(|at| is_open(at) && is_guessing(&self.links[at]))
+        {
+            return Err("one who guesses passwords may go on".to_owned());
+        }
         self.answer_waiting(id, is_told)
     }
 
@@ -160,7 +167,10 @@ impl World<'_> {
         };
         let is_right = match cause_of(report.what) {
             None => false,
-            Some(Cause::LoginFailed | Cause::SlowReader) => report.connection == id,
+            Some(Cause::LoginFailed) => {
+                report.connection == id && self.links[index].login_failures == LOGIN_FAILURES_MAX
+            }
+            Some(Cause::SlowReader) => report.connection == id,
             Some(Cause::Gate(gate::Cause::Forbidden(gate::Forbidden::OtherSubject))) => {
                 report.connection == id && self.links[index].member.is_some()
             }

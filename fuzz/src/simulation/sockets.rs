@@ -32,6 +32,8 @@ pub(super) struct End {
     pub(super) has_finished: bool,
     /// True once it was reset: no call of it succeeds.
     pub(super) has_failed: bool,
+    /// True when it will have been reset by the time it is shut.
+    pub(super) fails_to_shut: bool,
     /// Bytes it takes before it is full.
     pub(super) room: usize,
     /// True once it took less than it was offered, until it says that it takes bytes again.
@@ -97,6 +99,7 @@ impl End {
             is_filled: false,
             has_finished: false,
             has_failed: false,
+            fails_to_shut: false,
             room: usize::MAX / 2,
             is_full: false,
             short_after_bytes: shortness.below(SHORT_AFTER_BYTES_MAX) as usize,
@@ -231,7 +234,8 @@ impl Io for Sockets {
     }
 
     fn shut(&mut self, socket: &mut Socket) -> io::Result<()> {
-        let end = socket.borrow();
+        let mut end = socket.borrow_mut();
+        end.has_failed |= end.fails_to_shut;
         if end.has_failed {
             return Err(ErrorKind::NotConnected.into());
         }

@@ -204,7 +204,11 @@ impl<'a> World<'a> {
     pub(super) fn reset(&mut self, index: usize) -> Result<(), String> {
         self.links[index].end.borrow_mut().has_failed = true;
         if self.is_harsh && self.choice.chance(40) {
-            // The server hears of it when it next asks the socket for something.
+            // The server hears of it when it next asks the socket for something, or for the last thing.
+            let mut end = self.links[index].end.borrow_mut();
+            end.has_failed = self.choice.chance(50);
+            end.fails_to_shut = true;
+            drop(end);
             return self.turn();
         }
         let (id, stage) = (self.links[index].id, self.links[index].stage);
