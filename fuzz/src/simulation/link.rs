@@ -358,13 +358,17 @@ impl Link {
     }
 
     /// Whether its descriptor may be closed with a reset. Where more was sent than is dropped at once,
-    /// the peer has had time to read what it was told last.
+    /// the peer has had time to read what it was told last; one whose socket failed reads nothing.
     pub(super) fn may_be_reset(&self, now: Instant, linger: Duration) -> bool {
         let Stage::Over(over) = self.stage else {
             return self.is_hostile || self.stalled_since.is_some();
         };
         let has_flooded = self.has_flooded && over.at + linger <= now;
-        over.is_cut || has_flooded || self.is_hostile || self.stalled_since.is_some()
+        over.is_cut
+            || self.is_broken()
+            || has_flooded
+            || self.is_hostile
+            || self.stalled_since.is_some()
     }
 
     pub(super) fn owe(&mut self, what: What, is_sure: bool) {
