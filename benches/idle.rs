@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use framegate::gate::{ClaimRules, Keys, Secret, Signer};
-use framegate::time::UnixSeconds;
+use framegate::internals::gate::{ClaimRules, Keys, Secret, Signer};
+use framegate::internals::time::UnixSeconds;
 
 const CONNECTIONS: usize = 10_000;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_framegate");

@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, thread};
 
-use framegate::time::UnixSeconds;
-use framegate::wire::frame::{self, Opcode};
-use framegate::wire::{
+use framegate::internals::time::UnixSeconds;
+use framegate::internals::wire::frame::{self, Opcode};
+use framegate::internals::wire::{
     Endpoint, Event, HeadScanner, MessageRules, Origins, Reply, Request, Upgrade, Violation,
 };
 

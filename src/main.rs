@@ -1,7 +1,7 @@
-//! The program; all of it is in [`framegate::cli`].
+//! The program; all of it is in [`framegate::internals::cli`].
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    framegate::cli::main()
+    framegate::internals::cli::main()
 }

@@ -161,7 +161,7 @@ fn help_is_there_for_the_program_and_for_each_command() {
 #[test]
 fn the_help_of_serve_has_every_setting_on_a_line_that_fits() {
     let help = Place::new().run(&["serve", "--help"]).success();
-    for setting in framegate::config::settings() {
+    for setting in framegate::internals::config::settings() {
         assert!(
             help.contains(&format!("\n  {} ", setting.flag())),
             "{setting:?}"
@@ -347,7 +347,7 @@ fn what_stands_in_the_wrong_place_is_not_repeated() {
     ] {
         quiet(place.run(words), &words.join(" "));
     }
-    for setting in framegate::config::settings() {
+    for setting in framegate::internals::config::settings() {
         let value = format!("200LOCAL_JWT_SECRET={HUSH}\u{1}");
         let flag = format!("{}={value}", setting.flag());
         quiet(place.run(&["check", &flag]), &flag);

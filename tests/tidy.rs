@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use framegate::config::{Arity, settings};
+use framegate::internals::config::{Arity, settings};
 
 /// The rooms, and those that each never names. What is not said here is allowed.
 const WALLS: &[(&str, &[&str])] = &[

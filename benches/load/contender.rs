@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use framegate::gate::{ClaimRules, Keys, Secret, Signer};
-use framegate::time::UnixSeconds;
+use framegate::internals::gate::{ClaimRules, Keys, Secret, Signer};
+use framegate::internals::time::UnixSeconds;
 
 use crate::Plan;
 use crate::frames;

@@ -4,7 +4,7 @@
 
 use crate::reference::hmac_sha256;
 use crate::token::differential;
-use framegate::gate::ClaimRules;
+use framegate::internals::gate::ClaimRules;
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::signature::{self, Verifier};

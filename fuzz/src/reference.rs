@@ -10,7 +10,7 @@ pub use encoding::{decode, encode};
 pub use hash::hmac_sha256;
 pub use json::{Json, object};
 
-use framegate::gate::ClaimRules;
+use framegate::internals::gate::ClaimRules;
 
 /// What a token is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use self::mint::assert_minted;
 use self::replay_token::assert_replay_token;
 use super::one_of_eight;
 use super::reference::{Json, Verdict, decode, object};
-use framegate::gate::{ClaimRules, TokenError, json};
-use framegate::limits::{CLAIM_SECONDS_MAX, TOKEN_BYTES_MAX};
-use framegate::time::UnixSeconds;
+use framegate::internals::gate::{ClaimRules, TokenError, json};
+use framegate::internals::limits::{CLAIM_SECONDS_MAX, TOKEN_BYTES_MAX};
+use framegate::internals::time::UnixSeconds;
 
 /// The header that most signers write, and the gate knows by sight.
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;

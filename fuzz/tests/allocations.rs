@@ -1,11 +1,11 @@
 //! The path of a frame through the gate takes no memory from the heap; only a holder of a key can
 //! make it take some, and not much.
 
-use framegate::gate::{
-    Bound, ClaimRules, Directory, Gate, Keys, Passage, Secret, Signer, Standing, Unavailable,
+use framegate::internals::gate::{
+    AccountStatus, Admission, Bound, ClaimRules, Directory, Gate, Keys, Secret, Signer, Unavailable,
 };
-use framegate::limits::{JSON_MEMBERS_MAX, TOKEN_BYTES_MAX};
-use framegate::time::UnixSeconds;
+use framegate::internals::limits::{JSON_MEMBERS_MAX, TOKEN_BYTES_MAX};
+use framegate::internals::time::UnixSeconds;
 use framegate_fuzz::reference::{encode, hmac_sha256};
 
 const KEY: [u8; 32] = [b'k'; 32];
@@ -14,8 +14,8 @@ const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
 struct Everybody;
 
 impl Directory for Everybody {
-    fn standing(&mut self, _: &str) -> Result<Option<Standing>, Unavailable> {
-        Ok(Some(Standing::default()))
+    fn standing(&mut self, _: &str) -> Result<Option<AccountStatus>, Unavailable> {
+        Ok(Some(AccountStatus::default()))
     }
 }
 
@@ -40,10 +40,10 @@ fn a_verified_frame_is_admitted_without_an_allocation() {
     let allocations = allocations_of(|| {
         let bound = Bound {
             subject: "alice",
-            standing: Standing::default(),
+            standing: AccountStatus::default(),
         };
         let passage = gate.admit(&text, Some(bound), &mut Everybody, NOW);
-        admitted = matches!(passage, Ok(Passage::Admitted(_)));
+        admitted = matches!(passage, Ok(Admission::Admitted(_)));
     });
     assert!(admitted);
     assert_eq!(allocations, 0);

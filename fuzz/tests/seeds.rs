@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use framegate::gate::{ClaimRules, Keys, Secret, Verifier};
-use framegate::time::UnixSeconds;
+use framegate::internals::gate::{ClaimRules, Keys, Secret, Verifier};
+use framegate::internals::time::UnixSeconds;
 use framegate_fuzz::reference::{encode, hmac_sha256};
 use framegate_fuzz::{TARGETS, peer};
 

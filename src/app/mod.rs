@@ -12,7 +12,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::gate::{self, Admitted, LoginFrame, Minted, Pass};
+use crate::gate::{self, Admitted, LoginFrame, Minted, VerifiedToken};
 use users::{CachedUser, StoreError};
 
 pub use events::login::{Credentials, write_session};
@@ -39,14 +39,14 @@ pub trait Host {
     ///
     /// # Errors
     /// When the store cannot say who that is, or would not let the frame in any longer.
-    fn mint(&mut self, pass: &Pass<'_>) -> Result<Minted, Fault>;
+    fn mint(&mut self, pass: &VerifiedToken<'_>) -> Result<Minted, Fault>;
 
     /// Voids every token of the user whose frame this is that was issued until now, and closes the
     /// connections that live by one. The one that asked is answered when that is kept for good.
     ///
     /// # Errors
     /// When too many wait for that; then nothing has changed.
-    fn revoke(&mut self, pass: &Pass<'_>) -> Result<(), Fault>;
+    fn revoke(&mut self, pass: &VerifiedToken<'_>) -> Result<(), Fault>;
 
     /// Sends one Text message, written by `write`, to each connection of the audience, and says to how
     /// many; one of everybody that proves too slow a reader when its turn comes is counted.
@@ -114,7 +114,7 @@ pub enum Fault {
     /// A login as somebody else than the connection is bound to. Ends the connection.
     OtherUser,
     /// The frame's token would not be let in any longer. Ends the connection.
-    Denied(gate::Cause),
+    Denied(gate::Denied),
     /// The user's tokens were revoked, and the gate would refuse a new one yet. Ends the connection.
     TokensVoid {
         /// When to try again.
@@ -134,7 +134,7 @@ impl Fault {
             Fault::LoginFailed => "login_failed",
             Fault::RateLimited { .. } | Fault::MessageRate { .. } => "rate_limited",
             Fault::Busy { .. } => "busy",
-            Fault::Denied(gate::Cause::TokenRevoked) => "token_revoked",
+            Fault::Denied(gate::Denied::TokenRevoked) => "token_revoked",
             Fault::OtherUser | Fault::Denied(_) => "forbidden",
             Fault::TokensVoid { .. } | Fault::Unavailable => "unavailable",
         }

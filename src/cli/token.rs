@@ -9,7 +9,7 @@ use super::{Argument, Arguments, Context, help, secret};
 use crate::app::users::{Mode, SqliteStore, StoreError, UserStore as _};
 use crate::config::{Config, Secrets};
 use crate::driver::logger;
-use crate::gate::{self, Signer, Standing, Verifier};
+use crate::gate::{self, AccountStatus, Signer, Verifier};
 use crate::limits::TOKEN_BYTES_MAX;
 use crate::server::claim_rules;
 use crate::time::UnixSeconds;
@@ -167,11 +167,11 @@ impl Users {
             return Ok(Verdict::Unchecked);
         };
         let user = store.user(id)?;
-        let standing = user.map(|user| Standing {
+        let standing = user.map(|user| AccountStatus {
             disabled: user.disabled,
             tokens_valid_from: user.tokens_valid_from,
         });
-        Ok(match gate::check_standing(Ok(standing), issued_at) {
+        Ok(match gate::check_account_status(Ok(standing), issued_at) {
             Ok(_) => Verdict::Good,
             Err(cause) => Verdict::Bad(cause.to_string()),
         })

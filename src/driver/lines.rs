@@ -2,34 +2,37 @@
 
 use std::fmt;
 
-use crate::server::{Cause, Report, Summary, What};
+use crate::server::{CloseCause, Report, ReportKind, Summary};
 
 use super::logger::{PEERS, quoted};
 use crate::limits::{CLOCK_AHEAD_SECONDS_MIN, VOID_SECONDS_UNTOLD};
 
-pub(super) fn level_of(what: What) -> log::Level {
+pub(super) fn level_of(what: ReportKind) -> log::Level {
     match what {
         // A flood of strangers puts itself out, which the summary counts; a line each would be
         // the flood's. Browsers connect ahead and may find nothing to ask.
-        What::Refused(Cause::Evicted | Cause::NoRequest) => log::Level::Debug,
-        What::Refused(_) | What::LoginFailed(_) | What::Banned(_) => log::Level::Warn,
-        What::ClientUnnamed | What::HeaderUnnamed | What::PendingFull | What::ForwardedIgnored => {
+        ReportKind::Refused(CloseCause::Evicted | CloseCause::NoRequest) => log::Level::Debug,
+        ReportKind::Refused(_) | ReportKind::LoginFailed(_) | ReportKind::Banned(_) => {
             log::Level::Warn
         }
+        ReportKind::ClientUnnamed
+        | ReportKind::HeaderUnnamed
+        | ReportKind::PendingFull
+        | ReportKind::ForwardedIgnored => log::Level::Warn,
         // A few seconds pass by themselves; more than that is a clock's fault.
-        What::TokensVoid { wait_seconds, .. } if wait_seconds <= VOID_SECONDS_UNTOLD => {
+        ReportKind::TokensVoid { wait_seconds, .. } if wait_seconds <= VOID_SECONDS_UNTOLD => {
             log::Level::Warn
         }
-        What::TokensVoid { .. } => log::Level::Error,
-        What::LoggedIn => log::Level::Info,
-        What::Closed(_) => log::Level::Debug,
+        ReportKind::TokensVoid { .. } => log::Level::Error,
+        ReportKind::LoggedIn => log::Level::Info,
+        ReportKind::Closed(_) => log::Level::Debug,
     }
 }
 
 /// What a line is logged under. A ban is told whatever else there is to tell.
-pub(super) fn target_of(what: What) -> &'static str {
+pub(super) fn target_of(what: ReportKind) -> &'static str {
     match what {
-        What::Banned(_) => module_path!(),
+        ReportKind::Banned(_) => module_path!(),
         what if what.is_notice() => module_path!(),
         _ => PEERS,
     }
@@ -42,7 +45,7 @@ pub(super) struct Line<'a>(pub(super) &'a Report);
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Line(report) = self;
-        if let What::Banned(duration) = report.what {
+        if let ReportKind::Banned(duration) = report.what {
             match report.peer.address {
                 Some(address) => write!(f, "banned address={address}")?,
                 None => write!(f, "banned peer={}", report.peer)?,
@@ -57,13 +60,13 @@ impl fmt::Display for Line<'_> {
         if let Some(user) = &report.user {
             write!(f, " user={}", quoted(user))?;
         }
-        if let What::Refused(cause) | What::Closed(cause) = report.what {
+        if let ReportKind::Refused(cause) | ReportKind::Closed(cause) = report.what {
             write!(f, " reason={}", cause.word())?;
         }
-        if let What::LoginFailed(failure) = report.what {
+        if let ReportKind::LoginFailed(failure) = report.what {
             write!(f, " reason={}", failure.word())?;
         }
-        if let What::TokensVoid {
+        if let ReportKind::TokensVoid {
             until,
             wait_seconds,
         } = report.what
@@ -112,9 +115,9 @@ mod tests {
     use crate::server::{ConnectionId, LoginFailure, Peer};
     use crate::time::UnixSeconds;
 
-    const FAILED: What = What::LoginFailed(LoginFailure::WrongPassword);
+    const FAILED: ReportKind = ReportKind::LoginFailed(LoginFailure::WrongPassword);
 
-    fn line(what: What, address: &str, user: &str) -> String {
+    fn line(what: ReportKind, address: &str, user: &str) -> String {
         let report = Report {
             what,
             connection: ConnectionId { slot: 0, serial: 7 },
@@ -132,7 +135,7 @@ mod tests {
     /// docs/operations.md has a pattern for it, which tests/fail2ban runs.
     #[test]
     fn a_ban_is_told_with_an_address_of_either_family() {
-        let banned = What::Banned(Duration::from_secs(60));
+        let banned = ReportKind::Banned(Duration::from_secs(60));
         for address in ["203.0.113.9", "2001:db8::9"] {
             let line = line(banned, address, "alice");
             assert_eq!(line, format!("banned address={address} for=60s"));
@@ -152,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_login_that_must_wait_is_told_with_how_long_and_why() {
-        let void = |wait_seconds| What::TokensVoid {
+        let void = |wait_seconds| ReportKind::TokensVoid {
             until: UnixSeconds(1_795_515_630),
             wait_seconds,
         };
@@ -191,7 +194,7 @@ mod tests {
              user=\"WARN banned address=203.0.113.9 for=60s\\\" reason=x\\nWARN\" reason=wrong_password \
              event=\"a b=c\""
         );
-        let line = line(What::LoggedIn, "192.0.2.1", "alice");
+        let line = line(ReportKind::LoggedIn, "192.0.2.1", "alice");
         assert!(line.contains(" user=\"alice\" "), "{line}");
     }
 }

@@ -19,12 +19,12 @@ pub trait Directory {
     /// # Errors
     ///
     /// When it cannot be told; then nobody is let in.
-    fn standing(&mut self, subject: &str) -> Result<Option<Standing>, Unavailable>;
+    fn standing(&mut self, subject: &str) -> Result<Option<AccountStatus>, Unavailable>;
 }
 
 /// How a user stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct AccountStatus {
     /// The user may not come in.
     pub disabled: bool,
     /// Tokens issued before this second are void.
@@ -37,7 +37,7 @@ pub struct Bound<'a> {
     /// The subject of its first token.
     pub subject: &'a str,
     /// How that user stands now. The users are not asked again.
-    pub standing: Standing,
+    pub standing: AccountStatus,
 }
 
 /// The users cannot be asked.
@@ -82,7 +82,7 @@ impl Gate {
         bound: Option<Bound<'_>>,
         directory: &mut dyn Directory,
         now: UnixSeconds,
-    ) -> Result<Passage<'f>, Denial<'f>> {
+    ) -> Result<Admission<'f>, Denial<'f>> {
         let Envelope {
             token,
             event,
@@ -91,14 +91,14 @@ impl Gate {
             data,
         } = Envelope::parse(text)?;
         if event == LOGIN {
-            return Ok(Passage::Login(LoginFrame { id, data }));
+            return Ok(Admission::Login(LoginFrame { id, data }));
         }
         let pass = match token {
             Some(token) => self.admit_token(&token, bound, directory, now),
-            None => Err(Cause::TokenMissing),
+            None => Err(Denied::TokenMissing),
         };
         match pass {
-            Ok(pass) => Ok(Passage::Admitted(Admitted {
+            Ok(pass) => Ok(Admission::Admitted(Admitted {
                 pass,
                 event,
                 id,
@@ -117,24 +117,24 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// The [`Cause`], when its bearer may not come in.
+    /// The [`Denied`], when its bearer may not come in.
     pub fn admit_token(
         &mut self,
         token: &str,
         bound: Option<Bound<'_>>,
         directory: &mut dyn Directory,
         now: UnixSeconds,
-    ) -> Result<Pass<'_>, Cause> {
+    ) -> Result<VerifiedToken<'_>, Denied> {
         let verified = self.verifier.verify(token, now)?;
         let standing = match bound {
             Some(bound) if bound.subject != verified.subject() => {
-                return Err(Cause::Forbidden(Forbidden::OtherSubject));
+                return Err(Denied::Forbidden(Forbidden::OtherSubject));
             }
             Some(bound) => Ok(Some(bound.standing)),
             None => directory.standing(verified.subject()),
         };
-        let standing = check_standing(standing, verified.issued_at())?;
-        Ok(Pass { verified, standing })
+        let standing = check_account_status(standing, verified.issued_at())?;
+        Ok(VerifiedToken { verified, standing })
     }
 }
 
@@ -143,25 +143,27 @@ impl Gate {
 ///
 /// # Errors
 ///
-/// The [`Cause`], when a token issued at `issued_at` would let nobody in now.
-pub fn check_standing(
-    standing: Result<Option<Standing>, Unavailable>,
+/// The [`Denied`], when a token issued at `issued_at` would let nobody in now.
+pub fn check_account_status(
+    standing: Result<Option<AccountStatus>, Unavailable>,
     issued_at: UnixSeconds,
-) -> Result<Standing, Cause> {
+) -> Result<AccountStatus, Denied> {
     match standing {
-        Err(Unavailable) => Err(Cause::Unavailable),
-        Ok(None) => Err(Cause::Forbidden(Forbidden::UnknownUser)),
-        Ok(Some(Standing { disabled: true, .. })) => Err(Cause::Forbidden(Forbidden::DisabledUser)),
-        Ok(Some(Standing {
+        Err(Unavailable) => Err(Denied::Unavailable),
+        Ok(None) => Err(Denied::Forbidden(Forbidden::UnknownUser)),
+        Ok(Some(AccountStatus { disabled: true, .. })) => {
+            Err(Denied::Forbidden(Forbidden::DisabledUser))
+        }
+        Ok(Some(AccountStatus {
             tokens_valid_from: Some(from),
             ..
-        })) if issued_at < from => Err(Cause::TokenRevoked),
+        })) if issued_at < from => Err(Denied::TokenRevoked),
         Ok(Some(standing)) => Ok(standing),
     }
 }
 
 /// What the gate lets by.
-pub enum Passage<'f> {
+pub enum Admission<'f> {
     /// A frame that may be acted on.
     Admitted(Admitted<'f>),
     /// A login, which proves nothing yet; a token in it was not looked at.
@@ -178,12 +180,12 @@ pub enum Passage<'f> {
 /// }
 /// ```
 #[derive(Debug)]
-pub struct Pass<'a> {
+pub struct VerifiedToken<'a> {
     verified: Verified<'a>,
-    standing: Standing,
+    standing: AccountStatus,
 }
 
-impl Pass<'_> {
+impl VerifiedToken<'_> {
     /// Whose token it is.
     pub fn subject(&self) -> &str {
         self.verified.subject()
@@ -200,7 +202,7 @@ impl Pass<'_> {
     }
 
     /// How the user stood when it was let in.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> AccountStatus {
         self.standing
     }
 }
@@ -215,7 +217,7 @@ impl Pass<'_> {
 /// }
 /// ```
 pub struct Admitted<'f> {
-    pass: Pass<'f>,
+    pass: VerifiedToken<'f>,
     event: Cow<'f, str>,
     id: Option<&'f str>,
     to: Option<Cow<'f, str>>,
@@ -229,7 +231,7 @@ impl<'f> Admitted<'f> {
     }
 
     /// The right it came with.
-    pub fn pass(&self) -> &Pass<'f> {
+    pub fn pass(&self) -> &VerifiedToken<'f> {
         &self.pass
     }
 
@@ -286,7 +288,7 @@ impl<'f> LoginFrame<'f> {
 #[derive(Debug)]
 pub struct Denial<'f> {
     /// Why.
-    pub cause: Cause,
+    pub cause: Denied,
     /// The frame's `id` as JSON, where the frame could be read.
     pub id: Option<&'f str>,
     /// The frame's event, where the frame could be read: the peer's word, of any length.
@@ -296,7 +298,7 @@ pub struct Denial<'f> {
 impl From<FrameError> for Denial<'_> {
     fn from(error: FrameError) -> Self {
         Denial {
-            cause: Cause::BadFrame(error),
+            cause: Denied::BadFrame(error),
             id: None,
             event: None,
         }
@@ -305,7 +307,7 @@ impl From<FrameError> for Denial<'_> {
 
 /// Why nobody gets in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum Denied {
     /// The frame's text is not a client frame.
     BadFrame(FrameError),
     /// A frame other than `login` without a token.
@@ -322,56 +324,56 @@ pub enum Cause {
     Unavailable,
 }
 
-impl From<TokenError> for Cause {
-    fn from(error: TokenError) -> Cause {
+impl From<TokenError> for Denied {
+    fn from(error: TokenError) -> Denied {
         match error {
-            TokenError::Expired => Cause::TokenExpired,
-            error => Cause::TokenRejected(error),
+            TokenError::Expired => Denied::TokenExpired,
+            error => Denied::TokenRejected(error),
         }
     }
 }
 
-impl Cause {
+impl Denied {
     /// The cause in a word, for logs and metrics.
     pub const fn word(self) -> &'static str {
         match self {
-            Cause::BadFrame(_) => "bad_frame",
-            Cause::TokenMissing => "token_missing",
-            Cause::TokenRejected(error) => error.word(),
-            Cause::TokenExpired => "token_expired",
-            Cause::TokenRevoked => "token_revoked",
-            Cause::Forbidden(Forbidden::OtherSubject) => "other_subject",
-            Cause::Forbidden(Forbidden::UnknownUser) => "unknown_user",
-            Cause::Forbidden(Forbidden::DisabledUser) => "disabled_user",
-            Cause::Unavailable => "unavailable",
+            Denied::BadFrame(_) => "bad_frame",
+            Denied::TokenMissing => "token_missing",
+            Denied::TokenRejected(error) => error.word(),
+            Denied::TokenExpired => "token_expired",
+            Denied::TokenRevoked => "token_revoked",
+            Denied::Forbidden(Forbidden::OtherSubject) => "other_subject",
+            Denied::Forbidden(Forbidden::UnknownUser) => "unknown_user",
+            Denied::Forbidden(Forbidden::DisabledUser) => "disabled_user",
+            Denied::Unavailable => "unavailable",
         }
     }
 
     /// What the peer is told, in one line; our logs have the [`word`](Cause::word).
     pub fn reason(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Cause::BadFrame(error) => return Cow::Owned(error.to_string()),
-            Cause::TokenMissing => "token missing",
-            Cause::TokenRejected(_) => "token rejected",
-            Cause::TokenExpired => "token expired",
-            Cause::TokenRevoked => "token revoked",
-            Cause::Forbidden(Forbidden::OtherSubject) => "the connection is another user's",
-            Cause::Forbidden(Forbidden::UnknownUser | Forbidden::DisabledUser) => {
+            Denied::BadFrame(error) => return Cow::Owned(error.to_string()),
+            Denied::TokenMissing => "token missing",
+            Denied::TokenRejected(_) => "token rejected",
+            Denied::TokenExpired => "token expired",
+            Denied::TokenRevoked => "token revoked",
+            Denied::Forbidden(Forbidden::OtherSubject) => "the connection is another user's",
+            Denied::Forbidden(Forbidden::UnknownUser | Forbidden::DisabledUser) => {
                 "user unknown or disabled"
             }
-            Cause::Unavailable => "users cannot be confirmed now; try again later",
+            Denied::Unavailable => "users cannot be confirmed now; try again later",
         })
     }
 }
 
 /// What the peer is told, as [`reason`](Cause::reason).
-impl fmt::Display for Cause {
+impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason())
     }
 }
 
-impl std::error::Error for Cause {}
+impl std::error::Error for Denied {}
 
 /// Why a good token does not help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,8 +22,8 @@ mod sign;
 mod token;
 
 pub use admit::{
-    Admitted, Bound, Cause, Denial, Directory, Forbidden, Gate, LOGIN, LoginFrame, Pass, Passage,
-    Standing, Unavailable, check_standing,
+    AccountStatus, Admission, Admitted, Bound, Denial, Denied, Directory, Forbidden, Gate, LOGIN,
+    LoginFrame, Unavailable, VerifiedToken, check_account_status,
 };
 pub use envelope::{Envelope, FrameError};
 pub use replay_tokens::ReplayTokens;

@@ -76,7 +76,7 @@ pub struct ClaimRules {
 /// What a token proved, at one instant. Only [`Verifier::verify`] makes one:
 ///
 /// ```compile_fail,E0451
-/// use framegate::{gate::Verified, time::UnixSeconds};
+/// use framegate::internals::{gate::Verified, time::UnixSeconds};
 ///
 /// let forged = Verified {
 ///     subject: "admin".into(),

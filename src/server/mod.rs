@@ -44,13 +44,13 @@ use crate::config::Config;
 use crate::gate::{Gate, Keys, Signer};
 use crate::time::{Instant, Now};
 
-use crate::server::answers::cause::Cause as EndCause;
-use crate::server::answers::report::What as Happening;
+use crate::server::answers::cause::CloseCause;
+use crate::server::answers::report::ReportKind;
 use crate::server::core::{Core, Handlers, Undecided};
 use parts::sessions::{Open, State};
 
-pub use answers::cause::{Cause, NoRoom};
-pub use answers::report::{LoginFailure, Report, What};
+pub use answers::cause::{CloseCause, NoRoom};
+pub use answers::report::{LoginFailure, Report, ReportKind};
 pub use answers::unserved::Unserved;
 pub use connection::{ConnectionId, Ending, Peer, TransportNews};
 pub use parts::counters::Summary;
@@ -223,7 +223,7 @@ impl Server {
     /// The socket failed: reset by the peer, or no longer of use.
     pub fn failed(&mut self, now: Now, id: ConnectionId) {
         if let Some(key) = self.core.sessions.key(id) {
-            let what = Happening::Closed(EndCause::PeerLeft);
+            let what = ReportKind::Closed(CloseCause::PeerLeft);
             self.core.abort(now, key, what, Ending::Close);
         }
     }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use framegate::gate::{ClaimRules, Keys, Secret, Signer};
-use framegate::time::UnixSeconds;
+use framegate::internals::gate::{ClaimRules, Keys, Secret, Signer};
+use framegate::internals::time::UnixSeconds;
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};

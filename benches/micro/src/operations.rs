@@ -4,12 +4,15 @@
 
 use std::hint::black_box;
 
-use framegate::gate::{
-    Bound, ClaimRules, Directory, Envelope, Passage, Standing, TokenError, Unavailable, Verifier,
+use framegate::internals::gate::{
+    AccountStatus, Admission, Bound, ClaimRules, Directory, Envelope, TokenError, Unavailable,
+    Verifier,
 };
-use framegate::limits::FRAGMENTS_MAX;
-use framegate::wire::frame::{self, Opcode};
-use framegate::wire::{Endpoint, Event, HeadScanner, MessageRules, Origins, Request, Upgrade};
+use framegate::internals::limits::FRAGMENTS_MAX;
+use framegate::internals::wire::frame::{self, Opcode};
+use framegate::internals::wire::{
+    Endpoint, Event, HeadScanner, MessageRules, Origins, Request, Upgrade,
+};
 
 use crate::peer;
 use crate::subject::{self, FRAME_BYTES, HEAD, MESSAGE_BYTES, NOW, SPEAKER};
@@ -109,8 +112,8 @@ fn envelope() -> Run {
 struct Everybody;
 
 impl Directory for Everybody {
-    fn standing(&mut self, _: &str) -> Result<Option<Standing>, Unavailable> {
-        Ok(Some(Standing::default()))
+    fn standing(&mut self, _: &str) -> Result<Option<AccountStatus>, Unavailable> {
+        Ok(Some(AccountStatus::default()))
     }
 }
 
@@ -119,11 +122,11 @@ fn admit() -> Run {
     let mut gate = subject::gate();
     let bound = Bound {
         subject: SPEAKER,
-        standing: Standing::default(),
+        standing: AccountStatus::default(),
     };
     Box::new(move || {
         let passage = gate.admit(black_box(&text), Some(bound), &mut Everybody, NOW);
-        assert!(matches!(black_box(passage), Ok(Passage::Admitted(_))));
+        assert!(matches!(black_box(passage), Ok(Admission::Admitted(_))));
     })
 }
 

@@ -1,7 +1,7 @@
 //! What the operations work on: a token, and the frames that carry it.
 
-use framegate::gate::{ClaimRules, Gate, Keys, Secret, Signer};
-use framegate::time::UnixSeconds;
+use framegate::internals::gate::{ClaimRules, Gate, Keys, Secret, Signer};
+use framegate::internals::time::UnixSeconds;
 
 pub const SECRET: &str = "Zk0c1nE3vJ9mQw7xTtUoYb5LrS2dGhAe8fPiK4XyNC6";
 

@@ -5,12 +5,12 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use framegate::app::Events;
-use framegate::app::users::{MemoryStore, User};
-use framegate::config::Config;
-use framegate::server::{ConnectionId, Peer, Server};
-use framegate::time::{Instant, Now};
-use framegate::turn::{Accept, Io, Readiness, Shed, Then, Turn};
+use framegate::internals::app::Events;
+use framegate::internals::app::users::{MemoryStore, User};
+use framegate::internals::config::Config;
+use framegate::internals::server::{ConnectionId, Peer, Server};
+use framegate::internals::time::{Instant, Now};
+use framegate::internals::turn::{Accept, Io, Readiness, Shed, Then, Turn};
 
 use crate::subject::{self, ASKED, CREATED_AT, HEAD, NAME, NOW};
 

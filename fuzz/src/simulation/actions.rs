@@ -3,11 +3,11 @@
 use std::iter::repeat_n;
 use std::time::Duration;
 
-use framegate::server::ConnectionId;
+use framegate::internals::server::ConnectionId;
 
 use super::choice::Choice;
 use super::link::{PeerKind, Stage};
-use super::people::{PEOPLE, Pass};
+use super::people::{PEOPLE, VerifiedToken};
 use super::speech::{self, Event, Speech, Utterance};
 use super::world::World;
 
@@ -172,7 +172,7 @@ impl World<'_> {
     }
 
     /// A token as one of this character would show it: each has one of its own, which gets old.
-    pub(super) fn pass_for(&mut self, index: usize, user: usize) -> Pass {
+    pub(super) fn pass_for(&mut self, index: usize, user: usize) -> VerifiedToken {
         let is_forger = self.links[index].kind == PeerKind::Forging;
         if is_forger && self.choice.chance(60) {
             return match self.choice.chance(30) {
@@ -196,7 +196,7 @@ impl World<'_> {
         }
     }
 
-    fn somebody_elses_pass(&mut self, index: usize, user: usize) -> Pass {
+    fn somebody_elses_pass(&mut self, index: usize, user: usize) -> VerifiedToken {
         let other = (index + 1) % self.links.len();
         match self.links[other].pass.clone() {
             Some(pass) => pass,

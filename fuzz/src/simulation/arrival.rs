@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use framegate::limits::{MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYTES_MAX};
-use framegate::server::{Cause, ConnectionId, Ending, Report, What as Happening};
-use framegate::time::Instant;
-use framegate::turn::{Readiness, Step};
+use framegate::internals::limits::{MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYTES_MAX};
+use framegate::internals::server::{CloseCause, ConnectionId, Ending, Report, ReportKind};
+use framegate::internals::time::Instant;
+use framegate::internals::turn::{Readiness, Step};
 
 use super::duties::SLACK;
 use super::link::Link;
@@ -299,7 +299,7 @@ impl World<'_> {
         let id = self.links[index].id;
         let mut reports = self.reports();
         let is_left = |report: &mut Report| {
-            report.connection == id && report.what == Happening::Closed(Cause::PeerLeft)
+            report.connection == id && report.what == ReportKind::Closed(CloseCause::PeerLeft)
         };
         let left = reports.pop_if(is_left);
         self.collected = reports;

@@ -1,13 +1,13 @@
 //! The model of what is asked by HTTP: for whom a proxy comes, requests, and the upgrade.
 
-use framegate::limits::LOGIN_TIMEOUT;
-use framegate::server::{Cause, ReadInterest, Unserved, What as Happening};
-use framegate::turn::Readiness;
-use framegate::wire::Rejection;
+use framegate::internals::limits::LOGIN_TIMEOUT;
+use framegate::internals::server::{CloseCause, ReadInterest, ReportKind, Unserved};
+use framegate::internals::turn::Readiness;
+use framegate::internals::wire::Rejection;
 
 use super::link::{Over, Stage, What};
 use super::outcomes::Outcomes;
-use super::people::Pass;
+use super::people::VerifiedToken;
 use super::speech::Request;
 use super::walk::{Step, Told};
 use super::world::World;
@@ -70,7 +70,7 @@ impl World<'_> {
         let may_be_turned_away = self.may_turn_away(client);
         let link = &mut self.links[index];
         link.address = client;
-        if !matches!(told.own_cause(), Some(Cause::NoRoom(_))) {
+        if !matches!(told.own_cause(), Some(CloseCause::NoRoom(_))) {
             link.is_counted = true;
             return Ok(Step::On);
         }
@@ -93,8 +93,8 @@ impl World<'_> {
         let is_stopping = self.stopping_since.is_some();
         match request {
             Request::Upgrade { .. } | Request::Login if is_stopping => {
-                let stopping = Cause::Request(Unserved::Stopping);
-                self.must_be(told, Happening::Refused(stopping))?;
+                let stopping = CloseCause::Request(Unserved::Stopping);
+                self.must_be(told, ReportKind::Refused(stopping))?;
                 self.links[index].owe(What::Answer(vec![503]), true);
                 self.end_own(told, None)?;
                 Ok(Step::Ended)
@@ -148,7 +148,7 @@ impl World<'_> {
     fn take_upgrade(
         &mut self,
         index: usize,
-        pass: Option<Pass>,
+        pass: Option<VerifiedToken>,
         is_in_subprotocol: bool,
         told: &mut Told<'_>,
     ) -> Result<Step, String> {
@@ -157,9 +157,12 @@ impl World<'_> {
             Some(pass) => self.people.outcomes(Some(pass), None, now),
             None => Outcomes::PASSES,
         };
-        told.verifications += u64::from(pass.as_ref().is_some_and(Pass::is_whole));
+        told.verifications += u64::from(pass.as_ref().is_some_and(VerifiedToken::is_whole));
         if pass.is_none() && self.config.require_handshake_token {
-            self.must_be(told, Happening::Refused(Cause::Upgrade(Rejection::NoToken)))?;
+            self.must_be(
+                told,
+                ReportKind::Refused(CloseCause::Upgrade(Rejection::NoToken)),
+            )?;
             self.links[index].owe(What::Answer(vec![401]), true);
             self.end_own(told, None)?;
             return Ok(Step::Ended);
@@ -167,7 +170,7 @@ impl World<'_> {
         // Its user may have too many, which it is told as a WebSocket.
         let is_too_many = matches!(
             told.own_cause(),
-            Some(Cause::TooManyConnections | Cause::UserRateLimited)
+            Some(CloseCause::TooManyConnections | CloseCause::UserRateLimited)
         );
         if let Some(pass) = pass.as_ref().filter(|_| is_too_many)
             && outcomes.allow(Outcomes::PASSES)

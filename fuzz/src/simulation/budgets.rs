@@ -1,8 +1,8 @@
 //! What one user may do over all its connections, as the model reckons it. After which of its frames
 //! a connection ended cannot always be told, so a meter is known to lie between two bounds.
 
-use framegate::config::{Config, Rate};
-use framegate::server::Cause;
+use framegate::internals::config::{Config, Rate};
+use framegate::internals::server::CloseCause;
 
 use super::link::{Link, What};
 use super::people::{PEOPLE, id_of};
@@ -135,7 +135,7 @@ impl World<'_> {
     pub(super) fn join(&mut self, user: usize, told: &mut Told<'_>) -> Result<Step, String> {
         let max = self.config.connections_per_user_max as u64;
         let (sure, all) = self.count_members(told, |other| other == user);
-        if told.own_cause() == Some(Cause::TooManyConnections) && max > 0 && all >= max {
+        if told.own_cause() == Some(CloseCause::TooManyConnections) && max > 0 && all >= max {
             self.end_own(told, None)?;
             return Ok(Step::Ended);
         }
@@ -165,7 +165,10 @@ impl World<'_> {
         told: &mut Told<'_>,
     ) -> Result<Step, String> {
         let own = told.own_cause();
-        let is_limited = matches!(own, Some(Cause::RateLimited | Cause::UserRateLimited));
+        let is_limited = matches!(
+            own,
+            Some(CloseCause::RateLimited | CloseCause::UserRateLimited)
+        );
         match verdict {
             Verdict::Beyond if is_limited => {
                 self.end_own(told, None)?;

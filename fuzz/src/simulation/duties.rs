@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use framegate::gate;
-use framegate::limits::{AUTH_TIMEOUT_CROWDED, STOP_PATIENCE};
-use framegate::server::Cause;
-use framegate::time::Instant;
+use framegate::internals::gate;
+use framegate::internals::limits::{AUTH_TIMEOUT_CROWDED, STOP_PATIENCE};
+use framegate::internals::server::CloseCause;
+use framegate::internals::time::Instant;
 
 use super::follow::outcome_of;
 use super::link::{Link, Stage};
@@ -44,7 +44,7 @@ impl World<'_> {
     }
 
     /// Whether the connection may have ended for this by now.
-    pub(super) fn is_due(&self, index: usize, cause: Cause) -> bool {
+    pub(super) fn is_due(&self, index: usize, cause: CloseCause) -> bool {
         let (link, config) = (&self.links[index], &self.config);
         let is_past = |since: Option<Instant>, patience: Duration| {
             since.is_some_and(|since| since + patience <= self.now.monotonic)
@@ -52,16 +52,16 @@ impl World<'_> {
         let is_stranger = link.stage == Stage::Open && link.member.is_none();
         match cause {
             // Who began a request is told from who said nothing.
-            Cause::HandshakeTimeout | Cause::NoRequest => {
+            CloseCause::HandshakeTimeout | CloseCause::NoRequest => {
                 link.stage == Stage::Asking
                     && is_past(Some(link.accepted_at), config.handshake_timeout)
-                    && link.is_unfinished() == (cause == Cause::HandshakeTimeout)
+                    && link.is_unfinished() == (cause == CloseCause::HandshakeTimeout)
             }
-            Cause::PeerLeft => {
+            CloseCause::PeerLeft => {
                 link.stage == Stage::Open && link.has_finished
                     || !link.is_over() && link.is_broken()
             }
-            Cause::ShuttingDown => {
+            CloseCause::ShuttingDown => {
                 // A deadline of its own may come first.
                 let is_late = is_past(Some(link.accepted_at), config.handshake_timeout);
                 link.stage == Stage::Asking
@@ -70,41 +70,41 @@ impl World<'_> {
             }
             // Who had all the time there is when it is calm is told from who had not. How long a
             // password takes to be checked is not the peer's doing.
-            Cause::AuthTimeout | Cause::AuthTimeoutCrowded => {
+            CloseCause::AuthTimeout | CloseCause::AuthTimeoutCrowded => {
                 let is_calm_over = is_past(Some(link.opened_at), config.auth_timeout);
                 is_stranger
                     && !self.turn.core.awaits_password(link.id)
                     && is_past(Some(link.opened_at), AUTH_TIMEOUT_CROWDED)
-                    && is_calm_over == (cause == Cause::AuthTimeout)
+                    && is_calm_over == (cause == CloseCause::AuthTimeout)
             }
-            Cause::MessageTimeout => is_past(link.unfinished_since, config.message_timeout),
-            Cause::PongTimeout => {
+            CloseCause::MessageTimeout => is_past(link.unfinished_since, config.message_timeout),
+            CloseCause::PongTimeout => {
                 let patience = config.ping_interval + config.pong_timeout;
                 is_past(Some(link.alive_at), patience)
                     && is_past(link.asked_at, config.pong_timeout)
             }
-            Cause::SlowReader => {
+            CloseCause::SlowReader => {
                 let is_stuck = is_past(link.stalled_since, config.write_timeout);
                 // A Ping of ours was too much.
                 let is_behind = link.stalled_since.is_some()
                     && is_past(Some(link.alive_at), config.ping_interval);
                 is_stuck || is_behind
             }
-            Cause::Expired => link
+            CloseCause::Expired => link
                 .member
                 .is_some_and(|member| member.expires_at <= self.now.unix.0),
-            Cause::Gate(gate::Cause::Unavailable)
+            CloseCause::Gate(gate::Denied::Unavailable)
                 if let Stage::LoggingOut { by, .. } = link.stage =>
             {
                 by <= self.now.monotonic
             }
-            Cause::Gate(_) => link.member.is_some_and(|member| {
+            CloseCause::Gate(_) => link.member.is_some_and(|member| {
                 let outcomes =
                     self.people
                         .standing_outcomes(member.user, member.issued_at, self.now);
                 // A logout closes the others, though the user was removed a moment ago.
                 let is_missing = self.people.may_be_missing(member.user, self.now);
-                let is_logout = cause == Cause::Gate(gate::Cause::TokenRevoked);
+                let is_logout = cause == CloseCause::Gate(gate::Denied::TokenRevoked);
                 outcomes.allow(outcome_of(cause)) || is_logout && is_missing
             }),
             _ => false,

@@ -3,33 +3,33 @@
 
 use std::borrow::Cow;
 
-use framegate::limits::{CROWD_CONNECTIONS_MIN, PENDING_GRACE, STOP_PATIENCE};
-use framegate::server::{Cause, ConnectionId, Report, What as Happening};
-use framegate::wire::Rejection;
+use framegate::internals::limits::{CROWD_CONNECTIONS_MIN, PENDING_GRACE, STOP_PATIENCE};
+use framegate::internals::server::{CloseCause, ConnectionId, Report, ReportKind};
+use framegate::internals::wire::Rejection;
 
 use super::link::{Link, Over, Stage, What};
 use super::outcomes::Outcomes;
 use super::people::MARK;
 use super::world::World;
 
-pub(super) fn cause_of(what: Happening) -> Option<Cause> {
+pub(super) fn cause_of(what: ReportKind) -> Option<CloseCause> {
     match what {
-        Happening::Refused(cause) | Happening::Closed(cause) => Some(cause),
+        ReportKind::Refused(cause) | ReportKind::Closed(cause) => Some(cause),
         _ => None,
     }
 }
 
-pub(super) fn is_end(what: Happening) -> bool {
+pub(super) fn is_end(what: ReportKind) -> bool {
     cause_of(what).is_some()
 }
 
-pub(super) fn outcome_of(cause: Cause) -> Outcomes {
+pub(super) fn outcome_of(cause: CloseCause) -> Outcomes {
     match cause {
-        Cause::Gate(_) | Cause::Expired => {
+        CloseCause::Gate(_) | CloseCause::Expired => {
             Outcomes::of_code(cause.error_code().unwrap_or_default())
         }
         // An `Authorization` that holds no token at all.
-        Cause::Upgrade(Rejection::Token) => Outcomes::of_code("unauthorized"),
+        CloseCause::Upgrade(Rejection::Token) => Outcomes::of_code("unauthorized"),
         _ => Outcomes::default(),
     }
 }
@@ -105,7 +105,7 @@ impl World<'_> {
                 Some(oldest) if had_time(oldest) => is_it(oldest),
                 _ => may_go.any(is_it),
             };
-            let is_evicted = report.what == Happening::Refused(Cause::Evicted);
+            let is_evicted = report.what == ReportKind::Refused(CloseCause::Evicted);
             if !is_evicted || !is_right {
                 return Err(format!("{report:?} on a connect"));
             }
@@ -117,7 +117,7 @@ impl World<'_> {
     /// The peer's FIN, or a reset.
     pub(super) fn follow_leaving(&mut self, id: ConnectionId, is_cut: bool) -> Result<(), String> {
         for report in self.reports() {
-            if report.connection != id || report.what != Happening::Closed(Cause::PeerLeft) {
+            if report.connection != id || report.what != ReportKind::Closed(CloseCause::PeerLeft) {
                 return Err(format!("{report:?} when somebody left"));
             }
             if self
@@ -160,7 +160,7 @@ impl World<'_> {
 
     pub(super) fn follow_shutdown(&mut self) -> Result<(), String> {
         for report in self.reports() {
-            if report.what != Happening::Closed(Cause::ShuttingDown) {
+            if report.what != ReportKind::Closed(CloseCause::ShuttingDown) {
                 return Err(format!("{report:?} at the end"));
             }
             self.end(&report, Some(Some(1_001)))?;
@@ -191,7 +191,7 @@ impl World<'_> {
                 .link(report.connection)
                 .ok_or("nobody's end is reported")?;
             let is_due = match cause {
-                Cause::Memory => self.may_go_for_memory(index, held_bytes),
+                CloseCause::Memory => self.may_go_for_memory(index, held_bytes),
                 cause => self.is_due(index, cause),
             };
             if !is_due {
@@ -230,19 +230,19 @@ impl World<'_> {
         let index = self.link(report.connection).ok_or("nobody ended")?;
         let is_open = match self.links[index].stage {
             Stage::Open => true,
-            Stage::LoggingOut { .. } => cause != Cause::Memory,
+            Stage::LoggingOut { .. } => cause != CloseCause::Memory,
             _ => false,
         };
         let is_abandoned = matches!(
             cause,
-            Cause::NoRequest
-                | Cause::HandshakeTimeout
-                | Cause::PongTimeout
-                | Cause::Evicted
-                | Cause::Proxy(_)
-        ) || matches!(cause, Cause::NoRoom(_))
+            CloseCause::NoRequest
+                | CloseCause::HandshakeTimeout
+                | CloseCause::PongTimeout
+                | CloseCause::Evicted
+                | CloseCause::Proxy(_)
+        ) || matches!(cause, CloseCause::NoRoom(_))
             && self.links[index].owed.is_empty();
-        let is_told = is_open && !is_abandoned && matches!(report.what, Happening::Refused(_));
+        let is_told = is_open && !is_abandoned && matches!(report.what, ReportKind::Refused(_));
         let error = cause.error_code().filter(|_| is_told);
         let close = match close {
             Some(close) => Some(close),
@@ -259,8 +259,8 @@ impl World<'_> {
             is_cut: is_abandoned
                 || self.links[index].stalled_since.is_some()
                 || self.links[index].is_broken()
-                || matches!(cause, Cause::SlowReader | Cause::Memory)
-                || cause == Cause::ShuttingDown && !is_open,
+                || matches!(cause, CloseCause::SlowReader | CloseCause::Memory)
+                || cause == CloseCause::ShuttingDown && !is_open,
         };
         self.set_over(report.connection, over);
         Ok(())
@@ -284,7 +284,7 @@ impl World<'_> {
 
     /// Keeps count of what bans, and looks at what the log is told.
     pub(super) fn note(&mut self, report: &Report) {
-        if let Happening::Refused(cause) = report.what
+        if let ReportKind::Refused(cause) = report.what
             && cause.is_hostile()
             && let Some(index) = self.link(report.connection)
         {
@@ -298,8 +298,8 @@ impl World<'_> {
 /// What the log is told is one line, and no secret.
 pub(super) fn is_presentable(report: &Report) -> Result<(), String> {
     let (word, reason) = match report.what {
-        Happening::Refused(cause) | Happening::Closed(cause) => (cause.word(), cause.reason()),
-        Happening::LoginFailed(why) => (why.word(), Cow::default()),
+        ReportKind::Refused(cause) | ReportKind::Closed(cause) => (cause.word(), cause.reason()),
+        ReportKind::LoginFailed(why) => (why.word(), Cow::default()),
         _ => ("-", Cow::default()),
     };
     let line = format!("{} {} {word} {reason}", report.what, report.peer);

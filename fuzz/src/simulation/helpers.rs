@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use framegate::app::password::{AddressSpace, HashJob, Verdict};
-use framegate::gate;
-use framegate::limits::{HASHES_PENDING_MAX, LOGIN_FAILURES_MAX};
-use framegate::server::{Cause, ConnectionId, Report, What as Happening};
+use framegate::internals::app::password::{AddressSpace, HashJob, Verdict};
+use framegate::internals::gate;
+use framegate::internals::limits::{HASHES_PENDING_MAX, LOGIN_FAILURES_MAX};
+use framegate::internals::server::{CloseCause, ConnectionId, Report, ReportKind};
 
 use super::follow::cause_of;
 use super::link::{Link, Member, Over, Stage, What};
@@ -111,26 +111,26 @@ impl World<'_> {
         for report in &reports {
             let is_own = report.connection == id;
             match report.what {
-                Happening::LoggedIn if is_own && may_pass && !self.people.is_voided_here(user) => {
+                ReportKind::LoggedIn if is_own && may_pass && !self.people.is_voided_here(user) => {
                     is_told = true;
                     self.grant(id, user, &mut told)?;
                 }
-                Happening::TokensVoid { .. } if is_own && may_pass => {}
-                Happening::LoginFailed(why)
+                ReportKind::TokensVoid { .. } if is_own && may_pass => {}
+                ReportKind::LoginFailed(why)
                     if is_own && may_fail && self.people.may_fail_as(user, why) =>
                 {
                     is_told = true;
                     self.deny(id);
                 }
-                Happening::Refused(Cause::TooManyConnections | Cause::UserRateLimited)
-                    if is_own && may_pass =>
-                {
+                ReportKind::Refused(
+                    CloseCause::TooManyConnections | CloseCause::UserRateLimited,
+                ) if is_own && may_pass => {
                     if self.join(user, &mut told)? == Step::On {
                         return Err(format!("{report:?} on a login"));
                     }
                 }
                 // What could not be checked is denied.
-                Happening::Refused(Cause::Gate(gate::Cause::Unavailable))
+                ReportKind::Refused(CloseCause::Gate(gate::Denied::Unavailable))
                     if is_own && !is_checked =>
                 {
                     self.end(report, None)?;
@@ -159,7 +159,7 @@ impl World<'_> {
         user: usize,
     ) -> Result<(), String> {
         // A wrong password counts, though its sender has not waited for the answer.
-        if matches!(report.what, Happening::Banned(_)) {
+        if matches!(report.what, ReportKind::Banned(_)) {
             return Ok(());
         }
         let Some(index) = self.link(report.connection) else {
@@ -167,14 +167,14 @@ impl World<'_> {
         };
         let is_right = match cause_of(report.what) {
             None => false,
-            Some(Cause::LoginFailed) => {
+            Some(CloseCause::LoginFailed) => {
                 report.connection == id && self.links[index].login_failures == LOGIN_FAILURES_MAX
             }
-            Some(Cause::SlowReader) => report.connection == id,
-            Some(Cause::Gate(gate::Cause::Forbidden(gate::Forbidden::OtherSubject))) => {
+            Some(CloseCause::SlowReader) => report.connection == id,
+            Some(CloseCause::Gate(gate::Denied::Forbidden(gate::Forbidden::OtherSubject))) => {
                 report.connection == id && self.links[index].member.is_some()
             }
-            Some(Cause::Gate(gate::Cause::Unavailable)) => {
+            Some(CloseCause::Gate(gate::Denied::Unavailable)) => {
                 // Or the tokens are void until a second that the gate would refuse.
                 let is_early = self.people.issue_date(user, self.now) > self.now.unix.0 + 1;
                 // Or a logout of the user's is not on the disk.

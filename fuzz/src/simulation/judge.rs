@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use framegate::time::Instant;
+use framegate::internals::time::Instant;
 
 use super::heard::Word;
 use super::link::{Link, Login, Over, Stage, What};

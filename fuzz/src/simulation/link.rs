@@ -5,12 +5,12 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use framegate::limits::READ_BYTES_PER_SECOND_MIN;
-use framegate::server::ConnectionId;
-use framegate::time::Instant;
+use framegate::internals::limits::READ_BYTES_PER_SECOND_MIN;
+use framegate::internals::server::ConnectionId;
+use framegate::internals::time::Instant;
 
 use super::heard::Heard;
-use super::people::Pass;
+use super::people::VerifiedToken;
 use super::sockets::Socket;
 use super::speech::{Mark, Request, Said, Utterance};
 
@@ -168,7 +168,7 @@ pub(super) struct Link {
     /// True when its socket will say that it takes bytes again.
     pub(super) wants_writable: bool,
     /// The token it shows again and again.
-    pub(super) pass: Option<Pass>,
+    pub(super) pass: Option<VerifiedToken>,
 
     // Times.
     pub(super) accepted_at: Instant,

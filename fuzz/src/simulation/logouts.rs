@@ -4,16 +4,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use framegate::app::users::Revocation;
-use framegate::gate;
-use framegate::limits::{LOGOUT_TIMEOUT, REVOCATION_RETRY_INTERVAL};
-use framegate::server::{Cause, Report, StoreJob, StoreOutcome, What as Happening};
-use framegate::time::{Instant, UnixSeconds};
+use framegate::internals::app::users::Revocation;
+use framegate::internals::gate;
+use framegate::internals::limits::{LOGOUT_TIMEOUT, REVOCATION_RETRY_INTERVAL};
+use framegate::internals::server::{CloseCause, Report, ReportKind, StoreJob, StoreOutcome};
+use framegate::internals::time::{Instant, UnixSeconds};
 
 use super::duties::SLACK;
 use super::follow::cause_of;
 use super::link::Stage;
-use super::people::{PEOPLE, Pass, id_of, user_of};
+use super::people::{PEOPLE, VerifiedToken, id_of, user_of};
 use super::walk::{Step, Told};
 use super::world::World;
 
@@ -227,13 +227,13 @@ impl World<'_> {
             _ => return Err(format!("{report:?} on a logout of user {user}")),
         };
         match cause_of(report.what) {
-            Some(Cause::Done) if is_kept => {
+            Some(CloseCause::Done) if is_kept => {
                 link.owe_reply(frame, "logout", &[], true);
                 self.end(report, Some(Some(1_000)))
             }
-            Some(Cause::Gate(gate::Cause::Unavailable)) if !is_kept => self.end(report, None),
+            Some(CloseCause::Gate(gate::Denied::Unavailable)) if !is_kept => self.end(report, None),
             // The answer was too much.
-            Some(Cause::SlowReader) if is_kept && link.stalled_since.is_some() => {
+            Some(CloseCause::SlowReader) if is_kept && link.stalled_since.is_some() => {
                 self.end(report, None)
             }
             _ => Err(format!("{report:?} on a logout that was kept: {is_kept}")),
@@ -244,12 +244,12 @@ impl World<'_> {
         &mut self,
         index: usize,
         id: Option<u32>,
-        pass: &Pass,
+        pass: &VerifiedToken,
         told: &mut Told<'_>,
     ) -> Result<Step, String> {
         let is_done = told
             .own
-            .is_some_and(|own| own.what == Happening::Closed(Cause::Done));
+            .is_some_and(|own| own.what == ReportKind::Closed(CloseCause::Done));
         self.note_logouts();
         told.logged_out = Some(pass.user);
         // One that was refused at once tells the server nothing.
@@ -267,7 +267,7 @@ impl World<'_> {
         if self.writer.is_late {
             return self.begin_logout(index, id, pass, told);
         }
-        self.must_be(told, Happening::Closed(Cause::Done))?;
+        self.must_be(told, ReportKind::Closed(CloseCause::Done))?;
         self.links[index].owe_reply(id, "logout", &[], !told.is_doubtful);
         self.end_own(told, is_done.then_some(Some(1_000)))?;
         Ok(Step::Ended)
@@ -278,7 +278,7 @@ impl World<'_> {
         &mut self,
         index: usize,
         id: Option<u32>,
-        pass: &Pass,
+        pass: &VerifiedToken,
         told: &Told<'_>,
     ) -> Result<Step, String> {
         match told.own {

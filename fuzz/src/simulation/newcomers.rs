@@ -6,7 +6,7 @@ use std::iter::repeat_n;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use framegate::server::{ConnectionId, Peer};
+use framegate::internals::server::{ConnectionId, Peer};
 
 use super::actions::{MOMENT, Swarm};
 use super::link::{Link, PeerKind};

@@ -1,9 +1,9 @@
 //! Users and tokens, good and bad, and what the simulator knows to be true of them.
 
-use framegate::app::users::{MemoryStore, Revocation, StoreError, User, UserStore};
-use framegate::gate::{ClaimRules, Signer};
-use framegate::server::LoginFailure;
-use framegate::time::{Instant, Now, UnixSeconds};
+use framegate::internals::app::users::{MemoryStore, Revocation, StoreError, User, UserStore};
+use framegate::internals::gate::{ClaimRules, Signer};
+use framegate::internals::server::LoginFailure;
+use framegate::internals::time::{Instant, Now, UnixSeconds};
 
 use super::choice::Choice;
 use super::link::Member;
@@ -22,7 +22,7 @@ pub(super) const TOKEN_TTL_SECONDS: u64 = 60;
 
 /// A user, as the store has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct AccountStatus {
     is_known: bool,
     is_disabled: bool,
     tokens_valid_from: u64,
@@ -30,7 +30,7 @@ pub(super) struct Standing {
 
 /// A token, and what is true of it.
 #[derive(Clone, Debug)]
-pub(super) struct Pass {
+pub(super) struct VerifiedToken {
     pub(super) text: String,
     pub(super) user: usize,
     pub(super) issued_at: u64,
@@ -49,8 +49,8 @@ pub(super) enum Made {
     Malformed,
 }
 
-impl From<Pass> for Member {
-    fn from(pass: Pass) -> Member {
+impl From<VerifiedToken> for Member {
+    fn from(pass: VerifiedToken) -> Member {
         Member {
             user: pass.user,
             issued_at: pass.issued_at,
@@ -59,7 +59,7 @@ impl From<Pass> for Member {
     }
 }
 
-impl Pass {
+impl VerifiedToken {
     /// True when it has the form of a token, so that its signature is looked at.
     pub(super) fn is_whole(&self) -> bool {
         self.made != Made::Malformed
@@ -70,7 +70,7 @@ pub(super) struct People {
     /// The users, as another process sees them.
     store: MemoryStore,
     /// How each user stands, and how it stood, since when; the newest last, at least one.
-    standings: Vec<Vec<(Instant, Standing)>>,
+    standings: Vec<Vec<(Instant, AccountStatus)>>,
     /// Before which second a user's tokens are void in the server alone; 0 for none.
     pending: [u64; PEOPLE],
     /// Which secret signs; the one before it still verifies.
@@ -99,7 +99,7 @@ pub(super) fn user_of(id: &str) -> usize {
 
 impl People {
     pub(super) fn new() -> People {
-        let nobody = Standing {
+        let nobody = AccountStatus {
             is_known: false,
             is_disabled: false,
             tokens_valid_from: 0,
@@ -185,9 +185,9 @@ impl People {
         self.standings[user].push((now, standing));
     }
 
-    fn stored(&self, user: usize) -> Standing {
+    fn stored(&self, user: usize) -> AccountStatus {
         let stored = self.store.peek(id_of(user));
-        Standing {
+        AccountStatus {
             is_known: stored.is_some(),
             is_disabled: stored.as_ref().is_some_and(|user| user.disabled),
             tokens_valid_from: stored
@@ -197,7 +197,7 @@ impl People {
         }
     }
 
-    fn newest(&self, user: usize) -> Standing {
+    fn newest(&self, user: usize) -> AccountStatus {
         self.standings[user]
             .last()
             .map_or_else(|| self.stored(user), |(_, standing)| *standing)
@@ -278,7 +278,7 @@ impl People {
     }
 
     /// How the user may stand for the server: as it does, or as it did within the last 50 ms.
-    fn standings(&self, user: usize, now: Instant) -> impl Iterator<Item = Standing> {
+    fn standings(&self, user: usize, now: Instant) -> impl Iterator<Item = AccountStatus> {
         let all = &self.standings[user];
         let ends = all.iter().skip(1).map(|(since, _)| Some(*since));
         let is_fresh = move |end: Option<Instant>| {
@@ -312,10 +312,10 @@ impl People {
         };
         self.standings(user, now.monotonic)
             .map(|standing| match standing {
-                Standing {
+                AccountStatus {
                     is_known: false, ..
                 }
-                | Standing {
+                | AccountStatus {
                     is_disabled: true, ..
                 } => Outcomes::FORBIDDEN,
                 standing if issued_at < standing.tokens_valid_from => Outcomes::REVOKED,
@@ -326,7 +326,7 @@ impl People {
 
     /// Since when nobody with a token of this date may be here; `None` while one may.
     pub(super) fn barred_since(&self, user: usize, issued_at: u64) -> Option<Instant> {
-        let may_stay = |standing: &Standing| {
+        let may_stay = |standing: &AccountStatus| {
             standing.is_known && !standing.is_disabled && issued_at >= standing.tokens_valid_from
         };
         let barred = self.standings[user]
@@ -338,7 +338,12 @@ impl People {
     }
 
     /// What may become of a frame with this token on a connection bound to `bound`.
-    pub(super) fn outcomes(&self, pass: Option<&Pass>, bound: Option<usize>, now: Now) -> Outcomes {
+    pub(super) fn outcomes(
+        &self,
+        pass: Option<&VerifiedToken>,
+        bound: Option<usize>,
+        now: Now,
+    ) -> Outcomes {
         let Some(pass) = pass else {
             return Outcomes::UNAUTHORIZED;
         };
@@ -368,7 +373,7 @@ impl People {
     /// disabled at any time while it was checked.
     pub(super) fn may_fail_to_log_in(&self, user: usize) -> bool {
         let may_enter =
-            |(_, standing): &(Instant, Standing)| standing.is_known && !standing.is_disabled;
+            |(_, standing): &(Instant, AccountStatus)| standing.is_known && !standing.is_disabled;
         !self.standings[user].iter().all(may_enter)
     }
 
@@ -397,13 +402,18 @@ impl People {
     // Tokens.
 
     /// A token of the user that is good, if the user is.
-    pub(super) fn pass(&self, user: usize, now: Now) -> Pass {
+    pub(super) fn pass(&self, user: usize, now: Now) -> VerifiedToken {
         let issued_at = self.issue_date(user, now);
         self.signed(user, issued_at, TOKEN_TTL_SECONDS, self.generation)
     }
 
     /// A token that is bad in one of many ways, or about to be.
-    pub(super) fn doubtful_pass(&self, user: usize, now: Now, choice: &mut Choice<'_>) -> Pass {
+    pub(super) fn doubtful_pass(
+        &self,
+        user: usize,
+        now: Now,
+        choice: &mut Choice<'_>,
+    ) -> VerifiedToken {
         let unix = now.unix.0;
         match choice.below(8) {
             0 => self.signed(user, unix - 100, 50, self.generation),
@@ -430,7 +440,7 @@ impl People {
         }
     }
 
-    fn forged(&self, user: usize, now: Now, choice: &mut Choice<'_>) -> Pass {
+    fn forged(&self, user: usize, now: Now, choice: &mut Choice<'_>) -> VerifiedToken {
         let mut pass = self.pass(user, now);
         let mut bytes = pass.text.into_bytes();
         // Any character of the signature but its last, whose lowest bits must be zero.
@@ -441,12 +451,18 @@ impl People {
         pass
     }
 
-    fn signed(&self, user: usize, issued_at: u64, ttl_seconds: u64, generation: u32) -> Pass {
+    fn signed(
+        &self,
+        user: usize,
+        issued_at: u64,
+        ttl_seconds: u64,
+        generation: u32,
+    ) -> VerifiedToken {
         let keys = keys_of(generation);
         let signer = keys.map(|keys| Signer::new(&keys, &ClaimRules::default(), ttl_seconds));
         let minted =
             signer.and_then(|signer| signer.mint(id_of(user), UnixSeconds(issued_at)).ok());
-        Pass {
+        VerifiedToken {
             text: minted.map(|minted| minted.token).unwrap_or_default(),
             user,
             issued_at,

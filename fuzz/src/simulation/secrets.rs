@@ -3,9 +3,9 @@
 
 use std::sync::LazyLock;
 
-use framegate::app::password::{PasswordHash, hash};
-use framegate::gate::{Keys, Secret};
-use framegate::limits::PASSWORD_MEMORY_KIB_MIN;
+use framegate::internals::app::password::{PasswordHash, hash};
+use framegate::internals::gate::{Keys, Secret};
+use framegate::internals::limits::PASSWORD_MEMORY_KIB_MIN;
 
 use super::people::{MARK, PEOPLE};
 

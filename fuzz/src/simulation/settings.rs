@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use framegate::config::Config;
-use framegate::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS};
+use framegate::internals::config::Config;
+use framegate::internals::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS};
 
 use super::Reads;
 use super::arrival::ARRIVAL_BYTES_MAX;
@@ -26,7 +26,7 @@ pub(super) struct RunKinds {
 /// there is room enough. Also of which kinds the run is.
 pub(super) fn config(choice: &mut Choice<'_>, reads: Reads) -> (Config, RunKinds) {
     let mut config = Config::default();
-    config.password_memory_kib = framegate::limits::PASSWORD_MEMORY_KIB_MIN;
+    config.password_memory_kib = framegate::internals::limits::PASSWORD_MEMORY_KIB_MIN;
     config.token_ttl = Duration::from_secs(TOKEN_TTL_SECONDS);
     config.message_bytes_max = 2_048;
     config.message_before_login_bytes_max = 1_024;

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
 
-use framegate::server::{ConnectionId, Ending, Peer};
-use framegate::turn::{Accept, Io, Shed, Then};
+use framegate::internals::server::{ConnectionId, Ending, Peer};
+use framegate::internals::turn::{Accept, Io, Shed, Then};
 
 use super::choice::Choice;
 

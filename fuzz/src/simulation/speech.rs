@@ -1,7 +1,7 @@
 //! What a peer can say, as bytes, and what each part of them means.
 
 use super::choice::Choice;
-use super::people::{Pass, id_of};
+use super::people::{VerifiedToken, id_of};
 use super::secrets::password_of;
 
 /// Bytes, and where in them something has been said.
@@ -47,7 +47,7 @@ impl Said {
 
 pub(super) enum Request {
     Upgrade {
-        pass: Option<Pass>,
+        pass: Option<VerifiedToken>,
         is_in_subprotocol: bool,
     },
     Login,
@@ -58,7 +58,7 @@ pub(super) enum Request {
 /// A frame of the contract's §1.
 pub(super) struct Speech {
     pub(super) id: Option<u32>,
-    pub(super) pass: Option<Pass>,
+    pub(super) pass: Option<VerifiedToken>,
     pub(super) event: Event,
     /// Bytes that a message has for nothing.
     pub(super) pad: usize,
@@ -262,7 +262,7 @@ pub(super) fn broken(choice: &mut Choice<'_>) -> Utterance {
     utterance
 }
 
-pub(super) fn upgrade(pass: Option<Pass>, is_in_subprotocol: bool) -> Utterance {
+pub(super) fn upgrade(pass: Option<VerifiedToken>, is_in_subprotocol: bool) -> Utterance {
     let field = match &pass {
         None => String::new(),
         Some(pass) if is_in_subprotocol => {

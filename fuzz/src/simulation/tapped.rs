@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use framegate::server::{ConnectionId, Tap};
-use framegate::wire::{Event, Head, Part, Violation};
+use framegate::internals::server::{ConnectionId, Tap};
+use framegate::internals::wire::{Event, Head, Part, Violation};
 
 use super::link::{Link, Stage};
 

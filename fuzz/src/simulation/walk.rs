@@ -1,13 +1,13 @@
 //! The model of what is said. It goes by what the peers meant, never by what the server parsed.
 
-use framegate::gate;
-use framegate::server::{Cause, ConnectionId, Report, What as Happening};
+use framegate::internals::gate;
+use framegate::internals::server::{CloseCause, ConnectionId, Report, ReportKind};
 
 use super::budgets::Verdict;
 use super::follow::{cause_of, is_end, outcome_of};
 use super::link::{Link, Login, Member, Stage, What};
 use super::outcomes::Outcomes;
-use super::people::{Pass, user_of};
+use super::people::{VerifiedToken, user_of};
 use super::speech::{Event, Mark, Said, Speech, data};
 use super::world::World;
 
@@ -50,7 +50,7 @@ impl<'r> Told<'r> {
         self.reports.iter().any(|report| ends(&report))
     }
 
-    pub(super) fn own_cause(&self) -> Option<Cause> {
+    pub(super) fn own_cause(&self) -> Option<CloseCause> {
         self.own.and_then(|report| cause_of(report.what))
     }
 
@@ -109,14 +109,14 @@ impl World<'_> {
         let index = self.link(report.connection).ok_or("nobody ended")?;
         let is_due = match cause_of(report.what) {
             // Nobody is slow whose socket took all that it was offered.
-            Some(Cause::SlowReader) => self.links[index].was_stalled,
-            Some(Cause::Memory) => self.may_go_for_memory(index, self.pressed_bytes),
-            Some(Cause::Gate(gate::Cause::TokenRevoked))
+            Some(CloseCause::SlowReader) => self.links[index].was_stalled,
+            Some(CloseCause::Memory) => self.may_go_for_memory(index, self.pressed_bytes),
+            Some(CloseCause::Gate(gate::Denied::TokenRevoked))
                 if self.links[index].member.map(|member| member.user) == logged_out =>
             {
                 true
             }
-            Some(cause @ (Cause::Gate(_) | Cause::PeerLeft)) => self.is_due(index, cause),
+            Some(cause @ (CloseCause::Gate(_) | CloseCause::PeerLeft)) => self.is_due(index, cause),
             _ => false,
         };
         match is_due {
@@ -133,8 +133,9 @@ impl World<'_> {
             return self.end_own(told, None);
         }
         // It ended since too much waits for it: after which of its frames, nobody can tell.
-        let is_slow = told.own_cause() == Some(Cause::SlowReader) && self.links[index].was_stalled
-            || told.own_cause() == Some(Cause::Memory)
+        let is_slow = told.own_cause() == Some(CloseCause::SlowReader)
+            && self.links[index].was_stalled
+            || told.own_cause() == Some(CloseCause::Memory)
                 && self.may_be_short_of_memory(self.pressed_bytes);
         let may_fail = told.is_refused(Outcomes::of_code("unavailable"));
         // Nor is a token given while a logout of its user is not on the disk.
@@ -171,10 +172,10 @@ impl World<'_> {
         };
         let is_standing = matches!(
             cause_of(report.what),
-            Some(Cause::Gate(
-                gate::Cause::TokenRevoked
-                    | gate::Cause::Unavailable
-                    | gate::Cause::Forbidden(
+            Some(CloseCause::Gate(
+                gate::Denied::TokenRevoked
+                    | gate::Denied::Unavailable
+                    | gate::Denied::Forbidden(
                         gate::Forbidden::UnknownUser | gate::Forbidden::DisabledUser
                     )
             ))
@@ -207,7 +208,7 @@ impl World<'_> {
         match mark.said {
             Said::Client => self.take_client(index, told),
             Said::NoClient => {
-                if !matches!(told.own_cause(), Some(Cause::Proxy(_))) {
+                if !matches!(told.own_cause(), Some(CloseCause::Proxy(_))) {
                     return Err(format!("no PROXY header was answered with {:?}", told.own));
                 }
                 self.end_own(told, None)?;
@@ -220,7 +221,7 @@ impl World<'_> {
                 Ok(Step::On)
             }
             Said::Close(code) => {
-                let left = Happening::Closed(Cause::PeerLeft);
+                let left = ReportKind::Closed(CloseCause::PeerLeft);
                 self.must_be(told, left)?;
                 let has_left = told.own.is_some_and(|own| own.what == left);
                 self.end_own(told, has_left.then_some(code))?;
@@ -231,7 +232,7 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn must_be(&self, told: &Told<'_>, what: Happening) -> Result<(), String> {
+    pub(super) fn must_be(&self, told: &Told<'_>, what: ReportKind) -> Result<(), String> {
         match told.own {
             Some(report) if report.what == what || told.is_doubtful => Ok(()),
             own => Err(format!("{own:?}, where {what:?} was due")),
@@ -239,7 +240,7 @@ impl World<'_> {
     }
 
     fn take_breach(&mut self, told: &mut Told<'_>, codes: &[u16]) -> Result<Step, String> {
-        let close = told.own_cause().and_then(Cause::close_code);
+        let close = told.own_cause().and_then(CloseCause::close_code);
         if close.is_some_and(|code| codes.contains(&code.value())) || told.is_doubtful {
             self.end_own(told, None)?;
             return Ok(Step::Ended);
@@ -274,7 +275,7 @@ impl World<'_> {
         let bound = self.links[index].member.map(|member| member.user);
         match speech.event {
             Event::BadFrame => {
-                let is_bad = |cause: Cause| cause.error_code() == Some("bad_frame");
+                let is_bad = |cause: CloseCause| cause.error_code() == Some("bad_frame");
                 if told.own_cause().is_some_and(is_bad) || told.is_doubtful {
                     self.end_own(told, None)?;
                     return Ok(Step::Ended);
@@ -286,7 +287,7 @@ impl World<'_> {
             }
             _ => {}
         }
-        told.verifications += u64::from(speech.pass.as_ref().is_some_and(Pass::is_whole));
+        told.verifications += u64::from(speech.pass.as_ref().is_some_and(VerifiedToken::is_whole));
         let outcomes = self.people.outcomes(speech.pass.as_ref(), bound, self.now);
         let is_refused = told.is_refused(outcomes);
         match &speech.pass {
@@ -336,7 +337,7 @@ impl World<'_> {
         &mut self,
         index: usize,
         speech: &Speech,
-        pass: &Pass,
+        pass: &VerifiedToken,
         told: &mut Told<'_>,
     ) -> Result<Step, String> {
         let user = pass.user;

@@ -7,14 +7,16 @@ use std::iter::repeat_n;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use framegate::app::Events;
-use framegate::app::password::HashJob;
-use framegate::config::Config;
-use framegate::gate::{ClaimRules, TokenError, Verifier};
-use framegate::limits::STOP_PATIENCE;
-use framegate::server::{Cause, ConnectionId, Ending, Peer, Report, Server, What as Happening};
-use framegate::time::{Instant, Now, UnixSeconds};
-use framegate::turn::Turn;
+use framegate::internals::app::Events;
+use framegate::internals::app::password::HashJob;
+use framegate::internals::config::Config;
+use framegate::internals::gate::{ClaimRules, TokenError, Verifier};
+use framegate::internals::limits::STOP_PATIENCE;
+use framegate::internals::server::{
+    CloseCause, ConnectionId, Ending, Peer, Report, ReportKind, Server,
+};
+use framegate::internals::time::{Instant, Now, UnixSeconds};
+use framegate::internals::turn::Turn;
 
 use super::Reads;
 use super::arrival::{ARRIVAL_BYTES_MAX, Coming, Undecided, Unheard};
@@ -23,7 +25,7 @@ use super::choice::Choice;
 use super::follow::is_presentable;
 use super::link::{Link, PeerKind, Stage};
 use super::logouts::Writer;
-use super::people::{Made, Pass, People, user_of};
+use super::people::{Made, People, VerifiedToken, user_of};
 use super::secrets::keys_of;
 use super::settings::config;
 use super::sockets::{DISCARD_BYTES_MAX, LISTENERS, Sockets};
@@ -273,15 +275,15 @@ impl<'a> World<'a> {
 
     /// Whether the report is of a peer that takes too little.
     pub(super) fn is_too_slow(&self, index: usize, report: &Report) -> bool {
-        let is_slow = report.what == Happening::Refused(Cause::SlowReader);
+        let is_slow = report.what == ReportKind::Refused(CloseCause::SlowReader);
         is_slow && self.links[index].stalled_since.is_some()
     }
 
     /// Whether the report is of a peer whose socket has failed, as the server found out by itself.
     pub(super) fn is_left_unsaid(&self, report: &Report) -> bool {
         let index = self.link(report.connection);
-        let is_due = |index| self.is_due(index, Cause::PeerLeft);
-        report.what == Happening::Closed(Cause::PeerLeft) && index.is_some_and(is_due)
+        let is_due = |index| self.is_due(index, CloseCause::PeerLeft);
+        report.what == ReportKind::Closed(CloseCause::PeerLeft) && index.is_some_and(is_due)
     }
 
     pub(super) fn hear(&mut self, index: usize, bytes: &[u8]) -> Result<(), String> {
@@ -407,7 +409,7 @@ impl<'a> World<'a> {
             let mut verifier = Verifier::new(keys, ClaimRules::default());
             match verifier.verify(&text, self.now.unix) {
                 Ok(verified) => {
-                    self.links[index].pass = Some(Pass {
+                    self.links[index].pass = Some(VerifiedToken {
                         user: user_of(verified.subject()),
                         issued_at: verified.issued_at().0,
                         expires_at: verified.expires_at().0,

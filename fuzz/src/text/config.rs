@@ -8,11 +8,11 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::secret::assert_secret;
-use framegate::config::{
+use framegate::internals::config::{
     self, CURRENT_SECRET, Config, ConfigError, EnvFile, EnvFileFault, Flags, Listen,
     PREVIOUS_SECRET, Rate, Secrets, Setting, by_flag,
 };
-use framegate::limits;
+use framegate::internals::limits;
 
 /// What was given is refused in one line that names what is wrong and shows no secret, or it
 /// makes a configuration in which every bound and every relation holds; and that is the one

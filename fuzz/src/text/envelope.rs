@@ -9,15 +9,15 @@ use serde_json::Value;
 use super::json::{Member, members};
 use crate::one_of_eight;
 use crate::told::assert_told;
-use framegate::gate::json::{JsonError, members_again, push_string};
-use framegate::gate::{
-    Cause, ClaimRules, Directory, Envelope, FrameError, Gate, Passage, ReplayTokens, Standing,
-    Unavailable,
+use framegate::internals::gate::json::{JsonError, members_again, push_string};
+use framegate::internals::gate::{
+    AccountStatus, Admission, ClaimRules, Denied, Directory, Envelope, FrameError, Gate,
+    ReplayTokens, Unavailable,
 };
-use framegate::limits::{
+use framegate::internals::limits::{
     EVENT_BYTES_MAX, FRAME_ID_BYTES_MAX, JSON_DEPTH_MAX, JSON_MEMBERS_MAX, SUBJECT_BYTES_MAX,
 };
-use framegate::time::UnixSeconds;
+use framegate::internals::time::UnixSeconds;
 
 /// The gate takes a text exactly when serde_json and the contract's words about the members
 /// do, and refuses it for the same reason; every value is what serde_json reads, and is lent
@@ -55,22 +55,22 @@ fn assert_denied(text: &str, envelope: Result<&Envelope<'_>, &FrameError>) {
     let mut gate = Gate::new(ReplayTokens::keys(), ClaimRules::default());
     let outcome = gate.admit(text, None, &mut Nobody, UnixSeconds(1));
     match (outcome, envelope) {
-        (Ok(Passage::Login(login)), Ok(envelope)) => {
+        (Ok(Admission::Login(login)), Ok(envelope)) => {
             assert_eq!(envelope.event, "login");
             assert_eq!((login.id(), login.data()), (envelope.id, envelope.data));
         }
         (Err(denial), Ok(envelope)) => {
             assert_told(denial.cause.word(), &denial.cause);
             match envelope.token {
-                None => assert_eq!(denial.cause, Cause::TokenMissing),
-                Some(_) => assert!(matches!(denial.cause, Cause::TokenRejected(_))),
+                None => assert_eq!(denial.cause, Denied::TokenMissing),
+                Some(_) => assert!(matches!(denial.cause, Denied::TokenRejected(_))),
             }
             assert_eq!(denial.event, Some(envelope.event.clone()));
             assert_eq!(denial.id, envelope.id);
         }
         (Err(denial), Err(error)) => {
             assert_told(denial.cause.word(), &denial.cause);
-            assert_eq!(denial.cause, Cause::BadFrame(*error));
+            assert_eq!(denial.cause, Denied::BadFrame(*error));
             assert_eq!((denial.event, denial.id), (None, None));
         }
         (outcome, _) => assert!(outcome.is_err(), "{text} is acted on"),
@@ -81,7 +81,7 @@ fn assert_denied(text: &str, envelope: Result<&Envelope<'_>, &FrameError>) {
 struct Nobody;
 
 impl Directory for Nobody {
-    fn standing(&mut self, _: &str) -> Result<Option<Standing>, Unavailable> {
+    fn standing(&mut self, _: &str) -> Result<Option<AccountStatus>, Unavailable> {
         Err(Unavailable)
     }
 }

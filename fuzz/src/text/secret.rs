@@ -2,8 +2,8 @@
 
 use crate::reference::decode;
 use crate::told::{assert_brief, assert_told};
-use framegate::gate::{Keys, OtherKey, Secret, SecretError};
-use framegate::limits::SECRET_BYTES_MIN;
+use framegate::internals::gate::{Keys, OtherKey, Secret, SecretError};
+use framegate::internals::limits::SECRET_BYTES_MIN;
 
 /// A text that the contract calls no secret is refused, one that is plain and long enough is taken,
 /// and neither is shown; and what is made of random bytes is taken, unless they are a key's.

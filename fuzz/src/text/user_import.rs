@@ -6,13 +6,13 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 
 use super::json::members;
-use framegate::app::password::{PasswordHash, check_password};
-use framegate::cli::CliError;
-use framegate::cli::import::{self, Entry};
-use framegate::limits::{
+use framegate::internals::app::password::{PasswordHash, check_password};
+use framegate::internals::cli::CliError;
+use framegate::internals::cli::import::{self, Entry};
+use framegate::internals::limits::{
     IMPORT_LINE_BYTES_MAX, PASSWORD_BYTES_MAX, SUBJECT_BYTES_MAX, USER_NAME_BYTES_MAX,
 };
-use framegate::time::UnixSeconds;
+use framegate::internals::time::UnixSeconds;
 
 const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
 

@@ -3,9 +3,9 @@
 use super::super::reference::{encode, hmac_sha256};
 use super::door::{CURRENT, FOREIGN, PREVIOUS};
 use super::{HEADER, NOW};
-use framegate::gate::ClaimRules;
-use framegate::limits::{ISSUER_BYTES_MAX, LEEWAY_MS_MAX};
-use framegate::time::UnixSeconds;
+use framegate::internals::gate::ClaimRules;
+use framegate::internals::limits::{ISSUER_BYTES_MAX, LEEWAY_MS_MAX};
+use framegate::internals::time::UnixSeconds;
 
 /// What stands between the parts of an input: a line that is a dot, as one stands in the token.
 const DOT: &[u8] = b"\n.\n";

@@ -4,11 +4,11 @@ use std::sync::LazyLock;
 
 use super::super::reference::{self, Verdict};
 use crate::told::{assert_hidden, assert_told};
-use framegate::gate::{
-    Bound, Cause, ClaimRules, Directory, Forbidden, Gate, Keys, Pass, Passage, Secret, Standing,
-    TokenError, Unavailable, json,
+use framegate::internals::gate::{
+    AccountStatus, Admission, Bound, ClaimRules, Denied, Directory, Forbidden, Gate, Keys, Secret,
+    TokenError, Unavailable, VerifiedToken, json,
 };
-use framegate::time::UnixSeconds;
+use framegate::internals::time::UnixSeconds;
 
 /// The key of RFC 7515 appendix A.1, with which the gate signs: as long as a block of SHA-256.
 pub(super) const CURRENT: [u8; 64] = [
@@ -46,7 +46,7 @@ impl Door {
         Door {
             gate: Gate::new(keys, rules.clone()),
             people: People {
-                standing: Ok(Some(Standing::default())),
+                standing: Ok(Some(AccountStatus::default())),
                 asked: 0,
             },
         }
@@ -65,7 +65,7 @@ impl Door {
     /// Why the gate rejects `token`, if it does.
     pub(super) fn rejection(&mut self, token: &str, now: UnixSeconds) -> Option<TokenError> {
         match self.gate.admit_token(token, None, &mut self.people, now) {
-            Err(Cause::TokenRejected(error)) => Some(error),
+            Err(Denied::TokenRejected(error)) => Some(error),
             _ => None,
         }
     }
@@ -80,12 +80,12 @@ impl Door {
         frame.push(b'}');
         let frame = String::from_utf8(frame).unwrap_or_default();
         let framed = match self.gate.admit(&frame, None, &mut self.people, now) {
-            Ok(Passage::Admitted(admitted)) => {
+            Ok(Admission::Admitted(admitted)) => {
                 assert_hidden(&admitted, token);
                 assert_hidden(&admitted, PASSWORD);
                 verdict(Ok(admitted.pass()))
             }
-            Ok(Passage::Login(_)) => verdict(Err(&Cause::TokenMissing)),
+            Ok(Admission::Login(_)) => verdict(Err(&Denied::TokenMissing)),
             Err(denial) => {
                 assert_hidden(&denial, token);
                 assert_hidden(&denial, PASSWORD);
@@ -99,26 +99,26 @@ impl Door {
     /// that is nobody else's; and nobody of whom that cannot be told.
     pub(super) fn assert_standing(&mut self, token: &str, now: UnixSeconds, whose: (&str, u64)) {
         let (subject, issued_at) = whose;
-        let standing = |disabled, from: Option<u64>| Standing {
+        let standing = |disabled, from: Option<u64>| AccountStatus {
             disabled,
             tokens_valid_from: from.map(UnixSeconds),
         };
-        let unknown = Cause::Forbidden(Forbidden::UnknownUser);
-        let disabled = Cause::Forbidden(Forbidden::DisabledUser);
+        let unknown = Denied::Forbidden(Forbidden::UnknownUser);
+        let disabled = Denied::Forbidden(Forbidden::DisabledUser);
         for (standing, cause) in [
             (Ok(Some(standing(false, Some(issued_at)))), None),
             (
                 Ok(Some(standing(false, Some(issued_at + 1)))),
-                Some(Cause::TokenRevoked),
+                Some(Denied::TokenRevoked),
             ),
             (Ok(Some(standing(true, None))), Some(disabled)),
             (Ok(None), Some(unknown)),
-            (Err(Unavailable), Some(Cause::Unavailable)),
+            (Err(Unavailable), Some(Denied::Unavailable)),
         ] {
             self.people.standing = standing;
             assert_eq!(self.cause(token, None, now), cause);
             let asked_before = self.people.asked;
-            let other = Cause::Forbidden(Forbidden::OtherSubject);
+            let other = Denied::Forbidden(Forbidden::OtherSubject);
             if let Ok(Some(standing)) = standing {
                 let bound = |subject| Some(Bound { subject, standing });
                 assert_eq!(self.cause(token, bound(subject), now), cause);
@@ -131,7 +131,7 @@ impl Door {
     }
 
     /// Why the bearer may not come in on the connection of `bound`.
-    fn cause(&mut self, token: &str, bound: Option<Bound<'_>>, now: UnixSeconds) -> Option<Cause> {
+    fn cause(&mut self, token: &str, bound: Option<Bound<'_>>, now: UnixSeconds) -> Option<Denied> {
         let outcome = self.gate.admit_token(token, bound, &mut self.people, now);
         let cause = outcome.err();
         if let Some(cause) = cause {
@@ -145,7 +145,7 @@ impl Door {
     }
 }
 
-fn verdict(outcome: Result<&Pass<'_>, &Cause>) -> Verdict {
+fn verdict(outcome: Result<&VerifiedToken<'_>, &Denied>) -> Verdict {
     match outcome {
         Ok(pass) => Verdict::Accepted {
             subject: pass.subject().to_owned(),
@@ -155,9 +155,9 @@ fn verdict(outcome: Result<&Pass<'_>, &Cause>) -> Verdict {
         Err(cause) => {
             assert_told(cause.word(), cause);
             match cause {
-                Cause::TokenExpired => return Verdict::Expired,
-                Cause::TokenRejected(error) => assert_told(error.word(), error),
-                cause => assert_eq!(*cause, Cause::TokenExpired),
+                Denied::TokenExpired => return Verdict::Expired,
+                Denied::TokenRejected(error) => assert_told(error.word(), error),
+                cause => assert_eq!(*cause, Denied::TokenExpired),
             }
             Verdict::Refused
         }
@@ -177,12 +177,12 @@ pub(super) fn keys_of(current: &[u8], previous: Option<&[u8]>) -> Keys {
 }
 
 struct People {
-    standing: Result<Option<Standing>, Unavailable>,
+    standing: Result<Option<AccountStatus>, Unavailable>,
     asked: u64,
 }
 
 impl Directory for People {
-    fn standing(&mut self, _: &str) -> Result<Option<Standing>, Unavailable> {
+    fn standing(&mut self, _: &str) -> Result<Option<AccountStatus>, Unavailable> {
         self.asked += 1;
         self.standing
     }

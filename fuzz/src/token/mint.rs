@@ -4,9 +4,9 @@ use super::super::reference::Verdict;
 use super::door::{Door, keys, reference_verdict};
 use super::replay_token::assert_replay_token;
 use crate::told::{assert_brief, assert_told};
-use framegate::gate::{ClaimRules, SignError, Signer};
-use framegate::limits::CLAIM_SECONDS_MAX;
-use framegate::time::UnixSeconds;
+use framegate::internals::gate::{ClaimRules, SignError, Signer};
+use framegate::internals::limits::CLAIM_SECONDS_MAX;
+use framegate::internals::time::UnixSeconds;
 
 /// A token is minted exactly when it can be one, and then the gate and the reference take it,
 /// for its whole life and no longer. Neither it nor the key is shown.

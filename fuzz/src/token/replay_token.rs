@@ -2,8 +2,8 @@
 
 use super::door::keys;
 use crate::told::assert_told;
-use framegate::gate::{ClaimRules, Keys, ReplayTokens, TokenError, Verifier};
-use framegate::time::UnixSeconds;
+use framegate::internals::gate::{ClaimRules, Keys, ReplayTokens, TokenError, Verifier};
+use framegate::internals::time::UnixSeconds;
 
 /// The replay token is as long as its token, and under the keys of a replay it is worth what the
 /// token is worth here, while here its signature is none; its own replay token is itself.

@@ -1,7 +1,7 @@
 //! Answers, read as a client reads them.
 
-use framegate::time::UnixSeconds;
-use framegate::wire::{Reply, Response, Status};
+use framegate::internals::time::UnixSeconds;
+use framegate::internals::wire::{Reply, Response, Status};
 
 /// All that can be answered with a body (RFC 9110 §15, RFC 6585).
 const STATUSES: [(Status, u16); 14] = [

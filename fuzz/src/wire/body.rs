@@ -2,8 +2,8 @@
 
 use super::ends;
 use crate::told::assert_told;
-use framegate::limits::CHUNK_FRAMING_BYTES_MAX;
-use framegate::wire::{BodyDecoder, BodyError};
+use framegate::internals::limits::CHUNK_FRAMING_BYTES_MAX;
+use framegate::internals::wire::{BodyDecoder, BodyError};
 
 /// The harness's bound on content.
 const CONTENT_BYTES_MAX: usize = 512;

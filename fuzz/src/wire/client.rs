@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::answer::assert_answer;
 use super::request::Fields;
 use crate::told::assert_told;
-use framegate::limits::FORWARDED_HOPS_MAX;
-use framegate::wire::{ForwardedError, Request, forwarded};
+use framegate::internals::limits::FORWARDED_HOPS_MAX;
+use framegate::internals::wire::{ForwardedError, Request, forwarded};
 
 /// The other end of the connection.
 const PEER: [u8; 4] = [192, 0, 2, 1];

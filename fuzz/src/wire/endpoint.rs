@@ -4,7 +4,7 @@
 use super::receiver::{Seen, receive};
 use super::{ends, split_line};
 use crate::told::assert_told;
-use framegate::wire::{Event, MessageRules, Violation, close};
+use framegate::internals::wire::{Event, MessageRules, Violation, close};
 
 /// Payloads longer than an input should be: what the last lengths a byte can say stand for.
 const LONG: [(u8, usize); 2] = [(0xFE, 126), (0xFF, 1_000)];

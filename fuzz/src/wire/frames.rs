@@ -7,9 +7,9 @@ use tungstenite::{Error, Message};
 use super::receiver::{Seen, close_message, messages, receive, tungstenite};
 use super::{ends, split_line};
 use crate::told::{assert_brief, assert_told};
-use framegate::limits::FRAME_HEADER_BYTES_MAX;
-use framegate::wire::frame::{self, Header, Opcode};
-use framegate::wire::{Event, MessageRules, Violation};
+use framegate::internals::limits::FRAME_HEADER_BYTES_MAX;
+use framegate::internals::wire::frame::{self, Header, Opcode};
+use framegate::internals::wire::{Event, MessageRules, Violation};
 
 /// Small, so that small inputs pass the bounds.
 const RULES: MessageRules = MessageRules {

@@ -6,7 +6,7 @@ use super::answer::assert_answer;
 use super::head::is_token;
 use super::request::Fields;
 use crate::told::{assert_hidden, assert_told};
-use framegate::wire::{Origins, Rejection, Request, TokenSource, Upgrade};
+use framegate::internals::wire::{Origins, Rejection, Request, TokenSource, Upgrade};
 
 /// The clauses of the handshake, in the order of RFC 6455 §4.2.1.
 const CLAUSES: [Rejection; 12] = [

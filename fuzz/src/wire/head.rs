@@ -2,8 +2,8 @@
 
 use super::ends;
 use crate::told::{assert_hidden, assert_told};
-use framegate::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
-use framegate::wire::{Head, HeadError, HeadScanner};
+use framegate::internals::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
+use framegate::internals::wire::{Head, HeadError, HeadScanner};
 
 /// The head that `stream` begins with, if the scanner takes it, fed whole, cut and byte by
 /// byte, and the model does.

@@ -2,8 +2,8 @@
 
 use super::{body, ends, head, request, split_line};
 use crate::told::assert_told;
-use framegate::limits::PROXY_HEADER_BYTES_MAX;
-use framegate::wire::ProxyHeader;
+use framegate::internals::limits::PROXY_HEADER_BYTES_MAX;
+use framegate::internals::wire::ProxyHeader;
 
 /// A PROXY header, where there is one, and the head after it are found however they are cut,
 /// or refused at the same byte; and of a head that is found, every verdict about it and every

@@ -7,7 +7,7 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
 use crate::told::assert_brief;
-use framegate::wire::{CloseCode, Endpoint, Event, MessageRules, Violation};
+use framegate::internals::wire::{CloseCode, Endpoint, Event, MessageRules, Violation};
 
 /// What a receiver saw.
 #[derive(Debug, PartialEq, Eq)]

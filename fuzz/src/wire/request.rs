@@ -4,7 +4,7 @@ use super::answer::{assert_answer, assert_framed};
 use super::client::assert_client;
 use super::handshake::assert_handshake;
 use crate::told::{assert_brief, assert_told};
-use framegate::wire::{Head, Request};
+use framegate::internals::wire::{Head, Request};
 
 pub(super) fn request(head: Head<'_>) {
     let fields = Fields::of(head);

@@ -1,6 +1,6 @@
 //! The vectors as they are gathered. The reference signs, so that they owe nothing to the gate.
 
-use framegate::gate::ClaimRules;
+use framegate::internals::gate::ClaimRules;
 use framegate_fuzz::reference::{encode, hmac_sha256};
 use serde_json::json;
 

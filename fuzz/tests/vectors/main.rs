@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use framegate::gate::{ClaimRules, Keys, Secret, TokenError, Verifier};
-use framegate::time::UnixSeconds;
+use framegate::internals::gate::{ClaimRules, Keys, Secret, TokenError, Verifier};
+use framegate::internals::time::UnixSeconds;
 use framegate_fuzz::reference::{self, Verdict, decode};
 use serde_json::{Value, json};
 

@@ -5,12 +5,12 @@ const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
 
 /// A directory of alice alone, who stands as the test says, and of how often it was asked.
 struct Users {
-    alice: Result<Standing, Unavailable>,
+    alice: Result<AccountStatus, Unavailable>,
     asked: usize,
 }
 
 impl Directory for Users {
-    fn standing(&mut self, subject: &str) -> Result<Option<Standing>, Unavailable> {
+    fn standing(&mut self, subject: &str) -> Result<Option<AccountStatus>, Unavailable> {
         self.asked += 1;
         Ok(Some(self.alice?).filter(|_| subject == "alice"))
     }
@@ -29,7 +29,7 @@ impl Scene {
         let (keys, rules) = (Keys::new(&secret, None), ClaimRules::default());
         let signer = Signer::new(&keys, &rules, 60);
         let users = Users {
-            alice: Ok(Standing::default()),
+            alice: Ok(AccountStatus::default()),
             asked: 0,
         };
         Scene {
@@ -44,11 +44,11 @@ impl Scene {
         format!(r#"{{"token":"{token}",{rest}}}"#)
     }
 
-    fn cause(&mut self, text: &str, bound: Option<Bound<'_>>) -> Cause {
+    fn cause(&mut self, text: &str, bound: Option<Bound<'_>>) -> Denied {
         self.cause_at(text, bound, NOW)
     }
 
-    fn cause_at(&mut self, text: &str, bound: Option<Bound<'_>>, now: UnixSeconds) -> Cause {
+    fn cause_at(&mut self, text: &str, bound: Option<Bound<'_>>, now: UnixSeconds) -> Denied {
         match self.gate.admit(text, bound, &mut self.users, now) {
             Ok(_) => panic!("admitted: {text}"),
             Err(denial) => denial.cause,
@@ -62,7 +62,7 @@ impl Scene {
 
 /// A connection of `subject`, who stands well.
 fn bound(subject: &str) -> Option<Bound<'_>> {
-    let standing = Standing::default();
+    let standing = AccountStatus::default();
     Some(Bound { subject, standing })
 }
 
@@ -72,7 +72,7 @@ fn a_verified_frame_comes_in_with_all_it_says() {
     let rest = r#""event":"message","id":"\u0031","to":"bob","data":{"a":[1]},"x":0"#;
     let text = scene.frame("alice", rest);
     let passage = scene.gate.admit(&text, None, &mut scene.users, NOW);
-    let Ok(Passage::Admitted(admitted)) = passage else {
+    let Ok(Admission::Admitted(admitted)) = passage else {
         panic!("not admitted");
     };
     assert_eq!(admitted.subject(), "alice");
@@ -93,7 +93,7 @@ fn login_comes_in_without_a_token_and_whatever_its_token_is() {
     for token in ["", r#""token":"a.b.c","#] {
         let text = format!(r#"{{{token}"event":"log\u0069n","id":7,"data":{{"id":"alice"}}}}"#);
         match scene.gate.admit(&text, None, &mut scene.users, NOW) {
-            Ok(Passage::Login(login)) => {
+            Ok(Admission::Login(login)) => {
                 assert_eq!(login.id(), Some("7"));
                 assert_eq!(login.data(), Some(r#"{"id":"alice"}"#));
             }
@@ -109,7 +109,7 @@ fn no_other_event_is_spared_its_token() {
     for event in ["getUser", "Login", "login ", "", "logout", "refresh"] {
         let text = format!(r#"{{"event":"{event}","data":{{}}}}"#);
         let cause = scene.cause(&text, bound("alice"));
-        assert_eq!(cause, Cause::TokenMissing, "{event}");
+        assert_eq!(cause, Denied::TokenMissing, "{event}");
     }
     assert_eq!(scene.users.asked, 0);
 }
@@ -127,7 +127,7 @@ fn a_denial_names_the_frame_it_answers() {
     assert_eq!(denial.event.as_deref(), Some("getUser"));
     assert_eq!(
         denial.cause,
-        Cause::TokenRejected(TokenError::SignatureForm)
+        Denied::TokenRejected(TokenError::SignatureForm)
     );
 
     let text = r#"{"event":1,"id":12}"#;
@@ -137,7 +137,7 @@ fn a_denial_names_the_frame_it_answers() {
         .err()
         .unwrap();
     assert_eq!((denial.id, denial.event), (None, None));
-    assert_eq!(denial.cause, Cause::BadFrame(FrameError::Event));
+    assert_eq!(denial.cause, Denied::BadFrame(FrameError::Event));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn an_expired_token_is_told_apart_and_its_user_not_asked_for() {
     let text = scene.frame("alice", r#""event":"getUser""#);
     assert_eq!(
         scene.cause_at(&text, None, NOW.plus(60)),
-        Cause::TokenExpired
+        Denied::TokenExpired
     );
     assert_eq!(scene.users.asked, 0);
     assert!(scene.admits(&text, None));
@@ -158,7 +158,7 @@ fn another_subject_than_the_connections_is_forbidden_before_users_are_asked() {
     let text = scene.frame("alice", r#""event":"getUser""#);
     for subject in ["bob", "Alice", "alic", ""] {
         let cause = scene.cause(&text, bound(subject));
-        let other = Cause::Forbidden(Forbidden::OtherSubject);
+        let other = Denied::Forbidden(Forbidden::OtherSubject);
         assert_eq!(cause, other, "{subject}");
     }
     assert!(scene.admits(&text, bound("alice")));
@@ -172,7 +172,7 @@ fn whose_connection_it_is_comes_in_as_he_is_said_to_stand_and_is_not_asked_for()
     scene.users.alice = Err(Unavailable);
     let alice = |disabled, tokens_valid_from| {
         let subject = "alice";
-        let standing = Standing {
+        let standing = AccountStatus {
             disabled,
             tokens_valid_from,
         };
@@ -180,8 +180,8 @@ fn whose_connection_it_is_comes_in_as_he_is_said_to_stand_and_is_not_asked_for()
     };
     assert!(scene.admits(&text, alice(false, Some(NOW))));
     let revoked = alice(false, Some(NOW.plus(1)));
-    assert_eq!(scene.cause(&text, revoked), Cause::TokenRevoked);
-    let disabled = Cause::Forbidden(Forbidden::DisabledUser);
+    assert_eq!(scene.cause(&text, revoked), Denied::TokenRevoked);
+    let disabled = Denied::Forbidden(Forbidden::DisabledUser);
     assert_eq!(scene.cause(&text, alice(true, None)), disabled);
     assert_eq!(scene.users.asked, 0);
 }
@@ -192,18 +192,18 @@ fn unknown_and_disabled_users_are_forbidden() {
     let bobs = scene.frame("bob", r#""event":"getUser""#);
     assert_eq!(
         scene.cause(&bobs, None),
-        Cause::Forbidden(Forbidden::UnknownUser)
+        Denied::Forbidden(Forbidden::UnknownUser)
     );
 
     let text = scene.frame("alice", r#""event":"getUser""#);
-    let disabled = Standing {
+    let disabled = AccountStatus {
         disabled: true,
         tokens_valid_from: Some(NOW.plus(1)),
     };
     scene.users.alice = Ok(disabled);
     assert_eq!(
         scene.cause(&text, None),
-        Cause::Forbidden(Forbidden::DisabledUser)
+        Denied::Forbidden(Forbidden::DisabledUser)
     );
 }
 
@@ -212,7 +212,7 @@ fn a_token_issued_before_the_revocation_is_revoked_and_one_at_it_is_not() {
     let mut scene = Scene::new();
     let text = scene.frame("alice", r#""event":"getUser""#);
     let valid_from = |second| {
-        Ok(Standing {
+        Ok(AccountStatus {
             disabled: false,
             tokens_valid_from: Some(second),
         })
@@ -220,7 +220,7 @@ fn a_token_issued_before_the_revocation_is_revoked_and_one_at_it_is_not() {
     scene.users.alice = valid_from(NOW);
     assert!(scene.admits(&text, None));
     scene.users.alice = valid_from(NOW.plus(1));
-    assert_eq!(scene.cause(&text, None), Cause::TokenRevoked);
+    assert_eq!(scene.cause(&text, None), Denied::TokenRevoked);
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn users_that_cannot_be_asked_let_nobody_in() {
     let mut scene = Scene::new();
     let text = scene.frame("alice", r#""event":"getUser""#);
     scene.users.alice = Err(Unavailable);
-    assert_eq!(scene.cause(&text, None), Cause::Unavailable);
+    assert_eq!(scene.cause(&text, None), Denied::Unavailable);
 }
 
 #[test]
@@ -240,16 +240,16 @@ fn a_token_of_a_handshake_gets_the_same_verdict_as_in_a_frame() {
         .admit_token(&token, None, &mut scene.users, NOW)
         .unwrap();
     assert_eq!((pass.subject(), pass.expires_at()), ("alice", NOW.plus(60)));
-    assert_eq!(pass.standing(), Standing::default());
+    assert_eq!(pass.standing(), AccountStatus::default());
     let late = scene
         .gate
         .admit_token(&token, None, &mut scene.users, NOW.plus(60));
-    assert_eq!(late.unwrap_err(), Cause::TokenExpired);
+    assert_eq!(late.unwrap_err(), Denied::TokenExpired);
     let cause = scene
         .gate
         .admit_token("", None, &mut scene.users, NOW)
         .unwrap_err();
-    assert_eq!(cause, Cause::TokenRejected(TokenError::Parts));
+    assert_eq!(cause, Denied::TokenRejected(TokenError::Parts));
 }
 
 #[test]
@@ -259,13 +259,13 @@ fn a_peer_is_told_nothing_of_why_its_token_was_rejected() {
         TokenError::Algorithm,
         TokenError::Subject,
     ] {
-        assert_eq!(Cause::from(error).to_string(), "token rejected");
-        assert_eq!(Cause::from(error).word(), error.word());
+        assert_eq!(Denied::from(error).to_string(), "token rejected");
+        assert_eq!(Denied::from(error).word(), error.word());
     }
-    let unknown = Cause::Forbidden(Forbidden::UnknownUser).to_string();
+    let unknown = Denied::Forbidden(Forbidden::UnknownUser).to_string();
     assert_eq!(
         unknown,
-        Cause::Forbidden(Forbidden::DisabledUser).to_string()
+        Denied::Forbidden(Forbidden::DisabledUser).to_string()
     );
 }
 
@@ -273,7 +273,7 @@ fn a_peer_is_told_nothing_of_why_its_token_was_rejected() {
 fn what_is_printed_of_a_frame_holds_neither_its_token_nor_its_data() {
     let mut scene = Scene::new();
     let text = scene.frame("alice", r#""event":"message","data":"hunter2""#);
-    let Ok(Passage::Admitted(admitted)) = scene.gate.admit(&text, None, &mut scene.users, NOW)
+    let Ok(Admission::Admitted(admitted)) = scene.gate.admit(&text, None, &mut scene.users, NOW)
     else {
         panic!("not admitted");
     };

@@ -10,7 +10,7 @@ use crate::server::answers::unserved::Unserved;
 
 /// Why a connection was ended, grouped by whose doing it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum CloseCause {
     // The bytes.
     /// The request head is not HTTP as we read it.
     Head(HeadError),
@@ -35,7 +35,7 @@ pub enum Cause {
 
     // The token and its holder.
     /// The gate did not admit a frame or a handshake.
-    Gate(gate::Cause),
+    Gate(gate::Denied),
     /// The token a silent connection lived by has run out.
     Expired,
     /// A wrong password, once too often.
@@ -72,18 +72,18 @@ pub enum Cause {
     ShuttingDown,
 }
 
-impl Cause {
+impl CloseCause {
     /// The code in the last error frame; `None` where no error frame is sent.
     pub fn error_code(self) -> Option<&'static str> {
         match self {
-            Cause::Gate(cause) => Some(gate_code(cause)),
-            Cause::Expired => Some("token_expired"),
-            Cause::LoginFailed => Some("login_failed"),
-            Cause::RateLimited | Cause::UserRateLimited => Some("rate_limited"),
-            Cause::TooManyConnections => Some("too_many_connections"),
-            Cause::AuthTimeout | Cause::AuthTimeoutCrowded => Some("auth_timeout"),
-            Cause::Wire(Violation::Text | Violation::Binary) => Some("bad_frame"),
-            Cause::Wire(Violation::TooBig) => Some("too_big"),
+            CloseCause::Gate(cause) => Some(gate_code(cause)),
+            CloseCause::Expired => Some("token_expired"),
+            CloseCause::LoginFailed => Some("login_failed"),
+            CloseCause::RateLimited | CloseCause::UserRateLimited => Some("rate_limited"),
+            CloseCause::TooManyConnections => Some("too_many_connections"),
+            CloseCause::AuthTimeout | CloseCause::AuthTimeoutCrowded => Some("auth_timeout"),
+            CloseCause::Wire(Violation::Text | Violation::Binary) => Some("bad_frame"),
+            CloseCause::Wire(Violation::TooBig) => Some("too_big"),
             _ => None,
         }
     }
@@ -92,96 +92,102 @@ impl Cause {
     /// `None` where the connection ends without one.
     pub fn close_code(self) -> Option<CloseCode> {
         match self {
-            Cause::Gate(cause) => Some(gate_close_code(cause)),
-            Cause::Expired | Cause::LoginFailed => Some(CloseCode::UNAUTHORIZED),
-            Cause::AuthTimeout | Cause::AuthTimeoutCrowded => Some(CloseCode::TIMEOUT),
-            Cause::Wire(violation) => Some(violation.close_code()),
-            Cause::RateLimited | Cause::UserRateLimited | Cause::MessageTimeout => {
+            CloseCause::Gate(cause) => Some(gate_close_code(cause)),
+            CloseCause::Expired | CloseCause::LoginFailed => Some(CloseCode::UNAUTHORIZED),
+            CloseCause::AuthTimeout | CloseCause::AuthTimeoutCrowded => Some(CloseCode::TIMEOUT),
+            CloseCause::Wire(violation) => Some(violation.close_code()),
+            CloseCause::RateLimited | CloseCause::UserRateLimited | CloseCause::MessageTimeout => {
                 Some(CloseCode::POLICY_VIOLATION)
             }
-            Cause::SlowReader | Cause::Memory | Cause::TooManyConnections => {
+            CloseCause::SlowReader | CloseCause::Memory | CloseCause::TooManyConnections => {
                 Some(CloseCode::TRY_AGAIN_LATER)
             }
-            Cause::PeerLeft | Cause::Done => Some(CloseCode::NORMAL),
-            Cause::ShuttingDown => Some(CloseCode::GOING_AWAY),
-            Cause::Head(_)
-            | Cause::Proxy(_)
-            | Cause::Forwarded(_)
-            | Cause::Upgrade(_)
-            | Cause::Request(_)
-            | Cause::NoRoom(_)
-            | Cause::NoRequest
-            | Cause::HandshakeTimeout
-            | Cause::PongTimeout
-            | Cause::Evicted => None,
+            CloseCause::PeerLeft | CloseCause::Done => Some(CloseCode::NORMAL),
+            CloseCause::ShuttingDown => Some(CloseCode::GOING_AWAY),
+            CloseCause::Head(_)
+            | CloseCause::Proxy(_)
+            | CloseCause::Forwarded(_)
+            | CloseCause::Upgrade(_)
+            | CloseCause::Request(_)
+            | CloseCause::NoRoom(_)
+            | CloseCause::NoRequest
+            | CloseCause::HandshakeTimeout
+            | CloseCause::PongTimeout
+            | CloseCause::Evicted => None,
         }
     }
 
     /// What went wrong, in one line for the peer.
     pub fn reason(self) -> Cow<'static, str> {
         match self {
-            Cause::Head(error) => Cow::Owned(error.to_string()),
-            Cause::Proxy(error) => Cow::Owned(error.to_string()),
-            Cause::Forwarded(error) => Cow::Owned(error.to_string()),
-            Cause::Upgrade(rejection) => Cow::Owned(rejection.to_string()),
-            Cause::Request(unserved) => unserved.reason(),
-            Cause::Wire(violation) => Cow::Owned(violation.to_string()),
-            Cause::Gate(cause) => cause.reason(),
-            Cause::RateLimited => Cow::Borrowed("too many frames; slow down and come back"),
-            Cause::UserRateLimited => Cow::Borrowed(
+            CloseCause::Head(error) => Cow::Owned(error.to_string()),
+            CloseCause::Proxy(error) => Cow::Owned(error.to_string()),
+            CloseCause::Forwarded(error) => Cow::Owned(error.to_string()),
+            CloseCause::Upgrade(rejection) => Cow::Owned(rejection.to_string()),
+            CloseCause::Request(unserved) => unserved.reason(),
+            CloseCause::Wire(violation) => Cow::Owned(violation.to_string()),
+            CloseCause::Gate(cause) => cause.reason(),
+            CloseCause::RateLimited => Cow::Borrowed("too many frames; slow down and come back"),
+            CloseCause::UserRateLimited => Cow::Borrowed(
                 "too many frames over all connections of this user; slow down and come back",
             ),
-            Cause::TooManyConnections => {
+            CloseCause::TooManyConnections => {
                 Cow::Borrowed("too many connections of this user; close one and come back")
             }
-            Cause::NoRoom(_) => Cow::Borrowed("no room for you at the moment; come back later"),
-            Cause::Evicted => Cow::Borrowed("newcomers needed the place"),
-            Cause::Memory => Cow::Borrowed("the server is short of memory; come back later"),
-            Cause::Expired => Cow::Borrowed("token expired"),
-            Cause::LoginFailed => Cow::Borrowed("the id or the password is wrong, three times now"),
-            Cause::NoRequest => Cow::Borrowed("no request came"),
-            Cause::HandshakeTimeout => Cow::Borrowed("the request took too long"),
-            Cause::AuthTimeout => Cow::Borrowed("no valid token in time"),
-            Cause::AuthTimeoutCrowded => {
+            CloseCause::NoRoom(_) => {
+                Cow::Borrowed("no room for you at the moment; come back later")
+            }
+            CloseCause::Evicted => Cow::Borrowed("newcomers needed the place"),
+            CloseCause::Memory => Cow::Borrowed("the server is short of memory; come back later"),
+            CloseCause::Expired => Cow::Borrowed("token expired"),
+            CloseCause::LoginFailed => {
+                Cow::Borrowed("the id or the password is wrong, three times now")
+            }
+            CloseCause::NoRequest => Cow::Borrowed("no request came"),
+            CloseCause::HandshakeTimeout => Cow::Borrowed("the request took too long"),
+            CloseCause::AuthTimeout => Cow::Borrowed("no valid token in time"),
+            CloseCause::AuthTimeoutCrowded => {
                 Cow::Borrowed("no valid token in the short time there is while newcomers are many")
             }
-            Cause::MessageTimeout => Cow::Borrowed("a message was begun and not finished in time"),
-            Cause::PongTimeout => Cow::Borrowed("no answer to a ping"),
-            Cause::SlowReader => Cow::Borrowed("reading too slowly"),
-            Cause::PeerLeft => Cow::Borrowed("the peer left"),
-            Cause::Done => Cow::Borrowed(""),
-            Cause::ShuttingDown => Cow::Borrowed("the server is stopping; come back later"),
+            CloseCause::MessageTimeout => {
+                Cow::Borrowed("a message was begun and not finished in time")
+            }
+            CloseCause::PongTimeout => Cow::Borrowed("no answer to a ping"),
+            CloseCause::SlowReader => Cow::Borrowed("reading too slowly"),
+            CloseCause::PeerLeft => Cow::Borrowed("the peer left"),
+            CloseCause::Done => Cow::Borrowed(""),
+            CloseCause::ShuttingDown => Cow::Borrowed("the server is stopping; come back later"),
         }
     }
 
     /// The word of this cause in the log.
     pub fn word(self) -> &'static str {
         match self {
-            Cause::Head(error) => error.word(),
-            Cause::Proxy(error) => error.word(),
-            Cause::Forwarded(error) => error.word(),
-            Cause::Upgrade(rejection) => rejection.word(),
-            Cause::Request(unserved) => unserved.word(),
-            Cause::Wire(violation) => violation.word(),
-            Cause::Gate(cause) => cause.word(),
-            Cause::RateLimited => "rate_limited",
-            Cause::UserRateLimited => "user_rate_limited",
-            Cause::TooManyConnections => "too_many_connections",
-            Cause::NoRoom(why) => why.word(),
-            Cause::Evicted => "pending_evicted",
-            Cause::Memory => "memory",
-            Cause::Expired => "token_expired",
-            Cause::LoginFailed => "login_failures",
-            Cause::NoRequest => "no_request",
-            Cause::HandshakeTimeout => "handshake_timeout",
-            Cause::AuthTimeout => "auth_timeout",
-            Cause::AuthTimeoutCrowded => "auth_timeout_crowded",
-            Cause::MessageTimeout => "message_timeout",
-            Cause::PongTimeout => "pong_timeout",
-            Cause::SlowReader => "slow_reader",
-            Cause::PeerLeft => "peer_left",
-            Cause::Done => "done",
-            Cause::ShuttingDown => "shutting_down",
+            CloseCause::Head(error) => error.word(),
+            CloseCause::Proxy(error) => error.word(),
+            CloseCause::Forwarded(error) => error.word(),
+            CloseCause::Upgrade(rejection) => rejection.word(),
+            CloseCause::Request(unserved) => unserved.word(),
+            CloseCause::Wire(violation) => violation.word(),
+            CloseCause::Gate(cause) => cause.word(),
+            CloseCause::RateLimited => "rate_limited",
+            CloseCause::UserRateLimited => "user_rate_limited",
+            CloseCause::TooManyConnections => "too_many_connections",
+            CloseCause::NoRoom(why) => why.word(),
+            CloseCause::Evicted => "pending_evicted",
+            CloseCause::Memory => "memory",
+            CloseCause::Expired => "token_expired",
+            CloseCause::LoginFailed => "login_failures",
+            CloseCause::NoRequest => "no_request",
+            CloseCause::HandshakeTimeout => "handshake_timeout",
+            CloseCause::AuthTimeout => "auth_timeout",
+            CloseCause::AuthTimeoutCrowded => "auth_timeout_crowded",
+            CloseCause::MessageTimeout => "message_timeout",
+            CloseCause::PongTimeout => "pong_timeout",
+            CloseCause::SlowReader => "slow_reader",
+            CloseCause::PeerLeft => "peer_left",
+            CloseCause::Done => "done",
+            CloseCause::ShuttingDown => "shutting_down",
         }
     }
 
@@ -192,13 +198,13 @@ impl Cause {
     /// of another origin or a connection that says nothing ban nobody.
     pub fn is_hostile(self) -> bool {
         match self {
-            Cause::Head(error) => error.is_malformed(),
-            Cause::Wire(_) | Cause::RateLimited => true,
-            Cause::HandshakeTimeout | Cause::AuthTimeout => true,
-            Cause::Upgrade(rejection) => rejection == Rejection::Token,
-            Cause::Request(unserved) => unserved.is_hostile(),
-            Cause::Gate(gate::Cause::BadFrame(_) | gate::Cause::TokenMissing) => true,
-            Cause::Gate(gate::Cause::TokenRejected(error)) => error.is_hostile(),
+            CloseCause::Head(error) => error.is_malformed(),
+            CloseCause::Wire(_) | CloseCause::RateLimited => true,
+            CloseCause::HandshakeTimeout | CloseCause::AuthTimeout => true,
+            CloseCause::Upgrade(rejection) => rejection == Rejection::Token,
+            CloseCause::Request(unserved) => unserved.is_hostile(),
+            CloseCause::Gate(gate::Denied::BadFrame(_) | gate::Denied::TokenMissing) => true,
+            CloseCause::Gate(gate::Denied::TokenRejected(error)) => error.is_hostile(),
             _ => false,
         }
     }
@@ -232,25 +238,25 @@ impl NoRoom {
     }
 }
 
-fn gate_code(cause: gate::Cause) -> &'static str {
+fn gate_code(cause: gate::Denied) -> &'static str {
     match cause {
-        gate::Cause::BadFrame(_) => "bad_frame",
-        gate::Cause::TokenMissing | gate::Cause::TokenRejected(_) => "unauthorized",
-        gate::Cause::TokenExpired => "token_expired",
-        gate::Cause::TokenRevoked => "token_revoked",
-        gate::Cause::Forbidden(_) => "forbidden",
-        gate::Cause::Unavailable => "unavailable",
+        gate::Denied::BadFrame(_) => "bad_frame",
+        gate::Denied::TokenMissing | gate::Denied::TokenRejected(_) => "unauthorized",
+        gate::Denied::TokenExpired => "token_expired",
+        gate::Denied::TokenRevoked => "token_revoked",
+        gate::Denied::Forbidden(_) => "forbidden",
+        gate::Denied::Unavailable => "unavailable",
     }
 }
 
-fn gate_close_code(cause: gate::Cause) -> CloseCode {
+fn gate_close_code(cause: gate::Denied) -> CloseCode {
     match cause {
-        gate::Cause::BadFrame(_) => CloseCode::INVALID_PAYLOAD,
-        gate::Cause::TokenMissing
-        | gate::Cause::TokenRejected(_)
-        | gate::Cause::TokenExpired
-        | gate::Cause::TokenRevoked => CloseCode::UNAUTHORIZED,
-        gate::Cause::Forbidden(_) => CloseCode::FORBIDDEN,
-        gate::Cause::Unavailable => CloseCode::TRY_AGAIN_LATER,
+        gate::Denied::BadFrame(_) => CloseCode::INVALID_PAYLOAD,
+        gate::Denied::TokenMissing
+        | gate::Denied::TokenRejected(_)
+        | gate::Denied::TokenExpired
+        | gate::Denied::TokenRevoked => CloseCode::UNAUTHORIZED,
+        gate::Denied::Forbidden(_) => CloseCode::FORBIDDEN,
+        gate::Denied::Unavailable => CloseCode::TRY_AGAIN_LATER,
     }
 }

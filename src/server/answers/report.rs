@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::app::users::User;
 use crate::time::UnixSeconds;
 
-use crate::server::answers::cause::Cause;
+use crate::server::answers::cause::CloseCause;
 use crate::server::connection::{ConnectionId, Peer};
 
 /// Bytes of an event's name that a report keeps.
@@ -17,7 +17,7 @@ const EVENT_BYTES_MAX: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// What happened.
-    pub what: What,
+    pub what: ReportKind,
     /// On which connection.
     pub connection: ConnectionId,
     /// Whose it is.
@@ -30,7 +30,7 @@ pub struct Report {
 
 /// What a [`Report`] is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum ReportKind {
     /// A user logged in with a password.
     LoggedIn,
     /// No token for an id and a password, and why. The peer is told of all alike.
@@ -44,9 +44,9 @@ pub enum What {
         wait_seconds: u64,
     },
     /// The connection was thrown out.
-    Refused(Cause),
+    Refused(CloseCause),
     /// The connection ended in peace.
-    Closed(Cause),
+    Closed(CloseCause),
     /// The connection's address is banned from now on, for so long.
     Banned(Duration),
     /// A trusted proxy names no client in a field that we read, and stands for all of its clients.
@@ -95,38 +95,41 @@ impl LoginFailure {
     }
 }
 
-impl What {
+impl ReportKind {
     /// True when it tells the operator of a setting to look at, and not of a connection's end.
     pub fn is_notice(self) -> bool {
         matches!(
             self,
-            What::ClientUnnamed | What::HeaderUnnamed | What::PendingFull | What::ForwardedIgnored
+            ReportKind::ClientUnnamed
+                | ReportKind::HeaderUnnamed
+                | ReportKind::PendingFull
+                | ReportKind::ForwardedIgnored
         )
     }
 }
 
-impl fmt::Display for What {
+impl fmt::Display for ReportKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            What::LoggedIn => "logged in",
-            What::LoginFailed(_) => "login failed",
-            What::TokensVoid { .. } => "no token to give",
-            What::Refused(_) => "refused",
-            What::Closed(_) => "closed",
-            What::Banned(_) => "banned",
-            What::ClientUnnamed => {
+            ReportKind::LoggedIn => "logged in",
+            ReportKind::LoginFailed(_) => "login failed",
+            ReportKind::TokensVoid { .. } => "no token to give",
+            ReportKind::Refused(_) => "refused",
+            ReportKind::Closed(_) => "closed",
+            ReportKind::Banned(_) => "banned",
+            ReportKind::ClientUnnamed => {
                 "a trusted proxy names no client, so that caps and bans mean the proxy: \
                  it must set X-Forwarded-For or Forwarded"
             }
-            What::HeaderUnnamed => {
+            ReportKind::HeaderUnnamed => {
                 "a PROXY header names no client, so that caps and bans mean the proxy: \
                  it must send the client's address (TCP4, TCP6 or PROXY)"
             }
-            What::PendingFull => {
+            ReportKind::PendingFull => {
                 "MAX_PENDING or MAX_CONNECTIONS is reached: connections that are not logged in \
                  make room; raise it if so many come at once"
             }
-            What::ForwardedIgnored => {
+            ReportKind::ForwardedIgnored => {
                 "X-Forwarded-For or Forwarded is ignored: its sender is not in TRUSTED_PROXIES"
             }
         })

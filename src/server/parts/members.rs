@@ -8,7 +8,7 @@ use std::rc::Rc;
 use hashbrown::HashTable;
 use slab::Slab;
 
-use crate::gate::Standing;
+use crate::gate::AccountStatus;
 use crate::ids::IdHasher;
 use crate::time::{Instant, UnixSeconds};
 
@@ -50,7 +50,7 @@ pub(crate) struct Member {
 pub(crate) struct MemberUser {
     pub(crate) id: Rc<str>,
     /// How the user stood when the store was last seen to change.
-    pub(crate) standing: Standing,
+    pub(crate) standing: AccountStatus,
     /// True when the store has changed since, so that the user is to be looked at first.
     pub(crate) is_doubted: bool,
     /// The first of this user's connections; the others follow by `Seat::after`.
@@ -129,7 +129,7 @@ impl Members {
         key: u32,
         id: &str,
         dates: Dates,
-        standing: Standing,
+        standing: AccountStatus,
         given: u32,
     ) {
         debug_assert!(self.user(key).is_none(), "a connection logs in once");
@@ -358,7 +358,7 @@ impl Members {
         self.by_id.find(self.hasher.hash(id), is).copied()
     }
 
-    fn user_number(&mut self, id: &str, standing: Standing) -> u32 {
+    fn user_number(&mut self, id: &str, standing: AccountStatus) -> u32 {
         if let Some(number) = self.number(id) {
             return number;
         }
@@ -391,7 +391,7 @@ mod tests {
         };
         let users: Vec<String> = (0..100).map(|number| format!("user{number}")).collect();
         for (key, id) in (0..).zip(&users) {
-            members.enter(key, id, dates, Standing::default(), 0);
+            members.enter(key, id, dates, AccountStatus::default(), 0);
         }
         let mut seen = Vec::new();
         for _ in 0..10 {
@@ -406,7 +406,7 @@ mod tests {
         assert_eq!(seen, users);
         // Who leaves waits no longer, nor does who comes in that seat.
         (0..100).for_each(|key| members.leave(key));
-        members.enter(0, "another", dates, Standing::default(), 0);
+        members.enter(0, "another", dates, AccountStatus::default(), 0);
         assert_eq!(members.next_doubted(), None);
         assert!(!members.has_doubted());
     }

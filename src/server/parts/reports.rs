@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::server::answers::report::{Report, What};
+use crate::server::answers::report::{Report, ReportKind};
 use crate::time::Instant;
 
 /// How often the same mistake in a configuration is told.
@@ -24,7 +24,7 @@ impl Reports {
 
     /// True when the notice is to be given now, and counts it as given: of each kind there is one in
     /// each [`NOTICE_INTERVAL`].
-    pub(crate) fn is_due(&mut self, now: Instant, what: What) -> bool {
+    pub(crate) fn is_due(&mut self, now: Instant, what: ReportKind) -> bool {
         self.notices.is_due(now, what)
     }
 
@@ -45,12 +45,12 @@ struct Notices {
 
 impl Notices {
     /// True when the notice is to be given now.
-    fn is_due(&mut self, now: Instant, what: What) -> bool {
+    fn is_due(&mut self, now: Instant, what: ReportKind) -> bool {
         let last = match what {
-            What::ClientUnnamed => &mut self.client_unnamed_at,
-            What::HeaderUnnamed => &mut self.header_unnamed_at,
-            What::PendingFull => &mut self.pending_full_at,
-            What::ForwardedIgnored => &mut self.forwarded_ignored_at,
+            ReportKind::ClientUnnamed => &mut self.client_unnamed_at,
+            ReportKind::HeaderUnnamed => &mut self.header_unnamed_at,
+            ReportKind::PendingFull => &mut self.pending_full_at,
+            ReportKind::ForwardedIgnored => &mut self.forwarded_ignored_at,
             _ => return true,
         };
         let is_due = last.is_none_or(|last| last + NOTICE_INTERVAL <= now);

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use crate::time::Now;
 use crate::wire::{HeadScanner, Held};
 
-use crate::server::answers::cause::{Cause, NoRoom};
-use crate::server::answers::report::What;
+use crate::server::answers::cause::{CloseCause, NoRoom};
+use crate::server::answers::report::ReportKind;
 use crate::server::connection::{ConnectionId, Ending, Peer, TransportNews};
 use crate::server::core::Core;
 use crate::server::parts::sessions::State;
@@ -49,14 +49,14 @@ impl Core {
             TransportNews::Client(client) => {
                 self.sessions.set_transport_bytes(key, 0);
                 let named = client.map_or(Ok(()), |client| self.name_client(now, key, client));
-                named.map_err(Cause::NoRoom)
+                named.map_err(CloseCause::NoRoom)
             }
-            TransportNews::Failed(error) => Err(Cause::Proxy(error)),
+            TransportNews::Failed(error) => Err(CloseCause::Proxy(error)),
         };
         // Not a byte of a request has been read; and proxy-protocol.txt §2.1: what begins with no
         // header is to be aborted.
         if let Err(cause) = refused {
-            self.abort(now, key, What::Refused(cause), Ending::Reset);
+            self.abort(now, key, ReportKind::Refused(cause), Ending::Reset);
         }
     }
 
@@ -144,8 +144,13 @@ impl Core {
         // Members are never put out for a stranger.
         let crowding = self.quotas.most_crowding(now.monotonic);
         let crowding = crowding.ok_or(NoRoom::Full)?;
-        self.notice(now, crowding, What::PendingFull);
-        self.abort(now, crowding, What::Refused(Cause::Evicted), Ending::Reset);
+        self.notice(now, crowding, ReportKind::PendingFull);
+        self.abort(
+            now,
+            crowding,
+            ReportKind::Refused(CloseCause::Evicted),
+            Ending::Reset,
+        );
         Ok(())
     }
 

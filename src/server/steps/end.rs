@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::limits::{LINGERING_MAX, LINGERING_PER_ADDRESS_MAX, STOP_PATIENCE};
 use crate::server::answers::answer;
-use crate::server::answers::cause::Cause;
-use crate::server::answers::report::What;
+use crate::server::answers::cause::CloseCause;
+use crate::server::answers::report::ReportKind;
 use crate::server::connection::Ending;
 use crate::server::core::Core;
 use crate::server::parts::sessions::State;
@@ -27,7 +27,7 @@ impl Core {
                         CloseCode::GOING_AWAY,
                         "the server is stopping; come back later",
                     );
-                    self.close(now, key, Cause::ShuttingDown, Some(close));
+                    self.close(now, key, CloseCause::ShuttingDown, Some(close));
                 }
                 // What was asked is answered, and what is asked now told that we are stopping: a
                 // balancer learns it so on the connection it has.
@@ -49,7 +49,7 @@ impl Core {
         &mut self,
         now: Now,
         key: u32,
-        cause: Cause,
+        cause: CloseCause,
         frame_id: Option<&str>,
         event: Option<&str>,
     ) {
@@ -61,12 +61,12 @@ impl Core {
         &mut self,
         now: Now,
         key: u32,
-        cause: Cause,
+        cause: CloseCause,
         frame_id: Option<&str>,
         event: Option<&str>,
         (reason, retry_after): (Cow<'static, str>, Option<Duration>),
     ) {
-        self.report(now, key, What::Refused(cause), event);
+        self.report(now, key, ReportKind::Refused(cause), event);
         self.catch_up(now, key);
         self.sessions.queue(key, now.monotonic, |out| {
             if let Some(code) = cause.error_code() {
@@ -86,10 +86,10 @@ impl Core {
         &mut self,
         now: Now,
         key: u32,
-        cause: Cause,
+        cause: CloseCause,
         close: Option<(CloseCode, &str)>,
     ) {
-        self.report(now, key, What::Closed(cause), None);
+        self.report(now, key, ReportKind::Closed(cause), None);
         self.catch_up(now, key);
         self.sessions.queue(key, now.monotonic, |out| {
             frame::write_close(out, close);
@@ -101,12 +101,12 @@ impl Core {
     /// socket still takes it.
     pub(crate) fn drop_slow_reader(&mut self, now: Now, key: u32) {
         self.cut(key);
-        self.refuse(now, key, Cause::SlowReader, None, None);
+        self.refuse(now, key, CloseCause::SlowReader, None, None);
     }
 
     /// The peer's FIN was seen, and what was asked ahead of it is answered.
     pub(crate) fn leave(&mut self, now: Now, key: u32) {
-        self.report(now, key, What::Closed(Cause::PeerLeft), None);
+        self.report(now, key, ReportKind::Closed(CloseCause::PeerLeft), None);
         self.begin_close(now, key);
     }
 
@@ -207,7 +207,7 @@ impl Core {
     }
 
     /// The connection broke off without a last word of ours.
-    pub(crate) fn abort(&mut self, now: Now, key: u32, what: What, ending: Ending) {
+    pub(crate) fn abort(&mut self, now: Now, key: u32, what: ReportKind, ending: Ending) {
         if !matches!(self.sessions[key].state(), State::Closing { .. }) {
             self.report(now, key, what, None);
         }

@@ -11,8 +11,8 @@ use crate::limits::{AUTH_TIMEOUT_CROWDED, LOGIN_TIMEOUT, TURN_DEADLINES_MAX};
 use crate::time::{Instant, Now};
 use crate::wire::frame;
 
-use crate::server::answers::cause::Cause;
-use crate::server::answers::report::What;
+use crate::server::answers::cause::CloseCause;
+use crate::server::answers::report::ReportKind;
 use crate::server::connection::Ending;
 use crate::server::core::Core;
 use crate::server::parts::sessions::{Ping, State};
@@ -22,9 +22,9 @@ use crate::server::parts::timer_wheel::TICK;
 #[derive(Clone, Copy)]
 enum Passing {
     /// The connection is dropped without a word.
-    Abandon(Cause, Ending),
+    Abandon(CloseCause, Ending),
     /// The connection is refused with an error and a Close.
-    Refuse(Cause),
+    Refuse(CloseCause),
     /// The peer takes nothing: what waits for it is dropped, and it is refused.
     DropSlowReader,
     /// The peer is asked for a sign of life.
@@ -50,21 +50,27 @@ impl Core {
         let session = &self.sessions[key];
         match session.state() {
             State::Head { by, .. } | State::Body { by, .. } if self.stopping => {
-                row(*by, Passing::Abandon(Cause::ShuttingDown, Ending::Close));
+                row(
+                    *by,
+                    Passing::Abandon(CloseCause::ShuttingDown, Ending::Close),
+                );
             }
             // A browser may connect ahead and find nothing to ask.
             State::Head { by, held, .. } if held.is_empty() && !session.transport_holds() => {
-                row(*by, Passing::Abandon(Cause::NoRequest, Ending::Close));
+                row(*by, Passing::Abandon(CloseCause::NoRequest, Ending::Close));
             }
             State::Head { by, .. } | State::Body { by, .. } => {
                 row(
                     *by,
-                    Passing::Abandon(Cause::HandshakeTimeout, Ending::Close),
+                    Passing::Abandon(CloseCause::HandshakeTimeout, Ending::Close),
                 );
             }
             State::Answering { by } => row(*by, Passing::GiveUpLogin),
             State::LoggingOut { by } => {
-                row(*by, Passing::Refuse(Cause::Gate(gate::Cause::Unavailable)));
+                row(
+                    *by,
+                    Passing::Refuse(CloseCause::Gate(gate::Denied::Unavailable)),
+                );
             }
             State::Closing { linger_by, .. } => row(*linger_by, Passing::Free),
             State::Closed => {}
@@ -72,23 +78,23 @@ impl Core {
                 match self.members.dates(key) {
                     Some(dates) => row(
                         now.instant_of(dates.expires_at),
-                        Passing::Refuse(Cause::Expired),
+                        Passing::Refuse(CloseCause::Expired),
                     ),
                     // How long its password takes is our doing.
                     None if open.login_pending => {}
                     // Patient when calm, since a person may be typing; ruthless when crowded.
                     None => {
                         let by = open.opened_at + self.policy.config.auth_timeout;
-                        row(by, Passing::Refuse(Cause::AuthTimeout));
+                        row(by, Passing::Refuse(CloseCause::AuthTimeout));
                         if self.is_crowded() {
                             let by = open.opened_at + AUTH_TIMEOUT_CROWDED;
-                            row(by, Passing::Refuse(Cause::AuthTimeoutCrowded));
+                            row(by, Passing::Refuse(CloseCause::AuthTimeoutCrowded));
                         }
                     }
                 }
                 if let Some(since) = open.message_since {
                     let by = since + self.policy.config.message_timeout;
-                    row(by, Passing::Refuse(Cause::MessageTimeout));
+                    row(by, Passing::Refuse(CloseCause::MessageTimeout));
                 }
                 if let Some(since) = session.outbox().stalled_since() {
                     row(
@@ -104,7 +110,7 @@ impl Core {
                     Ping::Waiting => {}
                     Ping::Left(at) => row(
                         at + self.policy.config.pong_timeout,
-                        Passing::Abandon(Cause::PongTimeout, Ending::Reset),
+                        Passing::Abandon(CloseCause::PongTimeout, Ending::Reset),
                     ),
                 }
             }
@@ -146,8 +152,8 @@ impl Core {
         match passed {
             Some(Passing::Abandon(cause, ending)) => {
                 let what = match cause {
-                    Cause::ShuttingDown => What::Closed(cause),
-                    _ => What::Refused(cause),
+                    CloseCause::ShuttingDown => ReportKind::Closed(cause),
+                    _ => ReportKind::Refused(cause),
                 };
                 self.abort(now, key, what, ending);
             }
@@ -168,13 +174,13 @@ impl Core {
     }
 
     /// The reason of a cause, with how long there was where a client may want to know that.
-    fn late(&self, cause: Cause) -> Cow<'static, str> {
+    fn late(&self, cause: CloseCause) -> Cow<'static, str> {
         match cause {
-            Cause::AuthTimeout => {
+            CloseCause::AuthTimeout => {
                 let time = in_words(self.policy.config.auth_timeout);
                 Cow::Owned(format!("no valid token within {time}"))
             }
-            Cause::AuthTimeoutCrowded => {
+            CloseCause::AuthTimeoutCrowded => {
                 let time = in_words(AUTH_TIMEOUT_CROWDED);
                 Cow::Owned(format!(
                     "no valid token within {time}; there is no more while newcomers are many"

@@ -7,14 +7,14 @@ use std::rc::Rc;
 use zeroize::Zeroizing;
 
 use crate::app::{Fault, Outcome};
-use crate::gate::{Bound, LOGIN, Pass, Passage, Standing};
+use crate::gate::{AccountStatus, Admission, Bound, LOGIN, VerifiedToken};
 use crate::limits::FRAGMENTS_MAX;
 use crate::time::Now;
 use crate::wire::frame::{self, Opcode};
 use crate::wire::{Event, MessageRules};
 
 use crate::server::answers::answer;
-use crate::server::answers::cause::Cause;
+use crate::server::answers::cause::CloseCause;
 use crate::server::core::{Core, Handlers, Undecided};
 use crate::server::parts::members::Dates;
 use crate::server::parts::sessions::Ping;
@@ -52,7 +52,7 @@ impl Core {
                 Ok(Some(event)) => self.receive_event(handlers, now, key, event),
                 Ok(None) => break,
                 Err(violation) => {
-                    self.refuse(now, key, Cause::Wire(violation), None, None);
+                    self.refuse(now, key, CloseCause::Wire(violation), None, None);
                 }
             }
             // After a failure, and after a Close, nothing that arrived is read.
@@ -88,7 +88,7 @@ impl Core {
             // RFC 6455 §5.5.1: a Close is answered with the code it came with.
             Event::Close(close) => {
                 let close = close.map(|(code, _)| (code, ""));
-                self.close(now, key, Cause::PeerLeft, close);
+                self.close(now, key, CloseCause::PeerLeft, close);
             }
             // The rules refuse a binary message by its header.
             Event::Binary(_) => {}
@@ -105,7 +105,7 @@ impl Core {
             standing: *standing,
         });
         match handlers.gate.admit(text, bound, self, now.unix) {
-            Ok(Passage::Admitted(frame)) => {
+            Ok(Admission::Admitted(frame)) => {
                 if !self.admit(now, key, frame.pass()) {
                     return;
                 }
@@ -121,7 +121,7 @@ impl Core {
                 self.conclude(now, key, frame.event(), frame.id(), result, &data);
                 self.answer_scratch = data;
             }
-            Ok(Passage::Login(frame)) => {
+            Ok(Admission::Login(frame)) => {
                 let mut host = Caller {
                     core: self,
                     now,
@@ -137,7 +137,7 @@ impl Core {
                 }
             }
             Err(denial) => {
-                let cause = Cause::Gate(denial.cause);
+                let cause = CloseCause::Gate(denial.cause);
                 self.refuse(now, key, cause, denial.id, denial.event.as_deref());
             }
         }
@@ -159,7 +159,7 @@ impl Core {
     }
 
     /// Counts a frame of the connection, and of its user over all its connections.
-    fn count_frame(&mut self, now: Now, key: u32) -> Result<(), Cause> {
+    fn count_frame(&mut self, now: Now, key: u32) -> Result<(), CloseCause> {
         let frames = self.policy.frames;
         let is_within = self
             .sessions
@@ -167,22 +167,22 @@ impl Core {
             .is_some_and(|open| frames.admit(&mut open.meter, now.monotonic).is_ok());
         match is_within {
             true => self.count_user_frame(now, key),
-            false => Err(Cause::RateLimited),
+            false => Err(CloseCause::RateLimited),
         }
     }
 
-    fn count_user_frame(&mut self, now: Now, key: u32) -> Result<(), Cause> {
+    fn count_user_frame(&mut self, now: Now, key: u32) -> Result<(), CloseCause> {
         let frames = self.policy.user_frames;
         let is_within = self.members.user_mut(key).is_none_or(|person| {
             let meter = &mut person.spending.frames;
             frames.admit(meter, now.monotonic).is_ok()
         });
-        is_within.then_some(()).ok_or(Cause::UserRateLimited)
+        is_within.then_some(()).ok_or(CloseCause::UserRateLimited)
     }
 
     /// A verified token: the first logs the connection in, a newer one moves its expiry. Returns
     /// whether the connection is logged in; if not, it was refused.
-    pub(crate) fn admit(&mut self, now: Now, key: u32, pass: &Pass<'_>) -> bool {
+    pub(crate) fn admit(&mut self, now: Now, key: u32, pass: &VerifiedToken<'_>) -> bool {
         let dates = Dates {
             issued_at: pass.issued_at(),
             expires_at: pass.expires_at(),
@@ -199,7 +199,7 @@ impl Core {
         key: u32,
         id: &str,
         dates: Dates,
-        standing: Standing,
+        standing: AccountStatus,
     ) -> bool {
         let expires_at = dates.expires_at.plus(self.policy.leeway_seconds);
         let dates = Dates {
@@ -217,7 +217,7 @@ impl Core {
         }
         let connections_max = self.policy.config.connections_per_user_max;
         if connections_max > 0 && self.members.count_of(id) >= connections_max {
-            self.refuse(now, key, Cause::TooManyConnections, None, None);
+            self.refuse(now, key, CloseCause::TooManyConnections, None, None);
             return false;
         }
         let given = self.broadcasts.published();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::app::users::{CachedUser, StoreError, User};
 use crate::app::{Audience, Credentials, Fault, Host};
-use crate::gate::{Minted, Pass};
+use crate::gate::{Minted, VerifiedToken};
 use crate::time::{Now, UnixSeconds};
 
 use crate::server::core::Core;
@@ -30,11 +30,11 @@ impl Host for Caller<'_> {
         members.any(|member| member.expires_at > self.now.unix)
     }
 
-    fn mint(&mut self, pass: &Pass<'_>) -> Result<Minted, Fault> {
+    fn mint(&mut self, pass: &VerifiedToken<'_>) -> Result<Minted, Fault> {
         self.core.renew(self.now, pass)
     }
 
-    fn revoke(&mut self, pass: &Pass<'_>) -> Result<(), Fault> {
+    fn revoke(&mut self, pass: &VerifiedToken<'_>) -> Result<(), Fault> {
         self.core
             .begin_logout(self.now, self.key, pass, self.frame_id)
     }

@@ -10,8 +10,8 @@ use crate::gate::{self, Forbidden, LOGIN, Minted};
 use crate::limits::LOGIN_FAILURES_MAX;
 use crate::time::Now;
 
-use crate::server::answers::cause::Cause;
-use crate::server::answers::report::{LoginFailure, What};
+use crate::server::answers::cause::CloseCause;
+use crate::server::answers::report::{LoginFailure, ReportKind};
 use crate::server::core::Core;
 use crate::server::parts::login_queue::{PendingLogin, Via};
 use crate::server::parts::members::Dates;
@@ -156,7 +156,7 @@ impl Core {
     fn report_void_tokens(&mut self, now: Now, key: u32, user: &User) {
         if let Some((until, wait)) = self.tokens_void(now, user) {
             let wait_seconds = wait.as_secs();
-            let what = What::TokensVoid {
+            let what = ReportKind::TokensVoid {
                 until,
                 wait_seconds,
             };
@@ -181,7 +181,7 @@ impl Core {
             self.schedule(now, key);
         }
         if let Err(Fault::LoginFailed) = &result {
-            self.report_login(now, key, What::LoginFailed(login.failure), &login.id);
+            self.report_login(now, key, ReportKind::LoginFailed(login.failure), &login.id);
         }
         self.answer_login(now, key, login, result);
         let session = &self.sessions[key];
@@ -215,7 +215,7 @@ impl Core {
         match (&login.via, self.sessions[key].state()) {
             (Via::Http, State::Answering { .. }) => {
                 if let Ok((user, _)) = &result {
-                    self.report_login(now, key, What::LoggedIn, &user.id);
+                    self.report_login(now, key, ReportKind::LoggedIn, &user.id);
                 }
                 self.answer_http_login(now, key, result.map(|(_, minted)| minted));
             }
@@ -232,7 +232,7 @@ impl Core {
     fn welcome(&mut self, now: Now, key: u32, id: Option<&str>, user: &User, minted: &Minted) {
         let bound = self.members.user(key);
         if bound.is_some_and(|person| *person.id != *user.id) {
-            let cause = Cause::Gate(gate::Cause::Forbidden(Forbidden::OtherSubject));
+            let cause = CloseCause::Gate(gate::Denied::Forbidden(Forbidden::OtherSubject));
             return self.refuse(now, key, cause, id, Some(LOGIN));
         }
         let issued_at = issue_date(now, user);
@@ -244,7 +244,7 @@ impl Core {
         if !self.log_in(now, key, &user.id, dates, self.standing_now(user)) {
             return;
         }
-        self.report(now, key, What::LoggedIn, Some(LOGIN));
+        self.report(now, key, ReportKind::LoggedIn, Some(LOGIN));
         let mut data = Vec::new();
         write_session(&mut data, minted);
         self.answer(now, key, LOGIN, id, &data);
@@ -261,11 +261,13 @@ impl Core {
     ) {
         let cause = match fault {
             Fault::Unavailable | Fault::TokensVoid { .. } => {
-                Some(Cause::Gate(gate::Cause::Unavailable))
+                Some(CloseCause::Gate(gate::Denied::Unavailable))
             }
-            Fault::Denied(cause) => Some(Cause::Gate(cause)),
-            Fault::OtherUser => Some(Cause::Gate(gate::Cause::Forbidden(Forbidden::OtherSubject))),
-            Fault::LoginFailed if self.is_last_failure(key) => Some(Cause::LoginFailed),
+            Fault::Denied(cause) => Some(CloseCause::Gate(cause)),
+            Fault::OtherUser => Some(CloseCause::Gate(gate::Denied::Forbidden(
+                Forbidden::OtherSubject,
+            ))),
+            Fault::LoginFailed if self.is_last_failure(key) => Some(CloseCause::LoginFailed),
             _ => None,
         };
         match (cause, fault) {
@@ -285,7 +287,7 @@ impl Core {
         })
     }
 
-    fn report_login(&mut self, now: Now, key: u32, what: What, id: &str) {
+    fn report_login(&mut self, now: Now, key: u32, what: ReportKind, id: &str) {
         let user = Some(Rc::from(id));
         self.report_of(now, key, what, Some(LOGIN), user);
     }

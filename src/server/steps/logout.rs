@@ -2,9 +2,9 @@
 
 use crate::app::Fault;
 use crate::app::users::{Dated, Revocation};
-use crate::gate::{self, Minted, Pass};
+use crate::gate::{self, Minted, VerifiedToken};
 use crate::limits::{LOGOUT_TIMEOUT, REVOCATION_RETRY_INTERVAL};
-use crate::server::answers::cause::Cause;
+use crate::server::answers::cause::CloseCause;
 use crate::server::connection::ConnectionId;
 use crate::server::core::Core;
 use crate::server::parts::revocations::{Ended, StoreOutcome};
@@ -24,7 +24,7 @@ impl Core {
         &mut self,
         now: Now,
         key: u32,
-        pass: &Pass<'_>,
+        pass: &VerifiedToken<'_>,
         frame_id: Option<&str>,
     ) -> Result<(), Fault> {
         let id = pass.subject();
@@ -41,7 +41,7 @@ impl Core {
         self.void(now, id, &issued, asker);
         for other in connections {
             if other != key {
-                let cause = Cause::Gate(gate::Cause::TokenRevoked);
+                let cause = CloseCause::Gate(gate::Denied::TokenRevoked);
                 self.refuse(now, other, cause, None, None);
             }
         }
@@ -109,12 +109,12 @@ impl Core {
             return;
         }
         if !is_kept {
-            let cause = Cause::Gate(gate::Cause::Unavailable);
+            let cause = CloseCause::Gate(gate::Denied::Unavailable);
             return self.refuse(now, key, cause, frame_id, Some(LOGOUT));
         }
         self.answer(now, key, LOGOUT, frame_id, b"{}");
         if matches!(self.sessions[key].state(), State::LoggingOut { .. }) {
-            self.close(now, key, Cause::Done, Some((CloseCode::NORMAL, "")));
+            self.close(now, key, CloseCause::Done, Some((CloseCode::NORMAL, "")));
         }
     }
 
@@ -124,10 +124,10 @@ impl Core {
     ///
     /// # Errors
     /// When the frame's token would not be let in now, or the store cannot say.
-    pub(crate) fn renew(&mut self, now: Now, pass: &Pass<'_>) -> Result<Minted, Fault> {
+    pub(crate) fn renew(&mut self, now: Now, pass: &VerifiedToken<'_>) -> Result<Minted, Fault> {
         let user = self.user_uncached(pass.subject())?;
         let standing = user.as_ref().map(|user| self.standing_now(user));
-        gate::check_standing(Ok(standing), pass.issued_at()).map_err(Fault::Denied)?;
+        gate::check_account_status(Ok(standing), pass.issued_at()).map_err(Fault::Denied)?;
         let user = user.ok_or(Fault::NotFound)?;
         self.mint(now, &user, false)
     }

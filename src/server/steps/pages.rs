@@ -7,8 +7,8 @@ use crate::time::Now;
 use crate::wire::response::{ResponseField, Status};
 use crate::wire::{Origins, Request};
 
-use crate::server::answers::cause::Cause;
-use crate::server::answers::report::What;
+use crate::server::answers::cause::CloseCause;
+use crate::server::answers::report::ReportKind;
 use crate::server::core::Core;
 use crate::server::steps::respond::TEXT;
 
@@ -46,7 +46,7 @@ impl Core {
                 true
             }
             Err(rejection) => {
-                self.refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
+                self.refuse_upgrade(now, key, CloseCause::Upgrade(rejection), rejection);
                 false
             }
         }
@@ -68,7 +68,7 @@ impl Core {
             Some(_) => fields,
             None => &fields[..1],
         };
-        self.report(now, key, What::Closed(Cause::Done), None);
+        self.report(now, key, ReportKind::Closed(CloseCause::Done), None);
         self.respond(now, key, Status::Ok, told, TEXT, b"");
     }
 }

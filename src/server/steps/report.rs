@@ -3,14 +3,14 @@
 use std::rc::Rc;
 
 use crate::network::AddressKey;
-use crate::server::answers::report::{self, Report, What};
+use crate::server::answers::report::{self, Report, ReportKind};
 use crate::server::connection::{ConnectionId, Peer};
 use crate::server::core::Core;
 use crate::time::Now;
 
 impl Core {
     /// Tells the log, and counts what was refused against its address.
-    pub(crate) fn report(&mut self, now: Now, key: u32, what: What, event: Option<&str>) {
+    pub(crate) fn report(&mut self, now: Now, key: u32, what: ReportKind, event: Option<&str>) {
         let user = self.members.user(key).map(|user| Rc::clone(&user.id));
         self.report_of(now, key, what, event, user);
     }
@@ -20,11 +20,11 @@ impl Core {
         &mut self,
         now: Now,
         key: u32,
-        what: What,
+        what: ReportKind,
         event: Option<&str>,
         user: Option<Rc<str>>,
     ) {
-        if let What::Refused(cause) = what {
+        if let ReportKind::Refused(cause) = what {
             self.counters.count(cause.word());
             if cause.is_hostile() {
                 self.sessions[key].is_hostile = true;
@@ -41,7 +41,7 @@ impl Core {
     }
 
     /// Tells the log of a mistake in somebody's configuration, once a minute.
-    pub(crate) fn notice(&mut self, now: Now, key: u32, what: What) {
+    pub(crate) fn notice(&mut self, now: Now, key: u32, what: ReportKind) {
         if self.reports.is_due(now.monotonic, what) {
             self.report(now, key, what, None);
         }
@@ -71,7 +71,7 @@ impl Core {
         if let Some(duration) = duration {
             self.counters.count("ban");
             self.reports.push(Report {
-                what: What::Banned(duration),
+                what: ReportKind::Banned(duration),
                 connection,
                 peer,
                 user: None,

@@ -13,8 +13,8 @@ use crate::wire::{
 };
 
 use crate::server::answers::answer;
-use crate::server::answers::cause::{Cause, NoRoom};
-use crate::server::answers::report::What;
+use crate::server::answers::cause::{CloseCause, NoRoom};
+use crate::server::answers::report::ReportKind;
 use crate::server::answers::unserved::Unserved;
 use crate::server::connection::Peer;
 use crate::server::core::{Core, Handlers};
@@ -130,14 +130,14 @@ impl Core {
         let upgrade = match Upgrade::check(request, self.origins(key)) {
             Ok(upgrade) => upgrade,
             Err(rejection) => {
-                return self.refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
+                return self.refuse_upgrade(now, key, CloseCause::Upgrade(rejection), rejection);
             }
         };
         let Some(token) = upgrade.token else {
             return match self.policy.config.require_handshake_token {
                 true => {
                     let rejection = Rejection::NoToken;
-                    self.refuse_upgrade(now, key, Cause::Upgrade(rejection), rejection);
+                    self.refuse_upgrade(now, key, CloseCause::Upgrade(rejection), rejection);
                 }
                 false => self.open(now, key, &upgrade),
             };
@@ -151,7 +151,7 @@ impl Core {
             // A browser shows a script nothing of a 401: it is let in, and told at once.
             Err(cause) if token.source == TokenSource::Subprotocol => {
                 self.open(now, key, &upgrade);
-                self.refuse(now, key, Cause::Gate(cause), None, None);
+                self.refuse(now, key, CloseCause::Gate(cause), None, None);
             }
             Err(cause) => self.refuse_token(now, key, cause),
         }
@@ -202,7 +202,7 @@ impl Core {
         if let Err(fault) = begun {
             let fault = self.meter_no_login(now, key, fault);
             if let Fault::BadData(_) = fault {
-                let what = What::Refused(Cause::Request(Unserved::NoLogin));
+                let what = ReportKind::Refused(CloseCause::Request(Unserved::NoLogin));
                 self.report(now, key, what, None);
             }
             self.answer_http_login(now, key, Err(fault));
@@ -217,7 +217,7 @@ impl Core {
         let session = &self.sessions[key];
         if !session.is_proxy {
             if forwarded::is_told(request) {
-                self.notice(now, key, What::ForwardedIgnored);
+                self.notice(now, key, ReportKind::ForwardedIgnored);
             }
             return true;
         }
@@ -225,7 +225,7 @@ impl Core {
         if self.policy.config.proxy_protocol && !is_named {
             // The PROXY header names nobody, and the fields may be a client's own words.
             if request.path != "/health" {
-                self.notice(now, key, What::HeaderUnnamed);
+                self.notice(now, key, ReportKind::HeaderUnnamed);
             }
             return true;
         }
@@ -249,12 +249,12 @@ impl Core {
                 // header named, which asks for itself.
                 let is_check = request.path == "/health" && !forwarded::is_told_otherwise(request);
                 if !is_named && !is_check {
-                    self.notice(now, key, What::ClientUnnamed);
+                    self.notice(now, key, ReportKind::ClientUnnamed);
                 }
                 true
             }
             Err(error) => {
-                self.refuse_with(now, key, Cause::Forwarded(error), |out, reply| {
+                self.refuse_with(now, key, CloseCause::Forwarded(error), |out, reply| {
                     error.write(out, reply);
                 });
                 false
@@ -264,7 +264,7 @@ impl Core {
 
     /// There is no place for the client a proxy named.
     fn refuse_client(&mut self, now: Now, key: u32, why: NoRoom) {
-        let cause = Cause::NoRoom(why);
+        let cause = CloseCause::NoRoom(why);
         let address = self.sessions[key].peer.key();
         let ban = address.map(|address| self.bans.left(address, now.monotonic));
         let wait = answer::whole_seconds(ban.unwrap_or_default()).max(1);

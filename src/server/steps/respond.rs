@@ -3,8 +3,8 @@
 use crate::app::{Fault, write_session};
 use crate::gate::{self, Minted};
 use crate::server::answers::answer;
-use crate::server::answers::cause::Cause;
-use crate::server::answers::report::What;
+use crate::server::answers::cause::CloseCause;
+use crate::server::answers::report::ReportKind;
 use crate::server::answers::unserved::Unserved;
 use crate::server::core::Core;
 use crate::time::Now;
@@ -31,7 +31,7 @@ impl Core {
             Status::Ok => &[][..],
             _ => UNAVAILABLE_FIELDS,
         };
-        self.report(now, key, What::Closed(Cause::Done), None);
+        self.report(now, key, ReportKind::Closed(CloseCause::Done), None);
         self.respond(now, key, status, fields, TEXT, body.as_bytes());
     }
 
@@ -74,14 +74,14 @@ impl Core {
 
     /// Answers a request that leads nowhere.
     pub(crate) fn refuse_request(&mut self, now: Now, key: u32, unserved: Unserved) {
-        self.refuse_with(now, key, Cause::Request(unserved), |out, reply| {
+        self.refuse_with(now, key, CloseCause::Request(unserved), |out, reply| {
             let (status, reason) = (unserved.status(), unserved.reason());
             response::write_line(out, reply, status, unserved.fields(), &reason);
         });
     }
 
     pub(crate) fn refuse_head(&mut self, now: Now, key: u32, error: HeadError) {
-        self.refuse_with(now, key, Cause::Head(error), |out, reply| {
+        self.refuse_with(now, key, CloseCause::Head(error), |out, reply| {
             error.write(out, reply);
         });
     }
@@ -90,22 +90,22 @@ impl Core {
         &mut self,
         now: Now,
         key: u32,
-        cause: Cause,
+        cause: CloseCause,
         rejection: Rejection,
     ) {
         self.refuse_with(now, key, cause, |out, reply| rejection.write(out, reply));
     }
 
     /// A token in `Authorization` that lets nobody in (RFC 6750 §3.1).
-    pub(crate) fn refuse_token(&mut self, now: Now, key: u32, cause: gate::Cause) {
+    pub(crate) fn refuse_token(&mut self, now: Now, key: u32, cause: gate::Denied) {
         let (status, fields) = match cause {
-            gate::Cause::Forbidden(_) => (Status::Forbidden, &[][..]),
-            gate::Cause::Unavailable => (Status::ServiceUnavailable, UNAVAILABLE_FIELDS),
+            gate::Denied::Forbidden(_) => (Status::Forbidden, &[][..]),
+            gate::Denied::Unavailable => (Status::ServiceUnavailable, UNAVAILABLE_FIELDS),
             _ => {
-                return self.refuse_upgrade(now, key, Cause::Gate(cause), Rejection::Token);
+                return self.refuse_upgrade(now, key, CloseCause::Gate(cause), Rejection::Token);
             }
         };
-        self.refuse_with(now, key, Cause::Gate(cause), |out, reply| {
+        self.refuse_with(now, key, CloseCause::Gate(cause), |out, reply| {
             response::write_line(out, reply, status, fields, &cause);
         });
     }
@@ -114,10 +114,10 @@ impl Core {
         &mut self,
         now: Now,
         key: u32,
-        cause: Cause,
+        cause: CloseCause,
         write: impl FnOnce(&mut Vec<u8>, Reply<'_>),
     ) {
-        self.report(now, key, What::Refused(cause), None);
+        self.report(now, key, ReportKind::Refused(cause), None);
         self.reply(now, key, write);
     }
 

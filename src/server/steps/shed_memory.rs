@@ -8,8 +8,8 @@ use crate::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, MESSAGE_OVERHEAD_BYT
 use crate::network::AddressKey;
 use crate::time::Now;
 
-use crate::server::answers::cause::Cause;
-use crate::server::answers::report::What;
+use crate::server::answers::cause::CloseCause;
+use crate::server::answers::report::ReportKind;
 use crate::server::connection::Ending;
 use crate::server::core::Core;
 use crate::server::parts::sessions::{OUTBOX_FIRST_BYTES, SEGMENT_BYTES};
@@ -128,9 +128,14 @@ impl Core {
             match self.sessions[key].state() {
                 State::Open(_) => {
                     self.cut(key);
-                    self.refuse(now, key, Cause::Memory, None, None);
+                    self.refuse(now, key, CloseCause::Memory, None, None);
                 }
-                _ => self.abort(now, key, What::Refused(Cause::Memory), Ending::Reset),
+                _ => self.abort(
+                    now,
+                    key,
+                    ReportKind::Refused(CloseCause::Memory),
+                    Ending::Reset,
+                ),
             }
             if self.ledger_bytes() <= self.memory_bytes_free_of_reserve() + self.gone_bytes() {
                 return;

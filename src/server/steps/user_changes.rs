@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use crate::app::users::{CachedUser, Changes, StoreError, User};
-use crate::gate::{self, Directory, Standing, Unavailable};
+use crate::gate::{self, AccountStatus, Directory, Unavailable};
 use crate::limits::TURN_REVIEWS_MAX;
 use crate::time::Now;
 
-use crate::server::answers::cause::Cause;
+use crate::server::answers::cause::CloseCause;
 use crate::server::core::Core;
 
 impl Core {
@@ -50,9 +50,9 @@ impl Core {
     }
 
     /// How a user of the store stands: a logout counts that is not in the store yet.
-    pub(crate) fn standing_now(&self, user: &User) -> Standing {
+    pub(crate) fn standing_now(&self, user: &User) -> AccountStatus {
         let pending = self.revocations.valid_from(&user.id);
-        Standing {
+        AccountStatus {
             disabled: user.disabled,
             tokens_valid_from: user.tokens_valid_from.max(pending),
         }
@@ -89,8 +89,8 @@ impl Core {
             let Some(dates) = self.members.dates(key) else {
                 continue;
             };
-            match gate::check_standing(standing, dates.issued_at) {
-                Err(cause) => self.refuse(now, key, Cause::Gate(cause), None, None),
+            match gate::check_account_status(standing, dates.issued_at) {
+                Err(cause) => self.refuse(now, key, CloseCause::Gate(cause), None, None),
                 Ok(standing) => {
                     if let Some(person) = self.members.user_mut(key) {
                         person.standing = standing;
@@ -103,7 +103,7 @@ impl Core {
 
 /// The users, as the gate asks for them.
 impl Directory for Core {
-    fn standing(&mut self, subject: &str) -> Result<Option<Standing>, Unavailable> {
+    fn standing(&mut self, subject: &str) -> Result<Option<AccountStatus>, Unavailable> {
         match self.user(subject) {
             Ok(user) => Ok(user.map(|user| self.standing_now(&user))),
             Err(_) => Err(Unavailable),

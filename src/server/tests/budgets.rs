@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::server::{ConnectionId, Report, What};
+use crate::server::{ConnectionId, Report, ReportKind};
 
 use super::world::{World, error, masked};
 
@@ -165,7 +165,7 @@ fn the_rate_of_frames_holds_for_a_user_that_reconnects() {
     );
     assert_eq!(world.hear(id), [refusal.as_str(), "close 1008", "FIN"]);
     // It may be the doing of the user's other connections, elsewhere.
-    let is_ban = |report: &Report| matches!(report.what, What::Banned(_));
+    let is_ban = |report: &Report| matches!(report.what, ReportKind::Banned(_));
     assert!(!world.reports.iter().any(is_ban));
     world.wait(Duration::from_secs(1));
     world.member("alice");

@@ -7,7 +7,7 @@ use crate::limits::{
     AUTH_TIMEOUT_CROWDED, CROWD_CONNECTIONS_MIN, LINGERING_MAX, LINGERING_PER_ADDRESS_MAX,
     PENDING_GRACE, TURN_DEADLINES_MAX,
 };
-use crate::server::{ConnectionId, Ending, FlushesLeft, Peer, What};
+use crate::server::{ConnectionId, Ending, FlushesLeft, Peer, ReportKind};
 
 use super::world::{World, error, masked, upgrade};
 
@@ -173,7 +173,7 @@ fn of_many_who_come_at_once_some_are_let_in_and_the_log_tells_of_the_cap() {
     let told = |world: &World| {
         let reports = world.reports.iter();
         reports
-            .filter(|report| report.what == What::PendingFull)
+            .filter(|report| report.what == ReportKind::PendingFull)
             .count()
     };
     assert_eq!(told(&world), 1);
@@ -253,7 +253,7 @@ fn an_address_that_fails_too_often_is_banned_and_then_let_in_again() {
         world
             .reports
             .iter()
-            .any(|report| report.what == What::Banned(Duration::from_secs(60)))
+            .any(|report| report.what == ReportKind::Banned(Duration::from_secs(60)))
     );
     assert_eq!(world.connect_from(MALLORY), None);
     world.stranger();

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::world::{World, upgrade};
-use crate::server::What;
+use crate::server::ReportKind;
 
 const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
 
@@ -213,8 +213,8 @@ fn a_proxy_that_names_nobody_and_a_field_of_a_stranger_are_told_once_a_minute() 
     ask(&mut world, PROXY, health);
     ask(&mut world, PROXY, &upgrade(&forwarded("192.0.2.66")));
     ask(&mut world, stranger, health);
-    assert_eq!(count(&world, What::ClientUnnamed), 0);
-    assert_eq!(count(&world, What::ForwardedIgnored), 0);
+    assert_eq!(count(&world, ReportKind::ClientUnnamed), 0);
+    assert_eq!(count(&world, ReportKind::ForwardedIgnored), 0);
     for minute in 1..=3 {
         for _ in 0..5 {
             ask(&mut world, PROXY, &upgrade("X-Real-IP: 192.0.2.66\r\n"));
@@ -226,8 +226,8 @@ fn a_proxy_that_names_nobody_and_a_field_of_a_stranger_are_told_once_a_minute() 
                 &upgrade("Forwarded: for=192.0.2.66\r\n"),
             );
         }
-        assert_eq!(count(&world, What::ClientUnnamed), minute);
-        assert_eq!(count(&world, What::ForwardedIgnored), minute);
+        assert_eq!(count(&world, ReportKind::ClientUnnamed), minute);
+        assert_eq!(count(&world, ReportKind::ForwardedIgnored), minute);
         world.wait(std::time::Duration::from_secs(61));
     }
 }
@@ -258,7 +258,7 @@ fn beside_proxy_headers_no_field_names_a_client() {
         let notices = world
             .reports
             .iter()
-            .filter(|report| report.what == What::HeaderUnnamed);
+            .filter(|report| report.what == ReportKind::HeaderUnnamed);
         assert_eq!(notices.count(), told, "{header:?}");
     }
 }

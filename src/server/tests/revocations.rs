@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::app::users::StoreError;
-use crate::server::{ConnectionId, Report, What};
+use crate::server::{ConnectionId, Report, ReportKind};
 use crate::time::UnixSeconds;
 
 use super::world::{START, World, error, upgrade};
@@ -212,7 +212,7 @@ fn a_login_never_hands_out_what_the_gate_refuses() {
     let heard = log_in_by_password(&mut world, id);
     assert!(heard[0].contains("unavailable"), "{heard:?}");
     assert!(heard[0].contains(r#""retryAfter":863999"#), "{heard:?}");
-    let until = What::TokensVoid {
+    let until = ReportKind::TokensVoid {
         until: START.plus(864_001),
         wait_seconds: 863_999,
     };
@@ -250,7 +250,7 @@ fn a_third_logout_in_a_second_makes_the_next_login_wait_for_the_next_second_only
     let is_void = |report: &&Report| {
         matches!(
             report.what,
-            What::TokensVoid {
+            ReportKind::TokensVoid {
                 wait_seconds: 1,
                 ..
             }
@@ -289,7 +289,7 @@ fn a_login_over_http_that_must_wait_is_told_how_long_and_logged() {
         report.connection == id
             && matches!(
                 report.what,
-                What::TokensVoid {
+                ReportKind::TokensVoid {
                     wait_seconds: 1,
                     ..
                 }

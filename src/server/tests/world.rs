@@ -12,7 +12,7 @@ use crate::app::users::{MemoryStore, StoreError, User};
 use crate::config::Config;
 use crate::gate::{Keys, Secret, Signer};
 use crate::server::{
-    ConnectionId, Report, Server, StoreJob, StoreOutcome, Summary, What, claim_rules,
+    ConnectionId, Report, ReportKind, Server, StoreJob, StoreOutcome, Summary, claim_rules,
 };
 use crate::time::{Instant, Now, UnixSeconds};
 use crate::turn::net::{End, Net};
@@ -333,7 +333,7 @@ impl World {
     /// The words of the refusals so far.
     pub(super) fn refusals(&self) -> Vec<&'static str> {
         let refused = |report: &Report| match report.what {
-            What::Refused(cause) => Some(cause.word()),
+            ReportKind::Refused(cause) => Some(cause.word()),
             _ => None,
         };
         self.reports.iter().filter_map(refused).collect()
@@ -342,7 +342,7 @@ impl World {
     /// Why logins failed so far, as the log has it.
     pub(super) fn failed_logins(&self) -> Vec<&'static str> {
         let failed = |report: &Report| match report.what {
-            What::LoginFailed(failure) => Some(failure.word()),
+            ReportKind::LoginFailed(failure) => Some(failure.word()),
             _ => None,
         };
         self.reports.iter().filter_map(failed).collect()

@@ -1,7 +1,7 @@
 //! By branches and addresses, as ctgrind does it: the secrets are made undefined in the eyes of
 //! valgrind's memcheck, which then speaks of every branch and address that depends on them.
 
-use framegate::gate::{Keys, Secret};
+use framegate::internals::gate::{Keys, Secret};
 
 use crate::requests::{declassify, errors, poison};
 use crate::row::{Of, Row};

@@ -5,8 +5,8 @@ use std::hint::black_box;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use framegate::gate::{ClaimRules, Keys, Secret, Signer, Verifier};
-use framegate::time::UnixSeconds;
+use framegate::internals::gate::{ClaimRules, Keys, Secret, Signer, Verifier};
+use framegate::internals::time::UnixSeconds;
 
 pub const TAG_BYTES: usize = 32;
 pub type Tag = [u8; TAG_BYTES];
