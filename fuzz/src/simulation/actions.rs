@@ -228,7 +228,13 @@ impl World<'_> {
         if self.choice.chance(10) {
             return speech::control(&mut self.choice);
         }
-        let event = self.event(index);
+        let event = match self.is_harsh && kind == PeerKind::Rude && self.choice.chance(30) {
+            true => Event::Login {
+                user: self.somebody_real(),
+                is_right: false,
+            },
+            false => self.event(index),
+        };
         let user = self.somebody_real();
         let is_without = matches!(event, Event::Login { .. } | Event::BadFrame)
             || kind == PeerKind::Forging && self.choice.chance(10);

@@ -79,7 +79,7 @@ impl World<'_> {
     /// it is read any longer.
     pub(super) fn arrive(&mut self, index: usize, bytes: usize) -> bool {
         let link = &mut self.links[index];
-        if link.is_over() || link.end.borrow().has_finished {
+        if link.is_read_no_more() || link.is_broken() || link.end.borrow().has_finished {
             return false;
         }
         let piece = link.next_piece(bytes.min(ARRIVAL_BYTES_MAX));
@@ -100,7 +100,7 @@ impl World<'_> {
         let readiness = Readiness {
             readable: true,
             peer_finished: matches!(coming, Coming::Fin | Coming::LastBytes),
-            has_failed: coming == Coming::Reset && link.is_over(),
+            has_failed: coming == Coming::Reset && link.is_read_no_more(),
             ..Readiness::default()
         };
         self.tell(id, readiness);
@@ -145,13 +145,21 @@ impl World<'_> {
     /// The core and the store hold what they should.
     pub(super) fn count_again(&self) -> Result<(), String> {
         self.turn.core.audit()?;
-        self.people.check()
+        for link in self.links.iter().filter(|_| self.is_harsh) {
+            let has_transport = self.config.proxy_protocol && self.is_proxy(link.came_from);
+            self.tapped.check(link, has_transport)?;
+        }
+        match self.turn.core.totals().connections == self.turn.core.connections() {
+            true => self.people.check(),
+            false => Err("the log is told of other connections".to_owned()),
+        }
     }
 
     /// What came of those who are here was read.
     fn check_all_came(&mut self) -> Result<(), String> {
         let coming = std::mem::take(&mut self.coming);
-        let is_unread = |link: &&Link| coming.contains_key(&link.id.serial) && !link.is_over();
+        let is_unread =
+            |link: &&Link| coming.contains_key(&link.id.serial) && !link.is_read_no_more();
         match self.links.iter().find(is_unread) {
             Some(link) => Err(format!("{link:?} has sent what was never read")),
             None => Ok(()),
@@ -173,13 +181,16 @@ impl World<'_> {
             if step == Step::Over {
                 self.take_jobs()?;
                 self.write_to_store();
-                self.note_log();
+                self.note_log()?;
                 return self.count_turns_waited();
             }
         }
     }
 
     fn follow_step(&mut self, step: Step, before: &Before) -> Result<(), String> {
+        if self.is_harsh && self.turns.is_multiple_of(self.audit_interval) {
+            self.turn.core.audit()?;
+        }
         match step {
             Step::Decided(id) => self.follow_decided(id, before)?,
             Step::Accepted(id) => self.follow_accepted(id)?,
@@ -199,8 +210,12 @@ impl World<'_> {
 
     /// What came of a peer was handed to the core.
     fn follow_decided(&mut self, id: ConnectionId, before: &Before) -> Result<(), String> {
+        let is_broken = self.link(id).is_some_and(|at| self.links[at].is_broken());
         let Some(coming) = self.coming.remove(&id.serial) else {
-            return self.nothing_is_said();
+            return match is_broken {
+                true => self.follow_leaving(id, true),
+                false => self.nothing_is_said(),
+            };
         };
         let coming = self.note_read(id, coming);
         for link in &mut self.links {
@@ -253,7 +268,9 @@ impl World<'_> {
         self.undecided = None;
         match (coming, self.link(id)) {
             // It was read before another's words ended it.
-            (Coming::Bytes | Coming::LastBytes, Some(index)) if self.links[index].is_over() => {
+            (Coming::Bytes | Coming::LastBytes, Some(index))
+                if self.links[index].is_read_no_more() =>
+            {
                 self.nothing_is_said()?;
             }
             (Coming::Bytes, Some(index)) => {
@@ -357,6 +374,9 @@ impl World<'_> {
             return self.links[index].hear_fin();
         }
         let link = self.links.remove(index);
+        if self.is_harsh {
+            self.tapped.check_ended(id)?;
+        }
         if !link.is_over() && !link.is_given_up() {
             return Err("a connection ends for no reason".to_owned());
         }
@@ -391,7 +411,7 @@ impl World<'_> {
     fn follow_write(&mut self) -> Result<(), String> {
         for report in self.reports() {
             let index = self.link(report.connection).ok_or("nobody is slow")?;
-            if !self.is_too_slow(index, &report) {
+            if !self.is_too_slow(index, &report) && !self.is_left_unsaid(&report) {
                 return Err(format!("{report:?} while others were written to"));
             }
             self.end(&report, None)?;

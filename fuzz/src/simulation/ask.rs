@@ -1,12 +1,13 @@
 //! The model of what is asked by HTTP: for whom a proxy comes, requests, and the upgrade.
 
 use framegate::internals::limits::LOGIN_TIMEOUT;
-use framegate::internals::server::{CloseCause, Input, ReadInterest, ReportKind};
+use framegate::internals::server::{CloseCause, Input, ReadInterest, ReportKind, Unserved};
 use framegate::internals::turn::Readiness;
 use framegate::internals::wire::Rejection;
 
 use super::link::{Over, Stage, What};
-use super::people::{Outcomes, VerifiedToken};
+use super::outcomes::Outcomes;
+use super::people::VerifiedToken;
 use super::speech::Request;
 use super::walk::{Step, Told};
 use super::world::World;
@@ -89,7 +90,15 @@ impl World<'_> {
         request: Request,
         told: &mut Told<'_>,
     ) -> Result<Step, String> {
+        let is_stopping = self.stopping_since.is_some();
         match request {
+            Request::Upgrade { .. } | Request::Login if is_stopping => {
+                let stopping = CloseCause::Request(Unserved::Stopping);
+                self.must_be(told, ReportKind::Refused(stopping))?;
+                self.links[index].owe(What::Answer(vec![503]), true);
+                self.end_own(told, None)?;
+                Ok(Step::Ended)
+            }
             Request::Upgrade {
                 pass,
                 is_in_subprotocol,
@@ -106,7 +115,9 @@ impl World<'_> {
                     let link = &self.links[index];
                     return Err(format!("{statuses:?} is not answered: {link:?}"));
                 }
-                self.links[index].owe(What::Answer(statuses.to_vec()), true);
+                let stopping = is_stopping.then_some(503);
+                let statuses = statuses.iter().copied().chain(stopping).collect();
+                self.links[index].owe(What::Answer(statuses), true);
                 self.end_own(told, None)?;
                 Ok(Step::Ended)
             }

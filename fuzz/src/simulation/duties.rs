@@ -57,7 +57,10 @@ impl World<'_> {
                     && is_past(Some(link.accepted_at), config.handshake_timeout)
                     && link.is_unfinished() == (cause == CloseCause::HandshakeTimeout)
             }
-            CloseCause::PeerLeft => link.stage == Stage::Open && link.has_finished,
+            CloseCause::PeerLeft => {
+                link.stage == Stage::Open && link.has_finished
+                    || !link.is_over() && link.is_broken()
+            }
             CloseCause::ShuttingDown => {
                 // A deadline of its own may come first.
                 let is_late = is_past(Some(link.accepted_at), config.handshake_timeout);
@@ -90,6 +93,11 @@ impl World<'_> {
             CloseCause::Expired => link
                 .member
                 .is_some_and(|member| member.expires_at <= self.now.unix.0),
+            CloseCause::Gate(gate::Denied::Unavailable)
+                if let Stage::LoggingOut { by, .. } = link.stage =>
+            {
+                by <= self.now.monotonic
+            }
             CloseCause::Gate(_) => link.member.is_some_and(|member| {
                 let outcomes =
                     self.people
@@ -106,6 +114,7 @@ impl World<'_> {
     /// Nobody is here longer than allowed.
     pub(super) fn check_duties(&mut self) -> Result<(), String> {
         let (now, unix) = (self.now.monotonic, self.now.unix.0);
+        self.writer.check(now)?;
         for index in 0..self.links.len() {
             let link = &mut self.links[index];
             if self.turn.core.awaits_password(link.id) {
@@ -142,6 +151,9 @@ impl World<'_> {
             }
             Stage::Waiting { by } => {
                 duties[0] = ("its password is not checked", Some(by), config.linger);
+            }
+            Stage::LoggingOut { by, .. } => {
+                duties[0] = ("its logout is not answered", Some(by), Duration::ZERO);
             }
             // The linger is for what was offered.
             Stage::Over(over) => {

@@ -1,12 +1,15 @@
 //! The model: what must come of those who come and go, and of time. Of the server
 //! it believes only who ended, and asks whether that is right.
 
+use std::borrow::Cow;
+
 use framegate::internals::limits::{CROWD_CONNECTIONS_MIN, PENDING_GRACE, STOP_PATIENCE};
 use framegate::internals::server::{CloseCause, ConnectionId, Report, ReportKind};
 use framegate::internals::wire::Rejection;
 
 use super::link::{Link, Over, Stage, What};
-use super::people::{MARK, Outcomes};
+use super::outcomes::Outcomes;
+use super::people::MARK;
 use super::world::World;
 
 pub(super) fn cause_of(what: ReportKind) -> Option<CloseCause> {
@@ -61,7 +64,7 @@ impl World<'_> {
     fn count_of(&self, address: std::net::Ipv4Addr) -> (usize, usize) {
         let is_here = |link: &&Link| link.is_counted && link.address == address;
         let here = || self.links.iter().filter(is_here);
-        let pending = here().filter(|link| !link.is_over() && link.member.is_none());
+        let pending = here().filter(|link| !link.is_read_no_more() && link.member.is_none());
         (here().count(), pending.count())
     }
 
@@ -70,10 +73,14 @@ impl World<'_> {
     /// longest, unless none has had its time yet.
     pub(super) fn follow_connect(&mut self, id: ConnectionId) -> Result<(), String> {
         for report in self.reports() {
+            if report.connection == id && self.is_left_unsaid(&report) {
+                self.end(&report, None)?;
+                continue;
+            }
             // One whose login was given up may be pending no longer.
             let is_pending = |link: &&Link| {
                 let may_be_over = link.is_given_up() && link.id != report.connection;
-                !link.is_over() && !may_be_over && link.member.is_none() && link.id != id
+                !link.is_read_no_more() && !may_be_over && link.member.is_none() && link.id != id
             };
             let pending = || self.links.iter().filter(is_pending);
             let crowd = |link: &Link| {
@@ -164,7 +171,7 @@ impl World<'_> {
             match &mut link.stage {
                 Stage::Open => return Err(format!("{:?} is not told to go", link.id)),
                 Stage::Waiting { by } => *by = last.min(*by),
-                Stage::Asking | Stage::Over(_) => {}
+                Stage::Asking | Stage::LoggingOut { .. } | Stage::Over(_) => {}
             }
         }
         Ok(())
@@ -221,7 +228,11 @@ impl World<'_> {
             return Ok(());
         };
         let index = self.link(report.connection).ok_or("nobody ended")?;
-        let is_open = self.links[index].stage == Stage::Open;
+        let is_open = match self.links[index].stage {
+            Stage::Open => true,
+            Stage::LoggingOut { .. } => cause != CloseCause::Memory,
+            _ => false,
+        };
         let is_abandoned = matches!(
             cause,
             CloseCause::NoRequest
@@ -239,7 +250,6 @@ impl World<'_> {
             None => None,
         };
         is_as_agreed(error, close)?;
-        is_presentable(report)?;
         self.note(report);
         let over = Over {
             at: self.now.monotonic,
@@ -248,6 +258,7 @@ impl World<'_> {
             // One that is too slow as well is told of the other cause, and hears no more than that.
             is_cut: is_abandoned
                 || self.links[index].stalled_since.is_some()
+                || self.links[index].is_broken()
                 || matches!(cause, CloseCause::SlowReader | CloseCause::Memory)
                 || cause == CloseCause::ShuttingDown && !is_open,
         };
@@ -285,18 +296,15 @@ impl World<'_> {
 }
 
 /// What the log is told is one line, and no secret.
-fn is_presentable(report: &Report) -> Result<(), String> {
-    let Some(cause) = cause_of(report.what) else {
-        return Ok(());
+pub(super) fn is_presentable(report: &Report) -> Result<(), String> {
+    let (word, reason) = match report.what {
+        ReportKind::Refused(cause) | ReportKind::Closed(cause) => (cause.word(), cause.reason()),
+        ReportKind::LoginFailed(why) => (why.word(), Cow::default()),
+        _ => ("-", Cow::default()),
     };
-    let line = format!(
-        "{} {} {} {}",
-        report.what,
-        report.peer,
-        cause.word(),
-        cause.reason()
-    );
-    match line.contains(char::is_control) || line.contains(MARK) || cause.word().is_empty() {
+    let line = format!("{} {} {word} {reason}", report.what, report.peer);
+    let is_bare = |text: &str| text.contains(char::is_control) || text.contains(MARK);
+    match is_bare(&line) || word.is_empty() || line.contains("  ") {
         true => Err(format!("{line:?} is told")),
         false => Ok(()),
     }

@@ -1,18 +1,15 @@
-//! What the helper threads do, and what comes of it: passwords checked one after the other, and the
-//! store written to.
+//! Passwords that a helper thread checks one after the other, and what comes of it.
 
 use std::time::Duration;
 
 use framegate::internals::app::password::{AddressSpace, HashJob, Verdict};
 use framegate::internals::gate;
-use framegate::internals::limits::HASHES_PENDING_MAX;
-use framegate::internals::server::{
-    CloseCause, ConnectionId, Input, Report, ReportKind, StoreJob, StoreOutcome,
-};
+use framegate::internals::limits::{HASHES_PENDING_MAX, LOGIN_FAILURES_MAX};
+use framegate::internals::server::{CloseCause, ConnectionId, Input, Report, ReportKind};
 
 use super::follow::cause_of;
 use super::link::{Link, Member, Over, Stage, What};
-use super::people::{PEOPLE, TOKEN_TTL_SECONDS, user_of};
+use super::people::TOKEN_TTL_SECONDS;
 use super::walk::{Step, Told};
 use super::world::World;
 
@@ -77,40 +74,6 @@ impl World<'_> {
         }
     }
 
-    /// What is to be written is, or fails, at once.
-    pub(super) fn write_to_store(&mut self) {
-        while let Some(job) = self.turn.core.next_store_job() {
-            let unix = self.now.unix;
-            let StoreJob::Revoke(ticket, revocation) = job else {
-                if let StoreJob::Seen(second) = job {
-                    self.people.write(&[], Some(second), unix);
-                }
-                continue;
-            };
-            let user = user_of(&revocation.id);
-            let void_before = self.turn.core.void_before(&revocation.id);
-            let is_kept = self.people.write(&[revocation], None, unix);
-            let outcome = StoreOutcome { ticket, is_kept };
-            self.turn.core.handle(self.now, Input::Kept(outcome));
-            if user < PEOPLE {
-                let void_before = void_before.filter(|_| !is_kept);
-                self.unnoted.push((user, void_before));
-            }
-        }
-        // While a peer speaks, the model comes to its logout in its own time.
-        if self.undecided.is_none() {
-            self.note_logouts();
-        }
-    }
-
-    /// The model learns of the logouts that were written, or could not be.
-    pub(super) fn note_logouts(&mut self) {
-        for (user, void_before) in std::mem::take(&mut self.unnoted) {
-            self.people
-                .note_pending(user, void_before, self.now.monotonic);
-        }
-    }
-
     // Passwords.
 
     /// Who waits with a password may have had to make room for another that came, where there was no
@@ -148,7 +111,7 @@ impl World<'_> {
         for report in &reports {
             let is_own = report.connection == id;
             match report.what {
-                ReportKind::LoggedIn if is_own && may_pass => {
+                ReportKind::LoggedIn if is_own && may_pass && !self.people.is_voided_here(user) => {
                     is_told = true;
                     self.grant(id, user, &mut told)?;
                 }
@@ -179,6 +142,13 @@ impl World<'_> {
         if !is_checked && self.link(id).is_some_and(is_open) {
             return Err("a password that was not checked was answered".to_owned());
         }
+        let is_guessing = |link: &Link| link.login_failures >= LOGIN_FAILURES_MAX;
+        if self
+            .link(id)
+            .is_some_and(|at| is_open(at) && is_guessing(&self.links[at]))
+        {
+            return Err("one who guesses passwords may go on".to_owned());
+        }
         self.answer_waiting(id, is_told)
     }
 
@@ -197,7 +167,10 @@ impl World<'_> {
         };
         let is_right = match cause_of(report.what) {
             None => false,
-            Some(CloseCause::LoginFailed | CloseCause::SlowReader) => report.connection == id,
+            Some(CloseCause::LoginFailed) => {
+                report.connection == id && self.links[index].login_failures == LOGIN_FAILURES_MAX
+            }
+            Some(CloseCause::SlowReader) => report.connection == id,
             Some(CloseCause::Gate(gate::Denied::Forbidden(gate::Forbidden::OtherSubject))) => {
                 report.connection == id && self.links[index].member.is_some()
             }
@@ -234,8 +207,8 @@ impl World<'_> {
                 };
                 self.enter(index, &member, told)?;
             }
-            // It has left meanwhile.
-            Stage::Asking | Stage::Over(_) => {}
+            // It has left meanwhile, or is about to.
+            Stage::Asking | Stage::LoggingOut { .. } | Stage::Over(_) => {}
         }
         Ok(())
     }
@@ -249,7 +222,7 @@ impl World<'_> {
                 link.denials += 1;
                 link.login_failures += 1;
             }
-            Stage::Asking | Stage::Over(_) => {}
+            Stage::Asking | Stage::LoggingOut { .. } | Stage::Over(_) => {}
         }
     }
 

@@ -42,6 +42,13 @@ pub(super) enum Stage {
         by: Instant,
     },
     Open,
+    /// It asked to be logged out, in a frame with this id, and is told by then what became of that.
+    /// Nothing more is read of it.
+    LoggingOut {
+        user: usize,
+        frame: Option<u32>,
+        by: Instant,
+    },
     /// Nothing more is read of it, from then on.
     Over(Over),
 }
@@ -111,6 +118,8 @@ pub(super) struct Link {
     /// What it counts by, once `is_counted`; before that, its proxy's.
     pub(super) address: Ipv4Addr,
     pub(super) is_counted: bool,
+    /// From where its connection comes.
+    pub(super) came_from: Ipv4Addr,
     /// For whom it comes, when it is a proxy's.
     pub(super) client: Option<Ipv4Addr>,
     pub(super) kind: PeerKind,
@@ -219,6 +228,7 @@ impl Link {
             id,
             address,
             is_counted: true,
+            came_from: address,
             client: None,
             kind,
             stage: Stage::Asking,
@@ -263,6 +273,16 @@ impl Link {
 
     pub(super) fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Over(_))
+    }
+
+    /// True once its socket has failed, of which the server may not have heard.
+    pub(super) fn is_broken(&self) -> bool {
+        self.end.borrow().has_failed
+    }
+
+    /// True once nothing more is read of it.
+    pub(super) fn is_read_no_more(&self) -> bool {
+        matches!(self.stage, Stage::LoggingOut { .. } | Stage::Over(_))
     }
 
     /// True once its `POST /login` may have been answered without its password being checked.
@@ -338,13 +358,17 @@ impl Link {
     }
 
     /// Whether its descriptor may be closed with a reset. Where more was sent than is dropped at once,
-    /// the peer has had time to read what it was told last.
+    /// the peer has had time to read what it was told last; one whose socket failed reads nothing.
     pub(super) fn may_be_reset(&self, now: Instant, linger: Duration) -> bool {
         let Stage::Over(over) = self.stage else {
             return self.is_hostile || self.stalled_since.is_some();
         };
         let has_flooded = self.has_flooded && over.at + linger <= now;
-        over.is_cut || has_flooded || self.is_hostile || self.stalled_since.is_some()
+        over.is_cut
+            || self.is_broken()
+            || has_flooded
+            || self.is_hostile
+            || self.stalled_since.is_some()
     }
 
     pub(super) fn owe(&mut self, what: What, is_sure: bool) {

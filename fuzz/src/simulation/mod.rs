@@ -19,12 +19,16 @@ mod heard;
 mod helpers;
 mod judge;
 mod link;
+mod logouts;
 mod newcomers;
+mod outcomes;
 mod people;
 mod recovery;
 mod secrets;
+mod settings;
 mod sockets;
 mod speech;
+mod tapped;
 mod walk;
 mod world;
 

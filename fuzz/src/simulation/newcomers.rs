@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::iter::repeat_n;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use framegate::internals::server::{ConnectionId, Peer};
@@ -14,14 +14,16 @@ use super::sockets::{Failure, LISTENERS};
 use super::speech::{self, Said, Utterance};
 use super::world::World;
 
+const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const ADDRESSES: u32 = 6;
 /// The proxy that is trusted where any is.
 const PROXY: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
-const FAILURES: [Failure; 4] = [
+const FAILURES: [Failure; 5] = [
     Failure::NoDescriptor,
     Failure::NoSpare,
     Failure::NoMemory,
     Failure::Lost,
+    Failure::NoWatch,
 ];
 /// After what time it is tried again to accept somebody.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -48,10 +50,33 @@ impl World<'_> {
             true => self.choice.below(LISTENERS as u32) as usize,
             false => 0,
         };
-        let peer = Peer::from(SocketAddr::from((address, 1)));
+        let peer = self.peer_of(address);
         self.sockets.coming[listener].push_back(peer);
         self.newcomers[listener].push_back((address, kind));
         self.turn.listener_ready(listener);
+    }
+
+    /// Who comes from the address. In harsh runs that stands for what the server takes for one as well:
+    /// a network of IPv6, or a user of this machine.
+    fn peer_of(&mut self, address: Ipv4Addr) -> Peer {
+        let has_proxies = !self.config.trusted_proxies.is_empty();
+        match self.is_harsh {
+            true if address == PROXY && self.choice.chance(30) => Peer::on_unix_socket(None),
+            true if address == FIRST_ADDRESS && !has_proxies => Peer::on_unix_socket(Some(1)),
+            _ => Peer::from(SocketAddr::from((self.wire_address(address), 1))),
+        }
+    }
+
+    /// The address as it is seen on the wire: in harsh runs every other one is a network of IPv6.
+    fn wire_address(&mut self, address: Ipv4Addr) -> IpAddr {
+        let last = address.octets()[3];
+        match self.is_harsh && address != PROXY && last.is_multiple_of(2) {
+            true => {
+                let host = self.choice.below(200) as u16;
+                IpAddr::from([0x2001, 0xDB8, last.into(), 0, 0, 0, 0, host])
+            }
+            false => IpAddr::V4(address),
+        }
     }
 
     /// All who came were accepted, or sent away.
@@ -73,6 +98,17 @@ impl World<'_> {
         match self.sockets.coming[0].is_empty() && self.turn.core.connections() <= before {
             true => Ok(()),
             false => Err("somebody was accepted without a descriptor".to_owned()),
+        }
+    }
+
+    /// There is no descriptor, and nobody comes: it is not tried again.
+    fn shed_nobody(&mut self) -> Result<(), String> {
+        self.sockets.failures.push_back(Failure::NoDescriptor);
+        self.turn.listener_ready(0);
+        self.turn()?;
+        match self.sockets.failures.is_empty() {
+            true => Ok(()),
+            false => Err("a listener at which somebody may wait is not asked".to_owned()),
         }
     }
 
@@ -119,9 +155,15 @@ impl World<'_> {
             false => Failure::NoDescriptor,
         };
         if failure == Failure::NoDescriptor {
-            return self.shed();
+            return match self.is_harsh && self.choice.chance(30) {
+                true => self.shed_nobody(),
+                false => self.shed(),
+            };
         }
-        let times = 1 + self.choice.below(3);
+        let times = match failure {
+            Failure::NoWatch => 1,
+            _ => 1 + self.choice.below(3),
+        };
         self.sockets
             .failures
             .extend(repeat_n(failure, times as usize));
@@ -129,7 +171,7 @@ impl World<'_> {
         let kind = self.choice.pick(&swarm.kinds);
         self.come_to_listener(address, kind);
         self.turn()?;
-        if failure != Failure::Lost {
+        if !matches!(failure, Failure::Lost | Failure::NoWatch) {
             self.pass_time(ACCEPT_RETRY * times + MOMENT)?;
         }
         self.check_newcomers()
@@ -138,28 +180,41 @@ impl World<'_> {
     /// A request as a proxy passes it on for a client.
     fn passed_on(&mut self, index: usize, client: Ipv4Addr, request: Utterance) -> Utterance {
         self.links[index].client = Some(client);
+        let address = self.wire_address(client);
         if !self.config.proxy_protocol {
+            if self.is_harsh && self.choice.chance(10) {
+                return speech::of_bad_client();
+            }
             return match self.choice.below(10) {
                 // It is none of a proxy's requests: the connection counts for nobody.
                 0 => {
                     self.links[index].client = None;
                     request
                 }
-                1..=4 => request.with_field(&format!("Forwarded: for={client}\r\n")),
-                _ => request.with_field(&format!("X-Forwarded-For: {client}\r\n")),
+                1..=4 if address.is_ipv6() => {
+                    request.with_field(&format!("Forwarded: for=\"[{address}]:1\"\r\n"))
+                }
+                1..=4 => request.with_field(&format!("Forwarded: for={address}\r\n")),
+                _ => request.with_field(&format!("X-Forwarded-For: {address}\r\n")),
             };
         }
         if self.choice.chance(10) {
             return request.behind(b"PROXY?\r\n", Said::NoClient);
         }
-        let line = format!("PROXY TCP4 {client} 10.1.0.1 5 6\r\n");
+        let line = match address {
+            IpAddr::V4(_) => format!("PROXY TCP4 {address} 10.1.0.1 5 6\r\n"),
+            IpAddr::V6(_) => format!("PROXY TCP6 {address} 2001:db8::1 5 6\r\n"),
+        };
         request.behind(line.as_bytes(), Said::Client)
     }
 
     fn request(&mut self, index: usize) -> Utterance {
         let kind = self.links[index].kind;
         let user = self.somebody_real();
+        let is_proxied = self.is_proxy(self.links[index].came_from);
+        let is_odd = self.is_harsh && !is_proxied && self.choice.chance(30);
         match self.choice.below(10) {
+            0 if is_odd => speech::odd_request(&mut self.choice),
             0 if kind != PeerKind::Honest => speech::plain_request(&mut self.choice),
             1 => {
                 let is_right = self.choice.chance(70);

@@ -7,6 +7,7 @@ use framegate::internals::time::{Instant, Now, UnixSeconds};
 
 use super::choice::Choice;
 use super::link::Member;
+use super::outcomes::Outcomes;
 use super::secrets::{keys_of, password_hash_of};
 
 /// How many users are spoken of; some of them may not be there.
@@ -25,40 +26,6 @@ pub(super) struct AccountStatus {
     is_known: bool,
     is_disabled: bool,
     tokens_valid_from: u64,
-}
-
-/// What may become of a token, or of a login: a set, since for 50 ms after a commit the server
-/// may go by what was before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Outcomes(u8);
-
-impl Outcomes {
-    pub(super) const PASSES: Outcomes = Outcomes(1);
-    const UNAUTHORIZED: Outcomes = Outcomes(2);
-    const EXPIRED: Outcomes = Outcomes(4);
-    const REVOKED: Outcomes = Outcomes(8);
-    const FORBIDDEN: Outcomes = Outcomes(16);
-    const UNAVAILABLE: Outcomes = Outcomes(32);
-
-    pub(super) fn or(self, other: Outcomes) -> Outcomes {
-        Outcomes(self.0 | other.0)
-    }
-
-    pub(super) fn allow(self, other: Outcomes) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// The outcome with this error code, if a token can come to it.
-    pub(super) fn of_code(code: &str) -> Outcomes {
-        match code {
-            "unauthorized" => Outcomes::UNAUTHORIZED,
-            "token_expired" => Outcomes::EXPIRED,
-            "token_revoked" => Outcomes::REVOKED,
-            "forbidden" => Outcomes::FORBIDDEN,
-            "unavailable" => Outcomes::UNAVAILABLE,
-            _ => Outcomes(0),
-        }
-    }
 }
 
 /// A token, and what is true of it.
@@ -260,15 +227,32 @@ impl People {
         self.store.write(revocations, seen, &|| now).is_ok()
     }
 
-    /// A logout was kept, or was not: then the user's tokens are void in the server alone.
-    pub(super) fn note_pending(
+    /// A logout was kept in the step in which it was asked.
+    pub(super) fn note_kept(&mut self, user: usize, now: Instant) {
+        self.pending[user] = 0;
+        self.note_logout(user, now);
+    }
+
+    /// A logout is not kept yet: the user's tokens are void in the server alone, which knows that at
+    /// once, whatever it knows of the store.
+    pub(super) fn note_void(&mut self, user: usize, void_before: UnixSeconds, now: Instant) {
+        self.pending[user] = void_before.0;
+        for (_, standing) in &mut self.standings[user] {
+            standing.tokens_valid_from = standing.tokens_valid_from.max(void_before.0);
+        }
+        self.note(user, now);
+    }
+
+    /// The store was written to since, by a helper thread: the server learns of it as of what another
+    /// process does.
+    pub(super) fn note_written(
         &mut self,
         user: usize,
         void_before: Option<UnixSeconds>,
         now: Instant,
     ) {
         self.pending[user] = void_before.map_or(0, |from| from.0);
-        self.note_logout(user, now);
+        self.note(user, now);
     }
 
     /// Whether the user's tokens are void in the server alone: a logout could not be written.

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::link::{PeerKind, Stage};
+use super::people::PEOPLE;
 use super::speech::{self, Event, Speech};
 use super::world::World;
 
@@ -39,6 +40,9 @@ impl World<'_> {
             Parting::Fin => self.hang_up()?,
         }
         self.pass_time(Duration::from_secs(2))?;
+        if (0..PEOPLE).any(|user| self.people.is_voided_here(user)) {
+            return Err("a logout never came to the disk".to_owned());
+        }
         match (self.links.len(), self.turn.core.held_bytes()) {
             (0, 0) => self.turn.core.audit(),
             (links, bytes) => Err(format!(

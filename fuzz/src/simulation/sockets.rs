@@ -32,6 +32,8 @@ pub(super) struct End {
     pub(super) has_finished: bool,
     /// True once it was reset: no call of it succeeds.
     pub(super) has_failed: bool,
+    /// True when it will have been reset by the time it is shut.
+    pub(super) fails_to_shut: bool,
     /// Bytes it takes before it is full.
     pub(super) room: usize,
     /// True once it took less than it was offered, until it says that it takes bytes again.
@@ -65,6 +67,8 @@ pub(super) enum Failure {
     NoMemory,
     /// Another one, who has left again.
     Lost,
+    /// The socket of the one who is accepted cannot be watched.
+    NoWatch,
 }
 
 /// All sockets.
@@ -75,6 +79,7 @@ pub(super) struct Sockets {
     /// How the next calls of accept fail.
     pub(super) failures: VecDeque<Failure>,
     has_no_spare: bool,
+    is_not_to_watch: bool,
     /// The listener from which somebody was accepted last.
     pub(super) accepted_from: usize,
     /// The socket that was accepted last.
@@ -94,6 +99,7 @@ impl End {
             is_filled: false,
             has_finished: false,
             has_failed: false,
+            fails_to_shut: false,
             room: usize::MAX / 2,
             is_full: false,
             short_after_bytes: shortness.below(SHORT_AFTER_BYTES_MAX) as usize,
@@ -179,13 +185,14 @@ impl Io for Sockets {
     fn accept(&mut self, listener: usize) -> Accept<Socket> {
         let failure = self.failures.pop_front();
         self.has_no_spare = failure == Some(Failure::NoSpare);
+        self.is_not_to_watch = failure == Some(Failure::NoWatch);
         match failure {
             Some(Failure::NoDescriptor | Failure::NoSpare) => {
                 return Accept::NoDescriptor(ErrorKind::Other.into());
             }
             Some(Failure::NoMemory) => return Accept::Failed(ErrorKind::OutOfMemory.into()),
             Some(Failure::Lost) => return Accept::Lost,
-            None => {}
+            Some(Failure::NoWatch) | None => {}
         }
         let waiting = &mut self.coming[listener];
         let Some(peer) = waiting.pop_front() else {
@@ -215,7 +222,11 @@ impl Io for Sockets {
             ..End::new(u64::from(id.serial))
         };
         self.accepted = Some(Rc::clone(socket));
-        Ok(())
+        socket.borrow_mut().has_failed = self.is_not_to_watch;
+        match self.is_not_to_watch {
+            true => Err(ErrorKind::OutOfMemory.into()),
+            false => Ok(()),
+        }
     }
 
     fn discard(&mut self, socket: &mut Socket) -> bool {
@@ -223,7 +234,8 @@ impl Io for Sockets {
     }
 
     fn shut(&mut self, socket: &mut Socket) -> io::Result<()> {
-        let end = socket.borrow();
+        let mut end = socket.borrow_mut();
+        end.has_failed |= end.fails_to_shut;
         if end.has_failed {
             return Err(ErrorKind::NotConnected.into());
         }

@@ -371,6 +371,42 @@ pub(super) fn plain_request(choice: &mut Choice<'_>) -> Utterance {
     utterance
 }
 
+/// A request that somebody may take otherwise than the next one.
+pub(super) fn odd_request(choice: &mut Choice<'_>) -> Utterance {
+    const REQUESTS: [(&str, &[u16]); 5] = [
+        (
+            "POST /login HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n\
+             Content-Length: 2\r\n\r\n",
+            &[400],
+        ),
+        (
+            "POST /login HTTP/1.1\r\nHost: gate\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n",
+            &[400],
+        ),
+        (
+            "GET /health HTTP/1.1\r\nHost: gate\r\nForwarded: for=unknown\r\n\r\n",
+            &[200, 503],
+        ),
+        (
+            "GET /nowhere HTTP/1.1\r\nHost: gate\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n",
+            &[404],
+        ),
+        ("GET ftp://gate/ HTTP/1.1\r\nHost: gate\r\n\r\n", &[400]),
+    ];
+    let (request, statuses) = choice.pick(&REQUESTS);
+    let mut utterance = Utterance::default();
+    utterance.raw(request.as_bytes(), Said::Request(Request::Plain(statuses)));
+    utterance
+}
+
+/// A request of a proxy's whose client cannot be told.
+pub(super) fn of_bad_client() -> Utterance {
+    let request = b"GET /health HTTP/1.1\r\nHost: gate\r\nForwarded: for=\"10.0.0.1\r\n\r\n";
+    let mut utterance = Utterance::default();
+    utterance.raw(request, Said::Request(Request::Plain(&[400])));
+    utterance
+}
+
 /// The answer to a Ping of the server's.
 pub(super) fn pong() -> Utterance {
     let mut utterance = Utterance::default();

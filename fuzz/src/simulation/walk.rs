@@ -6,7 +6,8 @@ use framegate::internals::server::{CloseCause, ConnectionId, Report, ReportKind}
 use super::budgets::Verdict;
 use super::follow::{cause_of, is_end, outcome_of};
 use super::link::{Link, Login, Member, Stage, What};
-use super::people::{Outcomes, VerifiedToken, user_of};
+use super::outcomes::Outcomes;
+use super::people::{VerifiedToken, user_of};
 use super::speech::{Event, Mark, Said, Speech, data};
 use super::world::World;
 
@@ -86,7 +87,7 @@ impl World<'_> {
             self.follow_other(report, id, told.logged_out)?;
         }
         // One that ends in a tick is shut in the same turn.
-        let is_over = self.links[index].is_over();
+        let is_over = self.links[index].is_read_no_more();
         match (is_over, self.turn.is_over(id)) {
             (false, true) => Err("a connection that goes on is not read on".to_owned()),
             (true, false) if is_at_once => Err("one that is over is read on".to_owned()),
@@ -360,6 +361,9 @@ impl World<'_> {
                     }
                 }
             }
+            Event::Refresh if is_sure && self.is_void_for_sure(user) => {
+                return Err("a token is given while a logout is not on the disk".to_owned());
+            }
             Event::Refresh => {
                 let errors = missing(self, user);
                 self.links[index].owe_reply(id, "refresh", errors, is_sure);
@@ -370,36 +374,6 @@ impl World<'_> {
             Event::Login { .. } | Event::BadFrame => {}
         }
         Ok(Step::On)
-    }
-
-    fn log_out(
-        &mut self,
-        index: usize,
-        id: Option<u32>,
-        pass: &VerifiedToken,
-        told: &mut Told<'_>,
-    ) -> Result<Step, String> {
-        let is_done = told
-            .own
-            .is_some_and(|own| own.what == ReportKind::Closed(CloseCause::Done));
-        self.note_logouts();
-        told.logged_out = Some(pass.user);
-        // One that was refused at once tells the server nothing.
-        if is_done || self.people.has_unnoted_change(pass.user) {
-            self.people.note_logout(pass.user, self.now.monotonic);
-        }
-        if !told.is_doubtful
-            && self
-                .people
-                .barred_since(pass.user, pass.issued_at)
-                .is_none()
-        {
-            return Err("a token is still good after its logout".to_owned());
-        }
-        self.must_be(told, ReportKind::Closed(CloseCause::Done))?;
-        self.links[index].owe_reply(id, "logout", &[], !told.is_doubtful);
-        self.end_own(told, is_done.then_some(Some(1_000)))?;
-        Ok(Step::Ended)
     }
 
     fn owe_user(&mut self, index: usize, id: Option<u32>, target: usize, told: &Told<'_>) {

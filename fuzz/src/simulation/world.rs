@@ -11,7 +11,7 @@ use framegate::internals::app::Events;
 use framegate::internals::app::password::HashJob;
 use framegate::internals::config::Config;
 use framegate::internals::gate::{ClaimRules, TokenError, Verifier};
-use framegate::internals::limits::{CONNECTION_BYTES, MEMORY_RESERVE_PARTS, STOP_PATIENCE};
+use framegate::internals::limits::STOP_PATIENCE;
 use framegate::internals::server::{
     CloseCause, ConnectionId, Ending, Peer, Report, ReportKind, Server,
 };
@@ -22,13 +22,14 @@ use super::Reads;
 use super::arrival::{ARRIVAL_BYTES_MAX, Coming, Undecided, Unheard};
 use super::budgets::Budgets;
 use super::choice::Choice;
+use super::follow::is_presentable;
 use super::link::{Link, PeerKind, Stage};
-use super::people::{Made, People, TOKEN_TTL_SECONDS, VerifiedToken, user_of};
+use super::logouts::Writer;
+use super::people::{Made, People, VerifiedToken, user_of};
 use super::secrets::keys_of;
+use super::settings::config;
 use super::sockets::{DISCARD_BYTES_MAX, LISTENERS, Sockets};
-
-/// Room for all that a deaf peer misses.
-const ROOMY_OUTBOX_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+use super::tapped::Tapped;
 
 /// After how many turns the core counts itself again, where a run has thousands of them.
 const AUDIT_INTERVAL: u64 = 4;
@@ -85,20 +86,24 @@ pub(super) struct World<'a> {
     pub(super) coming: BTreeMap<u32, Coming>,
     /// Of which connection something is read and not decided on in whole.
     pub(super) undecided: Option<Undecided>,
+    /// What the log was told that is no line for it.
+    is_unfit_for_log: Option<String>,
     /// Reports of meanwhile.
     pub(super) collected: Vec<Report>,
     pub(super) unheard: Vec<Unheard>,
     /// What ended in a turn that the model does not know yet.
     pub(super) endings: VecDeque<(ConnectionId, Ending)>,
-    /// Whose logout was dealt with, and before when their tokens are void in the server alone.
-    pub(super) unnoted: Vec<(usize, Option<UnixSeconds>)>,
+    /// What the core's tap was told, in harsh runs.
+    pub(super) tapped: Tapped,
+    /// The helper thread that writes to the store.
+    pub(super) writer: Writer,
     /// Bytes held at the most while what a peer said was decided on.
     pub(super) pressed_bytes: usize,
 }
 
 impl<'a> World<'a> {
     pub(super) fn new(mut choice: Choice<'a>, reads: Reads) -> Result<Self, String> {
-        let (config, is_harsh) = config(&mut choice, reads);
+        let (config, run) = config(&mut choice, reads);
         let cuts = match reads {
             Reads::Whole | Reads::Roomy => None,
             Reads::Cut(seed) => Some(Choice::Seed(seed)),
@@ -108,8 +113,10 @@ impl<'a> World<'a> {
             Choice::Seed(_) | Choice::Noted { .. } => AUDIT_INTERVAL,
         };
         let people = People::new();
+        let is_harsh = run.is_harsh && reads == Reads::Whole;
+        let tapped = Tapped::default();
         Ok(World {
-            turn: turn(&config, &people)?,
+            turn: turn(&config, &people, is_harsh.then_some(&tapped))?,
             sockets: Sockets::default(),
             budgets: Budgets::new(&config),
             choice,
@@ -135,13 +142,15 @@ impl<'a> World<'a> {
             turns: 0,
             audit_interval,
             newcomers: Default::default(),
-            is_harsh: is_harsh && reads == Reads::Whole,
+            is_harsh,
             coming: BTreeMap::new(),
             undecided: None,
+            is_unfit_for_log: None,
             collected: Vec::new(),
             unheard: Vec::new(),
             endings: VecDeque::new(),
-            unnoted: Vec::new(),
+            tapped: tapped.clone(),
+            writer: Writer::new(run.is_store_late && reads == Reads::Whole),
             pressed_bytes: 0,
         })
     }
@@ -167,8 +176,9 @@ impl<'a> World<'a> {
         let link = &mut self.links[index];
         let is_first = !std::mem::replace(&mut link.end.borrow_mut().has_finished, true);
         let leaves_by_itself = link.marks.iter().any(|mark| mark.said.is_close());
-        let has_words = is_first && !link.outgoing.is_empty() && !leaves_by_itself;
-        let coming = if is_first && link.is_over() {
+        let is_heard = is_first && !link.is_broken();
+        let has_words = is_heard && !link.outgoing.is_empty() && !leaves_by_itself;
+        let coming = if is_heard && link.is_read_no_more() {
             let bytes = match self.is_harsh {
                 true => self.choice.pick(&UNWANTED_BYTES),
                 false => UNWANTED_BYTES[0],
@@ -195,10 +205,20 @@ impl<'a> World<'a> {
 
     pub(super) fn reset(&mut self, index: usize) -> Result<(), String> {
         self.links[index].end.borrow_mut().has_failed = true;
-        let is_over = self.links[index].is_over();
+        if self.is_harsh && self.choice.chance(40) {
+            // The server hears of it when it next asks the socket for something, or for the last thing.
+            let mut end = self.links[index].end.borrow_mut();
+            end.has_failed = self.choice.chance(50);
+            end.fails_to_shut = true;
+            drop(end);
+            return self.turn();
+        }
+        let (id, stage) = (self.links[index].id, self.links[index].stage);
         self.come(index, Coming::Reset);
-        if is_over {
-            self.cut(index);
+        match stage {
+            Stage::Over(_) => self.cut(index),
+            Stage::LoggingOut { .. } => self.follow_leaving(id, true)?,
+            _ => {}
         }
         self.turn()
     }
@@ -215,7 +235,7 @@ impl<'a> World<'a> {
     pub(super) fn pass_time(&mut self, duration: Duration) -> Result<(), String> {
         let until = self.now.monotonic + duration;
         let mut is_late = false;
-        while let Some(next) = self.turn.next_at().filter(|next| *next <= until) {
+        while let Some(next) = self.next_at().filter(|next| *next <= until) {
             if is_late && next <= self.now.monotonic {
                 return Err("the loop would spin: a deadline stays in the past".to_owned());
             }
@@ -225,11 +245,17 @@ impl<'a> World<'a> {
         self.move_to(until.max(self.now.monotonic))
     }
 
+    fn next_at(&self) -> Option<Instant> {
+        let due = [self.turn.next_at(), self.writer.next_at()];
+        due.into_iter().flatten().min()
+    }
+
     pub(super) fn move_to(&mut self, at: Instant) -> Result<(), String> {
         let passed = at.since(self.now.monotonic) + self.now.fraction;
         self.now.monotonic = at;
         self.now.unix = self.now.unix.plus(passed.as_secs());
         self.now.fraction = Duration::from_nanos(u64::from(passed.subsec_nanos()));
+        self.answer_from_store()?;
         for index in 0..self.links.len() {
             if self.links[index].wants_writable {
                 self.links[index].wants_writable = false;
@@ -240,16 +266,24 @@ impl<'a> World<'a> {
     }
 
     /// What else the log is told.
-    pub(super) fn note_log(&mut self) {
+    pub(super) fn note_log(&mut self) -> Result<(), String> {
         // When a minute's summary is due depends on when it was asked for last.
         let _ = self.turn.core.next_summary(self.now);
         while self.turn.core.next_store_news().is_some() {}
+        self.is_unfit_for_log.take().map_or(Ok(()), Err)
     }
 
     /// Whether the report is of a peer that takes too little.
     pub(super) fn is_too_slow(&self, index: usize, report: &Report) -> bool {
         let is_slow = report.what == ReportKind::Refused(CloseCause::SlowReader);
         is_slow && self.links[index].stalled_since.is_some()
+    }
+
+    /// Whether the report is of a peer whose socket has failed, as the server found out by itself.
+    pub(super) fn is_left_unsaid(&self, report: &Report) -> bool {
+        let index = self.link(report.connection);
+        let is_due = |index| self.is_due(index, CloseCause::PeerLeft);
+        report.what == ReportKind::Closed(CloseCause::PeerLeft) && index.is_some_and(is_due)
     }
 
     pub(super) fn hear(&mut self, index: usize, bytes: &[u8]) -> Result<(), String> {
@@ -309,10 +343,13 @@ impl<'a> World<'a> {
     pub(super) fn reports(&mut self) -> Vec<Report> {
         let mut reports = std::mem::take(&mut self.collected);
         while let Some(report) = self.turn.core.next_report() {
-            if report.what.is_notice() {
-                continue;
+            self.is_unfit_for_log = self
+                .is_unfit_for_log
+                .take()
+                .or(is_presentable(&report).err());
+            if !report.what.is_notice() {
+                reports.push(report);
             }
-            reports.push(report);
         }
         reports
     }
@@ -326,6 +363,12 @@ impl<'a> World<'a> {
         self.sockets.coming[0].push_back(peer);
         self.turn.listener_ready(0);
         self.turn()?;
+        if self.is_harsh {
+            self.ask_one_that_stops()?;
+        }
+        // A server that stops waits for the helper thread.
+        self.writer.hurry(self.now.monotonic);
+        self.answer_from_store()?;
         self.pass_time(STOP_PATIENCE + self.config.linger + Duration::from_millis(40))?;
         self.stopping_since = None;
         if self.sockets.coming[0].pop_front().is_none() {
@@ -336,11 +379,26 @@ impl<'a> World<'a> {
         }
         self.people.generation += 1;
         self.jobs.clear();
+        self.writer.forget();
         self.people.forget_pending(self.now.monotonic);
         self.gone.clear();
         self.hostile.clear();
         self.budgets = Budgets::new(&self.config);
-        self.turn = turn(&self.config, &self.people)?;
+        self.tapped = Tapped::default();
+        let tapped = self.is_harsh.then_some(&self.tapped);
+        self.turn = turn(&self.config, &self.people, tapped)?;
+        Ok(())
+    }
+
+    /// What was begun to be asked is asked of a server that stops.
+    fn ask_one_that_stops(&mut self) -> Result<(), String> {
+        let is_asking = |link: &&Link| link.stage == Stage::Asking;
+        let asking = self.links.iter().filter(is_asking).map(|link| link.id);
+        for id in asking.collect::<Vec<_>>() {
+            if let Some(index) = self.link(id) {
+                self.deliver(index, usize::MAX)?;
+            }
+        }
         Ok(())
     }
 
@@ -373,10 +431,16 @@ thread_local! {
 }
 
 /// A server over the users, with the keys of their generation, and its listeners.
-fn turn(config: &Config, people: &People) -> Result<Turn<Sockets>, String> {
+fn turn(
+    config: &Config,
+    people: &People,
+    tapped: Option<&Tapped>,
+) -> Result<Turn<Sockets>, String> {
     let keys = keys_of(people.generation).ok_or("no keys")?;
     let (config, store) = (config.clone(), people.connect());
-    let core = Server::build(config, keys, store, Events::builtin(), 7).into();
+    let mut core = Server::build(config, keys, store, Events::builtin(), 7);
+    core.set_tap(tapped.map(Tapped::tap));
+    let core = core.into();
     Ok(match SPARE.take() {
         Some(spare) => spare.renewed(core, LISTENERS),
         None => Turn::new(core, LISTENERS),
@@ -390,51 +454,4 @@ fn fold(digest: u64, bytes: &[u8]) -> u64 {
     const PRIME: u64 = 0x0000_0100_0000_01B3;
     let step = |digest: u64, byte: &u8| (digest ^ u64::from(*byte)).wrapping_mul(PRIME);
     bytes.iter().fold(digest, step)
-}
-
-/// Small bounds, so that they are met. How it is read may change what is held in memory, and so
-/// who goes when that is short, and when a slow reader's turn comes: where reads are cut,
-/// there is room enough. Also whether the run is a harsh one.
-fn config(choice: &mut Choice<'_>, reads: Reads) -> (Config, bool) {
-    let mut config = Config::default();
-    config.password_memory_kib = framegate::internals::limits::PASSWORD_MEMORY_KIB_MIN;
-    config.token_ttl = Duration::from_secs(TOKEN_TTL_SECONDS);
-    config.message_bytes_max = 2_048;
-    config.message_before_login_bytes_max = 1_024;
-    config.connections_max = choice.pick(&[6, 20, 40]);
-    config.pending_max = choice.pick(&[3, 8, 40]).min(config.connections_max);
-    config.connections_per_address_max = choice.pick(&[0, 4, 30]);
-    config.pending_per_address_max = choice.pick(&[0, 3, 30]);
-    config.outbox_bytes_max = choice.pick(&[4_096, 16_384, 262_144]);
-    config.connections_per_user_max = choice.pick(&[0, 2, 5, 32]);
-    config.broadcast_rate.count = choice.pick(&[0, 500, 64 * 1_024]);
-    config.broadcast_burst_bytes = choice.pick(&[1, 2_000, 256 * 1_024]);
-    config.delivery_rate.count = choice.pick(&[0, 20, 20_000]);
-    config.delivery_burst = choice.pick(&[1, 40, 40_000]);
-    // Room for what one peer may hold and for every connection, and for so much more.
-    let peer = 2 * config.message_bytes_max + config.outbox_bytes_max + 1_024 + ARRIVAL_BYTES_MAX;
-    let needed = peer + config.connections_max * CONNECTION_BYTES;
-    let more = choice.pick(&[0, 14 * 1_024, 240 * 1_024, 32 * 1_024 * 1_024]);
-    let memory = (needed + more) * MEMORY_RESERVE_PARTS / (MEMORY_RESERVE_PARTS - 1) + 8;
-    config.memory_bytes_max = memory;
-    if reads != Reads::Whole {
-        config.memory_bytes_max = usize::MAX / 2;
-        config.outbox_bytes_max = ROOMY_OUTBOX_BYTES_MAX;
-    }
-    config.frame_burst = choice.pick(&[6, 200, 200]);
-    config.ban_after = choice.pick(&[0, 0, 1, 5, 20]);
-    config.connect_rate.count = choice.pick(&[0, 0, 100]);
-    // One draw for two things: a run that was found before there were harsh ones stays as it was.
-    let drawn = choice.below(100);
-    config.require_handshake_token = drawn < 10;
-    let is_harsh = drawn >= 80;
-    if choice.chance(30) {
-        config.trusted_proxies = "10.1.0.0/16".parse().unwrap_or_default();
-        config.proxy_protocol = choice.chance(50);
-    }
-    config.login_rate.count = choice.pick(&[0, 10, 1_000]);
-    let (ping, pong) = choice.pick(&[(30, 10), (4, 2), (4, 2)]);
-    config.ping_interval = Duration::from_secs(ping);
-    config.pong_timeout = Duration::from_secs(pong);
-    (config, is_harsh)
 }

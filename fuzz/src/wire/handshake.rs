@@ -1,5 +1,7 @@
 //! The opening handshake, clause by clause, over the list of a request's fields.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use super::answer::assert_answer;
 use super::head::is_token;
 use super::request::Fields;
@@ -25,6 +27,7 @@ const CLAUSES: [Rejection; 12] = [
 /// The first clause that is broken is the one a handshake is refused for.
 pub(super) fn assert_handshake(request: &Request<'_>, fields: &Fields<'_>) {
     let listed = ["https://chat.example".to_owned()];
+    assert_origins(request, fields, &listed);
     let broken = |clause: &Rejection| is_broken(*clause, fields, request, &listed);
     match Upgrade::check(request, Origins::OwnAnd(&listed)) {
         Err(rejection) => {
@@ -144,6 +147,38 @@ fn is_welcome(origin: &[u8], host: &str, listed: &[String]) -> bool {
                 .strip_prefix(scheme)
                 .is_some_and(|authority| is_named && bare(authority) == bare(&host))
         })
+}
+
+/// Where any page's is taken, everybody's is; where only pages of this machine are our own, so is one
+/// that is ours and names this machine.
+fn assert_origins(request: &Request<'_>, fields: &Fields<'_>, listed: &[String]) {
+    assert_eq!(Origins::Any.check(request), Ok(None));
+    let origin = fields.first("origin");
+    let is_taken = |origin: &[u8]| {
+        let is_listed = listed.iter().any(|listed| listed.as_bytes() == origin);
+        is_listed || is_welcome(origin, request.host, &[]) && is_this_machine(request.host)
+    };
+    assert_eq!(
+        Origins::LoopbackAnd(listed).check(request).is_ok(),
+        origin.is_none_or(is_taken)
+    );
+}
+
+/// RFC 6761 §6.3, RFC 1122 §3.2.1.3 (g), RFC 4291 §2.5.3: what can name nothing but this machine.
+fn is_this_machine(host: &str) -> bool {
+    let colon = host.rfind(':').filter(|at| !host[*at..].contains(']'));
+    let name = host[..colon.unwrap_or(host.len())].to_ascii_lowercase();
+    let literal = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    match (literal, name.parse::<Ipv4Addr>()) {
+        (Some(literal), _) => literal.parse().is_ok_and(|address: Ipv6Addr| {
+            let is_mapped = |v4: Ipv4Addr| v4.octets()[0] == 127;
+            u128::from(address) == 1 || address.to_ipv4_mapped().is_some_and(is_mapped)
+        }),
+        (None, Ok(address)) => address.octets()[0] == 127,
+        (None, Err(_)) => name == "localhost" || name.ends_with(".localhost"),
+    }
 }
 
 /// RFC 9110 §11.1: the scheme, in any case, up to what no token may hold.
