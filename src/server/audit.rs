@@ -26,7 +26,6 @@ type Audit = Result<(), String>;
 /// Compares what the core says with what was counted.
 ///
 /// # Errors
-///
 /// Both, when they differ.
 fn equal<T: PartialEq + std::fmt::Debug>(what: &str, said: &T, found: &T) -> Audit {
     match said == found {
@@ -38,7 +37,6 @@ fn equal<T: PartialEq + std::fmt::Debug>(what: &str, said: &T, found: &T) -> Aud
 /// Compares what was counted with its bound.
 ///
 /// # Errors
-///
 /// Both, when there is more.
 fn at_most(what: &str, found: usize, max: usize) -> Audit {
     match found <= max {
@@ -78,7 +76,6 @@ impl Server {
     /// Counts everything again, between two steps of a turn. O(n log n) in the connections.
     ///
     /// # Errors
-    ///
     /// The first thing that does not hold.
     pub fn audit(&self) -> Result<(), String> {
         self.core.audit_sessions()?;
@@ -101,6 +98,7 @@ impl Core {
                 &self.timer_wheel.is_scheduled(key),
                 &!is_gone,
             )?;
+            // Counted by the sessions' own states, and compared with the count that caps go by.
             lingering += usize::from(self.lingers(key));
             if is_gone || !matches!(session.state(), State::Open(_)) {
                 // A session without a place in the wheel would never be looked at again, and so
@@ -139,6 +137,7 @@ impl Core {
     fn audit_memory(&self) -> Audit {
         let mut shared = SharedFrames::default();
         let given = self.members.all().iter().map(|member| member.given);
+        // A frame may be held by the broadcasts and by many outboxes: the ledger counts it once.
         self.broadcasts.audit(given, &mut shared)?;
         for (_, session) in self.sessions.iter() {
             // What was queued and not offered counts as offered once the socket takes only a part
@@ -163,6 +162,7 @@ impl Core {
             let is_pending = match session.state() {
                 State::Head { .. } | State::Body { .. } | State::Answering { .. } => true,
                 State::Open(_) => !self.members.is_member(key),
+                // Either has left the pending, though its descriptor is still open.
                 State::LoggingOut { .. } | State::Closing { .. } => false,
                 State::Closed => continue,
             };
@@ -224,6 +224,7 @@ impl Core {
         for person in self.members.users() {
             let before = by_name.len();
             by_name.extend(self.members.connections_of(&person.id));
+            // Only users with a connection are listed.
             if by_name.len() == before {
                 return Err("somebody is present on no connection".to_owned());
             }

@@ -41,11 +41,17 @@ pub(crate) struct Core {
     pub(crate) policy: Policy,
     pub(crate) signer: Signer,
     pub(crate) users: Users,
+    /// Every connection with its state and its outbox, and the ledger of what they hold.
     pub(crate) sessions: Sessions,
+    /// Which connections are logged in, as which user, and until when.
     pub(crate) members: Members,
+    /// How many connections each address has, and which are pending.
     pub(crate) quotas: Quotas,
+    /// When each session is looked at for a deadline.
     pub(crate) timer_wheel: TimerWheel,
+    /// Which outbox is written next.
     pub(crate) write_queue: WriteQueue,
+    /// Frames that not every member was given yet.
     pub(crate) broadcasts: Broadcasts,
     /// What was read of one connection and is not decided on yet, since too much waits to be
     /// written.
@@ -54,7 +60,9 @@ pub(crate) struct Core {
     pub(crate) endings: VecDeque<(ConnectionId, Ending)>,
     pub(crate) reports: Reports,
     pub(crate) counters: Counters,
+    /// Logins whose password is being checked, or waits for that.
     pub(crate) logins: LoginQueue,
+    /// Logouts that are not in the store yet.
     pub(crate) revocations: Revocations,
     pub(crate) connects_by_address: Meters,
     pub(crate) logins_by_address: Meters,

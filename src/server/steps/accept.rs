@@ -22,7 +22,6 @@ impl Core {
     /// ([`Core::name_client`]).
     ///
     /// # Errors
-    ///
     /// Why there is no room. The reason is counted.
     pub(crate) fn admit_connection(
         &mut self,
@@ -73,7 +72,6 @@ impl Core {
     /// client's from now on.
     ///
     /// # Errors
-    ///
     /// Why there is no room for the client.
     pub(crate) fn name_client(&mut self, now: Now, key: u32, client: Peer) -> Result<(), NoRoom> {
         self.sessions[key].peer = client;
@@ -106,7 +104,6 @@ impl Core {
     /// Decides whether one more connection may come from the peer.
     ///
     /// # Errors
-    ///
     /// The first that holds: its address is banned, connects too often, or has as many connections,
     /// or pending connections, as it may have.
     fn judge_peer(&mut self, now: Now, peer: Peer) -> Result<(), NoRoom> {
@@ -160,7 +157,6 @@ impl Core {
     /// for it.
     ///
     /// # Errors
-    ///
     /// `Full` when no pending connection may be closed.
     fn make_room(&mut self, now: Now) -> Result<(), NoRoom> {
         let is_full = self.sessions.len() >= self.policy.config.connections_max;

@@ -162,7 +162,7 @@ impl Core {
         else {
             return;
         };
-        // Both sides have said all: there is nothing to wait for.
+        // Both sides are done: there is no FIN to wait for.
         if session.peer_finished {
             self.free(key, Ending::Close);
         } else if self.is_to_be_reset(now, key) {

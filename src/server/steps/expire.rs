@@ -1,8 +1,8 @@
 //! The deadlines of a session, in one table: when each is due, and what its passing causes.
 //!
-//! Scheduling and judging read the same rows. Two readings could differ, and a tick would look at a
-//! session again and again that never is due. Each deadline bounds a whole operation and no
-//! received byte extends it: else a peer that sends a byte a second would hold a connection for
+//! Scheduling and judging read the same rows. If they differed by a microsecond, a tick could find
+//! the same session due again and again, and never end. Each deadline bounds a whole operation, and
+//! no received byte extends it: else a peer that sends a byte a second would hold a connection for
 //! ever. Refuses to know when the turn ticks.
 
 use std::borrow::Cow;
@@ -32,7 +32,7 @@ enum Passing {
     DropSlowReader,
     /// The peer has given no sign of life for long, and is sent a Ping.
     Ask,
-    /// A `POST /login` is answered without its password being checked.
+    /// A `POST /login` is answered `busy`: its password was not checked in time.
     GiveUpLogin,
     /// The linger is over: the descriptor is freed.
     Free,
@@ -221,7 +221,8 @@ impl Core {
         } else {
             self.sessions.change(key, |state| {
                 if let State::Closing { linger_by, .. } = state {
-                    // That is our doing, and a turn writes some of them: it has another tick.
+                    // They were not offered yet, which is our doing: the connection has one tick
+                    // more.
                     *linger_by = now.monotonic + TICK;
                 }
             });

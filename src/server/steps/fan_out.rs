@@ -22,7 +22,6 @@ impl Core {
     /// connections it goes. O(members).
     ///
     /// # Errors
-    ///
     /// `MessageRate` when the sender's user has used up a budget. Nothing was sent then.
     pub(crate) fn send(
         &mut self,
@@ -45,7 +44,6 @@ impl Core {
     /// deliveries (contract §4, `BROADCAST_RATE` and `DELIVERY_RATE`).
     ///
     /// # Errors
-    ///
     /// `MessageRate` when either budget is used up.
     fn charge(
         &mut self,
@@ -154,8 +152,8 @@ impl Core {
     /// order.
     ///
     /// Returns true when the member is too slow a reader. What waits for it has been dropped then,
-    /// except the frame that is half written, and the caller must close it; one that ends for
-    /// another cause is told that cause. O(missed).
+    /// except the frame that is half written, and the caller must close it. A caller that ends the
+    /// connection for another cause tells that cause instead. O(missed).
     #[inline]
     pub(crate) fn catch_up(&mut self, now: Now, key: u32) -> bool {
         // On the path of every answer: mostly no broadcast is under way, and this is one

@@ -183,7 +183,6 @@ impl Core {
     /// Counts a frame of the connection, and of its user over all its connections.
     ///
     /// # Errors
-    ///
     /// The rate that it is over.
     fn count_frame(&mut self, now: Now, key: u32) -> Result<(), CloseCause> {
         let frames = self.policy.frames;
@@ -198,10 +197,9 @@ impl Core {
     }
 
     /// Counts a frame of the connection's user, if it is logged in. The rate of a connection alone
-    /// does not bound a user, who may have many and come again and again.
+    /// does not bound a user, who may have many connections, and new ones after them.
     ///
     /// # Errors
-    ///
     /// `UserRateLimited` past the rate.
     fn count_user_frame(&mut self, now: Now, key: u32) -> Result<(), CloseCause> {
         let frames = self.policy.user_frames;

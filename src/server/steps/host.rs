@@ -70,7 +70,6 @@ impl Core {
     /// must not cost a commit.
     ///
     /// # Errors
-    ///
     /// `TokensVoid` while the gate would refuse the token; `Unavailable` when no token can name the
     /// id.
     pub(crate) fn mint(&mut self, now: Now, user: &User, is_login: bool) -> Result<Minted, Fault> {

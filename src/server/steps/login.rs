@@ -25,7 +25,7 @@ use crate::server::parts::sessions::State;
 use crate::server::steps::host::issue_date;
 
 /// Told when there is no place for a password. A hash takes some 20 to 500 ms and few are ahead of
-/// it, so that there may be one in a second.
+/// it, so in a second there may be one.
 const BUSY: Fault = Fault::Busy {
     retry_after: Duration::from_secs(1),
 };
@@ -34,7 +34,6 @@ impl Core {
     /// Queues a password for the helper thread.
     ///
     /// # Errors
-    ///
     /// `Busy` when too many wait, `RateLimited` when the address or the id has had its share,
     /// `Unavailable` when the store fails. Nothing was begun then.
     pub(crate) fn begin_login(
@@ -66,7 +65,6 @@ impl Core {
     /// Finds the login a place, and reads what its password is to be checked against.
     ///
     /// # Errors
-    ///
     /// As [`Core::begin_login`].
     fn queue_login(
         &mut self,
@@ -113,11 +111,10 @@ impl Core {
     /// Counts a login against the rates of its address and of its id.
     ///
     /// # Errors
-    ///
     /// `RateLimited` past either rate.
     fn meter_login(&mut self, now: Now, key: u32, id: &str) -> Result<(), Fault> {
-        // The address first: one that is past its rate does not use up the rate of an id, which is
-        // another's.
+        // The address first: one that is past its rate does not use up the rate of an id, which may
+        // be the id of another user.
         self.meter_address(now, key)?;
         let admitted = self
             .logins_by_id
@@ -129,7 +126,6 @@ impl Core {
     /// failure.
     ///
     /// # Errors
-    ///
     /// `RateLimited` past the rate.
     fn meter_address(&mut self, now: Now, key: u32) -> Result<(), Fault> {
         let Some(address) = self.sessions[key].counted_address() else {
@@ -139,8 +135,8 @@ impl Core {
             .logins_by_address
             .admit(&self.policy.logins, &address, now.monotonic);
         if admitted.is_err() {
-            // An address is past its rate by its own doing. An id may be so by others, and that
-            // counts against none.
+            // An address is past its rate by its own doing. An id may be past its rate because of
+            // others, so that counts against no address.
             self.counters.count("login_rate");
             self.count_hostile(now, key);
         }
@@ -243,7 +239,6 @@ impl Core {
     /// hash is not the one that was checked, or the user may not log in any more.
     ///
     /// # Errors
-    ///
     /// `Unavailable` when the store fails.
     fn confirmed(&mut self, login: &mut PendingLogin) -> Result<Option<User>, Fault> {
         let user = self.user_uncached(&login.id)?;

@@ -25,7 +25,6 @@ impl Core {
     /// answers it. O(connections of the user).
     ///
     /// # Errors
-    ///
     /// `Unavailable` when too many revocations wait for the store. Nothing has changed then.
     pub(crate) fn begin_logout(
         &mut self,
@@ -152,7 +151,6 @@ impl Core {
     /// that time must not be exchanged for a good one.
     ///
     /// # Errors
-    ///
     /// `Denied` when the frame's token would not be admitted now; `Unavailable` when the store
     /// fails.
     pub(crate) fn renew(&mut self, now: Now, pass: &VerifiedToken<'_>) -> Result<Minted, Fault> {

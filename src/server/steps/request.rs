@@ -252,7 +252,6 @@ impl Core {
         // With `PROXY_PROTOCOL` the header alone counts. It has named no client, and these fields
         // may be the client's own words, which the proxy passes on.
         if self.policy.config.proxy_protocol && !is_named {
-            // The PROXY header names nobody, and the fields may be a client's own words.
             if request.path != "/health" {
                 self.notice(now, key, ReportKind::HeaderUnnamed);
             }
@@ -333,7 +332,6 @@ impl Core {
 /// Returns how the body of a login is to be decoded.
 ///
 /// # Errors
-///
 /// Why it is refused ahead of its first byte: no length, two, one over `bytes_max`, or a coding
 /// that the server does not know.
 fn body_of(request: &Request<'_>, bytes_max: usize) -> Result<BodyDecoder, Unserved> {

@@ -2,9 +2,10 @@
 //! §5.4).
 //!
 //! A part of `MEMORY`, the reserve, stays free for what one more decision may add. When less than
-//! that is free, connections are closed: those whose users hold most by their own doing. No
-//! connection is closed for what was sent to it and not offered to its socket yet. Refuses to know
-//! how bytes are counted: `parts/sessions` keeps the ledger.
+//! that is free, connections are closed: those whose users hold most by their own doing. Before
+//! that, what waits is offered to its sockets, as long as half of the reserve is left: no
+//! connection is to be closed for what it was not offered. Refuses to know how bytes are counted:
+//! `parts/sessions` keeps the ledger.
 
 use std::collections::BTreeMap;
 
@@ -106,7 +107,7 @@ impl Core {
     /// memory: the next writes may free enough (contract §5.4). Once half of the reserve is used
     /// too, it waits no longer. O(connections) for each holder that is thrown out.
     pub(crate) fn shed_memory(&mut self, now: Now) {
-        // Spare queues are nobody's, and go before any connection.
+        // Spare queues belong to no connection, and go before any connection does.
         if self.ledger_bytes() > self.memory_bytes_free_of_reserve() {
             self.sessions.free_spare();
         }
@@ -170,8 +171,8 @@ impl Core {
     /// Returns who is to give up what it holds; `None` when no session holds anything. In this
     /// order:
     /// 1. Connections that are not logged in are weighed together: many addresses that each hold
-    ///    little may fill the memory. If together they hold more than any user does, the address of
-    ///    theirs that holds most.
+    ///    little may fill the memory. If together they hold more than any user does, and more than
+    ///    an honest user needs, the address of theirs that holds most.
     /// 2. The user that holds most by its own doing, if that is more than an honest user needs.
     /// 3. The holder that holds most in all.
     ///

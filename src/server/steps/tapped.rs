@@ -25,7 +25,6 @@ impl Core {
     /// no further frame is whole.
     ///
     /// # Errors
-    ///
     /// Which clause of RFC 6455, or which bound, the peer broke. The caller must refuse the
     /// connection.
     pub(crate) fn next_event<'i>(
@@ -56,7 +55,6 @@ impl Core {
     /// whole body with its last byte; `None` before that.
     ///
     /// # Errors
-    ///
     /// Why the bytes are no such body: a chunk that is malformed (RFC 9112 §7.1), or too many
     /// bytes.
     pub(crate) fn decode_body(

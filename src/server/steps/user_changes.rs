@@ -48,7 +48,6 @@ impl Core {
     /// Returns the user called `id`, from the cache where that knows.
     ///
     /// # Errors
-    ///
     /// When the store fails; the failure is noted for the log.
     pub(crate) fn user(&mut self, id: &str) -> Result<Option<Rc<CachedUser>>, StoreError> {
         let user = self.users.user(id);
@@ -59,7 +58,6 @@ impl Core {
     /// user or not: the time of a login must not tell which ids exist (contract §3).
     ///
     /// # Errors
-    ///
     /// When the store fails; the failure is noted for the log.
     pub(crate) fn user_uncached(&mut self, id: &str) -> Result<Option<User>, StoreError> {
         let user = self.users.user_uncached(id);
@@ -128,7 +126,7 @@ impl Directory for Core {
     fn standing(&mut self, subject: &str) -> Result<Option<AccountStatus>, Unavailable> {
         match self.user(subject) {
             Ok(user) => Ok(user.map(|user| self.standing_now(&user))),
-            // Why it failed is noted for the log, and no peer's business.
+            // The failure is noted for the log. A peer is not told its cause.
             Err(_) => Err(Unavailable),
         }
     }
