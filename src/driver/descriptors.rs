@@ -1,4 +1,4 @@
-//! What the process is allowed: descriptors, and address space.
+//! What the system allows the process: descriptors, and address space.
 
 use std::os::fd::OwnedFd;
 
@@ -6,11 +6,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::app::password::AddressSpace;
 
-/// Descriptors kept for all but connections: listeners, the user store and its journal, the
-/// event queue, pipes, the log, and one to spare.
+/// Descriptors kept for all that is no connection: listeners, the user store and its journal, the
+/// event queue, pipes, the log, and a spare one.
 const RESERVE: u64 = 24;
 
-/// How many connections the descriptor limit has room for, once it was raised as far as it goes.
+/// Raises the limit of descriptors as far as it goes, and returns how many connections it has room
+/// for.
 pub fn connections_possible() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -26,12 +27,13 @@ pub fn connections_possible() -> usize {
     })
 }
 
-/// The limit of the address space, in bytes, where it has one.
+/// Returns the limit of the address space in bytes; `None` where there is none.
 pub fn address_space_limit() -> Option<u64> {
     getrlimit(Resource::As).current
 }
 
-/// Whether the address space has a limit.
+/// Returns whether the address space is limited: a hash must then find out whether it gets its
+/// memory.
 pub(super) fn address_space() -> AddressSpace {
     match address_space_limit() {
         Some(_) => AddressSpace::Limited,
@@ -39,7 +41,8 @@ pub(super) fn address_space() -> AddressSpace {
     }
 }
 
-/// A descriptor of no use but to be given up.
+/// Opens a descriptor whose only use is to be given up, so that a newcomer can be accepted and
+/// reset when no other is left.
 pub(super) fn spare() -> Option<OwnedFd> {
     std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
 }

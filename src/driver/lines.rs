@@ -1,4 +1,8 @@
 //! What the core reports, as lines of the log.
+//!
+//! Promises that what a peer chose stands in quotes, so that it can pass for no word of ours
+//! (contract §5.9), and that each line of a kind has the same form: fail2ban and the like read them
+//! (docs/operations.md). Refuses to know where lines go.
 
 use std::fmt;
 
@@ -7,10 +11,11 @@ use crate::server::{CloseCause, Report, ReportKind, Summary};
 use super::logger::{PEERS, quoted};
 use crate::limits::{CLOCK_AHEAD_SECONDS_MIN, VOID_SECONDS_UNTOLD};
 
+/// Returns how loud a report is.
 pub(super) fn level_of(what: ReportKind) -> log::Level {
     match what {
-        // A flood of strangers puts itself out, which the summary counts; a line each would be
-        // the flood's. Browsers connect ahead and may find nothing to ask.
+        // A flood of newcomers puts out its own; the summary counts that, and a line for each would
+        // let the flood write the log. A browser may connect ahead and find nothing to ask.
         ReportKind::Refused(CloseCause::Evicted | CloseCause::NoRequest) => log::Level::Debug,
         ReportKind::Refused(_) | ReportKind::LoginFailed(_) | ReportKind::Banned(_) => {
             log::Level::Warn
@@ -19,7 +24,7 @@ pub(super) fn level_of(what: ReportKind) -> log::Level {
         | ReportKind::HeaderUnnamed
         | ReportKind::PendingFull
         | ReportKind::ForwardedIgnored => log::Level::Warn,
-        // A few seconds pass by themselves; more than that is a clock's fault.
+        // A few seconds pass by themselves. A longer time is the fault of a clock.
         ReportKind::TokensVoid { wait_seconds, .. } if wait_seconds <= VOID_SECONDS_UNTOLD => {
             log::Level::Warn
         }
@@ -29,7 +34,8 @@ pub(super) fn level_of(what: ReportKind) -> log::Level {
     }
 }
 
-/// What a line is logged under. A ban is told whatever else there is to tell.
+/// Returns what a line is logged under. `LOG_RATE` bounds the lines that peers cause, but a ban is
+/// told whatever else there is to tell: other programs act on it.
 pub(super) fn target_of(what: ReportKind) -> &'static str {
     match what {
         ReportKind::Banned(_) => module_path!(),
@@ -38,13 +44,13 @@ pub(super) fn target_of(what: ReportKind) -> &'static str {
     }
 }
 
-/// A report as a line of the log. What a peer chose stands in quotes, whatever it is, and can so
-/// pass for no word of ours.
+/// A report as a line of the log.
 pub(super) struct Line<'a>(pub(super) &'a Report);
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Line(report) = self;
+        // A line of its own form, without any word of a peer: a program reads it.
         if let ReportKind::Banned(duration) = report.what {
             match report.peer.address {
                 Some(address) => write!(f, "banned address={address}")?,
@@ -89,7 +95,7 @@ impl fmt::Display for Line<'_> {
     }
 }
 
-/// A summary as a line of the log.
+/// A summary of the last minute as a line of the log.
 pub(super) struct SummaryLine<'a>(pub(super) &'a Summary);
 
 impl fmt::Display for SummaryLine<'_> {

@@ -1,39 +1,42 @@
-//! Where connections come from: TCP addresses and Unix sockets.
+//! Where connections come from: TCP addresses here, Unix sockets in `unix`; `look` says what would
+//! be in the way of a listener.
+//!
+//! Promises that an error says what would be right, and that a failure of one connection is told
+//! apart from one of ours. Refuses to know who may connect: the core decides that after the accept.
 
 mod look;
+mod unix;
 
 use std::fmt;
-use std::fs::{self, File, Permissions};
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
 
 use mio::event::Source;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr, socket_peercred};
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, socket_with,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
 
 use crate::config::Listen;
 use crate::server::Peer;
 
 use super::socket::Socket;
+use unix::{FileId, bind_unix, file_id, is_socket, what_stands_at};
 
-/// Connections the kernel completes ahead of us. mio and std ask for 128, which 5,000 clients who
-/// come at once overrun; the kernel cuts this to `net.core.somaxconn`.
+/// Connections that the kernel completes ahead of us. mio and std ask for 128, which 5,000 clients
+/// that come at once overrun; the kernel cuts this to `net.core.somaxconn`.
 const BACKLOG: i32 = 4_096;
 
-/// A bound listener.
+/// A listener that is bound, and removes its Unix socket's file when it is dropped.
 #[derive(Debug)]
 pub struct Listener {
     inner: Inner,
 }
 
+/// A listener of either kind, with where it listens.
 #[derive(Debug)]
 enum Inner {
     Tcp {
@@ -43,15 +46,12 @@ enum Inner {
     Unix {
         listener: mio::net::UnixListener,
         path: PathBuf,
-        /// The file that we made there.
+        /// The file that we made there: another program may put its own at the path later.
         file: FileId,
     },
 }
 
-/// Names a file whatever its path (POSIX.1-2017 §4.1): its device, and its number there.
-type FileId = (u64, u64);
-
-/// A listener cannot be had.
+/// Why there is no listener, and where.
 #[derive(Debug)]
 pub struct ListenError {
     listen: Listen,
@@ -90,8 +90,8 @@ impl fmt::Display for ListenError {
 impl std::error::Error for ListenError {}
 
 impl Listener {
-    /// Binds and listens on each of `listen`. `[::]:P` takes IPv4 too, unless `0.0.0.0:P` stands
-    /// beside it.
+    /// Binds and listens on each of `listen`. `[::]:P` takes IPv4 connections too, unless
+    /// `0.0.0.0:P` is listened on as well.
     ///
     /// # Errors
     /// The first that cannot be had.
@@ -102,6 +102,8 @@ impl Listener {
         };
         let bind = |listen: &Listen| match listen {
             Listen::Tcp(address) if is_beside(*address) => {
+                // Otherwise the two would be one address to the kernel, and the second bind would
+                // fail.
                 Listener::of(listen, bind_ipv6_only(*address).and_then(watched))
             }
             _ => Listener::bind(listen, socket_mode),
@@ -109,11 +111,11 @@ impl Listener {
         listen.iter().map(bind).collect()
     }
 
-    /// Binds and listens, on a Unix socket with the mode `socket_mode`. One that nobody listens on
-    /// any longer is taken over.
+    /// Binds and listens on one address or path; a Unix socket gets the mode `socket_mode`. The
+    /// file of a socket on which no program listens any longer is replaced.
     ///
     /// # Errors
-    /// When the address is taken, not ours, or not allowed.
+    /// When the address is in use, is not this machine's, or is not allowed.
     pub fn bind(listen: &Listen, socket_mode: u32) -> Result<Listener, ListenError> {
         let bound = match listen {
             Listen::Tcp(address) => std::net::TcpListener::bind(address).and_then(watched),
@@ -122,6 +124,7 @@ impl Listener {
         Listener::of(listen, bound)
     }
 
+    /// Adds to an error where it happened.
     fn of(listen: &Listen, bound: io::Result<Inner>) -> Result<Listener, ListenError> {
         bound
             .map(|inner| Listener { inner })
@@ -131,7 +134,7 @@ impl Listener {
             })
     }
 
-    /// What the loop watches.
+    /// Returns what the loop watches.
     pub(super) fn source(&mut self) -> &mut dyn Source {
         match &mut self.inner {
             Inner::Tcp { listener, .. } => listener,
@@ -139,7 +142,10 @@ impl Listener {
         }
     }
 
-    /// The next connection that waits, with its peer.
+    /// Returns the next connection that waits, with its peer.
+    ///
+    /// # Errors
+    /// As accept(2) fails; `WouldBlock` when none waits.
     pub(super) fn accept(&self) -> io::Result<(Socket, Peer)> {
         match &self.inner {
             Inner::Tcp { listener, .. } => {
@@ -148,7 +154,7 @@ impl Listener {
             }
             Inner::Unix { listener, .. } => {
                 let (stream, _) = listener.accept()?;
-                // man 7 unix, SO_PEERCRED: whose process it was when it connected.
+                // man 7 unix, SO_PEERCRED: the user whose process it was when it connected.
                 let user = socket_peercred(&stream).ok();
                 let user = user.map(|credentials| credentials.uid.as_raw());
                 Ok((Socket::Unix(stream), Peer::on_unix_socket(user)))
@@ -156,21 +162,23 @@ impl Listener {
         }
     }
 
-    /// Asks the kernel whether somebody waits. One accept too many would tell that too, but it makes
-    /// a socket and a file before it looks. Who comes after a `false` is an event.
+    /// Asks the kernel whether another connection waits. One accept too many would tell that too,
+    /// but it makes a socket and a file before it looks. A connection that comes after a `false` is
+    /// an event.
     pub(super) fn has_more(&self) -> bool {
         let descriptor = match &self.inner {
             Inner::Tcp { listener, .. } => listener.as_fd(),
             Inner::Unix { listener, .. } => listener.as_fd(),
         };
         let mut asked = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
-        // Where this fails, accept(2) says what is wrong.
+        // If this fails, say yes: accept(2) then tells what is wrong.
         poll(&mut asked, Some(&Timespec::default())) != Ok(0)
     }
 }
 
 /// True when an error of accept(2) is of the one connection that was next, and not of us: Linux
-/// hands on what went wrong on the network before we came (man 2 accept).
+/// hands on what went wrong on the network before the accept (man 2 accept). The next may be
+/// accepted at once.
 pub(super) fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
@@ -190,7 +198,7 @@ pub(super) fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// True when an error of accept(2) is for want of a descriptor: of the process or of the system.
+/// True when an error of accept(2) is for want of a descriptor, of the process or of the system.
 pub(super) fn is_want_of_descriptors(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
@@ -198,7 +206,7 @@ pub(super) fn is_want_of_descriptors(error: &io::Error) -> bool {
     )
 }
 
-/// As std binds, but for IPv6 alone (RFC 3493 §5.3).
+/// Binds as std does, but for IPv6 alone (RFC 3493 §5.3).
 fn bind_ipv6_only(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::INET6, SocketType::STREAM, flags, None)?;
@@ -208,13 +216,13 @@ fn bind_ipv6_only(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Listens, as mio wants it.
+/// Listens on a bound socket, as mio wants it.
 fn watched(listener: std::net::TcpListener) -> io::Result<Inner> {
-    // A second listen(2) only changes the backlog.
+    // std has called listen(2) already; a second call only changes the backlog.
     rustix::net::listen(&listener, BACKLOG)?;
     listener.set_nonblocking(true)?;
-    // A turn's answers leave in one write: there is nothing to wait for. What is accepted has it of
-    // its listener.
+    // A turn's answers leave in one write, so there is nothing for the kernel to wait for. An
+    // accepted socket inherits this from its listener.
     rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
     let address = listener.local_addr()?;
     Ok(Inner::Tcp {
@@ -223,81 +231,13 @@ fn watched(listener: std::net::TcpListener) -> io::Result<Inner> {
     })
 }
 
-fn bind_unix(path: &Path, mode: u32) -> io::Result<Inner> {
-    let address = SocketAddrUnix::new(path)?;
-    let socket = unix_socket()?;
-    // Linux makes the file with the mode of the socket, less the umask: it is never wider than
-    // asked for. What the umask took is given back then.
-    let permissions = Permissions::from_mode(mode);
-    let socket = File::from(socket);
-    socket.set_permissions(permissions.clone())?;
-    let taken = file_id(path);
-    match bind(&socket, &address) {
-        Err(Errno::ADDRINUSE) if is_abandoned(path, &address) && file_id(path) == taken => {
-            fs::remove_file(path)?;
-            bind(&socket, &address)?;
-        }
-        result => result?,
-    }
-    fs::set_permissions(path, permissions)?;
-    let file = file_id(path).ok_or(ErrorKind::NotFound)?;
-    rustix::net::listen(&socket, BACKLOG)?;
-    let listener = UnixListener::from(OwnedFd::from(socket));
-    Ok(Inner::Unix {
-        listener: mio::net::UnixListener::from_std(listener),
-        path: path.to_owned(),
-        file,
-    })
-}
-
-/// One that does not block, as mio wants it.
-fn unix_socket() -> io::Result<OwnedFd> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        flags,
-        None,
-    )?)
-}
-
-/// A socket's file outlives the program that made it. One whose queue is full is somebody's:
-/// connect(2) does not wait for a place in it (man 2 connect: EAGAIN).
-fn is_abandoned(path: &Path, address: &SocketAddrUnix) -> bool {
-    let refused = || connect(unix_socket()?, address).map_err(io::Error::from);
-    is_socket(path) && refused().is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
-}
-
-fn is_socket(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
-}
-
-fn file_id(path: &Path) -> Option<FileId> {
-    let file = fs::symlink_metadata(path).ok()?;
-    Some((file.dev(), file.ino()))
-}
-
-/// What an error says of a path that no socket can be made at.
-fn what_stands_at(path: &Path) -> &'static str {
-    let Ok(file) = fs::symlink_metadata(path) else {
-        return "something";
-    };
-    match file.file_type() {
-        kind if kind.is_dir() => "a directory",
-        kind if kind.is_file() => "a plain file",
-        kind if kind.is_symlink() => "a symbolic link",
-        kind if kind.is_fifo() => "a named pipe",
-        _ => "a device",
-    }
-}
-
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Inner::Unix { path, file, .. } = &self.inner
-            // Another server's may stand there by now.
+            // Another server may have put its socket there by now.
             && file_id(path) == Some(*file)
         {
-            // Should it stay, the next start takes it over.
+            // If the file stays, the next start replaces it.
             let _ = fs::remove_file(path);
         }
     }
@@ -392,96 +332,5 @@ mod tests {
             line.starts_with(&format!("cannot listen on {address}: another program")),
             "{line}"
         );
-    }
-
-    /// A path of its own.
-    fn path(name: &str) -> PathBuf {
-        let name = format!("framegate-listener-{}-{name}", std::process::id());
-        std::env::temp_dir().join(name)
-    }
-
-    fn bound(path: &Path) -> Result<Listener, String> {
-        let listen = Listen::Unix(path.to_owned());
-        Listener::bind(&listen, MODE).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn a_socket_that_a_program_left_behind_is_taken_over_and_one_in_use_is_not() {
-        let path = path("left.sock");
-        drop(UnixListener::bind(&path).unwrap());
-        let listener = bound(&path).unwrap();
-        let refused = bound(&path).unwrap_err();
-        assert!(
-            refused.contains("another program listens there"),
-            "{refused}"
-        );
-        drop(listener);
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn a_socket_whose_queue_is_full_is_told_to_be_in_use_at_once() {
-        let path = path("full.sock");
-        let full = UnixListener::bind(&path).unwrap();
-        // A second listen(2) makes the queue as short as it can be.
-        rustix::net::listen(&full, 0).unwrap();
-        let address = SocketAddrUnix::new(&path).unwrap();
-        let waiting: Vec<OwnedFd> = std::iter::from_fn(|| {
-            let socket = unix_socket().unwrap();
-            connect(&socket, &address).is_ok().then_some(socket)
-        })
-        .collect();
-        assert!(!waiting.is_empty());
-        let refused = bound(&path).unwrap_err();
-        assert!(
-            refused.contains("another program listens there"),
-            "{refused}"
-        );
-        assert!(path.exists());
-        fs::remove_file(&path).unwrap();
-    }
-
-    #[test]
-    fn what_is_no_socket_is_named_and_stays() {
-        let place = path("what");
-        fs::create_dir(&place).unwrap();
-        let at = |name: &str| place.join(name);
-        fs::create_dir(at("directory")).unwrap();
-        fs::write(at("file"), "kept").unwrap();
-        std::os::unix::fs::symlink("nowhere", at("link")).unwrap();
-        for (name, what) in [
-            ("directory", "a directory stands there; remove it"),
-            ("file", "a plain file stands there; remove it"),
-            ("link", "a symbolic link stands there; remove it"),
-            ("none/x", "there is no such directory; make it"),
-        ] {
-            let refused = bound(&at(name)).unwrap_err();
-            let told = format!("cannot listen on unix:{}: {what}", at(name).display());
-            assert!(refused.starts_with(&told), "{refused}");
-        }
-        assert_eq!(fs::read(at("file")).unwrap(), b"kept");
-        fs::remove_dir_all(&place).unwrap();
-    }
-
-    #[test]
-    fn a_server_that_goes_leaves_the_socket_of_another_that_came() {
-        let path = path("other.sock");
-        let first = bound(&path).unwrap();
-        fs::remove_file(&path).unwrap();
-        let second = bound(&path).unwrap();
-        drop(first);
-        assert!(path.exists());
-        drop(second);
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn a_peer_on_a_unix_socket_is_known_by_its_user() {
-        let path = path("user.sock");
-        let listener = bound(&path).unwrap();
-        let _peer = std::os::unix::net::UnixStream::connect(&path).unwrap();
-        let (_, peer) = listener.accept().unwrap();
-        let own = rustix::process::getuid().as_raw();
-        assert_eq!(peer, Peer::on_unix_socket(Some(own)));
     }
 }

@@ -1,11 +1,14 @@
-//! Lines on their way to standard error. A thread of its own writes them, so that nobody who logs
-//! ever waits for who reads the log: a pipe that nobody reads, a terminal that was stopped with
+//! Lines on their way to standard error. A thread of its own writes them, so that nothing that logs
+//! waits for a reader of the log: a pipe that nobody reads, a terminal that was stopped with
 //! Ctrl-S, a disk that hangs.
 //!
 //! ```text
 //! log ─▶ push ─▶ queue of bounded length ─▶ thread ─▶ standard error
 //!          └─ no room: dropped, counted, told by the next line
 //! ```
+//!
+//! Promises that `push` never waits, and that each dropped line is counted. Refuses to know what a
+//! line says.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -27,7 +30,7 @@ struct Line {
     told: u64,
 }
 
-/// The lines that are not written yet.
+/// The lines that are not written yet, and what is known of those that never will be.
 #[derive(Default)]
 struct State {
     /// At most [`LOG_LINES_PENDING_MAX`].
@@ -38,10 +41,11 @@ struct State {
     dropped: u64,
 }
 
-/// Where lines wait for the thread that writes them.
+/// The queue of lines that wait for the thread.
 #[derive(Clone, Default)]
 pub(super) struct LogWriter(Arc<Shared>);
 
+/// What the thread and those who log share.
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
@@ -51,6 +55,9 @@ struct Shared {
 
 impl LogWriter {
     /// Starts the thread. It ends with the process, in the middle of a line if need be.
+    ///
+    /// # Errors
+    /// When the system starts no thread.
     pub(super) fn start() -> io::Result<LogWriter> {
         let writer = LogWriter::default();
         let queue = writer.clone();
@@ -61,13 +68,13 @@ impl LogWriter {
         Ok(writer)
     }
 
-    /// Counts a line that somebody else dropped.
+    /// Counts a line that was dropped before it came here.
     pub(super) fn count_dropped(&self) {
         self.state().dropped += 1;
     }
 
-    /// Takes the line that `line` makes when it is told how many were dropped before it, or drops
-    /// it where there is no room.
+    /// Queues the line that `line` makes when it is told how many were dropped before it. Drops it
+    /// when the queue is full. Never waits for standard error.
     pub(super) fn push(&self, line: impl FnOnce(u64) -> String) {
         let mut state = self.state();
         if state.lines.len() >= LOG_LINES_PENDING_MAX {
@@ -78,20 +85,22 @@ impl LogWriter {
         let text = line(told);
         state.lines.push_back(Line { text, told });
         drop(state);
+        // After the lock is free, so that the thread need not wait for it.
         self.0.changed.notify_all();
     }
 
     /// Waits until all lines are written, but no longer than `timeout`.
     pub(super) fn drain(&self, timeout: Duration) {
         let is_pending = |state: &mut State| state.is_writing || !state.lines.is_empty();
-        // Whether it was in time makes no difference to who waits.
+        // The caller ends in either case, with all lines written or not.
         let _ = self
             .0
             .changed
             .wait_timeout_while(self.state(), timeout, is_pending);
     }
 
-    /// The body of the thread. A line that cannot be written is one dropped.
+    /// The body of the thread: writes lines for ever. A line that cannot be written counts as
+    /// dropped.
     fn write_lines(&self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) {
         let mut is_broken_off = false;
         loop {
@@ -100,6 +109,7 @@ impl LogWriter {
             let mut state = self.state();
             state.is_writing = false;
             if !is_written {
+                // The next line tells what this one would have told as well.
                 state.dropped += 1 + line.told;
             }
             drop(state);
@@ -129,12 +139,14 @@ impl LogWriter {
         lines.lines.iter().map(|line| line.text.clone()).collect()
     }
 
+    /// Locks the state, also after another thread has panicked with the lock held.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether the whole line could be written. One that was broken off is ended before the next.
+/// Writes a line. Returns false when not all of it could be written; a line that broke off is ended
+/// before the next, so that two lines never become one.
 fn write_line(
     write: &mut impl FnMut(&[u8]) -> io::Result<usize>,
     line: &str,
@@ -157,17 +169,21 @@ fn write_line(
     true
 }
 
-/// One write(2), past the lock of [`io::Stderr`]: a thread that hangs here must not hold it. Who
-/// gave us standard error may have made it non-blocking.
+/// Writes by one write(2), past the lock of [`io::Stderr`]: a thread that hangs here must not hold
+/// that.
+///
+/// # Errors
+/// When standard error takes nothing any more, as on a full disk.
 fn write_to_standard_error(bytes: &[u8]) -> io::Result<usize> {
     let stderr = io::stderr();
     loop {
         match rustix::io::write(stderr.as_fd(), bytes) {
             Ok(count) => return Ok(count),
             Err(Errno::INTR) => {}
+            // The program that gave us standard error may have made it non-blocking.
             Err(error) if io::Error::from(error).kind() == ErrorKind::WouldBlock => {
                 let mut asked = [PollFd::new(&stderr, PollFlags::OUT)];
-                // Where this fails, write(2) says what is wrong.
+                // If this fails, the next write(2) says what is wrong.
                 let _ = poll(&mut asked, None);
             }
             Err(error) => return Err(error.into()),

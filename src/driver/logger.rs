@@ -4,9 +4,10 @@
 //! 2026-11-24T10:20:30Z WARN refused connection=12 peer=203.0.113.7 reason=bad_signature
 //! ```
 //!
-//! Whatever a peer wrote may stand in a line, and a person reads it on a terminal: a character
-//! that is not printable is escaped here in every line. [`quoted`] also keeps one value
-//! from looking like two.
+//! Promises that no text of a peer can pass for a line or a word of ours (contract §5.9), whatever
+//! stands in it: each character that is not printable is escaped here, in every line, since the
+//! reader may be a terminal. [`quoted`] also keeps one value from looking like two. Refuses to know
+//! what is logged.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -23,16 +24,15 @@ use crate::time::{Instant, UnixSeconds};
 /// The target of lines that peers cause in any number: `LOG_RATE` is for them, and for no others.
 pub(super) const PEERS: &str = concat!(env!("CARGO_CRATE_NAME"), "::peers");
 
-/// What is put after a text that was cut.
+/// What stands after a text that was cut.
 const CUT: &str = "...";
 
-/// What writes the log, once there is one.
+/// The writer of the log, once [`install`] has started it.
 static WRITER: OnceLock<LogWriter> = OnceLock::new();
 
 /// Sends what is logged from now on to standard error, unless that is done already.
 ///
 /// # Errors
-///
 /// When the thread that writes cannot be started.
 pub fn install(level: LevelFilter, rate: Rate) -> io::Result<()> {
     if WRITER.get().is_some() {
@@ -51,21 +51,21 @@ pub fn install(level: LevelFilter, rate: Rate) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts the last line of a process on standard error: after all that is logged, where something
-/// is, and then without waiting any longer than [`LOG_DRAIN_TIMEOUT`] for who reads it.
+/// Puts the last line of a process on standard error, after all that was logged. Waits for its
+/// reader no longer than [`LOG_DRAIN_TIMEOUT`].
 pub fn say_last(line: fmt::Arguments<'_>) {
     match WRITER.get() {
         Some(writer) => {
             writer.push(|_| format!("{line}\n"));
             writer.drain(LOG_DRAIN_TIMEOUT);
         }
-        // When standard error is gone there is nobody left to tell.
+        // When standard error is gone, there is nowhere left to say it.
         None => _ = writeln!(io::stderr(), "{line}"),
     }
 }
 
-/// A value for `key=value` that is not of our own words: always in quotes and escaped, so that
-/// nothing in it passes for a field or a line of ours; cut at [`LOG_VALUE_BYTES_MAX`] with dots
+/// Shows a value of `key=value` that is not one of our own words: in quotes and escaped, so that
+/// nothing in it passes for a field or a line of ours; cut at [`LOG_VALUE_BYTES_MAX`], with dots
 /// after it.
 pub fn quoted(value: &str) -> impl fmt::Display {
     fmt::from_fn(move |f| {
@@ -78,16 +78,18 @@ pub fn quoted(value: &str) -> impl fmt::Display {
     })
 }
 
-/// What moves no cursor, turns no direction, joins nothing and takes up room.
+/// True for a character that moves no cursor, turns no direction, joins nothing and takes up room.
+/// Quotes and backslashes stay: [`quoted`] has escaped those that matter.
 fn is_printable(c: char) -> bool {
     matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
 }
 
-/// The longest start of `text` of at most `bytes_max` bytes that ends between characters.
+/// Returns the longest start of `text` of at most `bytes_max` bytes that ends between characters.
 fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
 
+/// The log of the process.
 struct Logger {
     clock: Clock,
     throttle: Mutex<Throttle>,
@@ -95,6 +97,8 @@ struct Logger {
 }
 
 impl Logger {
+    /// True when the line may be written. Only those that peers cause count against the rate: their
+    /// flood must not drop a line about the server itself.
     fn admits(&self, record: &Record<'_>) -> bool {
         record.target() != PEERS
             || self
@@ -106,11 +110,12 @@ impl Logger {
 }
 
 impl Log for Logger {
-    /// Our own lines only: others log raw bytes of peers.
+    /// True for our own lines. Other crates log raw bytes of peers.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         is_ours(metadata.target())
     }
 
+    /// Writes a line, or counts it as dropped.
     fn log(&self, record: &Record<'_>) {
         if !self.enabled(record.metadata()) {
             return;
@@ -129,6 +134,7 @@ impl Log for Logger {
     }
 }
 
+/// True for a target of this crate: a crate whose name only begins with ours is another.
 fn is_ours(target: &str) -> bool {
     let ours = env!("CARGO_CRATE_NAME");
     target
@@ -146,6 +152,7 @@ struct Throttle {
 }
 
 impl Throttle {
+    /// A throttle that has let nothing through yet; a rate of 0 lets all through.
     fn new(rate: Rate) -> Throttle {
         Throttle {
             rate,
@@ -154,7 +161,7 @@ impl Throttle {
         }
     }
 
-    /// Whether a line may be written.
+    /// Counts a line. Returns false when the period has had its share.
     fn admits(&mut self, now: Instant) -> bool {
         if now.since(self.began) >= self.rate.period {
             self.began = now;
@@ -168,7 +175,8 @@ impl Throttle {
     }
 }
 
-/// A whole line with its line feed.
+/// Makes a whole line, with its line feed. `dropped` lines are told of at its end, which a long
+/// line does not push out.
 fn line(record: &Record<'_>, at: UnixSeconds, dropped: u64) -> String {
     let tail = match dropped {
         0 => String::new(),
@@ -178,14 +186,14 @@ fn line(record: &Record<'_>, at: UnixSeconds, dropped: u64) -> String {
         text: String::with_capacity(LOG_LINE_BYTES_MAX + 1),
         bytes_max: LOG_LINE_BYTES_MAX - tail.len(),
     };
-    // A full line refuses the rest, and that is what was wanted of it.
+    // A full line refuses the rest, as it should.
     let _ = write!(line, "{at} {} {}", record.level(), record.args());
     line.text.push_str(&tail);
     line.text.push('\n');
     line.text
 }
 
-/// A line that escapes what it is given, and takes no more than it has room for.
+/// A line that escapes what is written to it, and takes no more than it has room for.
 struct Line {
     text: String,
     bytes_max: usize,

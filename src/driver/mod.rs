@@ -1,7 +1,9 @@
-//! All the I/O: the mio loop, listeners, sockets, clocks, signals, the helper threads, the
-//! log. It waits for events and says which socket is ready; what is read, written and closed, and in
-//! which order, the [turn](crate::turn) decides.
-//! Refuses to know what bytes mean.
+//! All the I/O: the mio loop, listeners, sockets, clocks, signals, the helper threads, the log.
+//!
+//! Waits for events and says which socket is ready. What is read, written and closed, and in which
+//! order, the [turn](crate::turn) decides. Promises that nothing outside stops the loop: a disk, a
+//! log that nobody reads or a password to check has a thread of its own (contract §5.7). Refuses to
+//! know what bytes mean.
 
 mod clock;
 mod descriptors;
@@ -42,11 +44,11 @@ pub use listener::{ListenError, Listener};
 pub use recording::RecordingFile;
 pub use signals::{HeldSignal, HeldSignals, outlive_file_size_limit};
 
-/// How long the last connections may take once the server is to stop.
+/// How long the last connections may take once the server is told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The stack of a helper thread: more than SQLite and Argon2 need, and little beside an address
-/// space that is limited.
+/// The stack of a helper thread: more than SQLite and Argon2 need, and little where the address
+/// space is limited.
 const HELPER_STACK_BYTES: usize = 256 * 1024;
 
 /// Serves until a signal says to stop.
@@ -60,12 +62,13 @@ pub fn run(
 ) -> Result<(), DriverError> {
     let mut driver = Driver::new(server, store, listeners)?;
     driver.run()?;
+    // Ends a recording with its last line.
     driver.turn.core.end();
     log::info!("stopped");
     Ok(())
 }
 
-/// The loop cannot go on.
+/// The loop cannot start, or cannot go on.
 #[derive(Debug)]
 pub struct DriverError {
     doing: &'static str,
@@ -80,10 +83,13 @@ impl fmt::Display for DriverError {
 
 impl std::error::Error for DriverError {}
 
+/// Makes an error that names what the driver was doing when the kernel refused.
 fn failed(doing: &'static str) -> impl FnOnce(io::Error) -> DriverError {
     move |error| DriverError { doing, error }
 }
 
+/// All that runs a server: the turn with its [`Io`](crate::turn::Io), the clock, the signals and
+/// the helper threads.
 struct Driver {
     turn: Turn<Network>,
     network: Network,
@@ -91,11 +97,15 @@ struct Driver {
     signals: Signals,
     hasher: Hasher,
     writer: StoreWriter,
-    /// When to give up on the last connections, once told to stop.
+    /// When the last connections have had their time; `None` until the server is told to stop.
     stop_by: Option<Instant>,
 }
 
 impl Driver {
+    /// Starts the helper threads and the event queue.
+    ///
+    /// # Errors
+    /// When the kernel refuses a descriptor or a thread.
     fn new(
         server: Recorded,
         store: Box<dyn UserWriter>,
@@ -104,6 +114,7 @@ impl Driver {
         let turn = Turn::new(server, listeners.len());
         let mut signals = Signals::new().map_err(failed("listen for signals"))?;
         let network = Network::new(listeners, &mut signals)?;
+        // A helper thread wakes the loop by it, which waits in `poll` and would not look otherwise.
         let waker = Arc::new(network.waker().map_err(failed("create the waker"))?);
         Ok(Driver {
             turn,
@@ -116,6 +127,11 @@ impl Driver {
         })
     }
 
+    /// Waits for events, takes a turn, hands out jobs and writes the log, until the server has
+    /// stopped.
+    ///
+    /// # Errors
+    /// When the kernel no longer lets the loop wait for events.
     fn run(&mut self) -> Result<(), DriverError> {
         let mut events = Events::with_capacity(READY_MAX);
         for listener in self.network.listeners() {
@@ -124,11 +140,13 @@ impl Driver {
         let mut now = self.clock.now();
         loop {
             match self.network.wait(&mut events, self.timeout(now)) {
-                // `poll` hands EINTR on; a signal's byte is in its pipe.
+                // `poll` hands EINTR on. The signal's byte is in its pipe, so that the next call
+                // returns at once.
                 Err(error) if error.kind() == ErrorKind::Interrupted => events.clear(),
                 Err(error) => return Err(failed("wait for events")(error)),
                 Ok(()) => {}
             }
+            // Read once in a turn: all of it happens at one time.
             now = self.clock.now();
             for event in &events {
                 self.take(now, event);
@@ -142,19 +160,21 @@ impl Driver {
         }
     }
 
-    /// How long to wait for events.
+    /// Returns how long to wait for events; `None` for as long as it takes.
     fn timeout(&self, now: Now) -> Option<Duration> {
         let next = [self.turn.next_at(), self.stop_by];
         let next = next.into_iter().flatten().min();
         next.map(|at| at.since(now.monotonic))
     }
 
+    /// True once the server is told to stop, and no connection is left or [`STOP_TIMEOUT`] has
+    /// passed.
     fn is_done(&self, now: Now) -> bool {
         self.stop_by
             .is_some_and(|by| self.turn.core.connections() == 0 || by <= now.monotonic)
     }
 
-    /// Tells the turn what an event says.
+    /// Tells the turn, or the core, what an event says.
     fn take(&mut self, now: Now, event: &Event) {
         match event.token() {
             WAKER => self.take_outcomes(now),
@@ -166,6 +186,7 @@ impl Driver {
         }
     }
 
+    /// Tells the turn for what a connection has become ready.
     fn take_readiness(&mut self, now: Now, Token(slot): Token, event: &Event) {
         let readiness = Readiness {
             readable: event.is_readable(),
@@ -177,6 +198,7 @@ impl Driver {
             .connection_ready(now, &mut self.network, slot, readiness);
     }
 
+    /// Tells the core what the helper threads have done.
     fn take_outcomes(&mut self, now: Now) {
         while let Some(outcome) = self.hasher.next_outcome() {
             self.turn.core.handle(now, Input::Hashed(outcome));
@@ -186,12 +208,13 @@ impl Driver {
         }
     }
 
+    /// Begins to stop the server; at a second signal stops it at once.
     fn take_signals(&mut self, now: Now) {
         if !self.signals.take() {
             return;
         }
         if self.stop_by.is_some() {
-            // Asked again: at once.
+            // Told again: the connections that are left have no more time.
             self.stop_by = Some(now.monotonic);
             return;
         }
@@ -200,10 +223,12 @@ impl Driver {
             self.turn.core.connections()
         );
         self.stop_by = Some(now.monotonic + STOP_TIMEOUT);
+        // The kernel refuses newcomers from here on.
         self.network.stop_listening();
         self.turn.stop(now);
     }
 
+    /// Hands the helper threads what the core has for them.
     fn hand_out_jobs(&mut self) {
         while let Some(job) = self.turn.core.next_job() {
             self.hasher.hand_out(job);
@@ -213,6 +238,7 @@ impl Driver {
         }
     }
 
+    /// Writes to the log what the core reports.
     fn log_reports(&mut self, now: Now) {
         let core = &mut self.turn.core;
         if let Some(summary) = core.next_summary(now) {

@@ -1,4 +1,7 @@
-//! The kernel's side of a turn: the event queue, listeners and sockets.
+//! The kernel's side of a turn: the event queue, listeners and sockets, as the turn's [`Io`].
+//!
+//! Promises to move bytes and to decide nothing. Refuses to know the core: a connection is a slot,
+//! which is its token in the event queue.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::OwnedFd;
@@ -13,28 +16,36 @@ use super::{DriverError, descriptors, failed};
 use crate::server::ConnectionId;
 use crate::turn::{Accept, Io, Shed, Then};
 
+/// Names the waker in the event queue.
 pub(super) const WAKER: Token = Token(usize::MAX);
+/// Names the pipe of signals in the event queue.
 pub(super) const SIGNALS: Token = Token(usize::MAX - 1);
-/// Listeners have the tokens from here down, connections those from 0 up.
+/// Names the first listener. Listeners are counted down from here, connections up from 0, so that a
+/// slot is a token without a table.
 const LISTENERS: usize = usize::MAX - 2;
-/// More than anybody listens on.
+/// More listeners than the settings allow.
 const LISTENERS_MAX: usize = 1 << 16;
 
-/// The listener that a token names.
+/// Returns the listener that a token names; `None` for a connection's token.
 pub(super) fn listener_of(Token(token): Token) -> Option<usize> {
     LISTENERS
         .checked_sub(token)
         .filter(|index| *index < LISTENERS_MAX)
 }
 
+/// The event queue, and what is watched by it.
 pub(super) struct Network {
     poll: Poll,
     listeners: Vec<Listener>,
-    /// A descriptor to give up when there is none left.
+    /// A descriptor to give up when no other is left; `None` while it cannot be had.
     spare: Option<OwnedFd>,
 }
 
 impl Network {
+    /// Watches the signals and the listeners.
+    ///
+    /// # Errors
+    /// When the kernel refuses the event queue, or to watch.
     pub(super) fn new(
         mut listeners: Vec<Listener>,
         signals: &mut Signals,
@@ -57,20 +68,28 @@ impl Network {
         })
     }
 
-    /// Ends a [wait](Network::wait) from another thread.
+    /// Returns what ends a [wait](Network::wait) from another thread.
+    ///
+    /// # Errors
+    /// When the kernel refuses a descriptor for it.
     pub(super) fn waker(&self) -> io::Result<Waker> {
         Waker::new(self.poll.registry(), WAKER)
     }
 
+    /// Returns the listeners, in the order of their numbers.
     pub(super) fn listeners(&self) -> &[Listener] {
         &self.listeners
     }
 
+    /// Closes the listeners: the kernel refuses newcomers from now on.
     pub(super) fn stop_listening(&mut self) {
         self.listeners.clear();
     }
 
-    /// Waits until something happens, or so long.
+    /// Waits until something happens, but no longer than `timeout`.
+    ///
+    /// # Errors
+    /// As `poll` fails; `Interrupted` when a signal came.
     pub(super) fn wait(
         &mut self,
         events: &mut Events,
@@ -79,7 +98,8 @@ impl Network {
         self.poll.poll(events, timeout)
     }
 
-    /// A descriptor has come free: the spare one is lost when somebody else was faster to take it.
+    /// Opens the spare descriptor again, now that one has come free. It may have been lost: another
+    /// thread can take the descriptor between the end of one and the opening of the next.
     fn keep_spare(&mut self) {
         if self.spare.is_none() {
             self.spare = descriptors::spare();
@@ -120,7 +140,8 @@ impl Io for Network {
         }
     }
 
-    /// Gives up the spare descriptor for long enough to accept a connection.
+    /// Accepts a connection with the spare descriptor and resets it: its client knows where it
+    /// stands, and the queue of those that wait does not fill.
     fn shed(&mut self, listener: usize) -> Shed {
         let Some(listener) = self.listeners.get(listener) else {
             return Shed::Nobody;
@@ -141,6 +162,8 @@ impl Io for Network {
     }
 
     fn watch(&mut self, socket: &mut Socket, id: ConnectionId) -> io::Result<()> {
+        // Both from the start: mio is edge-triggered, so an event comes only when something has
+        // changed.
         let interest = Interest::READABLE | Interest::WRITABLE;
         let token = Token(id.slot as usize);
         self.poll
@@ -157,6 +180,7 @@ impl Io for Network {
     }
 
     fn close(&mut self, socket: Socket, is_read_out: bool) {
+        // With bytes unread close(2) would send a reset; a socket read to its FIN saves the look.
         if !is_read_out {
             socket.close();
         } else {

@@ -1,5 +1,8 @@
-//! The file of a recording, written by a thread of its own, so that the loop never waits for a
-//! disk, nor the end of the server for one that hangs.
+//! The file of a recording. A thread of its own writes it, so that the loop never waits for a disk,
+//! nor the end of the server for one that hangs.
+//!
+//! Promises that what was taken is written in order, or that the recording ends with a word about
+//! it. Refuses to know what is recorded.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -14,29 +17,34 @@ use std::time::Duration;
 use super::HELPER_STACK_BYTES;
 use crate::limits::{RECORDING_DRAIN_TIMEOUT, RECORDING_PENDING_BYTES_MAX};
 
-/// A file that only its owner can read. Dropped, it waits until all is written, but no longer than
-/// [`RECORDING_DRAIN_TIMEOUT`].
+/// A file that only its owner can read. When it is dropped, it waits until all is written, but no
+/// longer than [`RECORDING_DRAIN_TIMEOUT`].
 pub struct RecordingFile {
     /// `None` once it is dropped, or has failed.
     pieces: Option<Sender<Vec<u8>>>,
     /// Bytes that the thread has yet to write.
     pending_bytes: Arc<AtomicUsize>,
-    /// What the thread says when it ends.
+    /// How the thread ended, once it has.
     ended: Receiver<io::Result<()>>,
+    /// How long to wait for the thread when it is to end.
     drain_timeout: Duration,
 }
 
 impl RecordingFile {
-    /// Makes the file, where there is none.
+    /// Makes the file. One that exists is not overwritten: it may be another recording.
     ///
     /// # Errors
-    /// When that cannot be done.
+    /// When there is a file already, or it cannot be made.
     pub fn create(path: &Path) -> io::Result<RecordingFile> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
         RecordingFile::over(options.open(path)?)
     }
 
+    /// Starts the thread that writes to `file`.
+    ///
+    /// # Errors
+    /// When the system starts no thread.
     fn over(file: File) -> io::Result<RecordingFile> {
         let (pieces, waiting) = channel();
         let pending_bytes = Arc::new(AtomicUsize::new(0));
@@ -45,7 +53,7 @@ impl RecordingFile {
         thread::Builder::new()
             .name("recorder".into())
             .stack_size(HELPER_STACK_BYTES)
-            // Nobody may ask how it ended.
+            // The send fails when the recording is given up, and then its end matters to nothing.
             .spawn(move || ending.send(write_all(file, &waiting, &written)))?;
         Ok(RecordingFile {
             pieces: Some(pieces),
@@ -55,7 +63,7 @@ impl RecordingFile {
         })
     }
 
-    /// Why the thread writes no more.
+    /// Returns why the thread writes no more.
     fn failure(&self) -> io::Error {
         match self.ended.recv_timeout(self.drain_timeout) {
             Ok(Err(error)) => error,
@@ -65,6 +73,10 @@ impl RecordingFile {
     }
 }
 
+/// The body of the thread: writes what comes until the channel is closed.
+///
+/// # Errors
+/// The first write that fails; it is the last.
 fn write_all(
     mut file: File,
     waiting: &Receiver<Vec<u8>>,
@@ -78,7 +90,11 @@ fn write_all(
 }
 
 impl Write for RecordingFile {
-    /// Takes all of it or nothing.
+    /// Takes all of the bytes or none.
+    ///
+    /// # Errors
+    /// When the disk has failed, or does not keep up: what waits is bounded, and a recording with a
+    /// hole would be of no use.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let pending = self.pending_bytes.load(Ordering::Relaxed);
         if pending > RECORDING_PENDING_BYTES_MAX {
@@ -98,7 +114,7 @@ impl Write for RecordingFile {
         }
     }
 
-    /// The thread writes as it goes.
+    /// Does nothing: the thread writes as it goes.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -106,7 +122,7 @@ impl Write for RecordingFile {
 
 impl Drop for RecordingFile {
     fn drop(&mut self) {
-        // None but after a failure, which was told.
+        // After a failure, which was told when it happened.
         if self.pieces.take().is_none() {
             return;
         }

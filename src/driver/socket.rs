@@ -1,4 +1,8 @@
-//! A connection's socket, of either kind.
+//! A connection's socket, of either kind: TCP or Unix.
+//!
+//! Promises that no call waits, that a signal interrupts none, and that last words are not lost to
+//! a reset that our own close causes. Refuses to know when to read, write or close: the turn says
+//! so.
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -12,17 +16,20 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
 use crate::turn::Then;
 
-/// Bytes of one read whose bytes are dropped, and how many such reads there are at a time: as much
-/// in all as a peer may well have sent that had no answer yet.
+/// How many bytes one read takes that are dropped.
 const DISCARD_BYTES: usize = 16 * 1_024;
+/// How many such reads there are at a time: in all, as much as a peer may well have sent that had
+/// no answer yet. Without a bound, one peer that floods would hold the loop.
 const DISCARDS_MAX: usize = 16;
 
+/// A socket that does not block.
 pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-/// Last words and the FIN are one segment, not two (man 2 send, MSG_MORE).
+/// Returns the flags of a write. Before our FIN the kernel is to wait for it, so that last words
+/// and FIN are one segment (man 2 send, MSG_MORE).
 fn flags_before(then: Then) -> SendFlags {
     match then {
         #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -31,30 +38,37 @@ fn flags_before(then: Then) -> SendFlags {
     }
 }
 
-// The calls go past the C library: where there is a second thread, it looks at each whether it is
-// to be cancelled, which took a tenth of a round trip's time in user space. mio needs no word of
-// them, for it is edge-triggered.
+// The calls go past the C library. Where there is a second thread, it asks in each call whether the
+// thread is to be cancelled, which costs time with every read and write. mio need not be told of
+// these calls, for it is edge-triggered.
 impl Socket {
-    /// As `recv(2)`, but that a signal does not interrupt it.
+    /// Reads as `recv(2)`, but a signal does not interrupt it.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing has arrived; otherwise the socket has failed.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let (count, _) =
             retry_on_intr(|| rustix::net::recv(self, &mut *buffer, RecvFlags::empty()))?;
         Ok(count)
     }
 
-    /// As `writev(2)`, but that a signal does not interrupt it. What `then` says will follow, must:
-    /// the kernel may wait for it. SIGPIPE is ignored (std does that before `main`).
+    /// Writes as `writev(2)`, but a signal does not interrupt it. What `then` announces must
+    /// follow, since the kernel may hold the bytes until it does. SIGPIPE is ignored (std does that
+    /// before `main`).
+    ///
+    /// # Errors
+    /// `WouldBlock` when no byte fits; otherwise the socket has failed.
     pub(super) fn write_vectored(&self, slices: &[IoSlice<'_>], then: Then) -> io::Result<usize> {
         let flags = flags_before(then);
         let count = retry_on_intr(|| match slices {
-            // The kernel's way is shorter for one: 2 % of a round trip.
+            // One slice is the common case, and the kernel's way is shorter for it.
             [slice] => rustix::net::send(self, slice, flags),
             _ => rustix::net::sendmsg(self, slices, &mut SendAncillaryBuffer::default(), flags),
         })?;
         Ok(count)
     }
 
-    /// What the loop watches.
+    /// Returns what the loop watches.
     pub(super) fn source(&mut self) -> &mut dyn Source {
         match self {
             Socket::Tcp(stream) => stream,
@@ -62,6 +76,10 @@ impl Socket {
         }
     }
 
+    /// Sends our FIN.
+    ///
+    /// # Errors
+    /// When the socket has failed.
     pub(super) fn shut_sending_side(&self) -> io::Result<()> {
         match self {
             Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
@@ -69,7 +87,7 @@ impl Socket {
         }
     }
 
-    /// Drops what is unread, up to a bound. Returns whether nothing is left.
+    /// Drops what is unread, up to a bound. Returns true when nothing is left.
     pub(super) fn discard(&self) -> bool {
         let mut buffer = [0; DISCARD_BYTES];
         (0..DISCARDS_MAX).any(|_| match self.read(&mut buffer) {
@@ -78,10 +96,11 @@ impl Socket {
         })
     }
 
-    /// Closes the descriptor with a FIN, for which nothing may be unread.
+    /// Closes the descriptor with a FIN. That takes a socket without unread bytes: close(2) with
+    /// unread bytes sends a reset (RFC 2525 §2.17), which may throw away what we wrote last.
     pub(super) fn close(self) {
         if !self.discard() {
-            // A reset follows. What was written leaves before it.
+            // Too much is unread, and a reset follows. What was written leaves before it.
             let _ = self.shut_sending_side();
         }
     }
@@ -89,7 +108,7 @@ impl Socket {
     /// Closes the descriptor with a reset: neither side keeps any state.
     pub(super) fn reset(self) {
         if let Socket::Tcp(stream) = &self {
-            // Should it fail, the connection is closed with a FIN instead.
+            // If this fails, the connection is closed with a FIN instead.
             let _ = rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
         }
     }

@@ -1,5 +1,9 @@
 //! The helper thread for the user store: writes what the core has to write, so that the loop waits
-//! for no disk and for no lock. All that waits is written in one commit.
+//! for no disk and no lock.
+//!
+//! Promises an outcome for each revocation, and that all that waits is written before the server
+//! ends. Refuses to know why something is written. All that waits goes into one commit, since each
+//! commit waits for the disk.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +19,8 @@ use crate::limits::REVOCATIONS_PER_COMMIT_MAX;
 use crate::server::{StoreJob, StoreOutcome};
 use crate::time::UnixSeconds;
 
-/// Dropped, it waits until all is written that was handed out.
+/// The loop's end of the thread. When it is dropped, it waits until all that was handed out is
+/// written.
 pub(super) struct StoreWriter {
     /// `None` only while it is dropped.
     jobs: Option<Sender<StoreJob>>,
@@ -24,6 +29,10 @@ pub(super) struct StoreWriter {
 }
 
 impl StoreWriter {
+    /// Starts the thread; it wakes the loop by `waker` after each commit.
+    ///
+    /// # Errors
+    /// When the system starts no thread.
     pub(super) fn start(store: Box<dyn UserWriter>, waker: Arc<Waker>) -> io::Result<StoreWriter> {
         let (jobs, waiting) = channel::<StoreJob>();
         let (done, outcomes) = channel();
@@ -38,11 +47,13 @@ impl StoreWriter {
         })
     }
 
+    /// Queues a job for the thread.
     pub(super) fn hand_out(&self, job: StoreJob) {
         // The thread lives as long as `self`: this cannot fail.
         let _ = self.jobs.as_ref().map(|jobs| jobs.send(job));
     }
 
+    /// Returns the outcome of a write, the oldest first; `None` when none is ready.
     pub(super) fn next_outcome(&self) -> Option<StoreOutcome> {
         self.outcomes.try_recv().ok()
     }
@@ -50,11 +61,13 @@ impl StoreWriter {
 
 impl Drop for StoreWriter {
     fn drop(&mut self) {
+        // The thread ends when the channel is closed and empty.
         self.jobs = None;
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
+/// The body of the thread: writes what waits, and says whether it is kept.
 fn work(
     mut store: Box<dyn UserWriter>,
     waiting: &Receiver<StoreJob>,
@@ -69,6 +82,8 @@ fn work(
         std::iter::once(first)
             .chain(more)
             .for_each(|job| batch.add(job));
+        // The store reads the clock inside its transaction: a revocation is dated by the time of
+        // its commit, not of its job.
         let written = store.write(&batch.revocations, batch.seen, &|| clock.now().unix);
         tell(&written, &mut is_told, batch.revocations.len());
         let is_kept = written.is_ok();
@@ -80,7 +95,7 @@ fn work(
     }
 }
 
-/// Tells that the store cannot be written to: once, until it was written to again.
+/// Tells the log that the store cannot be written to: once, until it was written to again.
 fn tell(written: &Result<(), StoreError>, is_told: &mut bool, revocations: usize) {
     let was_told = std::mem::replace(is_told, written.is_err());
     match written {
@@ -96,6 +111,7 @@ fn tell(written: &Result<(), StoreError>, is_told: &mut bool, revocations: usize
     }
 }
 
+/// What one commit writes.
 #[derive(Default)]
 struct Batch {
     tickets: Vec<u64>,
@@ -104,6 +120,7 @@ struct Batch {
 }
 
 impl Batch {
+    /// Adds a job to the commit. Of the seconds that were seen, the latest is enough.
     fn add(&mut self, job: StoreJob) {
         match job {
             StoreJob::Revoke(ticket, revocation) => {

@@ -1,5 +1,9 @@
-//! The core looks at itself: every count against what it counts, every link against its other
-//! end, every bound against what there is. For the proofs; a server that serves never asks.
+//! The core counts itself again: every count against what it counts, every link against its other
+//! end, every bound against what there is.
+//!
+//! Promises to change nothing, and to name the first thing that does not hold. It is for the
+//! proofs: the simulator, the fuzz targets and tests ask it after a step; a server that serves
+//! never does. Refuses to know how the core came to its state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,9 +20,13 @@ use crate::server::parts::quotas::Count;
 use crate::server::parts::sessions::{Session, State};
 use crate::server::parts::shared_frame::SharedFrames;
 
-/// What does not hold, in a line.
+/// `Err` says in a line what does not hold.
 type Audit = Result<(), String>;
 
+/// Compares what the core says with what was counted.
+///
+/// # Errors
+/// Both, when they differ.
 fn equal<T: PartialEq + std::fmt::Debug>(what: &str, said: &T, found: &T) -> Audit {
     match said == found {
         true => Ok(()),
@@ -26,6 +34,10 @@ fn equal<T: PartialEq + std::fmt::Debug>(what: &str, said: &T, found: &T) -> Aud
     }
 }
 
+/// Compares what was counted with its bound.
+///
+/// # Errors
+/// Both, when there is more.
 fn at_most(what: &str, found: usize, max: usize) -> Audit {
     match found <= max {
         true => Ok(()),
@@ -34,19 +46,21 @@ fn at_most(what: &str, found: usize, max: usize) -> Audit {
 }
 
 impl Server {
-    /// Whose password a [`HashJob`](crate::app::password::HashJob) is of.
+    /// Returns the connection whose password a [`HashJob`](crate::app::password::HashJob) is;
+    /// `None` when the job is done.
     pub fn connection_of_job(&self, ticket: u64) -> Option<ConnectionId> {
         let mut logins = self.core.logins.all();
         let found = logins.find(|(known, _)| *known == ticket);
         found.map(|(_, login)| login.connection)
     }
 
-    /// Before which second the tokens of a user are void whose logout is not kept yet.
+    /// Returns the second before which the user's tokens are void, while a logout of the user is
+    /// not in the store yet.
     pub fn void_before(&self, id: &str) -> Option<UnixSeconds> {
         self.core.revocations.valid_from(id)
     }
 
-    /// Passwords that are being checked, or wait for that.
+    /// Returns how many passwords are being checked, or wait for that.
     pub fn passwords_waiting(&self) -> usize {
         self.core.logins.all().count()
     }
@@ -59,10 +73,10 @@ impl Server {
             .any(|(_, login)| login.connection == id)
     }
 
-    /// Counts everything again, between two turns. O(all there is).
+    /// Counts everything again, between two steps of a turn. O(n log n) in the connections.
     ///
     /// # Errors
-    /// The first thing that does not add up.
+    /// The first thing that does not hold.
     pub fn audit(&self) -> Result<(), String> {
         self.core.audit_sessions()?;
         self.core.audit_memory()?;
@@ -73,6 +87,8 @@ impl Server {
 }
 
 impl Core {
+    /// Checks that each session has a deadline until it has ended, that only open WebSockets are
+    /// members, and that connections and lingering stay within their caps.
     fn audit_sessions(&self) -> Audit {
         let mut lingering = 0;
         for (key, session) in self.sessions.iter() {
@@ -82,8 +98,11 @@ impl Core {
                 &self.timer_wheel.is_scheduled(key),
                 &!is_gone,
             )?;
+            // Counted by the sessions' own states, and compared with the count that caps go by.
             lingering += usize::from(self.lingers(key));
             if is_gone || !matches!(session.state(), State::Open(_)) {
+                // A session without a place in the wheel would never be looked at again, and so
+                // might never end.
                 equal("a member", &self.members.is_member(key), &false)?;
             }
         }
@@ -91,12 +110,14 @@ impl Core {
         at_most("lingering", lingering, LINGERING_MAX.max(self.stopped()))?;
         at_most(
             "connections",
+            // Those that have ended wait for their descriptor to be closed, and make room for a
+            // newcomer already.
             self.sessions.len() - self.gone(),
             self.policy.config.connections_max,
         )
     }
 
-    /// While stopping, everybody lingers.
+    /// Returns how many may linger past the cap: while the server stops, all of them.
     fn stopped(&self) -> usize {
         if self.stopping {
             self.sessions.len()
@@ -105,19 +126,22 @@ impl Core {
         }
     }
 
+    /// Returns how many sessions have ended and wait for their descriptor to be closed.
     fn gone(&self) -> usize {
         let is_gone = |(_, session): &(u32, &Session)| matches!(session.state(), State::Closed);
         self.sessions.iter().filter(is_gone).count()
     }
 
-    /// The ledger: what each session holds, each shared frame once, and what was not offered.
+    /// Checks the ledger (contract §5.4): what each session holds, each shared frame once, and what
+    /// no outbox was offered beyond its bound.
     fn audit_memory(&self) -> Audit {
         let mut shared = SharedFrames::default();
         let given = self.members.all().iter().map(|member| member.given);
+        // A frame may be held by the broadcasts and by many outboxes: the ledger counts it once.
         self.broadcasts.audit(given, &mut shared)?;
         for (_, session) in self.sessions.iter() {
-            // What was queued without having been offered, two crowded parts and one message more at the
-            // most, counts as offered once the socket takes only a part.
+            // What was queued and not offered counts as offered once the socket takes only a part
+            // of it. That is two crowded parts and one message more at the most.
             let message = self.policy.config.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
             let crowded_bytes = self.policy.config.outbox_bytes_max / CROWDED_PARTS;
             at_most(
@@ -129,7 +153,8 @@ impl Core {
         self.sessions.audit(shared)
     }
 
-    /// Places by address, and those not yet logged in.
+    /// Checks the counts by address, and that the queue of the pending holds exactly those
+    /// connections that are not logged in and not at their end.
     fn audit_places(&self) -> Audit {
         let mut pending = BTreeSet::new();
         let mut addresses = BTreeMap::new();
@@ -137,6 +162,7 @@ impl Core {
             let is_pending = match session.state() {
                 State::Head { .. } | State::Body { .. } | State::Answering { .. } => true,
                 State::Open(_) => !self.members.is_member(key),
+                // Either has left the pending, though its descriptor is still open.
                 State::LoggingOut { .. } | State::Closing { .. } => false,
                 State::Closed => continue,
             };
@@ -159,11 +185,13 @@ impl Core {
         counts.try_for_each(|count| self.audit_address(count))
     }
 
+    /// True while the connection lingers: our FIN is sent, and the peer's is awaited.
     fn lingers(&self, key: u32) -> bool {
         let state = self.sessions[key].state();
         matches!(state, State::Closing { fin_sent: true, .. })
     }
 
+    /// Checks one address against its caps; a cap of 0 is none (contract §4).
     fn audit_address(&self, count: Count) -> Audit {
         let max = |setting: usize| if setting == 0 { usize::MAX } else { setting };
         at_most(
@@ -183,7 +211,8 @@ impl Core {
         )
     }
 
-    /// Everybody in the list of members is found under their name, and nobody else.
+    /// Checks that each member is found under its user's id and nowhere else, and that each is an
+    /// open WebSocket: only these may hear broadcasts (contract §5.5).
     fn audit_presence(&self) -> Audit {
         let members: BTreeSet<u32> = self.members.all().iter().map(|member| member.key).collect();
         equal(
@@ -195,6 +224,7 @@ impl Core {
         for person in self.members.users() {
             let before = by_name.len();
             by_name.extend(self.members.connections_of(&person.id));
+            // Only users with a connection are listed.
             if by_name.len() == before {
                 return Err("somebody is present on no connection".to_owned());
             }
@@ -208,11 +238,12 @@ impl Core {
         }
     }
 
+    /// True while the connection is an open WebSocket.
     fn is_open(&self, key: u32) -> bool {
         self.sessions.open(key).is_some()
     }
 
-    /// Places for passwords, in all and by address.
+    /// Checks the places for passwords, in all and by address (contract §3).
     fn audit_logins(&self) -> Audit {
         let mut by_address: BTreeMap<AddressKey, usize> = BTreeMap::new();
         for (_, login) in self.logins.all() {
@@ -229,6 +260,8 @@ impl Core {
         at_most("passwords of an address", most, HASHES_PER_ADDRESS_MAX)
     }
 
+    /// Checks that each session which has ended has its descriptor closed once (contract §5.3), and
+    /// that each connection which is said to wait stands in a queue of writes.
     fn audit_queues(&self) -> Audit {
         self.audit_logins()?;
         let ended = |(_, ending): &&(_, Ending)| *ending != Ending::Fin;

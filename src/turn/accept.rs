@@ -1,5 +1,8 @@
-//! Connections on their way in. That somebody may wait at a listener is told once, and so remembered
-//! until [`Io::accept`] says otherwise, through every failure.
+//! Connections on their way in.
+//!
+//! That a connection waits at a listener is told once, by an edge. So it is remembered here until
+//! [`Io::accept`] says otherwise, through every failure. Refuses to know which connections may come
+//! in: the core says that.
 
 use std::io;
 use std::time::Duration;
@@ -18,9 +21,9 @@ pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// How often a failure to accept is logged.
 const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Where connections may wait, and since when accepting rests.
+/// At which listeners connections may wait, and until when accepting rests.
 pub(super) struct Accepting {
-    /// By listener: true while somebody may wait there.
+    /// By listener: true while a connection may wait there.
     is_ready: Vec<bool>,
     /// When accepting is to be tried again after it failed for want of descriptors or memory.
     retry_at: Option<Instant>,
@@ -31,6 +34,7 @@ pub(super) struct Accepting {
 }
 
 impl Accepting {
+    /// So many listeners, at each of which a connection may wait already.
     pub(super) fn new(listeners: usize) -> Accepting {
         Accepting {
             is_ready: vec![true; listeners],
@@ -40,7 +44,7 @@ impl Accepting {
         }
     }
 
-    /// Begins with the first listener; false while accepting rests.
+    /// Begins a turn's accepting with the first listener. Returns false while accepting rests.
     fn begin(&mut self, now: Now) -> bool {
         if self.retry_at.is_some_and(|at| at > now.monotonic) {
             return false;
@@ -50,7 +54,7 @@ impl Accepting {
         true
     }
 
-    /// The listener to accept from next: some from each at which somebody may wait.
+    /// Returns the listener to accept from next: some times each at which a connection may wait.
     fn next_listener(&mut self) -> Option<usize> {
         while self.retry_at.is_none() {
             let (listener, left) = self.at;
@@ -63,6 +67,8 @@ impl Accepting {
         None
     }
 
+    /// Notes whether a connection may wait at the listener. One that stopped listening is passed
+    /// over.
     pub(super) fn set_ready(&mut self, listener: usize, is_ready: bool) {
         if let Some(place) = self.is_ready.get_mut(listener) {
             *place = is_ready;
@@ -74,20 +80,23 @@ impl Accepting {
         self.retry_at.is_none() && self.is_ready.contains(&true)
     }
 
+    /// Returns when accepting is tried again, while it rests.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.retry_at
     }
 
+    /// Ends the rest: a descriptor has come free.
     pub(super) fn retry_now(&mut self) {
         self.retry_at = None;
     }
 
-    /// Nothing can be accepted. Somebody may still wait: the listener stays ready.
+    /// Lets accepting rest: nothing can be accepted. Connections may still wait, so the listener
+    /// stays ready.
     fn rest(&mut self, now: Now) {
         self.retry_at = Some(now.monotonic + ACCEPT_RETRY);
     }
 
-    /// At most a line each [`ACCEPT_LOG_INTERVAL`].
+    /// Logs a failure to accept, at most once each [`ACCEPT_LOG_INTERVAL`].
     fn log(&mut self, now: Now, error: &io::Error) {
         let is_due = |at| now.monotonic.since(at) >= ACCEPT_LOG_INTERVAL;
         if self.logged_at.is_none_or(is_due) {
@@ -100,16 +109,18 @@ impl Accepting {
 }
 
 impl<I: Io> Turn<I> {
+    /// Returns the stage that comes next: that of accepting, unless it rests.
     pub(super) fn begin_accept(&mut self, now: Now, io: &mut I) -> Stage {
         if !self.accepting.begin(now) {
             return Stage::Tick;
         }
-        // What has ended while it was read gives its place to those who come.
+        // Connections that ended while they were read give their descriptors to those that come.
         self.close(now, io);
         Stage::Accept
     }
 
-    /// Accepts the next connection, if one waits and may be accepted in this turn.
+    /// Accepts the next connection, if one waits and may be accepted in this turn: `Some(None)`
+    /// when the core had no room for it.
     pub(super) fn accept_next(&mut self, now: Now, io: &mut I) -> Option<Option<ConnectionId>> {
         while let Some(listener) = self.accepting.next_listener() {
             match io.accept(listener) {
@@ -120,11 +131,13 @@ impl<I: Io> Turn<I> {
                 } => {
                     self.accepting.set_ready(listener, is_more);
                     let id = self.adopt(now, io, socket, peer);
-                    // Somebody may have gone for it: no more than one descriptor above the cap.
+                    // The core may have closed another connection for it: there is never more than
+                    // one descriptor above the cap.
                     self.close(now, io);
                     return Some(id);
                 }
                 Accept::Nobody => self.accepting.set_ready(listener, false),
+                // It failed before it was accepted; the next may wait.
                 Accept::Lost => {}
                 Accept::NoDescriptor(error) => self.shed(now, io, listener, &error),
                 Accept::Failed(error) => {
@@ -136,9 +149,11 @@ impl<I: Io> Turn<I> {
         None
     }
 
+    /// Resets the connection that waits, for which there is no descriptor.
     fn shed(&mut self, now: Now, io: &mut I, listener: usize, error: &io::Error) {
         match io.shed(listener) {
-            // accept(2) looks for a descriptor first, and for a newcomer then.
+            // accept(2) looks for a descriptor first, and for a connection only then: none may
+            // wait.
             Shed::Nobody => return self.accepting.set_ready(listener, false),
             Shed::One => self.core.handle(now, Input::Shed),
             Shed::Failed => self.accepting.rest(now),
@@ -146,6 +161,8 @@ impl<I: Io> Turn<I> {
         self.accepting.log(now, error);
     }
 
+    /// Hands an accepted connection to the core, and watches its socket. Returns its id; `None`
+    /// when the core had no room, and it was reset.
     fn adopt(
         &mut self,
         now: Now,
@@ -158,12 +175,14 @@ impl<I: Io> Turn<I> {
             return None;
         };
         if io.watch(&mut socket, id).is_err() {
+            // A socket that is not watched would never be heard of again.
             self.core.handle(now, Input::Failed(id));
         }
         self.keep(id, socket);
         Some(id)
     }
 
+    /// Keeps the socket by the slot of its connection.
     fn keep(&mut self, id: ConnectionId, socket: I::Socket) {
         let slot = id.slot as usize;
         if slot >= self.connections.len() {

@@ -1,4 +1,5 @@
-//! What a turn asks of the outside.
+//! What a turn asks of the outside: sockets and listeners, and nothing that decides. The mio driver
+//! is one [`Io`], the simulator another, a network in memory for tests a third.
 
 use std::io::{self, IoSlice};
 
@@ -10,18 +11,19 @@ pub trait Io {
     /// One connection's end of the network.
     type Socket;
 
-    /// Fills the front of `buffer` with bytes that arrived, as recv(2) does. Fewer than fit mean that
-    /// no more are there; none at all is the peer's FIN.
+    /// Fills the front of `buffer` with bytes that arrived, as recv(2) does. A count below the
+    /// buffer's size means that no more have arrived; 0 is the peer's FIN.
     ///
     /// # Errors
     /// `WouldBlock` when nothing has arrived; any other means that the socket is of no more use.
     fn read(&mut self, socket: &mut Self::Socket, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Takes the bytes of `slices` from the front, as writev(2) does. What `then` says will follow,
-    /// must: it may be waited for. Fewer than were given mean that no more fit.
+    /// Takes the bytes of `slices` from the front, as writev(2) does. What `then` announces must
+    /// follow, since the socket may wait for it. A count below that of the bytes means that no more
+    /// fit.
     ///
     /// # Errors
-    /// `WouldBlock` when none fit; any other means that the socket is of no more use.
+    /// `WouldBlock` when no byte fits; any other means that the socket is of no more use.
     fn write(
         &mut self,
         socket: &mut Self::Socket,
@@ -32,17 +34,17 @@ pub trait Io {
     /// Takes the next connection that waits at the listener.
     fn accept(&mut self, listener: usize) -> Accept<Self::Socket>;
 
-    /// Takes the next connection that waits at the listener, though no descriptor is left, and resets
-    /// it: its client knows where it stands, and the queue does not fill.
+    /// Takes the next connection that waits at the listener, though no descriptor is left, and
+    /// resets it: its client knows where it stands, and the queue does not fill.
     fn shed(&mut self, listener: usize) -> Shed;
 
-    /// Has the socket's readiness told from now on by the slot of `id`.
+    /// From now on tells the turn what the socket becomes ready for, by the slot of `id`.
     ///
     /// # Errors
-    /// When that cannot be had: the connection is of no use.
+    /// When the socket cannot be watched: the connection is of no use.
     fn watch(&mut self, socket: &mut Self::Socket, id: ConnectionId) -> io::Result<()>;
 
-    /// Drops what is unread, up to a bound. Returns whether nothing is left.
+    /// Drops what is unread, up to a bound. Returns true when nothing is left.
     fn discard(&mut self, socket: &mut Self::Socket) -> bool;
 
     /// Sends our FIN; the socket can still be read.
@@ -51,15 +53,15 @@ pub trait Io {
     /// When the socket is of no more use.
     fn shut(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
 
-    /// Closes the socket. What is unread is dropped first, unless `is_read_out` says that there is
-    /// nothing: a reset would follow, which may throw away what we wrote last.
+    /// Closes the socket. Drops what is unread first, unless `is_read_out` says that nothing is:
+    /// close(2) with unread bytes sends a reset, which may throw away what we wrote last.
     fn close(&mut self, socket: Self::Socket, is_read_out: bool);
 
     /// Closes the socket with a reset: neither side keeps any state.
     fn reset(&mut self, socket: Self::Socket);
 }
 
-/// What follows the bytes of a write.
+/// What comes after the bytes of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     /// Perhaps more bytes.
@@ -81,7 +83,7 @@ pub struct Readiness {
     pub has_failed: bool,
 }
 
-/// What came of [`Io::accept`].
+/// What [`Io::accept`] has found.
 #[derive(Debug)]
 pub enum Accept<S> {
     /// A connection.
@@ -90,7 +92,7 @@ pub enum Accept<S> {
         socket: S,
         /// Who is at its other end.
         peer: Peer,
-        /// True when somebody else may wait.
+        /// True when another connection may wait.
         is_more: bool,
     },
     /// Nobody waits.
@@ -103,13 +105,13 @@ pub enum Accept<S> {
     Failed(io::Error),
 }
 
-/// What came of [`Io::shed`].
+/// What [`Io::shed`] has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shed {
     /// A connection was reset.
     One,
     /// Nobody waited.
     Nobody,
-    /// It could not be done.
+    /// No connection could be accepted and reset.
     Failed,
 }

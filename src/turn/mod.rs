@@ -1,19 +1,20 @@
-//! The turn: who is read, accepted, written and closed, how many of each, and in which order. It
-//! moves bytes between sockets and the core. Refuses to know what the core's bytes mean, and what a socket,
-//! a clock or a signal is: who drives it lends it an [`Io`].
+//! The turn: which connections are read, accepted, written and closed, how many of each, and in
+//! which order. It moves bytes between sockets and the core. Refuses to know what the bytes mean,
+//! and what a socket, a clock or a signal is: its driver lends it an [`Io`].
 //!
 //! ```text
 //!  events ─► ready ─► read ─► decide ─► accept ─► tick ─► write ─► look ahead ─► close
 //!  (Io says)          (Io)    (core)    (Io, core) (core) (core, Io) (core)      (Io)
 //! ```
 //!
-//! **One order, in [`Turn::step`] and nowhere else.** It keeps these promises:
+//! **One order, in [`Turn::step`] and nowhere else.** It keeps these promises (contract §5.7):
 //!
-//! - Many are read before the first of them is decided on, and all of that is decided before more is
-//!   read. Nothing more is decided while the core says that enough waits to be written.
-//! - Nobody is read a second time before everybody of the same standing who has something was read
-//!   once. Connections that are not logged in have a part of the buffer of their own, so that members
-//!   cannot shut them out.
+//! - Many connections are read before the first of them is decided on, and all of that is decided
+//!   before more is read. Nothing more is decided while the core says that enough waits to be
+//!   written.
+//! - No connection is read a second time before each of the same standing that has something was
+//!   read once. Connections that are not logged in have a part of the buffer of their own, so that
+//!   members cannot shut them out.
 //! - What was decided is written in the same turn: all answers to members, then some of what was
 //!   broadcast, then some of what waits for connections that are not logged in.
 //! - Descriptors go last, so that last words leave before them.
@@ -43,11 +44,12 @@ pub use read::READY_MAX;
 
 /// The core and its connections, to be driven turn by turn.
 pub struct Turn<I: Io> {
-    /// What decides.
+    /// The core, which decides.
     pub core: Recorded,
     /// By slot; `None` exactly where the core has no connection.
     connections: Vec<Option<Connection<I::Socket>>>,
-    /// Members that may have more to read. A connection is in one of the two queues, once.
+    /// Members that may have more to read. A connection is in one of these two queues at most, and
+    /// once.
     ready_members: VecDeque<ConnectionId>,
     /// Connections that are not logged in and may have more to read.
     ready_pending: VecDeque<ConnectionId>,
@@ -108,7 +110,7 @@ struct Connection<S> {
 }
 
 impl<I: Io> Turn<I> {
-    /// A turn over so many listeners, each of which may have somebody waiting.
+    /// A turn over so many listeners, at each of which connections may wait already.
     pub fn new(core: Recorded, listeners: usize) -> Turn<I> {
         Turn::with_scratch(core, listeners, Scratch::new())
     }
@@ -119,6 +121,7 @@ impl<I: Io> Turn<I> {
         Turn::with_scratch(core, listeners, self.scratch)
     }
 
+    /// A turn at its beginning, with this buffer.
     fn with_scratch(core: Recorded, listeners: usize, scratch: Scratch) -> Turn<I> {
         Turn {
             core,
@@ -133,12 +136,13 @@ impl<I: Io> Turn<I> {
         }
     }
 
-    /// One turn. The clocks are the same in all of it.
+    /// Takes one whole turn. The clocks are the same in all of it.
     pub fn run(&mut self, now: Now, io: &mut I) {
         while self.step(now, io) != Step::Over {}
     }
 
-    /// The next step of a turn, for who looks at the core after each.
+    /// Takes the next step of a turn, for a driver that looks at the core after each. Returns what
+    /// was done; [`Step::Over`] ends the turn.
     pub fn step(&mut self, now: Now, io: &mut I) -> Step {
         loop {
             match self.stage {
@@ -155,6 +159,7 @@ impl<I: Io> Turn<I> {
                     None => self.stage = Stage::Tick,
                 },
                 Stage::Tick => {
+                    // Ahead of the writes: what a deadline queues leaves in this turn.
                     self.core.handle(now, Input::Tick);
                     self.writes_left = WritesLeft::default();
                     self.stage = Stage::Write;
@@ -168,6 +173,7 @@ impl<I: Io> Turn<I> {
                     }
                 },
                 Stage::LookAhead => {
+                    // After the writes: no answer of this turn waits for the user store.
                     self.core.handle(now, Input::LookAhead);
                     self.stage = Stage::Close;
                     return Step::LookedAhead;
@@ -181,8 +187,11 @@ impl<I: Io> Turn<I> {
         }
     }
 
-    /// When the next turn is to be at the latest; the origin of the clock when there is work already.
+    /// Returns when the next turn is to begin at the latest; the origin of the clock when there is
+    /// work already, `None` when only an event brings some.
     pub fn next_at(&self) -> Option<Instant> {
+        // Sockets are edge-triggered: what a bound left unread or unwritten is told by no further
+        // event.
         let reads_wait = !self.arrivals.is_empty()
             || !self.ready_members.is_empty()
             || !self.ready_pending.is_empty();
@@ -193,25 +202,27 @@ impl<I: Io> Turn<I> {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Somebody may wait at the listener.
+    /// Notes that connections may wait at the listener.
     pub fn listener_ready(&mut self, listener: usize) {
         self.accepting.set_ready(listener, true);
     }
 
-    /// Ends everything: connections are told to go, and nobody is accepted any longer.
+    /// Ends everything: connections are told to go, and none is accepted any longer.
     pub fn stop(&mut self, now: Now) {
         self.accepting = Accepting::new(0);
         self.core.handle(now, Input::Stop);
     }
 
-    /// The connection in the slot has become ready for something.
+    /// Notes what the connection in the slot has become ready for.
     pub fn connection_ready(&mut self, now: Now, io: &mut I, slot: usize, readiness: Readiness) {
         let Some(Some(connection)) = self.connections.get_mut(slot) else {
             return;
         };
         let id = connection.id;
+        // The FIN is told once, and may come ahead of bytes that are still unread.
         connection.peer_finished |= readiness.peer_finished;
         if readiness.has_failed {
+            // A failed socket is of no more use: nothing of it is read or written.
             return self.core.handle(now, Input::Failed(id));
         }
         if readiness.writable {
@@ -234,11 +245,13 @@ impl<I: Io> Turn<I> {
         connection.is_none_or(|connection| connection.id != id || connection.is_over)
     }
 
-    /// The connection that `id` names: its slot may be another's by now.
+    /// Returns the connection that `id` names; `None` when its slot is another's by now.
     fn connection_mut(&mut self, id: ConnectionId) -> Option<&mut Connection<I::Socket>> {
         find(&mut self.connections, id)
     }
 
+    /// Queues the connection for reading, once: with the members, or with those that are not logged
+    /// in.
     fn mark_ready(&mut self, id: ConnectionId) {
         let Some(connection) = self.connection_mut(id) else {
             return;
@@ -252,9 +265,10 @@ impl<I: Io> Turn<I> {
         }
     }
 
-    /// Drops what is unread before the FIN of a peer of whom nothing more is wanted. A FIN has not
-    /// come before that: close(2) with unread bytes sends a reset, which may overtake our last words
-    /// or throw them away (RFC 2525 §2.17). Should it be too much, the linger ends the connection.
+    /// Drops what is unread ahead of the FIN of a peer of which nothing more is wanted, and tells
+    /// the core of that FIN only then. The core closes the socket at it, and close(2) with unread
+    /// bytes sends a reset, which may overtake our last words or throw them away (RFC 2525 §2.17).
+    /// If too much is unread, the linger ends the connection.
     fn discard(&mut self, now: Now, io: &mut I, id: ConnectionId) {
         let connection = self.connection_mut(id);
         if connection.is_some_and(|connection| io.discard(&mut connection.socket)) {
@@ -262,7 +276,7 @@ impl<I: Io> Turn<I> {
         }
     }
 
-    /// The connection was read to the peer's FIN.
+    /// Tells the core that the connection was read to the peer's FIN.
     fn finished(&mut self, now: Now, id: ConnectionId) {
         if let Some(connection) = self.connection_mut(id) {
             connection.is_read_out = true;
@@ -271,7 +285,7 @@ impl<I: Io> Turn<I> {
     }
 }
 
-/// The connection that `id` names: its slot may be another's by now.
+/// Returns the connection that `id` names; `None` when its slot is another's by now.
 fn find<S>(
     connections: &mut [Option<Connection<S>>],
     id: ConnectionId,

@@ -31,11 +31,11 @@ pub(crate) struct End {
     pub(crate) heard: Vec<u8>,
     /// How much more it takes before its socket is full.
     pub(crate) room: usize,
-    /// What every read and write of its socket comes to, if it has failed.
+    /// How each read and write of its socket fails, if it has failed.
     pub(crate) failure: Option<ErrorKind>,
     /// True once our FIN was sent.
     pub(crate) is_shut: bool,
-    /// True once the server has let go of it.
+    /// True once the server has closed its socket.
     pub(crate) is_gone: bool,
     /// True when that was by a reset.
     pub(crate) is_reset: bool,
@@ -45,7 +45,7 @@ pub(crate) struct End {
 #[derive(Default)]
 pub(crate) struct Net {
     pub(crate) ends: Vec<End>,
-    /// Who waits to be accepted, the first first.
+    /// Connections that wait to be accepted, the first first.
     pub(crate) waiting: VecDeque<usize>,
     /// What goes wrong with the next ones that are accepted, the next first.
     pub(crate) failures: VecDeque<Failure>,
@@ -65,13 +65,13 @@ pub(crate) enum Failure {
 }
 
 impl Net {
-    /// Somebody comes, from an address of its own, and waits to be accepted. Returns its number.
+    /// A client comes from an address of its own, and waits to be accepted. Returns its number.
     pub(crate) fn connect(&mut self) -> usize {
         let address = Ipv4Addr::from(0x0A00_0001 + self.ends.len() as u32);
         self.connect_from(Some(IpAddr::V4(address)))
     }
 
-    /// Somebody comes from that address, or by a Unix socket.
+    /// A client comes from that address, or by a Unix socket.
     pub(crate) fn connect_from(&mut self, address: Option<IpAddr>) -> usize {
         let peer = Peer {
             address,
@@ -87,12 +87,12 @@ impl Net {
         self.ends.len() - 1
     }
 
-    /// What was asked since this was last called.
+    /// Returns the calls since this was last asked.
     pub(crate) fn take_calls(&mut self) -> Vec<Call> {
         std::mem::take(&mut self.calls)
     }
 
-    /// The calls since, of those that `of` picks.
+    /// Counts the calls that `of` picks.
     pub(crate) fn count(&self, of: impl Fn(&Call) -> bool) -> usize {
         self.calls.iter().filter(|call| of(call)).count()
     }

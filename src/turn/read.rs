@@ -1,4 +1,7 @@
-//! Reading and deciding: many are read, then what they said is decided on.
+//! Reading and deciding: many connections are read, then what they said is decided on.
+//!
+//! Promises that one that sends much does not take the buffer from others, and that what was read
+//! is wiped when the buffer goes. Refuses to know what was said.
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
@@ -11,28 +14,29 @@ use crate::time::Now;
 
 use super::{Io, Turn, find};
 
-/// Reads of members in one turn, and events that are worth taking from the kernel for it. Few enough
-/// that the sockets which are read are still in the processor's cache when they are written.
+/// Reads of members in one turn, and events that are worth taking from the kernel for it. Few
+/// enough that the sockets which are read are still in the processor's cache when they are written.
 pub const READY_MAX: usize = 64;
-/// Bytes that one read of a member brings at the most, and room in the read buffer that is worth such
-/// a read: in a turn there is room for several, so that one who sends much does not have it alone.
+/// Bytes that one read of a member brings at the most, and room in the buffer that is worth such a
+/// read. A turn has room for several, so that a member that sends much does not have it alone.
 pub(super) const MEMBER_READ_BYTES_MAX: usize = 16 * 1024;
-/// Reads from connections that are not logged in, in one turn.
+/// Reads in one turn of connections that are not logged in.
 pub(super) const PENDING_READS_MAX: usize = 8;
-/// Bytes that one of them brings at the most.
+/// Bytes that one of these reads brings at the most.
 pub(super) const PENDING_READ_BYTES_MAX: usize = 4 * 1024;
-/// Room in the read buffer that is worth such a read.
+/// Room in the buffer that is worth such a read.
 const PENDING_READ_BYTES_MIN: usize = 1024;
 
-/// The buffer that everything is read into. What was read is wiped when it goes: there are tokens in it,
-/// and passwords.
+/// The buffer that everything is read into. It is wiped when it goes: there are tokens and
+/// passwords in it.
 pub(super) struct Scratch {
     bytes: Box<[u8]>,
-    /// So many of them were ever read into.
+    /// How many of them were ever read into: only those are wiped.
     touched_bytes: usize,
 }
 
 impl Scratch {
+    /// A buffer with the bytes that one turn reads of members and of others.
     pub(super) fn new() -> Scratch {
         Scratch {
             bytes: vec![0; TURN_MEMBER_BYTES_MAX + TURN_PENDING_BYTES_MAX].into_boxed_slice(),
@@ -52,22 +56,23 @@ pub(super) struct Arrival {
     id: ConnectionId,
     /// Where in the scratch buffer its bytes begin.
     start: usize,
-    /// How many they are.
+    /// How many they are, or why there are none.
     result: io::Result<usize>,
-    /// True when there were no more.
+    /// True when the read left nothing in the socket.
     is_drained: bool,
 }
 
 impl<I: Io> Turn<I> {
-    /// Reads, unless what was read before is still to be decided on.
+    /// Reads, unless what was read before is still to be decided on: the buffer holds it.
     pub(super) fn read(&mut self, io: &mut I) {
         if self.arrivals.is_empty() {
             self.read_all(io);
         }
     }
 
-    /// Decides on the next of what was read, while the core is not pressed. What is left over waits for
-    /// the next turn.
+    /// Decides on the next of what was read, while the core is not pressed. Returns whose bytes
+    /// they were; `None` when no more is decided in this turn. What is left over waits for the next
+    /// one.
     pub(super) fn decide_next(&mut self, now: Now, io: &mut I) -> Option<ConnectionId> {
         if self.core.is_pressed() {
             return None;
@@ -78,13 +83,14 @@ impl<I: Io> Turn<I> {
         Some(id)
     }
 
-    /// One read from each member that has something, and from some that are not logged in, while the
-    /// buffer has room.
+    /// Reads once from each member that has something, and from some connections that are not
+    /// logged in, while the buffer has room.
     ///
-    /// Many are read before the first of them is decided on: the kernel's code and ours change places
-    /// in the processor's caches once for many.
+    /// Many are read before the first of them is decided on: the kernel's code and ours change
+    /// places in the processor's caches once for many.
     fn read_all(&mut self, io: &mut I) {
         let mut start = 0;
+        // Counted before: a member that comes back into the queue is not read twice in a turn.
         let mut members = self.ready_members.len();
         while members > 0
             && self.arrivals.len() < READY_MAX
@@ -94,6 +100,8 @@ impl<I: Io> Turn<I> {
             let id = self.ready_members.pop_front();
             start += self.read_one(io, id, start..start + MEMBER_READ_BYTES_MAX);
         }
+        // After what the members have left of the buffer there is always this much: they cannot
+        // shut others out.
         let end = start + TURN_PENDING_BYTES_MAX;
         for _ in 0..self.ready_pending.len().min(PENDING_READS_MAX) {
             let id = self.ready_pending.pop_front();
@@ -105,7 +113,8 @@ impl<I: Io> Turn<I> {
         }
     }
 
-    /// One read, into a part of the scratch buffer. Returns how many bytes came.
+    /// Reads once, into a part of the buffer. Returns how many bytes came; 0 for a connection that
+    /// has ended.
     fn read_one(&mut self, io: &mut I, id: Option<ConnectionId>, room: Range<usize>) -> usize {
         let Some(connection) = id.and_then(|id| find(&mut self.connections, id)) else {
             return 0;
@@ -128,7 +137,7 @@ impl<I: Io> Turn<I> {
         bytes
     }
 
-    /// Decides on what a read brought. A connection that may have more waits for its next turn.
+    /// Hands the core what a read brought. A connection that may have more waits for its next turn.
     fn decide(&mut self, now: Now, io: &mut I, arrival: Arrival) {
         let Arrival {
             id,
@@ -147,8 +156,9 @@ impl<I: Io> Turn<I> {
                 let is_over =
                     transport.receive(&mut self.core, now, id, bytes) == ReadInterest::Done;
                 connection.is_over |= is_over;
-                // Had the peer's FIN arrived before the socket was drained, there is nothing
-                // after it either.
+                // The FIN was told before this read. If the read drained the socket, no bytes came
+                // between the two. If it did not and nothing more is wanted, the rest is dropped to
+                // find the FIN.
                 match (connection.peer_finished, is_drained) {
                     (true, true) => self.finished(now, id),
                     (true, false) if is_over => self.discard(now, io, id),

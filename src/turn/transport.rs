@@ -1,6 +1,8 @@
-//! What lies between a socket and the core. A PROXY header is taken off here, before the core hears a
-//! byte: the core is told for whom the connection comes, and what is held of a header that is not
-//! whole.
+//! What lies between a socket and the core. A PROXY header is taken off here, before the core hears
+//! a byte, since it comes ahead of all else.
+//!
+//! Promises that the core is told for which client the connection comes, and how many bytes of an
+//! unfinished header are held. Refuses to know what the bytes after the header mean.
 
 use std::mem;
 
@@ -11,14 +13,14 @@ use crate::wire::{Held, ProxyHeader};
 
 /// One connection's transport.
 pub(super) enum Transport {
-    /// What arrives is the core's.
+    /// All that arrives is for the core.
     Plain,
-    /// A PROXY header comes first: so much of it has arrived.
+    /// A PROXY header comes first. This much of it has arrived.
     ProxyHeader(Held),
 }
 
 impl Transport {
-    /// The transport of a connection that was just accepted.
+    /// Returns the transport of a connection that was just accepted.
     pub(super) fn of(core: &Recorded, id: ConnectionId) -> Transport {
         match core.begins_with_proxy_header(id) {
             true => Transport::ProxyHeader(Held::default()),
@@ -26,7 +28,8 @@ impl Transport {
         }
     }
 
-    /// Hands on what was read: to the core, what is not the transport's own.
+    /// Takes what was read off the socket, and hands the core what is not the transport's own.
+    /// Returns whether more of the connection is wanted.
     pub(super) fn receive(
         &mut self,
         core: &mut Recorded,
@@ -44,11 +47,13 @@ impl Transport {
                 *self = Transport::Plain;
                 let client = header.source.map(Peer::from);
                 core.handle(now, Input::Transport(id, TransportNews::Client(client)));
+                // What came after the header in the same read is the client's.
                 core.receive(now, id, &mut held[header.bytes_used..])
             }
             Ok(None) => {
                 core.handle(
                     now,
+                    // The ledger counts what is held here (contract §5.4).
                     Input::Transport(id, TransportNews::Holds(held.capacity())),
                 );
                 ReadInterest::More

@@ -1,4 +1,7 @@
 //! What a turn ends with: writes, and then sockets that are shut or closed.
+//!
+//! Promises that a turn writes a bounded number of outboxes, and that last words are offered before
+//! their socket goes. Refuses to know whose turn it is to be written: the core says that.
 
 use std::io::{ErrorKind, IoSlice};
 
@@ -7,14 +10,14 @@ use crate::time::Now;
 
 use super::{Connection, Io, Then, Turn};
 
-/// Writes in one turn of what was broadcast: few, so that a turn is short, and an answer to somebody
-/// else does not wait until thousands were written to.
+/// Writes in one turn of what was broadcast. Few, so that a turn is short, and an answer need not
+/// wait until thousands were written to.
 pub(super) const BROADCAST_WRITES_MAX: usize = 32;
 /// Writes to connections that are not logged in, in one turn.
 pub(super) const PENDING_WRITES_MAX: usize = 8;
 /// Writes in one turn.
 pub(super) const WRITES_MAX: usize = 1_024;
-/// Slices in a write to somebody who is to be told little.
+/// Slices of a write to a connection for which little waits.
 const SLICES_FEW: usize = 4;
 
 /// What a turn may still write.
@@ -37,8 +40,9 @@ impl Default for WritesLeft {
 }
 
 impl<I: Io> Turn<I> {
-    /// A vectored write to the next that has something to be told, in the order of the core; a socket
-    /// that took all it was given is asked again after the others.
+    /// Writes to the next connection for which something waits, in the core's order, by one
+    /// vectored write. Returns which it was; `None` when no more is written in this turn. A
+    /// connection whose socket took all and that has more comes again after the others.
     pub(super) fn write_next(&mut self, now: Now, io: &mut I) -> Option<ConnectionId> {
         self.writes_left.all = self.writes_left.all.checked_sub(1)?;
         let id = self.core.next_flush(now, &mut self.writes_left.flushes)?;
@@ -46,11 +50,12 @@ impl<I: Io> Turn<I> {
         Some(id)
     }
 
+    /// Offers the connection's socket what waits for it, and tells the core how much it took.
     fn write_to(&mut self, now: Now, io: &mut I, id: ConnectionId) {
         let Some(Some(connection)) = self.connections.get_mut(id.slot as usize) else {
             return;
         };
-        // A list for all there may be takes longer to make than most have to be told.
+        // A list for all that may wait takes longer to make than most outboxes need.
         let (mut few, mut many) = ([IoSlice::new(&[]); SLICES_FEW], None);
         let filled = self.core.gather(id, &mut few);
         let mut slices = &few[..filled];
@@ -73,7 +78,7 @@ impl<I: Io> Turn<I> {
         }
     }
 
-    /// Shuts and closes what the core has done with.
+    /// Shuts and closes the sockets that the core has done with.
     pub(super) fn close(&mut self, now: Now, io: &mut I) {
         while let Some((id, ending)) = self.core.next_ending() {
             let Some(place) = self.connections.get_mut(id.slot as usize) else {
@@ -86,6 +91,7 @@ impl<I: Io> Turn<I> {
                     if io.shut(&mut connection.socket).is_err() {
                         self.core.handle(now, Input::Failed(id));
                     } else if connection.peer_finished {
+                        // The peer's FIN has come already, and no event will tell it again.
                         self.discard(now, io, id);
                     }
                 }
@@ -99,7 +105,7 @@ impl<I: Io> Turn<I> {
                         }) => io.close(socket, is_read_out),
                         None => {}
                     }
-                    // A descriptor has come free: those that wait need not wait for the timer.
+                    // A descriptor has come free: newcomers that wait need not wait for the timer.
                     self.accepting.retry_now();
                 }
             }

@@ -1,4 +1,7 @@
 //! Whether there can be a listener, without making one.
+//!
+//! Promises to change nothing, and to say what [`Listener::bind`] would say of a Unix socket's
+//! path. Refuses to judge TCP addresses: to learn whether one is free takes a bind.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -11,8 +14,8 @@ use super::{ListenError, Listener};
 use crate::config::Listen;
 
 impl Listener {
-    /// Whether a Unix socket can be made at each path of `listen`, as far as a look can tell: nothing
-    /// is made or removed. A socket that is there may be the running server's, and passes.
+    /// Looks whether a Unix socket can be made at each path of `listen`. A socket that is there may
+    /// be the running server's, and passes.
     ///
     /// # Errors
     /// What [`Listener::bind`] would say.
@@ -27,13 +30,18 @@ impl Listener {
     }
 }
 
+/// Looks at one path.
+///
+/// # Errors
+/// What stands in the way of a socket there.
 fn look(path: &Path) -> io::Result<()> {
-    // A path may be too long for a socket, and be one for a file.
+    // A path may be too long for a socket, though not for a file.
     SocketAddrUnix::new(path)?;
     match fs::symlink_metadata(path) {
         Ok(file) if file.file_type().is_socket() => Ok(()),
         Ok(_) => Err(ErrorKind::AddrInUse.into()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
+            // A bare name has an empty parent, which is the working directory.
             let directory = path.parent().unwrap_or(path);
             fs::metadata(Path::new(".").join(directory)).map(drop)
         }

@@ -1,4 +1,10 @@
-//! How a connection ends: with last words, or without; at once, or after a linger.
+//! How a connection ends: with last words or without, at once or after a linger (contract §1, "How
+//! a connection ends").
+//!
+//! Promises that each connection is deregistered exactly once, by [`Core::free`] (contract §5.3),
+//! and that after its last words nothing leaves and nothing that arrives is read (contract §5.2).
+//! Refuses to know descriptors: it says which are to be shut, closed or reset, and the turn does
+//! that.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,9 +22,11 @@ use crate::wire::CloseCode;
 use crate::wire::frame::{self, Opcode};
 
 impl Core {
-    /// The end of everything.
+    /// Begins to stop the server. WebSockets get Close 1001; requests under way have
+    /// [`STOP_PATIENCE`] to finish. O(connections).
     pub(crate) fn shut_down(&mut self, now: Now) {
         self.stopping = true;
+        // Collected first: to close a connection changes the sessions.
         let keys: Vec<u32> = self.sessions.iter().map(|(key, _)| key).collect();
         for key in keys {
             match self.sessions[key].state() {
@@ -29,22 +37,22 @@ impl Core {
                     );
                     self.close(now, key, CloseCause::ShuttingDown, Some(close));
                 }
-                // What was asked is answered, and what is asked now told that we are stopping: a
-                // balancer learns it so on the connection it has.
+                // A request that was sent is answered, and one that comes now is told that the
+                // server stops: so a balancer learns it on the connection that it has.
                 State::Head { .. } | State::Body { .. } | State::Answering { .. } => {
                     let by = now.monotonic + STOP_PATIENCE;
                     self.sessions.change(key, |state| state.hurry(by));
                     self.schedule(now, key);
                 }
-                // It goes when its answer is known, and that is soon.
+                // These end soon by themselves: with the store's answer, or with the linger.
                 State::LoggingOut { .. } | State::Closing { .. } | State::Closed => {}
             }
         }
     }
 
-    /// Throws the connection out: one error and one Close after what was already answered, then
-    /// no more (contract §1, "How a connection ends"). `frame_id` and `event` are those of the
-    /// frame at fault, as the peer wrote them.
+    /// Refuses the connection: queues one error frame and one Close frame after what was already
+    /// answered, and nothing more (contract §1, "How a connection ends"). `frame_id` and `event`
+    /// are those of the frame at fault, as the peer wrote them.
     pub(crate) fn refuse(
         &mut self,
         now: Now,
@@ -56,7 +64,8 @@ impl Core {
         self.refuse_in_words(now, key, cause, frame_id, event, (cause.reason(), None));
     }
 
-    /// As [`Core::refuse`], with a reason that says more than the cause's own, and when to come back.
+    /// As [`Core::refuse`], with a reason that says more than the cause's own, and with the time
+    /// after which the client may come back.
     pub(crate) fn refuse_in_words(
         &mut self,
         now: Now,
@@ -66,8 +75,11 @@ impl Core {
         event: Option<&str>,
         (reason, retry_after): (Cow<'static, str>, Option<Duration>),
     ) {
+        // Reported while it is still a member: the line in the log names its user.
         self.report(now, key, ReportKind::Refused(cause), event);
+        // What was broadcast before the refusal comes ahead of it (contract §5.5).
         self.catch_up(now, key);
+        // Queued together, so that error and Close leave in one write (contract §1).
         self.sessions.queue(key, now.monotonic, |out| {
             if let Some(code) = cause.error_code() {
                 frame::write_with(out, Opcode::Text, |out| {
@@ -81,7 +93,7 @@ impl Core {
         self.begin_close(now, key);
     }
 
-    /// Ends the connection in peace, with a Close.
+    /// Closes the connection in peace: queues `close` after what already waits for it.
     pub(crate) fn close(
         &mut self,
         now: Now,
@@ -97,29 +109,38 @@ impl Core {
         self.begin_close(now, key);
     }
 
-    /// What waits is dropped but for the frame under way, so that the Close comes first where the
-    /// socket still takes it.
+    /// Closes a slow reader. Drops what waits for it except the rest of the frame that is half
+    /// written, so that the Close comes next if the socket still takes it (contract §1: 1013, else
+    /// a reset).
     pub(crate) fn drop_slow_reader(&mut self, now: Now, key: u32) {
+        // A frame is never cut in the middle: the peer would take the Close for the rest of its
+        // payload.
         self.cut(key);
         self.refuse(now, key, CloseCause::SlowReader, None, None);
     }
 
-    /// The peer's FIN was seen, and what was asked ahead of it is answered.
+    /// Ends the connection after the peer's FIN. What the peer asked ahead of its FIN is answered
+    /// by now.
     pub(crate) fn leave(&mut self, now: Now, key: u32) {
         self.report(now, key, ReportKind::Closed(CloseCause::PeerLeft), None);
         self.begin_close(now, key);
     }
 
-    /// From here on nothing that arrives is read; what waits is written, then our FIN.
+    /// Begins the end of a connection: deregisters it, has what waits for it written, and our FIN
+    /// after that. Nothing that arrives from here on is read.
     pub(crate) fn begin_close(&mut self, now: Now, key: u32) {
+        // Ahead of `members.leave`, which forgets what the member has yet to be given.
         self.catch_up(now, key);
         if self.members.is_member(key) {
-            // Thousands may end at once: they delay no answer, and no stranger delays them.
+            // The last words of a member go with the broadcasts. Thousands of members may end in
+            // one second, when their tokens expire together: they delay no answer, and no pending
+            // connection delays them.
             self.write_queue.queue_broadcast(self.sessions.id(key));
         }
         self.members.leave(key);
         self.leave_pending(key);
-        // The descriptor is free by the end of the linger, though a deadline is noticed late.
+        // A deadline is noticed up to a tick late, and the descriptor is to be free within the
+        // linger (contract §5.3).
         let linger_by = now.monotonic + self.policy.config.linger.saturating_sub(TICK);
         let closing = State::Closing {
             linger_by,
@@ -130,8 +151,8 @@ impl Core {
         self.timer_wheel.schedule(key, linger_by);
     }
 
-    /// Every byte of a finishing session has left: our FIN follows, and the wait for the peer's,
-    /// if there is room for that.
+    /// Goes on with a closing session whose last byte has left: our FIN follows, and the wait for
+    /// the peer's FIN if the connection may linger. Does nothing for other sessions.
     pub(crate) fn flushed(&mut self, now: Now, key: u32) {
         let session = &self.sessions[key];
         let State::Closing {
@@ -141,6 +162,7 @@ impl Core {
         else {
             return;
         };
+        // Both sides are done: there is no FIN to wait for.
         if session.peer_finished {
             self.free(key, Ending::Close);
         } else if self.is_to_be_reset(now, key) {
@@ -159,16 +181,17 @@ impl Core {
         }
     }
 
-    /// Whether our FIN comes after the last words, and no reset, which would overtake them.
+    /// True when our FIN follows the last words. The socket may then hold these back, to send both
+    /// in one segment. Before a reset it must not: the reset would overtake them.
     pub(crate) fn ends_with_fin(&self, now: Now, key: u32) -> bool {
         let session = &self.sessions[key];
         let is_finishing = matches!(session.state(), State::Closing { .. });
         is_finishing && (session.peer_finished || !self.is_to_be_reset(now, key))
     }
 
-    /// A connection that failed for a hostile cause is reset once its last words are written, where
-    /// it may not linger or its address is more than half on its way to a ban. No other is: its
-    /// neighbours on that address have done nothing.
+    /// True when the connection is reset once its last words are written: it failed for a hostile
+    /// cause, and there is no room to linger or its address is more than half way to a ban
+    /// (contract §1). No other connection is: its neighbours on that address have done nothing.
     fn is_to_be_reset(&self, now: Now, key: u32) -> bool {
         let suspect = |address| {
             self.bans
@@ -179,7 +202,8 @@ impl Core {
         is_hostile && !self.stopping && (!self.may_linger(key) || is_suspect())
     }
 
-    /// The lingering are few by a cap, of which no address has more than a share.
+    /// True when one more connection may linger. The lingering keep their descriptors, so a cap
+    /// bounds them all, and a smaller one those of one address: no address can take the whole room.
     fn may_linger(&self, key: u32) -> bool {
         let lingering_of = |address| self.quotas.of(address).lingering;
         let of_address = self.sessions[key].counted_address().map_or(0, lingering_of);
@@ -187,15 +211,17 @@ impl Core {
             || self.quotas.lingering() < LINGERING_MAX && of_address < LINGERING_PER_ADDRESS_MAX
     }
 
-    /// The one way out: the session is deregistered everywhere, and its descriptor is to go.
+    /// The one way out: deregisters the session everywhere and has its descriptor end by `ending`.
     pub(crate) fn free(&mut self, key: u32, ending: Ending) {
+        // Contract §5.3: exactly once, also when two causes end a connection in one turn.
         if self.sessions[key].is_closed() {
             return;
         }
-        // What it has missed is dropped while it is still a member.
+        // While it is still a member: each broadcast counts the members that have yet to get it.
         self.forgo(key);
         let (id, address) = (self.sessions.id(key), self.sessions[key].counted_address());
         let state = self.sessions.close(key);
+        // Only those whose FIN was sent are counted as lingering.
         if matches!(state, State::Closing { fin_sent: true, .. }) {
             self.quotas.linger_no_more(address);
         }
@@ -206,8 +232,9 @@ impl Core {
         self.endings.push_back((id, ending));
     }
 
-    /// The connection broke off without a last word of ours.
+    /// Ends the connection at once, without last words of ours.
     pub(crate) fn abort(&mut self, now: Now, key: u32, what: ReportKind, ending: Ending) {
+        // A closing session was reported when it began to close.
         if !matches!(self.sessions[key].state(), State::Closing { .. }) {
             self.report(now, key, what, None);
         }

@@ -1,6 +1,9 @@
-//! The deadlines of a session: one table, which says when each is due and what its passing causes.
-//! Both the scheduling and the judging read it, so that they cannot differ. Each bounds a whole
-//! operation: no received byte extends it.
+//! The deadlines of a session, in one table: when each is due, and what its passing causes.
+//!
+//! Scheduling and judging read the same rows. If they differed by a microsecond, a tick could find
+//! the same session due again and again, and never end. Each deadline bounds a whole operation, and
+//! no received byte extends it: else a peer that sends a byte a second would hold a connection for
+//! ever. Refuses to know when the turn ticks.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -25,17 +28,17 @@ enum Passing {
     Abandon(CloseCause, Ending),
     /// The connection is refused with an error and a Close.
     Refuse(CloseCause),
-    /// The peer takes nothing: what waits for it is dropped, and it is refused.
+    /// The peer's socket takes nothing: what waits for it is dropped, and it is refused.
     DropSlowReader,
-    /// The peer is asked for a sign of life.
+    /// The peer has given no sign of life for long, and is sent a Ping.
     Ask,
-    /// A `POST /login` is answered without its password being checked.
+    /// A `POST /login` is answered `busy`: its password was not checked in time.
     GiveUpLogin,
     /// The linger is over: the descriptor is freed.
     Free,
 }
 
-/// Whole seconds where it can be.
+/// Writes a time as a client reads it: in whole seconds where it can be.
 fn in_words(time: Duration) -> String {
     match time.subsec_millis() {
         0 => format!("{} s", time.as_secs()),
@@ -44,8 +47,18 @@ fn in_words(time: Duration) -> String {
 }
 
 impl Core {
-    /// Calls `row` for each deadline the session has, with when it is due and what its passing
-    /// causes. Of those that are due at once the first row counts.
+    /// Calls `row` for each deadline that the session has, with when it is due and what its passing
+    /// causes. Of those that are due at once the first row counts. O(1). Why some rows are as they
+    /// are:
+    /// - While the server stops, `shut_down` has shortened the deadline of a request: to miss it is
+    ///   not the peer's failure.
+    /// - A connection that says nothing is closed and not hostile, but a head that was begun and
+    ///   not finished is (contract §4): a slow sender holds many connections with few bytes.
+    /// - A member that only listens is closed when its token expires, too (contract §1).
+    /// - Past the deadline of a crowd the cause is another, and not hostile: we have shortened it.
+    /// - A message is timed from its first byte, however the others drip in.
+    /// - A Ping that has not left has no deadline: `WRITE_TIMEOUT` judges whether the peer takes
+    ///   anything.
     fn each_deadline(&self, now: Now, key: u32, mut row: impl FnMut(Instant, Passing)) {
         let session = &self.sessions[key];
         match session.state() {
@@ -80,9 +93,9 @@ impl Core {
                         now.instant_of(dates.expires_at),
                         Passing::Refuse(CloseCause::Expired),
                     ),
-                    // How long its password takes is our doing.
+                    // How long its password takes to check is our doing.
                     None if open.login_pending => {}
-                    // Patient when calm, since a person may be typing; ruthless when crowded.
+                    // Patient when calm, since a user may be typing; ruthless when crowded.
                     None => {
                         let by = open.opened_at + self.policy.config.auth_timeout;
                         row(by, Passing::Refuse(CloseCause::AuthTimeout));
@@ -117,7 +130,8 @@ impl Core {
         }
     }
 
-    /// Sees to it that the session is looked at when its next deadline comes.
+    /// Has the session looked at when its next deadline is due. A deadline that moved away may keep
+    /// its old place in the wheel: the session is then looked at once too early.
     pub(crate) fn schedule(&mut self, now: Now, key: u32) {
         let mut next: Option<Instant> = None;
         self.each_deadline(now, key, |at, _| {
@@ -128,9 +142,11 @@ impl Core {
         }
     }
 
-    /// Deals with what is due, but with no more than a turn's share.
+    /// Deals with sessions whose deadlines have passed, up to a turn's share: the tokens of
+    /// thousands may expire in the same second.
     pub(crate) fn pass_deadlines(&mut self, now: Now) {
         for _ in 0..TURN_DEADLINES_MAX {
+            // The last words of each take memory: what waits is written first.
             if self.is_to_offer_first() {
                 return;
             }
@@ -141,7 +157,7 @@ impl Core {
         }
     }
 
-    /// Deals with the session's deadlines that have passed.
+    /// Deals with the first deadline of the session that has passed, if one has.
     fn deadline(&mut self, now: Now, key: u32) {
         let mut passed = None;
         self.each_deadline(now, key, |at, passing| {
@@ -152,6 +168,7 @@ impl Core {
         match passed {
             Some(Passing::Abandon(cause, ending)) => {
                 let what = match cause {
+                    // Not refused: a stop of ours counts against no address.
                     CloseCause::ShuttingDown => ReportKind::Closed(cause),
                     _ => ReportKind::Refused(cause),
                 };
@@ -170,10 +187,12 @@ impl Core {
             Some(Passing::Free) => self.end_linger(now, key),
             None => {}
         }
+        // The wheel has let go of the session, so this is due even if nothing had passed.
         self.schedule(now, key);
     }
 
-    /// The reason of a cause, with how long there was where a client may want to know that.
+    /// Returns the reason of a cause; where a deadline to log in was missed, with how long there
+    /// was.
     fn late(&self, cause: CloseCause) -> Cow<'static, str> {
         match cause {
             CloseCause::AuthTimeout => {
@@ -190,7 +209,7 @@ impl Core {
         }
     }
 
-    /// The linger is over. What the peer was offered and has not taken by now it will not take; but
+    /// Ends the linger. What the peer was offered and has not taken by now it will not take. But
     /// its last words may still wait for their turn to be offered.
     fn end_linger(&mut self, now: Now, key: u32) {
         let outbox = self.sessions[key].outbox();
@@ -202,13 +221,15 @@ impl Core {
         } else {
             self.sessions.change(key, |state| {
                 if let State::Closing { linger_by, .. } = state {
+                    // They were not offered yet, which is our doing: the connection has one tick
+                    // more.
                     *linger_by = now.monotonic + TICK;
                 }
             });
         }
     }
 
-    /// Asks for a sign of life (RFC 6455 §5.5.2).
+    /// Sends a Ping to ask for a sign of life (RFC 6455 §5.5.2).
     fn ask(&mut self, now: Now, key: u32) {
         if let Some(open) = self.sessions.open_mut(key) {
             open.ping = Ping::Waiting;

@@ -1,4 +1,9 @@
 //! An open WebSocket: frames in, answers out.
+//!
+//! Promises that no handler runs but on a frame whose token was verified in that frame (contract
+//! §5.1), that nothing is read after a failure (contract §5.2), and that the same bytes give the
+//! same answers however they are cut (contract §5.8). Refuses to know how a frame is spelled
+//! (`wire`), what makes a token good (`gate`) and what an event means (`app`).
 
 use std::borrow::Cow;
 use std::mem;
@@ -21,8 +26,9 @@ use crate::server::parts::sessions::Ping;
 use crate::server::steps::host::Caller;
 
 impl Core {
-    /// Bytes of frames. Every whole frame in them is dealt with; only an unfinished one is kept.
-    /// Work is bounded by the bytes, and by the rate: a frame too many ends the connection.
+    /// Deals with every whole frame in `bytes`, and keeps only an unfinished one. When too much
+    /// waits to be written it stops, and keeps the rest as [`Undecided`] for a later tick. The work
+    /// is bounded by the bytes and by `RATE`: a frame too many ends the connection.
     pub(crate) fn receive_frames(
         &mut self,
         handlers: &mut Handlers,
@@ -30,20 +36,24 @@ impl Core {
         key: u32,
         mut bytes: &mut [u8],
     ) {
+        // Contract §3: a user whose revocation was committed 50 ms ago gets no further frame in.
         self.refresh_users(now);
         self.review_member(now, key);
         let Some(open) = self.sessions.open_mut(key) else {
             return;
         };
+        // Any byte is a sign of life, and does for a Pong.
         open.alive_at = now.monotonic;
         open.ping = Ping::None;
         let Some(mut endpoint) = self.sessions.take_endpoint(key) else {
             return;
         };
         loop {
-            // Asked ahead of each frame, wherever the reads were cut.
+            // Asked ahead of each frame and not of each read: one read may hold hundreds of
+            // broadcasts, and how the reads are cut must make no difference.
             if !bytes.is_empty() && (self.is_pressed() || self.is_answered_enough(key)) {
                 let id = self.sessions.id(key);
+                // They may hold a token or a password, and are wiped when they are dropped.
                 let bytes = Zeroizing::new(bytes.to_vec());
                 self.undecided = Some(Undecided { id, bytes });
                 break;
@@ -55,16 +65,17 @@ impl Core {
                     self.refuse(now, key, CloseCause::Wire(violation), None, None);
                 }
             }
-            // After a failure, and after a Close, nothing that arrived is read.
+            // Contract §5.2: after a failure, and after a Close, nothing that arrived is read.
             let Some(open) = self.sessions.open_mut(key) else {
                 return;
             };
-            // What begins after it has a time of its own.
+            // The message is whole, or there was none: the next one has its own time.
             if !endpoint.is_unfinished() {
                 open.message_since = None;
             }
         }
         if let Some(open) = self.sessions.open_mut(key) {
+            // The time runs from the message's first byte: later bytes do not extend it.
             let began = open.message_since.unwrap_or(now.monotonic);
             open.message_since = endpoint.is_unfinished().then_some(began);
             self.sessions.put_endpoint(key, endpoint);
@@ -72,34 +83,39 @@ impl Core {
         }
     }
 
+    /// Counts one frame against the rates, and deals with it by its kind.
     fn receive_event(&mut self, handlers: &mut Handlers, now: Now, key: u32, event: Event<'_>) {
+        // Control frames count too (contract §4, `RATE`): a flood of Pings costs as much as one of
+        // messages.
         if let Err(cause) = self.count_frame(now, key) {
             return self.refuse(now, key, cause, None, None);
         }
         match event {
             Event::Text(Cow::Borrowed(text)) => self.receive_text(handlers, now, key, text),
-            // It came in pieces, and has a place of its own, which is freed.
+            // A message that came in pieces was put together on the heap: it is wiped there.
             Event::Text(Cow::Owned(text)) => {
                 self.receive_text(handlers, now, key, &Zeroizing::new(text));
             }
-            // RFC 6455 §5.5.3: a Pong carries what its Ping did.
+            // RFC 6455 §5.5.3: a Pong carries the payload of its Ping.
             Event::Ping(payload) => self.push(now, key, |out| frame::write_pong(out, &payload)),
             Event::Pong(_) | Event::Fragment => {}
-            // RFC 6455 §5.5.1: a Close is answered with the code it came with.
+            // RFC 6455 §5.5.1: a Close is answered with the code that it came with.
             Event::Close(close) => {
                 let close = close.map(|(code, _)| (code, ""));
                 self.close(now, key, CloseCause::PeerLeft, close);
             }
-            // The rules refuse a binary message by its header.
+            // The rules refuse a binary message by its header, so none comes here.
             Event::Binary(_) => {}
         }
     }
 
-    /// One Text message: the one place where a frame is let through the gate.
+    /// Deals with one Text message. This is the one place where a frame is let through the gate.
     fn receive_text(&mut self, handlers: &mut Handlers, now: Now, key: u32, text: &str) {
-        // Who is logged in was looked at after the store last changed, and is not asked for.
+        // A member's user was looked at again if it changed in the store, so the gate need not ask
+        // the store.
         let person = self.members.user(key);
         let person = person.map(|person| (Rc::clone(&person.id), person.standing));
+        // Contract §1: a connection is bound to one subject; a frame with another is refused.
         let bound = person.as_ref().map(|(id, standing)| Bound {
             subject: id,
             standing: *standing,
@@ -109,6 +125,8 @@ impl Core {
                 if !self.admit(now, key, frame.pass()) {
                     return;
                 }
+                // The buffer is used again for each answer, so that a handler writes without
+                // allocating.
                 let mut data = mem::take(&mut self.answer_scratch);
                 data.clear();
                 let mut host = Caller {
@@ -121,6 +139,7 @@ impl Core {
                 self.conclude(now, key, frame.event(), frame.id(), result, &data);
                 self.answer_scratch = data;
             }
+            // `login` is the one event that needs no token.
             Ok(Admission::Login(frame)) => {
                 let mut host = Caller {
                     core: self,
@@ -130,6 +149,8 @@ impl Core {
                 };
                 if let Err(fault) = handlers.events.run_login(&mut host, &frame) {
                     let fault = self.meter_no_login(now, key, fault);
+                    // It was read without a token. Uncounted, it would be work that any peer may
+                    // cause for nothing.
                     if let Fault::BadData(_) = fault {
                         self.count_hostile(now, key);
                     }
@@ -145,7 +166,7 @@ impl Core {
 }
 
 impl Core {
-    /// What the connection may send now.
+    /// Returns what the connection may send now: before it is logged in, shorter messages.
     pub(crate) fn message_rules(&self, key: u32) -> MessageRules {
         let bytes_max = match self.members.user(key) {
             Some(_) => self.policy.config.message_bytes_max,
@@ -154,11 +175,15 @@ impl Core {
         MessageRules {
             bytes_max,
             fragments_max: FRAGMENTS_MAX,
+            // Contract §1: binary messages are refused with 1003.
             binary: false,
         }
     }
 
     /// Counts a frame of the connection, and of its user over all its connections.
+    ///
+    /// # Errors
+    /// The rate that it is over.
     fn count_frame(&mut self, now: Now, key: u32) -> Result<(), CloseCause> {
         let frames = self.policy.frames;
         let is_within = self
@@ -171,6 +196,11 @@ impl Core {
         }
     }
 
+    /// Counts a frame of the connection's user, if it is logged in. The rate of a connection alone
+    /// does not bound a user, who may have many connections, and new ones after them.
+    ///
+    /// # Errors
+    /// `UserRateLimited` past the rate.
     fn count_user_frame(&mut self, now: Now, key: u32) -> Result<(), CloseCause> {
         let frames = self.policy.user_frames;
         let is_within = self.members.user_mut(key).is_none_or(|person| {
@@ -180,8 +210,8 @@ impl Core {
         is_within.then_some(()).ok_or(CloseCause::UserRateLimited)
     }
 
-    /// A verified token: the first logs the connection in, a newer one moves its expiry. Returns
-    /// whether the connection is logged in; if not, it was refused.
+    /// Takes a verified token: the first logs the connection in, a newer one moves its expiry.
+    /// Returns false when the connection is not logged in: it was refused.
     pub(crate) fn admit(&mut self, now: Now, key: u32, pass: &VerifiedToken<'_>) -> bool {
         let dates = Dates {
             issued_at: pass.issued_at(),
@@ -190,9 +220,9 @@ impl Core {
         self.log_in(now, key, pass.subject(), dates, pass.standing())
     }
 
-    /// The connection is logged in for as long as its token would be admitted; or it is refused, when
-    /// its user has as many connections as it may have, or sends more frames over all of them than
-    /// it may, or is too slow a reader. Returns which.
+    /// Logs the connection in for as long as its token would be admitted. Returns false when the
+    /// connection was refused instead: its user has as many connections as it may have, or sends
+    /// more frames over all of them than it may; or it is too slow a reader.
     pub(crate) fn log_in(
         &mut self,
         now: Now,
@@ -201,13 +231,15 @@ impl Core {
         dates: Dates,
         standing: AccountStatus,
     ) -> bool {
+        // The gate admits a token for `LEEWAY` longer than it says, and so does the connection
+        // live.
         let expires_at = dates.expires_at.plus(self.policy.leeway_seconds);
         let dates = Dates {
             expires_at,
             ..dates
         };
         if self.members.is_member(key) {
-            // A newer token is not good for what was said before it came.
+            // What was said before this token came is given by the dates of the old one.
             if self.catch_up(now, key) {
                 self.drop_slow_reader(now, key);
                 return false;
@@ -216,16 +248,18 @@ impl Core {
             return true;
         }
         let connections_max = self.policy.config.connections_per_user_max;
+        // Contract §1: the newest connection is refused, and the others stay. 0 turns the cap off.
         if connections_max > 0 && self.members.count_of(id) >= connections_max {
             self.refuse(now, key, CloseCause::TooManyConnections, None, None);
             return false;
         }
+        // It hears what is said from now on (contract §5.5).
         let given = self.broadcasts.published();
         self.members.enter(key, id, dates, standing, given);
         self.leave_pending(key);
         self.promote_flush(key);
         self.schedule(now, key);
-        // The frame that logs in was counted for the connection alone.
+        // The frame that logs in was counted for the connection alone: its user was not known then.
         let counted = self.count_user_frame(now, key);
         if let Err(cause) = counted {
             self.refuse(now, key, cause, None, None);
@@ -233,7 +267,7 @@ impl Core {
         counted.is_ok()
     }
 
-    /// What a handler came to.
+    /// Answers a frame by what its handler returned.
     fn conclude(
         &mut self,
         now: Now,
@@ -243,7 +277,7 @@ impl Core {
         result: Result<Outcome, Fault>,
         data: &[u8],
     ) {
-        // The handler itself may have ended the connection, as the slow reader of a broadcast.
+        // The handler itself may have ended the connection, as the slow reader of its own message.
         if self.sessions.open_mut(key).is_none() {
             return;
         }
@@ -254,6 +288,7 @@ impl Core {
         }
     }
 
+    /// Queues the answer to an event; `data` is its JSON.
     pub(crate) fn answer(
         &mut self,
         now: Now,
@@ -269,6 +304,7 @@ impl Core {
         });
     }
 
+    /// Queues the error that tells of a fault. The connection stays open.
     pub(crate) fn answer_fault(&mut self, now: Now, key: u32, id: Option<&str>, fault: Fault) {
         let (reason, wait) = (fault.to_string(), fault.retry_after());
         self.push(now, key, |out| {

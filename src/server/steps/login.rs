@@ -1,4 +1,10 @@
-//! Logins under way: begun on either way in, checked by the helper thread, ended here.
+//! Logins by password, in a frame or by `POST /login`: begun here, checked by the helper thread,
+//! ended here.
+//!
+//! Promises that a login tells by neither its answer nor its time whether an id exists (contract
+//! §3), that no connection, address or id takes all places for passwords, and that a password which
+//! was changed while it was checked lets nobody in. Refuses to know Argon2 and threads: a job goes
+//! out, an outcome comes back.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,13 +24,14 @@ use crate::server::parts::members::Dates;
 use crate::server::parts::sessions::State;
 use crate::server::steps::host::issue_date;
 
-/// A hash takes some 20 to 500 ms, and there are few before it.
+/// Told when there is no place for a password. A hash takes some 20 to 500 ms and few are ahead of
+/// it, so in a second there may be one.
 const BUSY: Fault = Fault::Busy {
     retry_after: Duration::from_secs(1),
 };
 
 impl Core {
-    /// Hands a password to the helper thread.
+    /// Queues a password for the helper thread.
     ///
     /// # Errors
     /// `Busy` when too many wait, `RateLimited` when the address or the id has had its share,
@@ -44,6 +51,7 @@ impl Core {
         }
         let begun = self.queue_login(now, key, credentials, via);
         match &begun {
+            // It need not go for a newcomer while it waits for its password.
             Ok(()) => self.quotas.shelter(key, true),
             Err(_) => {
                 if let Some(open) = self.sessions.open_mut(key) {
@@ -54,6 +62,10 @@ impl Core {
         begun
     }
 
+    /// Finds the login a place, and reads what its password is to be checked against.
+    ///
+    /// # Errors
+    /// As [`Core::begin_login`].
     fn queue_login(
         &mut self,
         now: Now,
@@ -63,10 +75,12 @@ impl Core {
     ) -> Result<(), Fault> {
         let Credentials { id, password } = credentials;
         let address = self.sessions[key].counted_address();
+        // Ahead of the rates: a login that is told `busy` uses up none of them.
         let rank = self.logins.rank(now.monotonic, address, &id);
         let rank = rank.ok_or(BUSY)?;
         self.meter_login(now, key, &id)?;
-        // A user who is unknown, disabled or has no password costs the time of a wrong one.
+        // A user who is unknown, disabled or without a password costs the time of a wrong one: the
+        // hash is made in any case.
         let user = self.user_uncached(&id)?;
         let failure = LoginFailure::of(user.as_ref());
         let expected = user.and_then(|user| user.login_hash().cloned());
@@ -86,13 +100,21 @@ impl Core {
             expected,
             memory_kib,
         });
+        // There was no place left: the login that comes last among those that wait has lost its
+        // own.
         if let Some(gone) = gone {
             self.conclude_login(now, &gone, Err(BUSY));
         }
         Ok(())
     }
 
+    /// Counts a login against the rates of its address and of its id.
+    ///
+    /// # Errors
+    /// `RateLimited` past either rate.
     fn meter_login(&mut self, now: Now, key: u32, id: &str) -> Result<(), Fault> {
+        // The address first: one that is past its rate does not use up the rate of an id, which may
+        // be the id of another user.
         self.meter_address(now, key)?;
         let admitted = self
             .logins_by_id
@@ -100,6 +122,11 @@ impl Core {
         admitted.map_err(|retry_after| Fault::RateLimited { retry_after })
     }
 
+    /// Counts a login against the rate of the connection's address. Past the rate it is a hostile
+    /// failure.
+    ///
+    /// # Errors
+    /// `RateLimited` past the rate.
     fn meter_address(&mut self, now: Now, key: u32) -> Result<(), Fault> {
         let Some(address) = self.sessions[key].counted_address() else {
             return Ok(());
@@ -108,15 +135,16 @@ impl Core {
             .logins_by_address
             .admit(&self.policy.logins, &address, now.monotonic);
         if admitted.is_err() {
-            // An id's rate may be used up by others; an address's is its own doing.
+            // An address is past its rate by its own doing. An id may be past its rate because of
+            // others, so that counts against no address.
             self.counters.count("login_rate");
             self.count_hostile(now, key);
         }
         admitted.map_err(|retry_after| Fault::RateLimited { retry_after })
     }
 
-    /// What a login is told that was not begun. One whose data is none counts by its address all
-    /// the same: it was read, and that needs no token.
+    /// Returns what a login is told that was not begun. One whose data is no login counts by its
+    /// address all the same: it was read, and that needs no token.
     pub(crate) fn meter_no_login(&mut self, now: Now, key: u32, fault: Fault) -> Fault {
         match fault {
             Fault::BadData(_) => self.meter_address(now, key).err().unwrap_or(fault),
@@ -124,7 +152,8 @@ impl Core {
         }
     }
 
-    /// The helper thread has checked a password.
+    /// Takes the outcome of a check, and logs the user in or says why not. Does nothing for a login
+    /// that was given up.
     pub(crate) fn end_login(&mut self, now: Now, outcome: &HashOutcome) {
         let Some(mut login) = self.logins.leave(outcome.ticket) else {
             return;
@@ -132,12 +161,13 @@ impl Core {
         let user = match outcome.verdict {
             Verdict::Right => self.confirmed(&mut login),
             Verdict::Wrong => Ok(None),
-            // Of the password nothing is known then.
+            // Nothing is known of the password then: "unavailable", never "wrong" (contract §3).
             Verdict::NoMemory | Verdict::Failed => Err(Fault::Unavailable),
         };
         if let Ok(None) = &user {
             self.count_failed_login(now, &login);
         }
+        // The password was right, and yet there may be no token: the log says why.
         if let (Ok(Some(user)), Some(key)) = (&user, self.sessions.key(login.connection)) {
             self.report_void_tokens(now, key, user);
         }
@@ -146,13 +176,16 @@ impl Core {
             Ok(None) => Err(Fault::LoginFailed),
             Err(fault) => Err(fault),
         };
+        // From now on this id comes first from this address: guesses from elsewhere do not keep its
+        // owner out.
         if let (Ok(_), Some(address)) = (&result, login.address) {
             self.logins.know(now.monotonic, address, &login.id);
         }
         self.conclude_login(now, &login, result);
     }
 
-    /// Why no token was given for a right password.
+    /// Reports why there is no token for a right password: the user's tokens are void for a while.
+    /// Does nothing where they are not.
     fn report_void_tokens(&mut self, now: Now, key: u32, user: &User) {
         if let Some((until, wait)) = self.tokens_void(now, user) {
             let wait_seconds = wait.as_secs();
@@ -164,7 +197,7 @@ impl Core {
         }
     }
 
-    /// Tells the connection what its login came to, if it is still there.
+    /// Tells the connection what its login came to, if it has not ended.
     fn conclude_login(
         &mut self,
         now: Now,
@@ -177,7 +210,8 @@ impl Core {
         self.quotas.shelter(key, false);
         if let Some(open) = self.sessions.open_mut(key) {
             open.login_pending = false;
-            // Its time to log in may have run out meanwhile.
+            // It had no deadline to log in while its password was checked, and that may have
+            // passed.
             self.schedule(now, key);
         }
         if let Err(Fault::LoginFailed) = &result {
@@ -185,12 +219,15 @@ impl Core {
         }
         self.answer_login(now, key, login, result);
         let session = &self.sessions[key];
+        // Its FIN came meanwhile. A half-close does not say that nobody reads, so the answer goes
+        // first.
         if session.peer_finished && matches!(session.state(), State::Open(_)) {
             self.leave(now, key);
         }
     }
 
-    /// A wrong password is hostile, whether or not its sender waits for the answer.
+    /// Counts a wrong password as hostile, whether or not its sender still waits for the answer:
+    /// else one could guess and hang up.
     fn count_failed_login(&mut self, now: Now, login: &PendingLogin) {
         self.counters.count("login_failed");
         if let Some(address) = login.address {
@@ -198,13 +235,18 @@ impl Core {
         }
     }
 
-    /// The user whose password it was, if the user may still come in.
+    /// Returns the user whose password it was, if the user may still log in: `None` when the stored
+    /// hash is not the one that was checked, or the user may not log in any more.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store fails.
     fn confirmed(&mut self, login: &mut PendingLogin) -> Result<Option<User>, Fault> {
         let user = self.user_uncached(&login.id)?;
         login.failure = LoginFailure::of(user.as_ref());
         Ok(user.filter(|user| user.login_hash() == login.expected.as_ref()))
     }
 
+    /// Answers a login by the way that it came in.
     fn answer_login(
         &mut self,
         now: Now,
@@ -223,14 +265,16 @@ impl Core {
                 Ok((user, minted)) => self.welcome(now, key, id.as_deref(), &user, &minted),
                 Err(fault) => self.fault(now, key, id.as_deref(), Some(LOGIN), fault),
             },
-            // The connection has ended meanwhile.
+            // The connection is closing: it has had its last words.
             _ => {}
         }
     }
 
-    /// Logs the connection in and hands it its token.
+    /// Logs the connection in and sends it its token.
     fn welcome(&mut self, now: Now, key: u32, id: Option<&str>, user: &User, minted: &Minted) {
         let bound = self.members.user(key);
+        // A frame with another user's token may have come while the password was checked (contract
+        // §1: a connection is bound to one subject).
         if bound.is_some_and(|person| *person.id != *user.id) {
             let cause = CloseCause::Gate(gate::Denied::Forbidden(Forbidden::OtherSubject));
             return self.refuse(now, key, cause, id, Some(LOGIN));
@@ -250,7 +294,8 @@ impl Core {
         self.answer(now, key, LOGIN, id, &data);
     }
 
-    /// A mistake in a frame: told, and the connection lives, unless the fault ends it.
+    /// Tells a mistake in a frame. The connection stays open, unless the fault ends it: the store
+    /// fails, the user may not be here, or it was the third wrong password (contract §1).
     pub(crate) fn fault(
         &mut self,
         now: Now,
@@ -280,6 +325,7 @@ impl Core {
         }
     }
 
+    /// Counts a wrong password of the connection. Returns true when that was one too many.
     fn is_last_failure(&mut self, key: u32) -> bool {
         self.sessions.open_mut(key).is_some_and(|open| {
             open.login_failures += 1;
@@ -287,6 +333,7 @@ impl Core {
         })
     }
 
+    /// Reports what became of a login as `id`, which need not be logged in on the connection.
     fn report_login(&mut self, now: Now, key: u32, what: ReportKind, id: &str) {
         let user = Some(Rc::from(id));
         self.report_of(now, key, what, Some(LOGIN), user);

@@ -1,5 +1,8 @@
-//! The steps of the core: what it does with an input, or with the end of a connection. Each file is
-//! one of them, over all parts.
+//! The steps of the core. Each file is one verb over all parts: what the core does with one kind of
+//! input, or with the end of a connection.
+//!
+//! A step decides and keeps no data of its own; a part keeps data and decides nothing. Steps refuse
+//! to know the face above them (`server::Server`), and sockets, clocks and SQL.
 
 pub(crate) mod accept;
 pub(crate) mod end;

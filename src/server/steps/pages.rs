@@ -1,4 +1,8 @@
-//! Which pages a browser may ask us for, and what it may tell them (RFC 6455 §10.2, Fetch).
+//! Requests of web pages: which pages may ask, and which may read the answer (RFC 6455 §10.2,
+//! Fetch).
+//!
+//! Promises that a page of a foreign origin is refused before anything is spent on its request
+//! (contract §1). Refuses to know how an `Origin` is compared: `wire::Origins` does that.
 
 use std::net::IpAddr;
 
@@ -16,10 +20,9 @@ use crate::server::steps::respond::TEXT;
 const PREFLIGHT_SECONDS: u32 = 600;
 
 impl Core {
-    /// The origins whose pages may ask on this connection. What comes over the loopback interface
-    /// and through no proxy that is trusted comes from this machine, maybe by a name that somebody
-    /// else has lead there. `LISTEN` decides, and not the peer alone: a port that is forwarded to
-    /// a container may come from its loopback too.
+    /// Returns the origins whose pages may ask on this connection. Over the loopback interface a
+    /// name is the server's own only if it can mean nothing else: by DNS rebinding, a page of an
+    /// attacker reaches this machine under the attacker's name (contract §1).
     pub(crate) fn origins(&self, key: u32) -> Origins<'_> {
         let session = &self.sessions[key];
         let is_loopback = |address: &IpAddr| address.is_loopback();
@@ -27,6 +30,8 @@ impl Core {
             Listen::Tcp(address) => is_loopback(&address.ip().to_canonical()),
             Listen::Unix(_) => false,
         };
+        // `LISTEN` decides as well as the peer: where a port is forwarded to a container, peers
+        // from elsewhere may come from its loopback address.
         let is_at_risk = !session.is_proxy
             && session.peer.address.as_ref().is_some_and(is_loopback)
             && self.policy.config.listen.iter().any(listens);
@@ -36,8 +41,8 @@ impl Core {
         }
     }
 
-    /// Whether the page that asks may, before anything is spent on it. One of `ORIGINS` may read
-    /// the answer.
+    /// Decides whether the page that asks may, before anything is spent on its request. Returns
+    /// false when it was refused. A page of `ORIGINS` may read the answer, and is noted for that.
     pub(crate) fn let_page_in(&mut self, now: Now, key: u32, request: &Request<'_>) -> bool {
         match self.origins(key).check(request) {
             Ok(place) => {
@@ -52,7 +57,8 @@ impl Core {
         }
     }
 
-    /// `OPTIONS /login`: a browser asks whether a page of another origin may log in (Fetch §4.8).
+    /// Answers `OPTIONS /login`: a browser asks whether a page of another origin may log in (Fetch
+    /// §4.8).
     pub(crate) fn answer_preflight(&mut self, now: Now, key: u32, request: &Request<'_>) {
         if !self.let_page_in(now, key, request) {
             return;
@@ -63,7 +69,7 @@ impl Core {
             ("Access-Control-Allow-Headers", &"Content-Type"),
             ("Access-Control-Max-Age", &PREFLIGHT_SECONDS),
         ];
-        // What is allowed is told to a page of another origin alone.
+        // Only a page of another origin needs to know what is allowed.
         let told = match self.sessions[key].listed_origin {
             Some(_) => fields,
             None => &fields[..1],

@@ -1,5 +1,8 @@
-//! Plain HTTP: a request's head and body, the routes, and the upgrade. A connection carries one
-//! request; its answer is the last thing on it, unless that is a 101.
+//! Plain HTTP: a request's head and body, the routes, and the upgrade.
+//!
+//! A connection carries one request, and its answer is the last thing on it unless that is a 101.
+//! So nothing after a request can pass for a second one (contract §1). Refuses to know how HTTP is
+//! spelled: `wire` parses and writes it.
 
 use std::mem;
 
@@ -22,7 +25,8 @@ use crate::server::parts::login_queue::Via;
 use crate::server::parts::sessions::{Open, State};
 
 impl Core {
-    /// Bytes of a head. Only an unfinished one is kept.
+    /// Takes bytes of a head. A whole head is decided on, with what follows it in the same read;
+    /// only an unfinished one is kept.
     pub(crate) fn receive_head(
         &mut self,
         handlers: &mut Handlers,
@@ -30,6 +34,7 @@ impl Core {
         key: u32,
         bytes: &mut [u8],
     ) {
+        // Taken out of the session, so that the head can be lent while the core decides on it.
         let begun = self.sessions.change(key, |state| match state {
             State::Head { by, scanner, held } => Some((*by, mem::take(scanner), mem::take(held))),
             _ => None,
@@ -37,16 +42,22 @@ impl Core {
         let Some((by, mut scanner, mut kept)) = begun else {
             return;
         };
+        // A head that comes in one read is parsed where it lies. Only what comes in pieces is
+        // copied.
         let is_first = kept.is_empty();
         if !is_first {
             kept.extend_from_slice(bytes);
         }
         let whole = if is_first { &mut *bytes } else { &mut kept[..] };
+        // The scanner goes on where it stopped, so the work is linear in the bytes however they are
+        // cut.
         match scanner.scan(whole) {
             Ok(Some(head)) => {
                 let head_bytes = head.bytes_used();
                 self.receive_request(handlers, now, key, by, head);
+                // Contract §5.8: what follows counts as if it had come in a read of its own.
                 self.receive_after_head(handlers, now, key, &mut whole[head_bytes..]);
+                // Last, since the body may have come with the head (RFC 9110 §10.1.1).
                 self.ask_for_body(now, key);
             }
             Ok(None) => {
@@ -63,14 +74,17 @@ impl Core {
                 );
             }
             Err(error) => {
+                // A recording is told of no byte that the verdict does not follow from.
                 let judged = &whole[..scanner.judged_bytes()];
                 self.tell_tap(key, |tap, id| tap.no_head(id, judged));
+                // RFC 9110 §9.3.2: a malformed HEAD request is answered without content, too.
                 self.sessions[key].asks_head = head::asks_head(whole);
                 self.refuse_head(now, key, error);
             }
         }
     }
 
+    /// Decides on a whole head: for which client it comes, and what it asks for.
     fn receive_request(
         &mut self,
         handlers: &mut Handlers,
@@ -85,11 +99,13 @@ impl Core {
             Ok(request) => request,
             Err(error) => return self.refuse_head(now, key, error),
         };
+        // First of all: the client may be banned, and then nothing more is spent on it.
         if !self.learn_client(now, key, &request) {
             return;
         }
         let refuse = |core: &mut Core, unserved| core.refuse_request(now, key, unserved);
         match (request.path, request.method) {
+            // A stopping server begins nothing. Health checks still learn that it stops.
             ("/ws", "GET") | ("/login", "POST") if self.stopping => {
                 refuse(self, Unserved::Stopping);
             }
@@ -103,8 +119,8 @@ impl Core {
         }
     }
 
-    /// Bytes after a head: a body's, or frames. They are the same whether they came with the
-    /// head or later; what nobody waits for is not looked at.
+    /// Takes bytes after a head: those of a body, or frames. They mean the same whether they came
+    /// with the head or later. In any other state they are not looked at.
     pub(crate) fn receive_after_head(
         &mut self,
         handlers: &mut Handlers,
@@ -119,7 +135,7 @@ impl Core {
         }
     }
 
-    /// `GET /ws` (RFC 6455 §4.2).
+    /// Answers `GET /ws` with a 101, or refuses it (RFC 6455 §4.2).
     fn receive_upgrade(
         &mut self,
         handlers: &mut Handlers,
@@ -142,13 +158,15 @@ impl Core {
                 false => self.open(now, key, &upgrade),
             };
         };
+        // Contract §3: a token that was revoked 50 ms ago is refused.
         self.refresh_users(now);
         match handlers.gate.admit_token(token.text, None, self, now.unix) {
             Ok(pass) => {
                 self.open(now, key, &upgrade);
                 self.admit(now, key, &pass);
             }
-            // A browser shows a script nothing of a 401: it is let in, and told at once.
+            // A browser shows a script nothing of a 401. So the connection is opened, told why, and
+            // closed (contract §1).
             Err(cause) if token.source == TokenSource::Subprotocol => {
                 self.open(now, key, &upgrade);
                 self.refuse(now, key, CloseCause::Gate(cause), None, None);
@@ -157,14 +175,17 @@ impl Core {
         }
     }
 
-    /// The head of a `POST /login`.
+    /// Takes the head of a `POST /login`, and waits for its body.
     fn receive_login(&mut self, now: Now, key: u32, by: Instant, request: &Request<'_>) {
+        // Ahead of all else: a page of a foreign origin may guess passwords with its visitor's
+        // browser.
         if !self.let_page_in(now, key, request) {
             return;
         }
         match body_of(request, self.policy.config.message_before_login_bytes_max) {
             Err(unserved) => self.refuse_request(now, key, unserved),
             Ok(decoder) => {
+                // `by` stays that of the head: `HANDSHAKE_TIMEOUT` bounds the whole request.
                 self.sessions.set_state(
                     key,
                     State::Body {
@@ -178,7 +199,8 @@ impl Core {
         }
     }
 
-    /// Bytes of a body, and what follows it, which is not looked at.
+    /// Takes bytes of a body, and begins the login once it is whole. What follows the body is not
+    /// looked at (contract §1).
     fn receive_body(&mut self, now: Now, key: u32, bytes: &[u8]) {
         let body = match self.decode_body(key, bytes) {
             Ok(Some(body)) => body,
@@ -187,9 +209,12 @@ impl Core {
                 return self.refuse_request(now, key, Unserved::Body(error));
             }
         };
+        // The server may have begun to stop while the body came.
         if self.stopping {
             return self.refuse_request(now, key, Unserved::Stopping);
         }
+        // The request was in time. How long the password takes to check is our doing, and has its
+        // own deadline.
         let by = now.monotonic + LOGIN_TIMEOUT;
         self.sessions.set_state(key, State::Answering { by });
         self.timer_wheel.schedule(key, by);
@@ -211,19 +236,22 @@ impl Core {
 }
 
 impl Core {
-    /// Learns from a trusted proxy's request for which client it comes. Returns whether the
-    /// request may go on.
+    /// Learns from a trusted proxy's request for which client it comes. Returns false when the
+    /// request was refused.
     fn learn_client(&mut self, now: Now, key: u32, request: &Request<'_>) -> bool {
         let session = &self.sessions[key];
         if !session.is_proxy {
+            // From any other peer these fields mean nothing. The log says so: the proxy may be
+            // missing in `TRUSTED_PROXIES`.
             if forwarded::is_told(request) {
                 self.notice(now, key, ReportKind::ForwardedIgnored);
             }
             return true;
         }
         let is_named = session.is_named;
+        // With `PROXY_PROTOCOL` the header alone counts. It has named no client, and these fields
+        // may be the client's own words, which the proxy passes on.
         if self.policy.config.proxy_protocol && !is_named {
-            // The PROXY header names nobody, and the fields may be a client's own words.
             if request.path != "/health" {
                 self.notice(now, key, ReportKind::HeaderUnnamed);
             }
@@ -231,7 +259,7 @@ impl Core {
         }
         let trusted = |address| self.policy.config.trusted_proxies.contains(address);
         let client = match session.peer.address {
-            // A PROXY header has named it.
+            // A PROXY header has named the client already.
             Some(_) if session.is_counted => return true,
             Some(peer) => forwarded::client(request, peer, trusted),
             None => forwarded::client_of_trusted_peer(request, trusted),
@@ -245,8 +273,8 @@ impl Core {
                 }
             },
             Ok(None) => {
-                // A proxy's own check names nobody, and need not; nor need a proxy that a PROXY
-                // header named, which asks for itself.
+                // A proxy's own health check comes for no client. Nor need a proxy name one that
+                // was itself named by a PROXY header: it asks for itself.
                 let is_check = request.path == "/health" && !forwarded::is_told_otherwise(request);
                 if !is_named && !is_check {
                     self.notice(now, key, ReportKind::ClientUnnamed);
@@ -262,10 +290,12 @@ impl Core {
         }
     }
 
-    /// There is no place for the client a proxy named.
+    /// Refuses the client that a proxy named: there is no room for it. The head is read by now, so
+    /// it is told by 503 with `Retry-After` (contract §1).
     fn refuse_client(&mut self, now: Now, key: u32, why: NoRoom) {
         let cause = CloseCause::NoRoom(why);
         let address = self.sessions[key].peer.key();
+        // A banned client is told when its ban ends.
         let ban = address.map(|address| self.bans.left(address, now.monotonic));
         let wait = answer::whole_seconds(ban.unwrap_or_default()).max(1);
         self.refuse_with(now, key, cause, |out, reply| {
@@ -275,7 +305,8 @@ impl Core {
         });
     }
 
-    /// RFC 9110 §10.1.1: the client waits to be asked for a body that we want and it did not send.
+    /// Sends `100 Continue` to a client that waits for it before it sends its body (RFC 9110
+    /// §10.1.1).
     fn ask_for_body(&mut self, now: Now, key: u32) {
         let is_asked = self.sessions.change(key, |state| match state {
             State::Body {
@@ -288,20 +319,25 @@ impl Core {
         }
     }
 
-    /// 101, and the connection is a WebSocket.
+    /// Answers 101: the connection is a WebSocket from now on.
     fn open(&mut self, now: Now, key: u32, upgrade: &Upgrade<'_>) {
         let open = Open::new(now.monotonic);
         self.sessions.set_state(key, State::Open(open));
         self.push(now, key, |out| upgrade.accept(out));
+        // The deadline of the request gives way to the one for the first valid token.
         self.schedule(now, key);
     }
 }
 
-/// How the body of a login comes.
+/// Returns how the body of a login is to be decoded.
+///
+/// # Errors
+/// Why it is refused ahead of its first byte: no length, two, one over `bytes_max`, or a coding
+/// that the server does not know.
 fn body_of(request: &Request<'_>, bytes_max: usize) -> Result<BodyDecoder, Unserved> {
     match (request.transfer_encoding, request.content_length) {
         (TransferEncoding::Other, _) => Err(Unserved::Coding),
-        // RFC 9112 §6.1: both together are an attempt to smuggle a request past somebody.
+        // RFC 9112 §6.1: both together may be an attempt to smuggle a request past a proxy.
         (TransferEncoding::Chunked, Some(_)) => Err(Unserved::LengthTwice),
         (TransferEncoding::Absent, None) => Err(Unserved::LengthMissing),
         _ if request.expectation == Expectation::Unknown => Err(Unserved::Expectation),

@@ -1,4 +1,7 @@
-//! Answers over plain HTTP: each is the last thing on its connection.
+//! Answers over plain HTTP. Each is the last thing on its connection (contract §1).
+//!
+//! Promises that every refusal says what would be right, and that an answer to HEAD has no content.
+//! Refuses to know how a response is spelled: `wire::response` writes it.
 
 use crate::app::{Fault, write_session};
 use crate::gate::{self, Minted};
@@ -13,11 +16,13 @@ use crate::wire::{HeadError, Rejection};
 
 const JSON: &str = "application/json";
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
-/// RFC 9110 §15.6.4: when to come back, in seconds.
+/// When to come back, in seconds (RFC 9110 §15.6.4: a 503 may carry `Retry-After`).
 const UNAVAILABLE_FIELDS: &[ResponseField<'_>] = &[("Retry-After", &"1")];
 
 impl Core {
+    /// Answers `/health`: 200, or 503 while the server stops or the user store fails.
     pub(crate) fn answer_health(&mut self, now: Now, key: u32) {
+        // The store is asked now: what it said last may be over.
         self.refresh_users(now);
         let (status, body) = match (self.stopping, self.users.check().is_ok()) {
             (false, true) => (Status::Ok, "ok\n"),
@@ -31,11 +36,13 @@ impl Core {
             Status::Ok => &[][..],
             _ => UNAVAILABLE_FIELDS,
         };
+        // A health check is no failure, so that it never bans the balancer that makes it (contract
+        // §4).
         self.report(now, key, ReportKind::Closed(CloseCause::Done), None);
         self.respond(now, key, status, fields, TEXT, body.as_bytes());
     }
 
-    /// What a `POST /login` came to.
+    /// Answers a `POST /login`: with a token, or with why there is none.
     pub(crate) fn answer_http_login(&mut self, now: Now, key: u32, result: Result<Minted, Fault>) {
         let mut body = Vec::new();
         match result {
@@ -58,7 +65,7 @@ impl Core {
                     (Some(wait), _) => {
                         self.respond(now, key, status, &[("Retry-After", wait)], JSON, &body);
                     }
-                    // RFC 9110 §15.5.2: a 401 names a way in.
+                    // RFC 9110 §15.5.2: a 401 must name a way to log in.
                     (None, Status::Unauthorized) => {
                         let fields: &[ResponseField<'_>] = &[("WWW-Authenticate", &"Bearer")];
                         self.respond(now, key, status, fields, JSON, &body);
@@ -72,7 +79,7 @@ impl Core {
         }
     }
 
-    /// Answers a request that leads nowhere.
+    /// Refuses a request that the server does not serve, and says in a line what would be right.
     pub(crate) fn refuse_request(&mut self, now: Now, key: u32, unserved: Unserved) {
         self.refuse_with(now, key, CloseCause::Request(unserved), |out, reply| {
             let (status, reason) = (unserved.status(), unserved.reason());
@@ -80,12 +87,14 @@ impl Core {
         });
     }
 
+    /// Refuses a head that is malformed or breaks a bound.
     pub(crate) fn refuse_head(&mut self, now: Now, key: u32, error: HeadError) {
         self.refuse_with(now, key, CloseCause::Head(error), |out, reply| {
             error.write(out, reply);
         });
     }
 
+    /// Refuses a handshake with the answer of `rejection`; `cause` is for the log.
     pub(crate) fn refuse_upgrade(
         &mut self,
         now: Now,
@@ -96,7 +105,8 @@ impl Core {
         self.refuse_with(now, key, cause, |out, reply| rejection.write(out, reply));
     }
 
-    /// A token in `Authorization` that lets nobody in (RFC 6750 §3.1).
+    /// Refuses a token in `Authorization` that lets nobody in (RFC 6750 §3.1): 401; 403 where the
+    /// user may not come in; 503 where the store cannot say who the user is.
     pub(crate) fn refuse_token(&mut self, now: Now, key: u32, cause: gate::Denied) {
         let (status, fields) = match cause {
             gate::Denied::Forbidden(_) => (Status::Forbidden, &[][..]),
@@ -110,6 +120,7 @@ impl Core {
         });
     }
 
+    /// Reports the refusal, and answers the request with what `write` writes.
     pub(crate) fn refuse_with(
         &mut self,
         now: Now,
@@ -121,6 +132,7 @@ impl Core {
         self.reply(now, key, write);
     }
 
+    /// Answers the request with a body.
     pub(crate) fn respond(
         &mut self,
         now: Now,
@@ -139,9 +151,11 @@ impl Core {
         self.reply(now, key, |out, reply| response.write(out, reply));
     }
 
-    /// Gives a request its answer, the last thing on its connection.
+    /// Answers the request with what `write` writes, and closes the connection after it.
     fn reply(&mut self, now: Now, key: u32, write: impl FnOnce(&mut Vec<u8>, Reply<'_>)) {
         let session = &mut self.sessions[key];
+        // A page of `ORIGINS` may read the answer if the answer names its origin (Fetch, CORS
+        // protocol).
         let place = session.listed_origin.map(usize::from);
         let reply = Reply {
             date: now.unix,
@@ -151,10 +165,12 @@ impl Core {
         };
         self.sessions
             .queue(key, now.monotonic, |out| write(out, reply));
+        // Contract §1: each HTTP answer closes its connection.
         self.begin_close(now, key);
     }
 }
 
+/// Returns the HTTP status of a fault, which is an error code where it is told in a frame.
 fn status_of(fault: Fault) -> Status {
     match fault {
         Fault::BadData(_) | Fault::UnknownEvent => Status::BadRequest,

@@ -1,6 +1,11 @@
-//! The ledger's bound: what is held for peers stays below `MEMORY` within a turn too, since a part
-//! of it is kept free for what one more decision may add; and when it runs short, connections go
-//! whose users hold most by their own doing.
+//! The bound on memory: bytes held for peers stay below `MEMORY`, within a turn too (contract
+//! §5.4).
+//!
+//! A part of `MEMORY`, the reserve, stays free for what one more decision may add. When less than
+//! that is free, connections are closed: those whose users hold most by their own doing. Before
+//! that, what waits is offered to its sockets, as long as half of the reserve is left: no
+//! connection is to be closed for what it was not offered. Refuses to know how bytes are counted:
+//! `parts/sessions` keeps the ledger.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +20,19 @@ use crate::server::core::Core;
 use crate::server::parts::sessions::{OUTBOX_FIRST_BYTES, SEGMENT_BYTES};
 use crate::server::parts::sessions::{Session, State};
 
+// `MAX_CONNECTIONS` is lowered to what `MEMORY` has room for at this price of a connection. A
+// session that outgrows it must not compile.
 const _: () = assert!(size_of::<Session>() + OUTBOX_FIRST_BYTES <= CONNECTION_BYTES);
 
-/// Whose doing it is that something is held.
+/// Who is to answer for bytes that are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Holder {
-    /// A logged-in user, by the number of the person.
+    /// A logged-in user, by its number. All its connections count together: each of them alone may
+    /// hold little.
     User(u32),
-    /// An address nobody is logged in from on that connection.
+    /// An address, for its connections that are not logged in.
     Address(AddressKey),
-    /// A connection that counts by no address, by its key.
+    /// One connection, by its key, where it counts by no address and is not logged in.
     Connection(u32),
 }
 
@@ -34,29 +42,36 @@ impl Holder {
     }
 }
 
-/// What a session or a holder holds, in bytes.
+/// Bytes that a session or a holder holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Held {
-    /// By its own doing: unfinished messages and requests, and answers it does not take.
+    /// By its own doing: unfinished messages and requests, and answers that it does not take.
     own: usize,
-    /// All that waits for it included, each shared frame counted in full.
+    /// All that waits for it included; each shared frame counts in full.
     all: usize,
 }
 
 impl Core {
-    /// Bytes held for peers: what sessions hold, sessions themselves, and each shared frame once.
+    /// Returns the bytes held for peers: what sessions hold, the sessions themselves, and each
+    /// shared frame once. O(1).
     pub(crate) fn ledger_bytes(&self) -> usize {
         self.sessions.ledger_bytes() + self.undecided_bytes()
     }
 
+    /// Returns the bytes of a read that were left undecided: they are held for a peer too.
     fn undecided_bytes(&self) -> usize {
         let undecided = self.undecided.as_ref();
         undecided.map_or(0, |undecided| undecided.bytes.capacity())
     }
 
-    /// What must stay free for what one more decision may add, and for what was decided already: a
-    /// message that grows to twice its size, a first frame in every member's outbox and the frames that
-    /// are yet to be given, the spare queues that these may take, and queues that grow by an eighth.
+    /// Returns how many bytes must stay free for what one more decision may add, and for what was
+    /// decided already:
+    /// - a message whose buffer doubles while it comes, and what stands around it when it is passed
+    ///   on;
+    /// - the first place in the outbox of every member, for a broadcast;
+    /// - a place for each frame that a member has yet to be given, and the spare queues that these
+    ///   may take;
+    /// - an eighth of `MEMORY`, by which queues may grow.
     fn reserve_bytes(&self) -> usize {
         let message = 2 * self.policy.config.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
         let first = self.members.all().len() * OUTBOX_FIRST_BYTES;
@@ -67,32 +82,36 @@ impl Core {
             + self.policy.config.memory_bytes_max / MEMORY_RESERVE_PARTS
     }
 
+    /// Returns `MEMORY` less the reserve; 0 where the reserve is larger.
     fn memory_bytes_free_of_reserve(&self) -> usize {
         let max = self.policy.config.memory_bytes_max;
         max.saturating_sub(self.reserve_bytes())
     }
 
-    /// True when what is held leaves no room for what one more decision may add, and somebody can be
-    /// asked to give up something.
+    /// True when what is held leaves no room for one more decision, and some connection may be able
+    /// to give up something. Reading stops then until some of what waits was written.
     pub(crate) fn is_short_of_memory(&self) -> bool {
+        // When nothing can be given up, to stop reading would be to stop for ever.
         self.ledger_bytes() > self.memory_bytes_free_of_reserve() && !self.is_relief_vain
     }
 
-    /// True when no more last words are to be queued before some of what waits was offered: each takes
-    /// memory, and a turn writes few of them.
+    /// True when no more last words may be queued before some of what waits was offered to its
+    /// sockets: each takes memory, and a turn writes few of them.
     pub(crate) fn is_to_offer_first(&self) -> bool {
         self.sessions.unoffered_bytes() > 0 && self.is_short_of_memory()
     }
 
-    /// Brings what is held for peers back under `MEMORY` less its reserve. Nobody goes while
-    /// something waits that its socket was not offered, since it may go by itself; but half of the
-    /// reserve is not waited for.
+    /// Brings what is held for peers back under `MEMORY` less its reserve.
     ///
-    /// O(connections) for each user that is thrown out.
+    /// While something waits that was not offered to its socket, no connection is closed for
+    /// memory: the next writes may free enough (contract §5.4). Once half of the reserve is used
+    /// too, it waits no longer. O(connections) for each holder that is thrown out.
     pub(crate) fn shed_memory(&mut self, now: Now) {
+        // Spare queues belong to no connection, and go before any connection does.
         if self.ledger_bytes() > self.memory_bytes_free_of_reserve() {
             self.sessions.free_spare();
         }
+        // Tried anew each time: some connection may hold by now what none held before.
         self.is_relief_vain = false;
         let max = self.policy.config.memory_bytes_max;
         let may_wait = self.ledger_bytes() <= max - max / (2 * MEMORY_RESERVE_PARTS);
@@ -100,7 +119,8 @@ impl Core {
         if may_wait && is_unoffered {
             return;
         }
-        // A connection that has gone has a slot until the driver lets go, later in this turn.
+        // A closed session keeps its slot until its descriptor is closed, later in this turn. Its
+        // bytes count as free, or one connection more than needed would go.
         while self.ledger_bytes() > self.memory_bytes_free_of_reserve() + self.gone_bytes() {
             let Some(worst) = self.worst_holder() else {
                 self.is_relief_vain = true;
@@ -110,13 +130,15 @@ impl Core {
         }
     }
 
-    /// The slots of connections that have ended. O(endings of this turn).
+    /// Returns the bytes of slots whose connections have ended in this turn. O(endings of this
+    /// turn).
     fn gone_bytes(&self) -> usize {
         let is_gone = |(_, ending): &&(_, Ending)| *ending != Ending::Fin;
         self.endings.iter().filter(is_gone).count() * size_of::<Session>()
     }
 
-    /// Throws out connections of one holder, those that hold most first, until enough is free.
+    /// Closes connections of one holder, those that hold most first, until enough is free. O(n log
+    /// n) in the holder's connections.
     fn shed(&mut self, now: Now, holder: Holder) {
         let mut connections: Vec<(Held, u32)> = self
             .holding_sessions()
@@ -127,9 +149,12 @@ impl Core {
         for (_, key) in connections {
             match self.sessions[key].state() {
                 State::Open(_) => {
+                    // What waits for the peer is the memory that is to come free, so it is dropped
+                    // ahead of the Close.
                     self.cut(key);
                     self.refuse(now, key, CloseCause::Memory, None, None);
                 }
+                // Without a WebSocket there is no Close frame to send.
                 _ => self.abort(
                     now,
                     key,
@@ -143,10 +168,15 @@ impl Core {
         }
     }
 
-    /// Who is to give up what it holds. Those not logged in are weighed together: if they hold more
-    /// than any user, it is the address of theirs that holds most. Else it is the user that holds
-    /// most by its own doing, if that is more than an honest user needs; else the one that holds
-    /// most in all.
+    /// Returns who is to give up what it holds; `None` when no session holds anything. In this
+    /// order:
+    /// 1. Connections that are not logged in are weighed together: many addresses that each hold
+    ///    little may fill the memory. If together they hold more than any user does, and more than
+    ///    an honest user needs, the address of theirs that holds most.
+    /// 2. The user that holds most by its own doing, if that is more than an honest user needs.
+    /// 3. The holder that holds most in all.
+    ///
+    /// O(n log n) in the connections.
     fn worst_holder(&self) -> Option<Holder> {
         let mut holders: BTreeMap<Holder, Held> = BTreeMap::new();
         let mut pending_own = 0;
@@ -174,7 +204,8 @@ impl Core {
             .map(|(holder, _)| *holder)
     }
 
-    /// Every connection that holds something, whose doing that is, and how much. O(connections).
+    /// Returns every connection that holds something, with who answers for it and how much it is.
+    /// O(connections).
     fn holding_sessions(&self) -> impl Iterator<Item = (Holder, Held, u32)> + '_ {
         self.sessions.iter().filter_map(|(key, session)| {
             let held = held_of(session)?;
@@ -191,6 +222,8 @@ impl Core {
     }
 }
 
+/// Returns what a session holds; `None` when it holds nothing, or has ended and is about to be
+/// freed.
 fn held_of(session: &Session) -> Option<Held> {
     let held = Held {
         own: session.own_bytes(),

@@ -1,4 +1,9 @@
-//! Users who change while they are here.
+//! Users who change in the store while they are connected: another process removes, disables or
+//! revokes them.
+//!
+//! Promises that such a user is refused from the first frame that arrives 50 ms after the commit,
+//! and that its connections close within a second (contract §3). Refuses to know SQL and how a
+//! commit is noticed.
 
 use std::rc::Rc;
 
@@ -11,15 +16,16 @@ use crate::server::answers::cause::CloseCause;
 use crate::server::core::Core;
 
 impl Core {
-    /// Looks whether users have changed without us, at most as often as [`Users`] allows, and
-    /// closes the connections of those who may no longer be here: of some at once, of others in
-    /// the next turns or with their next frame. O(users that changed).
+    /// Asks the store which users have changed, at most as often as `Users` allows. Closes the
+    /// connections of those who may no longer be connected: of some at once, of others in the next
+    /// turns or with their next frame. O(users that changed).
     pub(crate) fn refresh_users(&mut self, now: Now) {
         let changed = self.users.refresh(now.monotonic);
         self.apply_user_changes(now, changed);
     }
 
-    /// As [`Core::refresh_users`], if that would be due soon.
+    /// As [`Core::refresh_users`], ahead of time, if that is due soon: the next frame then need not
+    /// wait for it.
     pub(crate) fn poll_users(&mut self, now: Now) {
         if self.users.is_refresh_near(now.monotonic) {
             let changed = self.users.refresh_now(now.monotonic);
@@ -27,29 +33,38 @@ impl Core {
         }
     }
 
+    /// Marks the users of `changed` as doubted, and looks at some of them.
     fn apply_user_changes(&mut self, now: Now, changed: Result<Changes, StoreError>) {
         self.store_news.note_look(now.monotonic, &changed);
         match changed {
             Ok(Changes::None) => return,
             Ok(Changes::Of(ids)) => ids.iter().for_each(|id| self.members.doubt(id)),
+            // Contract §5.10: a store that fails confirms nobody.
             Ok(Changes::All) | Err(_) => self.members.doubt_everybody(),
         }
         self.review_some(now);
     }
 
-    /// The user called `id`; a failure is kept for the log.
+    /// Returns the user called `id`, from the cache where that knows.
+    ///
+    /// # Errors
+    /// When the store fails; the failure is noted for the log.
     pub(crate) fn user(&mut self, id: &str) -> Result<Option<Rc<CachedUser>>, StoreError> {
         let user = self.users.user(id);
         user.inspect_err(|fault| self.store_news.note_fault(fault))
     }
 
-    /// As [`Core::user`], in the same time whether there is such a user or not.
+    /// As [`Core::user`], but from the store itself, and in the same time whether there is such a
+    /// user or not: the time of a login must not tell which ids exist (contract §3).
+    ///
+    /// # Errors
+    /// When the store fails; the failure is noted for the log.
     pub(crate) fn user_uncached(&mut self, id: &str) -> Result<Option<User>, StoreError> {
         let user = self.users.user_uncached(id);
         user.inspect_err(|fault| self.store_news.note_fault(fault))
     }
 
-    /// How a user of the store stands: a logout counts that is not in the store yet.
+    /// Returns how a user stands: by the store, and by a logout that is not in the store yet.
     pub(crate) fn standing_now(&self, user: &User) -> AccountStatus {
         let pending = self.revocations.valid_from(&user.id);
         AccountStatus {
@@ -58,8 +73,8 @@ impl Core {
         }
     }
 
-    /// Reads some of those again who may have changed, so that a change of all delays nobody by
-    /// more than that.
+    /// Looks again at some of the doubted users. The number is bounded: a commit that changes all
+    /// of them must not make other connections wait (contract §5.7).
     pub(crate) fn review_some(&mut self, now: Now) {
         for _ in 0..TURN_REVIEWS_MAX {
             let Some(id) = self.members.next_doubted() else {
@@ -69,7 +84,8 @@ impl Core {
         }
     }
 
-    /// Before a frame of the connection is decided on: reads its user again, who may have changed.
+    /// Looks again at the connection's user if that is doubted. To be called before a frame of the
+    /// connection is decided: a user who was revoked gets no further frame in.
     pub(crate) fn review_member(&mut self, now: Now, key: u32) {
         let person = self.members.user(key);
         if let Some(id) = person
@@ -80,10 +96,12 @@ impl Core {
         }
     }
 
-    /// Reads the user again, and closes every connection of that user that would not be let in now.
+    /// Reads the user again, and closes each of its connections that would not be admitted now.
+    /// O(connections of the user).
     fn review(&mut self, now: Now, id: &str) {
         let standing = self.standing(id);
         self.members.trust(id);
+        // Collected first: to refuse a connection changes the list.
         let connections: Vec<u32> = self.members.connections_of(id).collect();
         for key in connections {
             let Some(dates) = self.members.dates(key) else {
@@ -93,6 +111,8 @@ impl Core {
                 Err(cause) => self.refuse(now, key, CloseCause::Gate(cause), None, None),
                 Ok(standing) => {
                     if let Some(person) = self.members.user_mut(key) {
+                        // The gate judges the next frames by this, and does not ask the store for
+                        // each.
                         person.standing = standing;
                     }
                 }
@@ -106,6 +126,7 @@ impl Directory for Core {
     fn standing(&mut self, subject: &str) -> Result<Option<AccountStatus>, Unavailable> {
         match self.user(subject) {
             Ok(user) => Ok(user.map(|user| self.standing_now(&user))),
+            // The failure is noted for the log. A peer is not told its cause.
             Err(_) => Err(Unavailable),
         }
     }
