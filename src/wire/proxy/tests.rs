@@ -316,15 +316,7 @@ fn a_header_with_any_byte_changed_has_one_verdict_however_it_is_cut() {
 
 #[test]
 fn every_error_is_told_in_one_line_and_one_word() {
-    let errors = [
-        ProxyError::Signature,
-        ProxyError::Protocol,
-        ProxyError::LineEnd,
-        ProxyError::TooLong,
-        ProxyError::Addresses,
-        ProxyError::Version,
-        ProxyError::Command,
-    ];
+    let errors = ProxyError::ALL;
     for (at, error) in errors.iter().enumerate() {
         assert!(error.to_string().contains("PROXY") && !error.to_string().contains('\n'));
         assert!(
