@@ -10,7 +10,7 @@ use crate::time::UnixSeconds;
 
 use crate::server::parts::shared_frame::{SharedFrame, SharedFrames};
 
-/// The frames that somebody has yet to be given, the oldest first.
+/// The frames that some member has yet to be given, the oldest first.
 #[derive(Default)]
 pub(crate) struct Broadcasts {
     frames: VecDeque<Broadcast>,
@@ -18,7 +18,7 @@ pub(crate) struct Broadcasts {
     published: u32,
     /// Bytes of `frames`.
     bytes: usize,
-    /// How often a frame of them is yet to be given to somebody.
+    /// How often a frame of them is yet to be given to a member.
     left: usize,
 }
 
@@ -46,12 +46,12 @@ impl Broadcasts {
         self.frames.is_empty()
     }
 
-    /// Bytes of the frames that somebody has yet to be given.
+    /// Bytes of the frames that some member has yet to be given.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How often a frame is yet to be given to somebody.
+    /// How often a frame is yet to be given to a member.
     pub(crate) fn left(&self) -> usize {
         self.left
     }

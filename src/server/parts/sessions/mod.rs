@@ -228,7 +228,7 @@ impl Sessions {
         self.pool.has_crowded()
     }
 
-    /// Counts everything again; `shared` are the shared frames that somebody else holds. O(all).
+    /// Counts everything again; `shared` are the shared frames that the broadcasts hold. O(all).
     ///
     /// # Errors
     /// What does not add up.
