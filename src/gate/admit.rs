@@ -118,6 +118,7 @@ impl Gate {
     /// # Errors
     ///
     /// The [`Denied`], when its bearer may not come in.
+    #[inline(always)]
     pub fn admit_token(
         &mut self,
         token: &str,

@@ -120,7 +120,7 @@ impl Core {
             subject: id,
             standing: *standing,
         });
-        match handlers.gate.admit(text, bound, self, now.unix) {
+        match &handlers.gate.admit(text, bound, self, now.unix) {
             Ok(Admission::Admitted(frame)) => {
                 if !self.admit(now, key, frame.pass()) {
                     return;
@@ -135,7 +135,7 @@ impl Core {
                     key,
                     frame_id: frame.id(),
                 };
-                let result = handlers.events.run(&mut host, &frame, &mut data);
+                let result = handlers.events.run(&mut host, frame, &mut data);
                 self.conclude(now, key, frame.event(), frame.id(), result, &data);
                 self.answer_scratch = data;
             }
@@ -147,7 +147,7 @@ impl Core {
                     key,
                     frame_id: frame.id(),
                 };
-                if let Err(fault) = handlers.events.run_login(&mut host, &frame) {
+                if let Err(fault) = handlers.events.run_login(&mut host, frame) {
                     let fault = self.meter_no_login(now, key, fault);
                     // It was read without a token. Uncounted, it would be work that any peer may
                     // cause for nothing.
