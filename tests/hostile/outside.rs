@@ -215,12 +215,9 @@ fn no_memory_for_a_hash(arena: &mut Arena) {
     let import = home.run_with(&["user", "import", "-"], &line);
     arena.must(import.status.success(), text(&import.stderr));
     let server = home.serve(&["--login-rate", "0/s"]);
-    let mut stage = Stage {
-        token: home.token("bob"),
-        probe: crate::probe::Probe(server.process()),
-        server,
-        home,
-    };
+    let mut stage = Stage::of(home, server);
+    // Of alice no token is signed: her password is never found right.
+    stage.token = stage.home.token("bob");
     let status = fs::read_to_string(format!("/proc/{}/status", stage.server.process()))
         .expect("it is alive");
     let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
