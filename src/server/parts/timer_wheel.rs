@@ -147,10 +147,13 @@ impl TimerWheel {
         }
     }
 
-    /// When to call `pop` next, once it has returned `None`. At most one turn of the wheel away,
-    /// though the earliest place may lie further; `None` when there are no places.
-    /// O(slots / 64).
+    /// When to call `pop` next: at once while a key is due, which was not handed out. At most one
+    /// turn of the wheel away, though the earliest place may lie further; `None` when there are no
+    /// places. O(slots / 64).
     pub(crate) fn next(&self) -> Option<Instant> {
+        if self.due.first != NONE {
+            return Some(Instant::ORIGIN);
+        }
         self.next_occupied(self.tick)
             .map(|tick| Instant::from_micros(tick << TICK_BITS))
     }
