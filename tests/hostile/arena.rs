@@ -288,7 +288,9 @@ impl Latencies {
 
 /// Milliseconds, for the table.
 pub(crate) fn millis(duration: Duration) -> String {
-    format!("{:.2} ms", duration.as_secs_f64() * 1_000.0)
+    let millis = duration.as_secs_f64() * 1_000.0;
+    let decimals = if millis < 1.0 { 2 } else { 1 };
+    format!("{millis:.decimals$} ms")
 }
 
 /// Whole KiB, for the table.
