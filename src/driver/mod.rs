@@ -28,7 +28,7 @@ use mio::{Events, Token};
 
 use crate::app::users::UserWriter;
 use crate::record::Recorded;
-use crate::server::{Input, StoreNews};
+use crate::server::{Input, Output, StoreNews};
 use crate::time::{Instant, Now};
 use crate::turn::{READY_MAX, Readiness, Turn};
 
@@ -152,8 +152,7 @@ impl Driver {
                 self.take(now, event);
             }
             self.turn.run(now, &mut self.network);
-            self.hand_out_jobs();
-            self.log_reports(now);
+            self.hand_out(now);
             if self.is_done(now) {
                 return Ok(());
             }
@@ -228,31 +227,27 @@ impl Driver {
         self.turn.stop(now);
     }
 
-    /// Hands the helper threads what the core has for them.
-    fn hand_out_jobs(&mut self) {
-        while let Some(job) = self.turn.core.next_job() {
-            self.hasher.hand_out(job);
-        }
-        while let Some(job) = self.turn.core.next_store_job() {
-            self.writer.hand_out(job);
-        }
-    }
-
-    /// Writes to the log what the core reports.
-    fn log_reports(&mut self, now: Now) {
-        let core = &mut self.turn.core;
-        if let Some(summary) = core.next_summary(now) {
-            log::info!("{}", SummaryLine(&summary));
-        }
-        while let Some(news) = core.next_store_news() {
-            match news {
-                StoreNews::Failed(fault) => log::error!("no user can be confirmed: {fault}"),
-                StoreNews::Remains(fault) => log::warn!("users still not confirmed: {fault}"),
-                StoreNews::Answers => log::warn!("users can be confirmed again"),
+    /// Hands the helper threads and the log what the core has for them.
+    fn hand_out(&mut self, now: Now) {
+        while let Some(output) = self.turn.core.poll(now) {
+            match output {
+                Output::Hash(job) => self.hasher.hand_out(job),
+                Output::Store(job) => self.writer.hand_out(job),
+                Output::Summary(summary) => log::info!("{}", SummaryLine(&summary)),
+                Output::StoreNews(news) => log_store_news(&news),
+                Output::Report(report) => {
+                    let (target, level) = (target_of(report.what), level_of(report.what));
+                    log::log!(target: target, level, "{}", Line(&report));
+                }
             }
         }
-        while let Some(report) = core.next_report() {
-            log::log!(target: target_of(report.what), level_of(report.what), "{}", Line(&report));
-        }
+    }
+}
+
+fn log_store_news(news: &StoreNews) {
+    match news {
+        StoreNews::Failed(fault) => log::error!("no user can be confirmed: {fault}"),
+        StoreNews::Remains(fault) => log::warn!("users still not confirmed: {fault}"),
+        StoreNews::Answers => log::warn!("users can be confirmed again"),
     }
 }

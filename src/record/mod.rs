@@ -32,20 +32,17 @@ use std::fmt;
 use std::io::{IoSlice, Write};
 use std::ops::Deref;
 
-use crate::app::password::HashJob;
 use crate::config::Config;
 use crate::gate::Keys;
 use crate::limits::RECORDING_BYTES_MAX;
 use crate::server::{
-    ConnectionId, Ending, FlushesLeft, Input, Peer, ReadInterest, Report, SLICES_MAX, Server,
-    StoreJob, StoreNews, Summary,
+    ConnectionId, Ending, FlushesLeft, Input, Output, Peer, ReadInterest, SLICES_MAX, Server,
 };
 use crate::time::Now;
 
 use input::InputLine;
 use lines::FileSink;
 use recorder::{Id, MaybeId};
-use store::quoted;
 
 pub use recorder::Recorder;
 pub use replay::{ReplayError, Replayed, replay};
@@ -166,63 +163,18 @@ impl Recorded {
         ended
     }
 
-    /// As [`Server::next_job`].
-    pub fn next_job(&mut self) -> Option<HashJob> {
-        let job = self.server.next_job();
-        if let (Some(recorder), Some(job)) = (&self.recorder, &job) {
-            let handle = recorder.handle(job.expected.as_ref());
-            recorder.line(format_args!("job {} {handle}", job.ticket));
-        }
-        job
-    }
-
-    /// As [`Server::next_store_job`].
-    pub fn next_store_job(&mut self) -> Option<StoreJob> {
-        let job = self.server.next_store_job();
-        if let (Some(recorder), Some(job)) = (&self.recorder, &job) {
-            match job {
-                StoreJob::Revoke(ticket, revocation) => recorder.line(format_args!(
-                    "write {ticket} {} {}",
-                    quoted(&revocation.id),
-                    revocation.issued_until.0
-                )),
-                StoreJob::Seen(second) => recorder.line(format_args!("write seen {}", second.0)),
-            }
-        }
-        job
-    }
-
-    /// As [`Server::next_summary`].
-    pub fn next_summary(&mut self, now: Now) -> Option<Summary> {
-        let summary = self.server.next_summary(now);
-        match &summary {
-            Some(summary) => self.call(now, format_args!("summary {summary:?}")),
-            None => self.call(now, format_args!("summary -")),
-        }
-        summary
-    }
-
-    /// As [`Server::next_store_news`].
-    pub fn next_store_news(&mut self) -> Option<StoreNews> {
-        let fault = self.server.next_store_news();
-        if fault.is_some() {
-            self.line(format_args!("fault"));
-        }
-        fault
-    }
-
-    /// As [`Server::next_report`]. With the last of them a turn is over.
-    pub fn next_report(&mut self) -> Option<Report> {
-        let report = self.server.next_report();
-        match (&self.recorder, &report) {
-            (Some(recorder), Some(report)) => recorder.report(report),
+    /// As [`Server::poll`]. With the last output a turn is over.
+    pub fn poll(&mut self, now: Now) -> Option<Output> {
+        let output = self.server.poll(now);
+        match (&mut self.recorder, &output) {
+            (Some(recorder), Some(output)) => recorder.output(now, output),
             (Some(recorder), None) if !recorder.flush() => {
                 self.server.set_tap(None);
                 self.recorder = None;
             }
             _ => {}
         }
-        report
+        output
     }
 
     fn call(&mut self, now: Now, call: fmt::Arguments<'_>) {

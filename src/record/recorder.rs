@@ -19,13 +19,13 @@ use sha2::{Digest, Sha256};
 use super::lines::{LineSink, hex, push_text};
 use super::mask::{Mask, mask};
 use super::redaction::Redactor;
-use super::store::RecordingStore;
+use super::store::{RecordingStore, quoted};
 use super::tap::RecordingTap;
-use crate::app::password::PasswordHash;
+use crate::app::password::{HashJob, PasswordHash};
 use crate::app::users::UserStore;
 use crate::config::Config;
 use crate::gate::Keys;
-use crate::server::{ConnectionId, Report, Tap};
+use crate::server::{ConnectionId, Output, Report, StoreJob, Tap};
 use crate::time::Now;
 
 /// The first line: what follows is read by these rules.
@@ -128,16 +128,36 @@ impl Recorder {
         }
     }
 
+    /// What the core has for the outside.
+    #[cold]
+    pub(super) fn output(&mut self, now: Now, output: &Output) {
+        match output {
+            Output::Hash(HashJob {
+                ticket, expected, ..
+            }) => {
+                let handle = self.writer.borrow_mut().handle(expected.as_ref());
+                self.call(now, format_args!("job {ticket} {handle}"));
+            }
+            Output::Store(StoreJob::Seen(second)) => {
+                self.call(now, format_args!("write seen {}", second.0));
+            }
+            Output::Store(StoreJob::Revoke(ticket, revocation)) => {
+                let (id, until) = (quoted(&revocation.id), revocation.issued_until.0);
+                self.call(now, format_args!("write {ticket} {id} {until}"));
+            }
+            Output::Summary(summary) => self.call(now, format_args!("summary {summary:?}")),
+            // What a store says of its faults is of its machine.
+            Output::StoreNews(_) => self.call(now, format_args!("news")),
+            Output::Report(report) => self.report(report),
+        }
+    }
+
     /// What the log is told, which may name what a peer sent.
-    pub(super) fn report(&self, report: &Report) {
+    fn report(&self, report: &Report) {
         let mut text = format!("{report:?}").into_bytes();
         mask(&mut text);
         let line = "report ".to_owned();
         self.writer.borrow_mut().take_with_text(line, &text);
-    }
-
-    pub(super) fn handle(&self, hash: Option<&PasswordHash>) -> String {
-        self.writer.borrow_mut().handle(hash)
     }
 
     /// The connection has ended.

@@ -320,20 +320,13 @@ impl Replay {
                 recorded.next_flush(now, &mut left);
             }
             "ending" => _ = recorded.next_ending(),
-            "job" => _ = recorded.next_job(),
-            "write" => _ = recorded.next_store_job(),
-            "summary" => _ = recorded.next_summary(now),
-            "fault" => _ = recorded.next_store_news(),
-            "report" => _ = recorded.next_report(),
+            "job" | "write" | "summary" | "news" | "report" => _ = recorded.poll(now),
             "end" => {
                 let why = words.next()?;
                 // A server that came to its end had nothing left to tell.
                 if why == STOPPED {
                     recorded.next_ending();
-                    recorded.next_job();
-                    recorded.next_store_job();
-                    recorded.next_store_news();
-                    recorded.next_report();
+                    recorded.poll(now);
                 }
                 recorded.end_for(why);
             }

@@ -15,8 +15,8 @@
 //!    until there is none, or enough was written.
 //! 4. **[`Input::LookAhead`]**.
 //! 5. **[`next_ending`](Server::next_ending)**, until there is none; also before and after an `accept`.
-//! 6. [`next_job`](Server::next_job), [`next_report`](Server::next_report) and the like, until there is
-//!    none. [`next_deadline`](Server::next_deadline) says when the next turn is due.
+//! 6. **[`poll`](Server::poll)**, until there is no [`Output`].
+//!    [`next_deadline`](Server::next_deadline) says when the next turn is due.
 //!
 //! The clock never goes back. Debug builds see to both.
 
@@ -25,6 +25,7 @@ mod audit;
 mod connection;
 mod core;
 mod input;
+mod output;
 mod parts;
 mod policy;
 mod steps;
@@ -38,7 +39,6 @@ use std::io::IoSlice;
 use std::time::Duration;
 
 use crate::app::Events;
-use crate::app::password::HashJob;
 use crate::app::users::{UserStore, Users};
 use crate::config::Config;
 use crate::gate::{Gate, Keys, Signer};
@@ -52,6 +52,7 @@ pub use answers::report::{LoginFailure, Report, ReportKind};
 pub use answers::unserved::Unserved;
 pub use connection::{ConnectionId, Ending, Peer, TransportNews};
 pub use input::Input;
+pub use output::Output;
 pub use parts::counters::Summary;
 pub use parts::revocations::{StoreJob, StoreOutcome};
 pub use parts::sessions::SLICES_MAX;
@@ -237,6 +238,7 @@ impl Server {
     fn tick(&mut self, now: Now) {
         debug_assert!(now.monotonic >= self.ticked_at, "the clock goes back");
         self.ticked_at = now.monotonic;
+        self.core.counters.begin_minute(now.monotonic);
         // Ahead of what is queued here, which is to be offered before anybody has to go for it.
         self.core.shed_memory(now);
         self.decide_undecided(now);
@@ -334,25 +336,23 @@ impl Server {
         Some((id, ending))
     }
 
-    /// A password for the helper thread to check.
-    pub fn next_job(&mut self) -> Option<HashJob> {
-        self.core.logins.next_job()
-    }
-
-    /// Something for the helper thread to write to the user store.
-    pub fn next_store_job(&mut self) -> Option<StoreJob> {
-        self.core.revocations.next_job()
-    }
-
-    /// Something for the log.
-    pub fn next_report(&mut self) -> Option<Report> {
-        self.core.reports.next()
-    }
-
-    /// What was refused in the last minute, once a minute while anything was.
-    pub fn next_summary(&mut self, now: Now) -> Option<Summary> {
-        let refused = self.core.counters.sum_up(now.monotonic)?;
-        Some(self.summary(refused))
+    /// What the core has for the outside; `None` when that is all. To be drained at the end of a
+    /// turn.
+    pub fn poll(&mut self, now: Now) -> Option<Output> {
+        let core = &mut self.core;
+        if let Some(job) = core.logins.next_job() {
+            return Some(Output::Hash(job));
+        }
+        if let Some(job) = core.revocations.next_job() {
+            return Some(Output::Store(job));
+        }
+        if let Some(refused) = core.counters.sum_up(now.monotonic) {
+            return Some(Output::Summary(self.summary(refused)));
+        }
+        if let Some(news) = core.store_news.next() {
+            return Some(Output::StoreNews(news));
+        }
+        core.reports.next().map(Output::Report)
     }
 
     /// What was refused since the start, and who is there now.
@@ -373,11 +373,6 @@ impl Server {
     /// Tokens whose signature was checked since the start.
     pub fn verifications(&self) -> u64 {
         self.handlers.gate.verifications()
-    }
-
-    /// What became of the user store since this was last asked.
-    pub fn next_store_news(&mut self) -> Option<StoreNews> {
-        self.core.store_news.next()
     }
 
     /// When [`Input::Tick`] is due at the latest.

@@ -108,8 +108,8 @@ impl Core {
         loop {
             self.pass_time();
             self.turn.run(self.now, &mut self.pipe);
-            while let Some(report) = self.turn.core.next_report() {
-                black_box(report);
+            while let Some(output) = self.turn.core.poll(self.now) {
+                black_box(output);
             }
             if self.turn.next_at() != Some(Instant::ORIGIN) {
                 return;

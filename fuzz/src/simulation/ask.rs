@@ -53,7 +53,7 @@ impl World<'_> {
         }
         let is_quiet = !self.turn.core.has_flushes()
             && self.turn.core.next_ending().is_none()
-            && self.turn.core.next_report().is_none()
+            && self.turn.core.poll(now).is_none()
             && self.turn.core.connections() == before;
         match is_quiet {
             true => self.turn.core.audit(),

@@ -60,7 +60,8 @@ impl World<'_> {
 
     /// A password for the helper thread, of somebody who said one.
     pub(super) fn take_jobs(&mut self) -> Result<(), String> {
-        while let Some(job) = self.turn.core.next_job() {
+        self.take_outputs();
+        while let Some(job) = self.outputs.hash_jobs.pop_front() {
             let id = self.turn.core.connection_of_job(job.ticket);
             let asked = id.and_then(|id| Some((id, *self.addresses.get(&id.serial)?)));
             let Some((id, address)) = asked else {

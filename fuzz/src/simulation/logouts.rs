@@ -97,7 +97,7 @@ impl Writer {
 impl World<'_> {
     /// The helper thread is handed what is to be written.
     pub(super) fn write_to_store(&mut self) {
-        while let Some(job) = self.turn.core.next_store_job() {
+        while let Some(job) = self.next_store_job() {
             match job {
                 job if self.writer.is_late => self.put_off(job),
                 StoreJob::Seen(second) => _ = self.people.write(&[], Some(second), self.now.unix),

@@ -22,6 +22,7 @@ mod link;
 mod logouts;
 mod newcomers;
 mod outcomes;
+mod outputs;
 mod people;
 mod recovery;
 mod secrets;

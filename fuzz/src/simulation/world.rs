@@ -25,6 +25,7 @@ use super::choice::Choice;
 use super::follow::is_presentable;
 use super::link::{Link, PeerKind, Stage};
 use super::logouts::Writer;
+use super::outputs::Outputs;
 use super::people::{Made, People, VerifiedToken, user_of};
 use super::secrets::keys_of;
 use super::settings::config;
@@ -88,6 +89,8 @@ pub(super) struct World<'a> {
     pub(super) undecided: Option<Undecided>,
     /// What the log was told that is no line for it.
     is_unfit_for_log: Option<String>,
+    /// What the core had for the outside and nobody has looked at yet.
+    pub(super) outputs: Outputs,
     /// Reports of meanwhile.
     pub(super) collected: Vec<Report>,
     pub(super) unheard: Vec<Unheard>,
@@ -146,6 +149,7 @@ impl<'a> World<'a> {
             coming: BTreeMap::new(),
             undecided: None,
             is_unfit_for_log: None,
+            outputs: Outputs::default(),
             collected: Vec::new(),
             unheard: Vec::new(),
             endings: VecDeque::new(),
@@ -267,9 +271,7 @@ impl<'a> World<'a> {
 
     /// What else the log is told.
     pub(super) fn note_log(&mut self) -> Result<(), String> {
-        // When a minute's summary is due depends on when it was asked for last.
-        let _ = self.turn.core.next_summary(self.now);
-        while self.turn.core.next_store_news().is_some() {}
+        self.take_outputs();
         self.is_unfit_for_log.take().map_or(Ok(()), Err)
     }
 
@@ -342,7 +344,8 @@ impl<'a> World<'a> {
     /// The reports since last asked.
     pub(super) fn reports(&mut self) -> Vec<Report> {
         let mut reports = std::mem::take(&mut self.collected);
-        while let Some(report) = self.turn.core.next_report() {
+        self.take_outputs();
+        for report in self.outputs.reports.drain(..) {
             self.is_unfit_for_log = self
                 .is_unfit_for_log
                 .take()
@@ -379,6 +382,7 @@ impl<'a> World<'a> {
         }
         self.people.generation += 1;
         self.jobs.clear();
+        self.outputs = Outputs::default();
         self.writer.forget();
         self.people.forget_pending(self.now.monotonic);
         self.gone.clear();

@@ -76,15 +76,13 @@ fn a_server_that_does_otherwise_is_told_from_an_edited_file() {
     let report = line_with(&file, "report ");
     let other = rewritten(&file, |lines| _ = lines.remove(report));
     assert!(differs_at(replay(&other)) > report);
-    let other = rewritten(&file, |lines| lines.insert(report, "fault".into()));
-    let error = replay(&other).expect_err("there was none");
-    assert_eq!(
-        error.to_string(),
-        format!(
-            "the outputs differ from line {} on: recorded `fault`, replayed nothing",
-            report + 1
-        )
+    let other = rewritten(&file, |lines| lines.insert(report, "news".into()));
+    let error = replay(&other).expect_err("there was none").to_string();
+    let differs = format!(
+        "the outputs differ from line {} on: recorded `news`, replayed `report ",
+        report + 1
     );
+    assert!(error.starts_with(&differs), "{error}");
 }
 
 #[test]

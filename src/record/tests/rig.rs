@@ -15,7 +15,7 @@ use crate::gate::{ClaimRules, Keys, Secret, Signer};
 use crate::limits::RECORDING_BYTES_MAX;
 use crate::record::lines::FileSink;
 use crate::record::{Recorded, Recorder, replay};
-use crate::server::{ConnectionId, Input, Server, StoreJob, StoreOutcome};
+use crate::server::{ConnectionId, Input, Output, Server, StoreJob, StoreOutcome};
 use crate::time::{Instant, Now, UnixSeconds};
 use crate::turn::net::Net;
 use crate::turn::{Readiness, Turn};
@@ -280,15 +280,13 @@ impl Rig {
         loop {
             self.now.monotonic = self.now.monotonic + Duration::from_micros(50);
             self.turn.run(self.now, &mut self.net);
-            while let Some(job) = self.turn.core.next_job() {
-                self.jobs.push(job);
+            while let Some(output) = self.turn.core.poll(self.now) {
+                match output {
+                    Output::Hash(job) => self.jobs.push(job),
+                    Output::Store(job) => self.write_to_store(job),
+                    Output::Summary(_) | Output::StoreNews(_) | Output::Report(_) => {}
+                }
             }
-            while let Some(job) = self.turn.core.next_store_job() {
-                self.write_to_store(job);
-            }
-            self.turn.core.next_summary(self.now);
-            self.turn.core.next_store_news();
-            while self.turn.core.next_report().is_some() {}
             if self.turn.next_at() != Some(Instant::ORIGIN) {
                 return;
             }

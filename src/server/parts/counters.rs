@@ -54,13 +54,16 @@ impl Counters {
         (!self.recent.is_empty()).then_some(self.summed_at + SUMMARY_INTERVAL)
     }
 
-    /// The counts since the last summary, a minute after the first of them.
-    pub(crate) fn sum_up(&mut self, now: Instant) -> Option<BTreeMap<&'static str, u64>> {
+    /// While there is nothing to sum up, the minute of the next summary begins now.
+    pub(crate) fn begin_minute(&mut self, now: Instant) {
         if self.recent.is_empty() {
             self.summed_at = now;
-            return None;
         }
-        if now < self.summed_at + SUMMARY_INTERVAL {
+    }
+
+    /// The counts since the last summary, a minute after the first of them.
+    pub(crate) fn sum_up(&mut self, now: Instant) -> Option<BTreeMap<&'static str, u64>> {
+        if self.recent.is_empty() || now < self.summed_at + SUMMARY_INTERVAL {
             return None;
         }
         self.summed_at = now;

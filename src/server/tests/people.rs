@@ -157,14 +157,10 @@ fn a_token_revoked_elsewhere_is_void_on_a_connection_that_a_newer_one_keeps() {
 fn a_store_that_fails_is_told_once() {
     let mut world = World::new();
     world.member("alice");
-    assert_eq!(world.turn.core.next_store_news(), None);
+    assert_eq!(world.store_news, []);
     world.break_store(true);
     world.wait(Duration::from_millis(600));
-    assert_eq!(
-        world.turn.core.next_store_news(),
-        Some(StoreNews::Failed(StoreError::Io))
-    );
-    assert_eq!(world.turn.core.next_store_news(), None);
+    assert_eq!(world.store_news, [StoreNews::Failed(StoreError::Io)]);
 }
 
 #[test]

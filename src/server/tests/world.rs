@@ -12,7 +12,8 @@ use crate::app::users::{MemoryStore, StoreError, User};
 use crate::config::Config;
 use crate::gate::{Keys, Secret, Signer};
 use crate::server::{
-    ConnectionId, Input, Report, ReportKind, Server, StoreJob, StoreOutcome, Summary, claim_rules,
+    ConnectionId, Input, Output, Report, ReportKind, Server, StoreJob, StoreNews, StoreOutcome,
+    Summary, claim_rules,
 };
 use crate::time::{Instant, Now, UnixSeconds};
 use crate::turn::net::{End, Net};
@@ -29,6 +30,7 @@ pub(super) struct World {
     pub(super) now: Now,
     pub(super) reports: Vec<Report>,
     pub(super) summaries: Vec<Summary>,
+    pub(super) store_news: Vec<StoreNews>,
     signer: Signer,
     /// Every peer, by its connection's serial.
     peers: BTreeMap<u32, Hearer>,
@@ -81,6 +83,7 @@ impl World {
             },
             reports: Vec::new(),
             summaries: Vec::new(),
+            store_news: Vec::new(),
             signer,
             peers: BTreeMap::new(),
             jobs: Vec::new(),
@@ -316,13 +319,20 @@ impl World {
                 let outcome = StoreOutcome { ticket, is_kept };
                 self.turn.core.handle(self.now, Input::Kept(outcome));
             }
-            self.take_writes();
+            self.take_outputs();
         }
     }
 
-    fn take_writes(&mut self) {
-        while let Some(job) = self.turn.core.next_store_job() {
-            self.writes.push(job);
+    /// Takes what the core has for the outside.
+    fn take_outputs(&mut self) {
+        while let Some(output) = self.turn.core.poll(self.now) {
+            match output {
+                Output::Hash(job) => self.jobs.push(job),
+                Output::Store(job) => self.writes.push(job),
+                Output::Summary(summary) => self.summaries.push(summary),
+                Output::StoreNews(news) => self.store_news.push(news),
+                Output::Report(report) => self.reports.push(report),
+            }
         }
     }
 
@@ -361,18 +371,11 @@ impl World {
 
     /// One turn, and all that comes of it.
     pub(super) fn one_turn(&mut self) {
-        self.take_writes();
+        self.take_outputs();
         self.write_to_store();
         self.turn.run(self.now, &mut self.net);
-        self.take_writes();
+        self.take_outputs();
         self.write_to_store();
-        while let Some(job) = self.turn.core.next_job() {
-            self.jobs.push(job);
-        }
-        while let Some(report) = self.turn.core.next_report() {
-            self.reports.push(report);
-        }
-        self.summaries.extend(self.turn.core.next_summary(self.now));
         self.turn.core.audit().expect("the core's counts are right");
         for peer in self.peers.values_mut() {
             peer.read(&mut self.net.ends[peer.end]);

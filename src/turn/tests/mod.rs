@@ -10,7 +10,7 @@ use crate::app::Events;
 use crate::app::users::{MemoryStore, User};
 use crate::config::Config;
 use crate::gate::{ClaimRules, Keys, Secret, Signer};
-use crate::server::{Report, Server};
+use crate::server::{Output, Report, Server};
 use crate::time::{Instant, Now, UnixSeconds};
 
 use super::net::{Call, Net};
@@ -68,8 +68,10 @@ impl Rig {
     /// One turn.
     fn turn(&mut self) {
         self.turn.run(self.now, &mut self.net);
-        while let Some(report) = self.turn.core.next_report() {
-            self.reports.push(report);
+        while let Some(output) = self.turn.core.poll(self.now) {
+            if let Output::Report(report) = output {
+                self.reports.push(report);
+            }
         }
     }
 
