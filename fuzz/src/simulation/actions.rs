@@ -6,9 +6,9 @@ use std::time::Duration;
 use framegate::internals::server::ConnectionId;
 
 use super::choice::Choice;
+use super::client_bytes::{self, ClientFrame, Event, Script};
 use super::link::{PeerKind, Stage};
 use super::people::{PEOPLE, VerifiedToken};
-use super::speech::{self, Event, Speech, Utterance};
 use super::world::World;
 
 pub(super) const MOMENT: Duration = Duration::from_millis(16);
@@ -129,7 +129,7 @@ impl World<'_> {
             Action::SetWallClock => self.somebody_sets_the_clock(),
             Action::Finish => self.somebody(|world, index| world.finish(index)),
             Action::Reset => self.somebody(|world, index| world.reset(index)),
-            Action::Haunt => self.haunt(),
+            Action::Haunt => self.tell_of_closed(),
             Action::Hash => self.hash(),
             Action::ChangeUser => self.somebody_administers(),
             Action::FailStore => {
@@ -213,20 +213,20 @@ impl World<'_> {
             };
             let is_open = world.links[index].stage == Stage::Open;
             for _ in 0..if is_open { times } else { 0 } {
-                let utterance = world.utterance(index);
-                world.links[index].say(utterance);
+                let script = world.script(index);
+                world.links[index].say(script);
             }
             Ok(())
         })
     }
 
-    fn utterance(&mut self, index: usize) -> Utterance {
+    fn script(&mut self, index: usize) -> Script {
         let kind = self.links[index].kind;
         if kind == PeerKind::Rude && self.choice.chance(30) {
-            return speech::broken(&mut self.choice);
+            return client_bytes::broken(&mut self.choice);
         }
         if self.choice.chance(10) {
-            return speech::control(&mut self.choice);
+            return client_bytes::control(&mut self.choice);
         }
         let event = match self.is_harsh && kind == PeerKind::Rude && self.choice.chance(30) {
             true => Event::Login {
@@ -252,18 +252,18 @@ impl World<'_> {
         if self.links[index].member.is_none() {
             pad = pad.min(600);
         }
-        let speech = Speech {
+        let frame = ClientFrame {
             id,
             pass,
             event,
             pad,
         };
-        speech::text(speech, &mut self.choice)
+        client_bytes::text(frame, &mut self.choice)
     }
 
-    fn long_message(&mut self, index: usize) -> Utterance {
+    fn long_message(&mut self, index: usize) -> Script {
         let user = self.somebody_real();
-        let speech = Speech {
+        let frame = ClientFrame {
             id: Some(self.next_number()),
             pass: Some(self.pass_for(index, user)),
             event: Event::Message {
@@ -272,7 +272,7 @@ impl World<'_> {
             },
             pad: 1_500,
         };
-        speech::text(speech, &mut self.choice)
+        client_bytes::text(frame, &mut self.choice)
     }
 
     pub(super) fn next_number(&mut self) -> u32 {
@@ -324,8 +324,8 @@ impl World<'_> {
         for index in 0..self.links.len() {
             let is_member = self.links[index].member.is_some();
             if is_member && self.choice.chance(50) {
-                let utterance = self.long_message(index);
-                self.links[index].say(utterance);
+                let script = self.long_message(index);
+                self.links[index].say(script);
             }
         }
         let ids: Vec<ConnectionId> = self.links.iter().map(|link| link.id).collect();
@@ -348,7 +348,7 @@ impl World<'_> {
         let link = &mut self.links[index];
         let is_polite = !matches!(link.kind, PeerKind::Silent | PeerKind::Deaf);
         if std::mem::take(&mut link.is_asked) && is_polite && link.stage == Stage::Open {
-            link.say(speech::pong());
+            link.say(client_bytes::pong());
         }
     }
 

@@ -7,8 +7,8 @@ use framegate::internals::server::{CloseCause, ConnectionId, Ending, Report, Rep
 use framegate::internals::time::Instant;
 use framegate::internals::turn::{Readiness, Step};
 
-use super::duties::SLACK;
 use super::link::Link;
+use super::model_deadlines::SLACK;
 use super::sockets::Asked;
 use super::world::World;
 
@@ -136,7 +136,7 @@ impl World<'_> {
                 if self.turns.is_multiple_of(self.audit_interval) {
                     self.count_again()?;
                 }
-                return self.check_duties();
+                return self.check_deadlines();
             }
         }
         Err("the loop would spin: there is always something to do".to_owned())
@@ -176,7 +176,7 @@ impl World<'_> {
             self.check_memory()?;
             match self.undecided {
                 Some(undecided) => self.go_on(step, undecided)?,
-                None => self.follow_step(step, &before)?,
+                None => self.check_step(step, &before)?,
             }
             if step == Step::Over {
                 self.take_jobs()?;
@@ -187,33 +187,33 @@ impl World<'_> {
         }
     }
 
-    fn follow_step(&mut self, step: Step, before: &Before) -> Result<(), String> {
+    fn check_step(&mut self, step: Step, before: &Before) -> Result<(), String> {
         if self.is_harsh && self.turns.is_multiple_of(self.audit_interval) {
             self.turn.core.audit()?;
         }
         match step {
-            Step::Decided(id) => self.follow_decided(id, before)?,
-            Step::Accepted(id) => self.follow_accepted(id)?,
+            Step::Decided(id) => self.check_decided(id, before)?,
+            Step::Accepted(id) => self.check_accepted(id)?,
             Step::Ticked => {
-                self.follow_tick(before.held_bytes)?;
+                self.check_tick(before.held_bytes)?;
                 self.note_waiting();
             }
-            Step::Wrote(_) | Step::Written => self.follow_write()?,
-            Step::LookedAhead => self.follow_tick(before.held_bytes)?,
+            Step::Wrote(_) | Step::Written => self.check_write()?,
+            Step::LookedAhead => self.check_tick(before.held_bytes)?,
             Step::Over => {}
         }
         match self.undecided {
             Some(_) => Ok(()),
-            None => self.follow_sockets(),
+            None => self.check_sockets(),
         }
     }
 
     /// What came of a peer was handed to the core.
-    fn follow_decided(&mut self, id: ConnectionId, before: &Before) -> Result<(), String> {
+    fn check_decided(&mut self, id: ConnectionId, before: &Before) -> Result<(), String> {
         let is_broken = self.link(id).is_some_and(|at| self.links[at].is_broken());
         let Some(coming) = self.coming.remove(&id.serial) else {
             return match is_broken {
-                true => self.follow_leaving(id, true),
+                true => self.check_leaving(id, true),
                 false => self.nothing_is_said(),
             };
         };
@@ -275,27 +275,27 @@ impl World<'_> {
             }
             (Coming::Bytes, Some(index)) => {
                 let is_at_once = matches!(step, Step::Decided(_));
-                self.follow_receive(index, verifications, is_at_once)?;
-                self.follow_displaced()?;
+                self.check_receive(index, verifications, is_at_once)?;
+                self.check_displaced()?;
                 self.hear_unheard()?;
             }
             (Coming::LastBytes, Some(index)) => {
-                self.follow_last_bytes(index, verifications)?;
+                self.check_last_bytes(index, verifications)?;
                 self.hear_unheard()?;
             }
             // It was read before it had to go.
             (Coming::Bytes | Coming::LastBytes, None) => self.nothing_is_said()?,
-            (coming, _) => self.follow_leaving(id, coming == Coming::Reset)?,
+            (coming, _) => self.check_leaving(id, coming == Coming::Reset)?,
         }
         self.note_logouts();
         match step {
             Step::Decided(_) => Ok(()),
-            _ => self.follow_sockets(),
+            _ => self.check_sockets(),
         }
     }
 
     /// What was said, and then that it was the last: the end that follows from that comes last.
-    fn follow_last_bytes(&mut self, index: usize, verifications: u64) -> Result<(), String> {
+    fn check_last_bytes(&mut self, index: usize, verifications: u64) -> Result<(), String> {
         let id = self.links[index].id;
         let mut reports = self.reports();
         let is_left = |report: &mut Report| {
@@ -303,10 +303,10 @@ impl World<'_> {
         };
         let left = reports.pop_if(is_left);
         self.collected = reports;
-        self.follow_receive(index, verifications, false)?;
-        self.follow_displaced()?;
+        self.check_receive(index, verifications, false)?;
+        self.check_displaced()?;
         self.collected.extend(left);
-        self.follow_leaving(id, false)
+        self.check_leaving(id, false)
     }
 
     fn nothing_is_said(&mut self) -> Result<(), String> {
@@ -348,9 +348,9 @@ impl World<'_> {
     }
 
     /// What sockets were asked: what their peers hear, and how they end.
-    fn follow_sockets(&mut self) -> Result<(), String> {
+    fn check_sockets(&mut self) -> Result<(), String> {
         while let Some((id, ending)) = self.endings.pop_front() {
-            self.follow_ending(id, ending)?;
+            self.check_ending(id, ending)?;
         }
         while let Some(asked) = self.sockets.asked.pop_front() {
             match asked {
@@ -361,13 +361,13 @@ impl World<'_> {
                     self.digest_bytes(id, &taken);
                     self.hear(index, &taken)?;
                 }
-                Asked::Ended(id, ending) => self.follow_ending(id, ending)?,
+                Asked::Ended(id, ending) => self.check_ending(id, ending)?,
             }
         }
         Ok(())
     }
 
-    fn follow_ending(&mut self, id: ConnectionId, ending: Ending) -> Result<(), String> {
+    fn check_ending(&mut self, id: ConnectionId, ending: Ending) -> Result<(), String> {
         let index = self.link(id).ok_or("a connection ends twice")?;
         self.digest_ending(id, ending);
         if ending == Ending::Fin {
@@ -390,11 +390,11 @@ impl World<'_> {
     }
 
     /// Somebody was accepted, or sent away.
-    fn follow_accepted(&mut self, id: Option<ConnectionId>) -> Result<(), String> {
+    fn check_accepted(&mut self, id: Option<ConnectionId>) -> Result<(), String> {
         let newcomer = self.newcomers[self.sockets.accepted_from].pop_front();
         let (address, kind) = newcomer.ok_or("somebody was accepted who did not come")?;
         let Some(id) = id else {
-            return self.follow_turned_away(address);
+            return self.check_turned_away(address);
         };
         if self.gone.contains(&id) || self.link(id).is_some() {
             return Err("a connection has the name of another".to_owned());
@@ -404,11 +404,11 @@ impl World<'_> {
         let mut link = Link::new(id, address, kind, Rc::clone(&end), self.now.monotonic);
         link.is_counted = !self.is_proxy(address);
         self.links.push(link);
-        self.follow_connect(id)
+        self.check_connect(id)
     }
 
     /// Somebody who does not take what it is offered was to be given a broadcast when its turn came.
-    fn follow_write(&mut self) -> Result<(), String> {
+    fn check_write(&mut self) -> Result<(), String> {
         for report in self.reports() {
             let index = self.link(report.connection).ok_or("nobody is slow")?;
             if !self.is_too_slow(index, &report) && !self.is_left_unsaid(&report) {

@@ -4,9 +4,9 @@
 use framegate::internals::config::{Config, Rate};
 use framegate::internals::server::CloseCause;
 
-use super::link::{Link, What};
+use super::link::{Expected, Link};
+use super::model_messages::{Step, Told};
 use super::people::{PEOPLE, id_of};
-use super::walk::{Step, Told};
 use super::world::World;
 
 /// What every user has spent.
@@ -218,7 +218,7 @@ impl World<'_> {
 
     /// A message beyond its budget is told to its sender alone, and the connection goes on.
     pub(super) fn owe_limit(&mut self, index: usize, id: Option<u32>, told: &Told<'_>) {
-        self.links[index].owe(What::Limit { id }, !told.is_doubtful);
+        self.links[index].owe(Expected::Limit { id }, !told.is_doubtful);
     }
 }
 

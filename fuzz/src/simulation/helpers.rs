@@ -7,10 +7,10 @@ use framegate::internals::gate;
 use framegate::internals::limits::{HASHES_PENDING_MAX, LOGIN_FAILURES_MAX};
 use framegate::internals::server::{CloseCause, ConnectionId, Input, Report, ReportKind};
 
-use super::follow::cause_of;
-use super::link::{Link, Member, Over, Stage, What};
+use super::link::{Expected, Link, Member, Over, Stage};
+use super::model_connections::cause_of;
+use super::model_messages::{Step, Told};
 use super::people::TOKEN_TTL_SECONDS;
-use super::walk::{Step, Told};
 use super::world::World;
 
 /// A password that was given.
@@ -54,7 +54,7 @@ impl World<'_> {
             *self.hostile.entry(address).or_default() += 1;
         }
         self.turn.core.handle(self.now, Input::Hashed(outcome));
-        self.follow_hashed(id, asked)?;
+        self.check_hashed(id, asked)?;
         self.turn()
     }
 
@@ -79,7 +79,7 @@ impl World<'_> {
 
     /// Who waits with a password may have had to make room for another that came, where there was no
     /// place left, and is told to come later.
-    pub(super) fn follow_displaced(&mut self) -> Result<(), String> {
+    pub(super) fn check_displaced(&mut self) -> Result<(), String> {
         let core = &self.turn.core;
         let waits = |link: &Link| matches!(link.stage, Stage::Waiting { .. });
         let is_displaced =
@@ -90,12 +90,12 @@ impl World<'_> {
         if core.passwords_waiting() < HASHES_PENDING_MAX {
             return Err(format!("{:?} made room for nobody", self.links[index]));
         }
-        self.links[index].owe(What::Answer(vec![503]), true);
+        self.links[index].owe(Expected::Answer(vec![503]), true);
         self.answered(index);
         Ok(())
     }
 
-    fn follow_hashed(
+    fn check_hashed(
         &mut self,
         id: ConnectionId,
         Asked {
@@ -136,7 +136,7 @@ impl World<'_> {
                 {
                     self.end(report, None)?;
                 }
-                _ => self.follow_end_of_login(report, id, user)?,
+                _ => self.check_end_of_login(report, id, user)?,
             }
         }
         let is_open = |index: usize| self.links[index].stage == Stage::Open;
@@ -153,7 +153,7 @@ impl World<'_> {
         self.answer_waiting(id, is_told)
     }
 
-    fn follow_end_of_login(
+    fn check_end_of_login(
         &mut self,
         report: &Report,
         id: ConnectionId,

@@ -9,10 +9,10 @@ use framegate::internals::limits::READ_BYTES_PER_SECOND_MIN;
 use framegate::internals::server::ConnectionId;
 use framegate::internals::time::Instant;
 
-use super::heard::Heard;
+use super::client_bytes::{Mark, Request, Said, Script};
+use super::client_parser::ClientParser;
 use super::people::VerifiedToken;
 use super::sockets::Socket;
-use super::speech::{Mark, Request, Said, Utterance};
 
 /// How a peer behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,13 +83,13 @@ pub(super) struct Login {
 /// What a peer is to hear, in this order.
 #[derive(Clone, Debug)]
 pub(super) struct Owed {
-    pub(super) what: What,
+    pub(super) what: Expected,
     /// False when it may as well not come.
     pub(super) is_sure: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum What {
+pub(super) enum Expected {
     /// An HTTP answer with one of these.
     Answer(Vec<u16>),
     Reply {
@@ -143,7 +143,7 @@ pub(super) struct Link {
     // From the server.
     pub(super) end: Socket,
     pub(super) owed: VecDeque<Owed>,
-    pub(super) heard: Heard,
+    pub(super) heard: ClientParser,
     /// True once it has heard its last error.
     pub(super) heard_error: bool,
     /// True once it has heard a Close.
@@ -158,7 +158,7 @@ pub(super) struct Link {
     /// True once it was refused for a hostile cause.
     pub(super) is_hostile: bool,
     /// Tokens it was given.
-    pub(super) gifts: Vec<String>,
+    pub(super) new_tokens: Vec<String>,
     /// True when it was asked for a sign of life.
     pub(super) is_asked: bool,
     /// When it heard the last Ping, if nothing was heard of it since.
@@ -243,7 +243,7 @@ impl Link {
             marks: VecDeque::new(),
             end,
             owed: VecDeque::new(),
-            heard: Heard::default(),
+            heard: ClientParser::default(),
             heard_error: false,
             heard_close: false,
             has_fin: false,
@@ -251,7 +251,7 @@ impl Link {
             has_flooded: false,
             turns_waited: 0,
             is_hostile: false,
-            gifts: Vec::new(),
+            new_tokens: Vec::new(),
             is_asked: false,
             asked_at: None,
             is_full: false,
@@ -290,15 +290,14 @@ impl Link {
         matches!(self.stage, Stage::Waiting { .. }) && !self.owed.is_empty()
     }
 
-    pub(super) fn say(&mut self, utterance: Utterance) {
+    pub(super) fn say(&mut self, script: Script) {
         let begin = self.sent + self.end.borrow().arrived.len() + self.outgoing.len();
-        self.outgoing.extend_from_slice(&utterance.bytes);
-        self.marks
-            .extend(utterance.marks.into_iter().map(|mark| Mark {
-                begin: mark.begin + begin,
-                end: mark.end + begin,
-                said: mark.said,
-            }));
+        self.outgoing.extend_from_slice(&script.bytes);
+        self.marks.extend(script.marks.into_iter().map(|mark| Mark {
+            begin: mark.begin + begin,
+            end: mark.end + begin,
+            said: mark.said,
+        }));
     }
 
     /// Its socket was offered bytes, and took `count` of them.
@@ -371,14 +370,14 @@ impl Link {
             || self.stalled_since.is_some()
     }
 
-    pub(super) fn owe(&mut self, what: What, is_sure: bool) {
+    pub(super) fn owe(&mut self, what: Expected, is_sure: bool) {
         self.owed.push_back(Owed { what, is_sure });
     }
 
     /// The answer to a `POST /login`, unless it was given up and that may have been answered.
     pub(super) fn owe_answer(&mut self, status: u16) {
         if self.owed.is_empty() {
-            self.owe(What::Answer(vec![status]), true);
+            self.owe(Expected::Answer(vec![status]), true);
         }
     }
 
@@ -392,7 +391,7 @@ impl Link {
         // Without an id a reply cannot be told from another; the peers here always give one
         // where they are answered.
         let Some(id) = id else { return };
-        let what = What::Reply {
+        let what = Expected::Reply {
             id,
             event,
             errors,

@@ -10,11 +10,11 @@ use framegate::internals::limits::{LOGOUT_TIMEOUT, REVOCATION_RETRY_INTERVAL};
 use framegate::internals::server::{CloseCause, Input, Report, ReportKind, StoreJob, StoreOutcome};
 use framegate::internals::time::{Instant, UnixSeconds};
 
-use super::duties::SLACK;
-use super::follow::cause_of;
 use super::link::Stage;
+use super::model_connections::cause_of;
+use super::model_deadlines::SLACK;
+use super::model_messages::{Step, Told};
 use super::people::{PEOPLE, VerifiedToken, id_of, user_of};
-use super::walk::{Step, Told};
 use super::world::World;
 
 /// After what time a write is answered, in milliseconds: once later than a logout waits for it.
@@ -180,14 +180,14 @@ impl World<'_> {
         let outcome = StoreOutcome { ticket, is_kept };
         self.turn.core.handle(self.now, Input::Kept(outcome));
         match user < PEOPLE {
-            true => self.follow_written(user, is_kept),
+            true => self.check_written(user, is_kept),
             false => Ok(()),
         }
     }
 
     /// A logout was written, or was not: those who wait for that are told so, unless the user has asked
     /// for another one since, which counts.
-    fn follow_written(&mut self, user: usize, is_kept: bool) -> Result<(), String> {
+    fn check_written(&mut self, user: usize, is_kept: bool) -> Result<(), String> {
         let now = self.now.monotonic;
         let is_last = !self.writer.is_to_revoke(user);
         if is_last {
@@ -202,7 +202,7 @@ impl World<'_> {
         self.people.note_written(user, void_before, now);
         self.disturbed_at = now;
         for report in self.reports() {
-            self.follow_logout(&report, user, is_kept, is_last)?;
+            self.check_logout(&report, user, is_kept, is_last)?;
         }
         let waits = |stage| matches!(stage, Stage::LoggingOut { user: of, .. } if of == user);
         match self.links.iter().find(|link| is_last && waits(link.stage)) {
@@ -211,7 +211,7 @@ impl World<'_> {
         }
     }
 
-    fn follow_logout(
+    fn check_logout(
         &mut self,
         report: &Report,
         user: usize,

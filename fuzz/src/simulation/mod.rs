@@ -3,23 +3,26 @@
 //! step all that the contract promises is looked at. One seed is one run, byte for byte.
 //!
 //! ```text
-//! choice ─► world ─► server ─► world ─► link (what a peer hears, and was owed)
+//! choice ─► world ─► server ─► world ─► link, expectations (what a peer hears, and is owed)
 //!             │                  │
-//!             └─► people         └─► follow, walk (what must be), duties (by when)
+//!             └─► people         └─► model_connections, model_messages, model_requests (what
+//!                                     must be), model_deadlines (by when)
 //! ```
 
 mod actions;
 mod arrival;
-mod ask;
 mod budgets;
 mod choice;
-mod duties;
-mod follow;
-mod heard;
+mod client_bytes;
+mod client_parser;
+mod expectations;
 mod helpers;
-mod judge;
 mod link;
 mod logouts;
+mod model_connections;
+mod model_deadlines;
+mod model_messages;
+mod model_requests;
 mod newcomers;
 mod outcomes;
 mod outputs;
@@ -28,9 +31,7 @@ mod recovery;
 mod secrets;
 mod settings;
 mod sockets;
-mod speech;
 mod tapped;
-mod walk;
 mod world;
 
 use crate::one_of_eight;

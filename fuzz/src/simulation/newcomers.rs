@@ -9,9 +9,9 @@ use std::time::Duration;
 use framegate::internals::server::{ConnectionId, Peer};
 
 use super::actions::{MOMENT, Swarm};
+use super::client_bytes::{self, Said, Script};
 use super::link::{Link, PeerKind};
 use super::sockets::{Failure, LISTENERS};
-use super::speech::{self, Said, Utterance};
 use super::world::World;
 
 const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
@@ -178,12 +178,12 @@ impl World<'_> {
     }
 
     /// A request as a proxy passes it on for a client.
-    fn passed_on(&mut self, index: usize, client: Ipv4Addr, request: Utterance) -> Utterance {
+    fn passed_on(&mut self, index: usize, client: Ipv4Addr, request: Script) -> Script {
         self.links[index].client = Some(client);
         let address = self.wire_address(client);
         if !self.config.proxy_protocol {
             if self.is_harsh && self.choice.chance(10) {
-                return speech::of_bad_client();
+                return client_bytes::of_bad_client();
             }
             return match self.choice.below(10) {
                 // It is none of a proxy's requests: the connection counts for nobody.
@@ -208,23 +208,23 @@ impl World<'_> {
         request.behind(line.as_bytes(), Said::Client)
     }
 
-    fn request(&mut self, index: usize) -> Utterance {
+    fn request(&mut self, index: usize) -> Script {
         let kind = self.links[index].kind;
         let user = self.somebody_real();
         let is_proxied = self.is_proxy(self.links[index].came_from);
         let is_odd = self.is_harsh && !is_proxied && self.choice.chance(30);
         match self.choice.below(10) {
-            0 if is_odd => speech::odd_request(&mut self.choice),
-            0 if kind != PeerKind::Honest => speech::plain_request(&mut self.choice),
+            0 if is_odd => client_bytes::odd_request(&mut self.choice),
+            0 if kind != PeerKind::Honest => client_bytes::plain_request(&mut self.choice),
             1 => {
                 let is_right = self.choice.chance(70);
-                speech::http_login(user, is_right)
+                client_bytes::http_login(user, is_right)
             }
-            2..=4 => speech::upgrade(None, false),
+            2..=4 => client_bytes::upgrade(None, false),
             _ => {
                 let pass = self.pass_for(index, user);
                 let is_in_subprotocol = self.choice.chance(50);
-                speech::upgrade(Some(pass), is_in_subprotocol)
+                client_bytes::upgrade(Some(pass), is_in_subprotocol)
             }
         }
     }

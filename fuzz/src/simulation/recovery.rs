@@ -3,9 +3,9 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use super::client_bytes::{self, ClientFrame, Event};
 use super::link::{PeerKind, Stage};
 use super::people::PEOPLE;
-use super::speech::{self, Event, Speech};
 use super::world::World;
 
 /// How the peers that are left go in the end.
@@ -107,14 +107,14 @@ impl World<'_> {
             };
             let pass = self.people.pass(user, self.now);
             self.links[index].pass = Some(pass.clone());
-            self.links[index].say(speech::upgrade(Some(pass), false));
+            self.links[index].say(client_bytes::upgrade(Some(pass), false));
             self.deliver(index, usize::MAX)?;
         }
         let index = self.links.len() - 1;
         if self.links[index].stage != Stage::Open {
             return Err("a newcomer is not let in".to_owned());
         }
-        let speech = Speech {
+        let frame = ClientFrame {
             id: Some(self.next_number()),
             pass: self.links[index].pass.clone(),
             event: Event::Message {
@@ -123,8 +123,8 @@ impl World<'_> {
             },
             pad: 0,
         };
-        let utterance = speech::text(speech, &mut self.choice);
-        self.links[index].say(utterance);
+        let script = client_bytes::text(frame, &mut self.choice);
+        self.links[index].say(script);
         self.deliver(index, usize::MAX)?;
         self.check_owed()
     }

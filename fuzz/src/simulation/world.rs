@@ -1,5 +1,5 @@
 //! A server, its driver, its clocks and its peers, all in one thread and one choice after the
-//! other. What a step must come to is in `follow`, and by when in `duties`.
+//! other. What a step must come to is in `model_connections`, and by when in `model_deadlines`.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -22,9 +22,9 @@ use super::Reads;
 use super::arrival::{ARRIVAL_BYTES_MAX, Coming, Undecided, Unheard};
 use super::budgets::Budgets;
 use super::choice::Choice;
-use super::follow::is_presentable;
 use super::link::{Link, PeerKind, Stage};
 use super::logouts::Writer;
+use super::model_connections::is_presentable;
 use super::outputs::Outputs;
 use super::people::{Made, People, VerifiedToken, user_of};
 use super::secrets::keys_of;
@@ -221,7 +221,7 @@ impl<'a> World<'a> {
         self.come(index, Coming::Reset);
         match stage {
             Stage::Over(_) => self.cut(index),
-            Stage::LoggingOut { .. } => self.follow_leaving(id, true)?,
+            Stage::LoggingOut { .. } => self.check_leaving(id, true)?,
             _ => {}
         }
         self.turn()
@@ -292,7 +292,7 @@ impl<'a> World<'a> {
         let link = &mut self.links[index];
         let heard = link.hear(bytes, self.now.monotonic);
         heard.map_err(|broken| format!("{broken}: {link:?}"))?;
-        self.take_gifts(index)
+        self.take_new_tokens(index)
     }
 
     /// Which connection hears, ends or is reported otherwise in another world.
@@ -361,7 +361,7 @@ impl<'a> World<'a> {
     /// the one before.
     pub(super) fn restart(&mut self) -> Result<(), String> {
         self.turn.stop(self.now);
-        self.follow_shutdown()?;
+        self.check_shutdown()?;
         let peer = Peer::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
         self.sockets.coming[0].push_back(peer);
         self.turn.listener_ready(0);
@@ -407,8 +407,8 @@ impl<'a> World<'a> {
     }
 
     /// The tokens that peers were given are good, unless their time is over or the clock was set.
-    fn take_gifts(&mut self, index: usize) -> Result<(), String> {
-        for text in std::mem::take(&mut self.links[index].gifts) {
+    fn take_new_tokens(&mut self, index: usize) -> Result<(), String> {
+        for text in std::mem::take(&mut self.links[index].new_tokens) {
             let keys = keys_of(self.people.generation).ok_or("no keys")?;
             let mut verifier = Verifier::new(keys, ClaimRules::default());
             match verifier.verify(&text, self.now.unix) {

@@ -7,7 +7,7 @@ use framegate::internals::limits::{CROWD_CONNECTIONS_MIN, PENDING_GRACE, STOP_PA
 use framegate::internals::server::{CloseCause, ConnectionId, Report, ReportKind};
 use framegate::internals::wire::Rejection;
 
-use super::link::{Link, Over, Stage, What};
+use super::link::{Expected, Link, Over, Stage};
 use super::outcomes::Outcomes;
 use super::people::MARK;
 use super::world::World;
@@ -37,7 +37,7 @@ pub(super) fn outcome_of(cause: CloseCause) -> Outcomes {
 impl World<'_> {
     // Coming and going.
 
-    pub(super) fn follow_turned_away(&mut self, address: std::net::Ipv4Addr) -> Result<(), String> {
+    pub(super) fn check_turned_away(&mut self, address: std::net::Ipv4Addr) -> Result<(), String> {
         let is_full = self.links.len() >= self.config.connections_max;
         // None whose password waits goes for a newcomer.
         let are_kept = self.turn.core.passwords_waiting() >= self.config.pending_max;
@@ -71,7 +71,7 @@ impl World<'_> {
     /// One that was pending may have gone for a newcomer, but for those whose password waits: of an
     /// address that has most of them, or where none is a crowd the one that has been pending for
     /// longest, unless none has had its time yet.
-    pub(super) fn follow_connect(&mut self, id: ConnectionId) -> Result<(), String> {
+    pub(super) fn check_connect(&mut self, id: ConnectionId) -> Result<(), String> {
         for report in self.reports() {
             if report.connection == id && self.is_left_unsaid(&report) {
                 self.end(&report, None)?;
@@ -115,7 +115,7 @@ impl World<'_> {
     }
 
     /// The peer's FIN, or a reset.
-    pub(super) fn follow_leaving(&mut self, id: ConnectionId, is_cut: bool) -> Result<(), String> {
+    pub(super) fn check_leaving(&mut self, id: ConnectionId, is_cut: bool) -> Result<(), String> {
         for report in self.reports() {
             if report.connection != id || report.what != ReportKind::Closed(CloseCause::PeerLeft) {
                 return Err(format!("{report:?} when somebody left"));
@@ -158,7 +158,7 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn follow_shutdown(&mut self) -> Result<(), String> {
+    pub(super) fn check_shutdown(&mut self) -> Result<(), String> {
         for report in self.reports() {
             if report.what != ReportKind::Closed(CloseCause::ShuttingDown) {
                 return Err(format!("{report:?} at the end"));
@@ -180,7 +180,7 @@ impl World<'_> {
     // Time.
 
     /// Those that were ended by a deadline, or since memory was short.
-    pub(super) fn follow_tick(&mut self, held_bytes: usize) -> Result<(), String> {
+    pub(super) fn check_tick(&mut self, held_bytes: usize) -> Result<(), String> {
         self.give_up_logins();
         for report in self.reports() {
             let Some(cause) = cause_of(report.what) else {
@@ -211,7 +211,7 @@ impl World<'_> {
                 && link.owed.is_empty()
             {
                 // It may be checked at the last moment. It is over once that is heard.
-                link.owe(What::Answer(vec![503, 401, 200]), false);
+                link.owe(Expected::Answer(vec![503, 401, 200]), false);
             }
         }
     }

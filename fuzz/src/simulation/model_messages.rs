@@ -4,14 +4,14 @@ use framegate::internals::gate;
 use framegate::internals::server::{CloseCause, ConnectionId, Report, ReportKind};
 
 use super::budgets::Verdict;
-use super::follow::{cause_of, is_end, outcome_of};
-use super::link::{Link, Login, Member, Stage, What};
+use super::client_bytes::{ClientFrame, Event, Mark, Said, data};
+use super::link::{Expected, Link, Login, Member, Stage};
+use super::model_connections::{cause_of, is_end, outcome_of};
 use super::outcomes::Outcomes;
 use super::people::{VerifiedToken, user_of};
-use super::speech::{Event, Mark, Said, Speech, data};
 use super::world::World;
 
-/// How a walk over what was said goes on.
+/// How the model goes on with what was said.
 #[derive(PartialEq, Eq)]
 pub(super) enum Step {
     On,
@@ -62,7 +62,7 @@ impl<'r> Told<'r> {
 }
 
 impl World<'_> {
-    pub(super) fn follow_receive(
+    pub(super) fn check_receive(
         &mut self,
         index: usize,
         verifications: u64,
@@ -73,7 +73,7 @@ impl World<'_> {
         let mut told = Told::of(&reports, id);
         self.links[index].alive_at = self.now.monotonic;
         self.links[index].asked_at = None;
-        self.walk(index, &mut told)?;
+        self.check_messages(index, &mut told)?;
         self.note_logouts();
         self.note_unfinished(index);
         let verified = self.turn.core.verifications() - verifications;
@@ -84,7 +84,7 @@ impl World<'_> {
             ));
         }
         for report in &reports {
-            self.follow_other(report, id, told.logged_out)?;
+            self.check_other(report, id, told.logged_out)?;
         }
         // One that ends in a tick is shut in the same turn.
         let is_over = self.links[index].is_read_no_more();
@@ -96,7 +96,7 @@ impl World<'_> {
     }
 
     /// Somebody else ended by what was said, or by what the server noticed on that occasion.
-    fn follow_other(
+    fn check_other(
         &mut self,
         report: &Report,
         speaker: ConnectionId,
@@ -128,7 +128,7 @@ impl World<'_> {
         }
     }
 
-    fn walk(&mut self, index: usize, told: &mut Told<'_>) -> Result<(), String> {
+    fn check_messages(&mut self, index: usize, told: &mut Told<'_>) -> Result<(), String> {
         if self.is_reviewed(index, told) {
             return self.end_own(told, None);
         }
@@ -217,7 +217,7 @@ impl World<'_> {
             Said::Request(request) => self.take_request(index, request, told),
             Said::Fragment | Said::Pong => Ok(Step::On),
             Said::Ping(payload) => {
-                self.links[index].owe(What::Pong(payload), !told.is_doubtful);
+                self.links[index].owe(Expected::Pong(payload), !told.is_doubtful);
                 Ok(Step::On)
             }
             Said::Close(code) => {
@@ -228,7 +228,7 @@ impl World<'_> {
                 Ok(Step::Ended)
             }
             Said::Broken(codes) => self.take_breach(told, codes),
-            Said::Text(speech) => self.take_speech(index, &speech, told),
+            Said::Text(frame) => self.take_frame(index, &frame, told),
         }
     }
 
@@ -266,14 +266,14 @@ impl World<'_> {
         Ok(Step::On)
     }
 
-    fn take_speech(
+    fn take_frame(
         &mut self,
         index: usize,
-        speech: &Speech,
+        frame: &ClientFrame,
         told: &mut Told<'_>,
     ) -> Result<Step, String> {
         let bound = self.links[index].member.map(|member| member.user);
-        match speech.event {
+        match frame.event {
             Event::BadFrame => {
                 let is_bad = |cause: CloseCause| cause.error_code() == Some("bad_frame");
                 if told.own_cause().is_some_and(is_bad) || told.is_doubtful {
@@ -283,19 +283,19 @@ impl World<'_> {
                 return Err("a bad frame was taken".to_owned());
             }
             Event::Login { user, is_right } => {
-                return self.take_login(index, speech.id, user, is_right, told);
+                return self.take_login(index, frame.id, user, is_right, told);
             }
             _ => {}
         }
-        told.verifications += u64::from(speech.pass.as_ref().is_some_and(VerifiedToken::is_whole));
-        let outcomes = self.people.outcomes(speech.pass.as_ref(), bound, self.now);
+        told.verifications += u64::from(frame.pass.as_ref().is_some_and(VerifiedToken::is_whole));
+        let outcomes = self.people.outcomes(frame.pass.as_ref(), bound, self.now);
         let is_refused = told.is_refused(outcomes);
-        match &speech.pass {
+        match &frame.pass {
             Some(pass) if outcomes.allow(Outcomes::PASSES) => {
                 // It may be this frame for which it ended, or a later one.
                 told.is_doubtful |= is_refused && outcomes != Outcomes::PASSES;
                 match self.enter(index, &pass.clone().into(), told)? {
-                    Step::On => self.take_event(index, speech, pass, told),
+                    Step::On => self.take_event(index, frame, pass, told),
                     Step::Ended => Ok(Step::Ended),
                 }
             }
@@ -305,7 +305,7 @@ impl World<'_> {
             }
             _ => Err(format!(
                 "a bad token was answered with {:?}: {:?} {outcomes:?} {:?}",
-                told.own, speech.pass, self.links[index]
+                told.own, frame.pass, self.links[index]
             )),
         }
     }
@@ -336,23 +336,23 @@ impl World<'_> {
     fn take_event(
         &mut self,
         index: usize,
-        speech: &Speech,
+        frame: &ClientFrame,
         pass: &VerifiedToken,
         told: &mut Told<'_>,
     ) -> Result<Step, String> {
         let user = pass.user;
         let is_sure = !told.is_doubtful;
-        let id = speech.id;
+        let id = frame.id;
         let missing = |world: &Self, user: usize| -> &'static [&'static str] {
             match world.people.may_be_missing(user, world.now) {
                 true => &["not_found"],
                 false => &[],
             }
         };
-        match speech.event {
+        match frame.event {
             Event::GetUser(target) => self.owe_user(index, id, target, told),
             Event::Message { nonce, to } => {
-                let data = data(nonce, speech.pad);
+                let data = data(nonce, frame.pad);
                 match self.charge_message(user, to, &data, told) {
                     Verdict::Beyond => self.owe_limit(index, id, told),
                     verdict => {
@@ -389,7 +389,7 @@ impl World<'_> {
             false => &[],
         };
         let Some(id) = id else { return };
-        let what = What::Reply {
+        let what = Expected::Reply {
             id,
             event: "getUser",
             errors,
@@ -424,10 +424,10 @@ impl World<'_> {
             } else {
                 unsure += 1;
             }
-            link.owe(What::Broadcast { nonce, from }, is_sure);
+            link.owe(Expected::Broadcast { nonce, from }, is_sure);
         }
         if let Some(id) = id {
-            let what = What::Reply {
+            let what = Expected::Reply {
                 id,
                 event: "message",
                 errors: if is_granted { &[] } else { &["rate_limited"] },
@@ -436,7 +436,7 @@ impl World<'_> {
             };
             self.links[index].owe(what, !told.is_doubtful);
         } else if !is_granted {
-            self.links[index].owe(What::Limit { id }, false);
+            self.links[index].owe(Expected::Limit { id }, false);
         }
     }
 

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use framegate::internals::time::Instant;
 
-use super::heard::Word;
-use super::link::{Link, Login, Over, Stage, What};
+use super::client_parser::Received;
+use super::link::{Expected, Link, Login, Over, Stage};
 use super::people::{MARK, id_of};
 
 impl Link {
@@ -15,21 +15,21 @@ impl Link {
     /// When they are not what the peer is owed.
     pub(super) fn hear(&mut self, bytes: &[u8], now: Instant) -> Result<(), String> {
         self.heard.hear(bytes);
-        while let Some(word) = self.heard.next()? {
-            if matches!(word, Word::Ping) {
+        while let Some(received) = self.heard.next()? {
+            if matches!(received, Received::Ping) {
                 self.asked_at = Some(now);
             }
-            self.judge(word)?;
+            self.expect_received(received)?;
         }
         Ok(())
     }
 
-    fn judge(&mut self, word: Word) -> Result<(), String> {
-        if self.heard_error && !matches!(word, Word::Close(_)) {
+    fn expect_received(&mut self, received: Received) -> Result<(), String> {
+        if self.heard_error && !matches!(received, Received::Close(_)) {
             return Err("something but a Close came behind the last error".to_owned());
         }
-        match word {
-            Word::Answer { status, body } => {
+        match received {
+            Received::Answer { status, body } => {
                 if body.contains(MARK) {
                     return Err("a secret is told".to_owned());
                 }
@@ -43,23 +43,23 @@ impl Link {
                 }
                 self.expect(
                     "an HTTP answer",
-                    |what| matches!(what, What::Answer(statuses) if statuses.contains(&status)),
+                    |what| matches!(what, Expected::Answer(statuses) if statuses.contains(&status)),
                 )
             }
-            Word::Ping => {
+            Received::Ping => {
                 self.is_asked = true;
                 Ok(())
             }
-            Word::Pong(payload) => self.expect(
+            Received::Pong(payload) => self.expect(
                 "a Pong",
-                |what| matches!(what, What::Pong(ping) if *ping == payload),
+                |what| matches!(what, Expected::Pong(ping) if *ping == payload),
             ),
-            Word::Text(json) => self.judge_text(&json),
-            Word::Close(code) => self.judge_close(code),
+            Received::Text(json) => self.expect_text(&json),
+            Received::Close(code) => self.expect_close(code),
         }
     }
 
-    fn judge_close(&mut self, code: Option<u16>) -> Result<(), String> {
+    fn expect_close(&mut self, code: Option<u16>) -> Result<(), String> {
         self.heard_close = true;
         let Stage::Over(over) = self.stage else {
             return Err("a Close came for no reason".to_owned());
@@ -84,7 +84,7 @@ impl Link {
         }
     }
 
-    fn judge_text(&mut self, json: &Value) -> Result<(), String> {
+    fn expect_text(&mut self, json: &Value) -> Result<(), String> {
         let event = json["event"].as_str().unwrap_or_default();
         let id = json["id"].as_u64().and_then(|id| u32::try_from(id).ok());
         if event != "login" && event != "refresh" {
@@ -95,23 +95,23 @@ impl Link {
         }
         let data = &json["data"];
         match (event, id) {
-            ("message", None) => self.judge_broadcast(json),
-            ("error", _) => self.judge_error(id, data["code"].as_str().unwrap_or_default(), data),
+            ("message", None) => self.expect_broadcast(json),
+            ("error", _) => self.expect_error(id, data["code"].as_str().unwrap_or_default(), data),
             ("login", Some(id)) => {
                 let is_granted = self.take_login(id).is_some_and(|login| login.is_right);
                 let grants = self.grants.checked_sub(1).filter(|_| is_granted);
                 self.grants = grants.ok_or("a login is answered that was not granted")?;
-                self.take_gift(data)
+                self.take_new_token(data)
             }
-            (_, Some(id)) => self.judge_reply(event, id, data),
+            (_, Some(id)) => self.expect_reply(event, id, data),
             (_, None) => Err(format!("{json} is for nobody")),
         }
     }
 
-    fn judge_broadcast(&mut self, json: &Value) -> Result<(), String> {
+    fn expect_broadcast(&mut self, json: &Value) -> Result<(), String> {
         let said = (json["data"]["n"].as_u64(), json["from"].as_str());
         self.expect("a broadcast", |what| match what {
-            What::Broadcast { nonce, from } => {
+            Expected::Broadcast { nonce, from } => {
                 said == (Some(u64::from(*nonce)), Some(id_of(*from)))
             }
             _ => false,
@@ -119,9 +119,9 @@ impl Link {
         .map_err(|error| format!("{error}: {json}"))
     }
 
-    fn judge_reply(&mut self, said: &str, said_id: u32, data: &Value) -> Result<(), String> {
+    fn expect_reply(&mut self, said: &str, said_id: u32, data: &Value) -> Result<(), String> {
         self.expect("a reply", |what| match what {
-            What::Reply {
+            Expected::Reply {
                 id,
                 event,
                 delivered,
@@ -138,18 +138,18 @@ impl Link {
         })
         .map_err(|error| format!("{error}: {said} {said_id} {data}"))?;
         match said {
-            "refresh" => self.take_gift(data),
+            "refresh" => self.take_new_token(data),
             _ => Ok(()),
         }
     }
 
-    fn take_gift(&mut self, data: &Value) -> Result<(), String> {
+    fn take_new_token(&mut self, data: &Value) -> Result<(), String> {
         let token = data["token"].as_str().ok_or("no token is given")?;
-        self.gifts.push(token.to_owned());
+        self.new_tokens.push(token.to_owned());
         Ok(())
     }
 
-    fn judge_error(&mut self, id: Option<u32>, code: &str, data: &Value) -> Result<(), String> {
+    fn expect_error(&mut self, id: Option<u32>, code: &str, data: &Value) -> Result<(), String> {
         if let Stage::Over(Over {
             error: Some(last), ..
         }) = self.stage
@@ -162,14 +162,14 @@ impl Link {
             return Ok(());
         }
         if let Some(login) = id.and_then(|id| self.take_login(id)) {
-            return self.judge_login_error(login, code);
+            return self.expect_login_error(login, code);
         }
         let is_limit = code == "rate_limited" && data["retryAfter"].is_u64();
         self.expect("an error", |what| match what {
-            What::Reply {
+            Expected::Reply {
                 id: asked, errors, ..
             } => Some(*asked) == id && errors.contains(&code),
-            What::Limit { id: asked } => is_limit && *asked == id,
+            Expected::Limit { id: asked } => is_limit && *asked == id,
             _ => false,
         })
         .map_err(|error| format!("{error}: {code} {id:?}"))
@@ -185,7 +185,7 @@ impl Link {
         Some(self.logins.remove(at))
     }
 
-    fn judge_login_error(&mut self, login: Login, code: &str) -> Result<(), String> {
+    fn expect_login_error(&mut self, login: Login, code: &str) -> Result<(), String> {
         match code {
             // Not begun.
             "busy" | "rate_limited" => Ok(()),
@@ -198,7 +198,7 @@ impl Link {
     }
 
     /// Takes what came off what is owed; what need not come may have been left out before it.
-    fn expect(&mut self, came: &str, matches: impl Fn(&What) -> bool) -> Result<(), String> {
+    fn expect(&mut self, came: &str, matches: impl Fn(&Expected) -> bool) -> Result<(), String> {
         while let Some(owed) = self.owed.pop_front() {
             if matches(&owed.what) {
                 return Ok(());

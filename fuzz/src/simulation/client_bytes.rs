@@ -6,7 +6,7 @@ use super::secrets::password_of;
 
 /// Bytes, and where in them something has been said.
 #[derive(Default)]
-pub(super) struct Utterance {
+pub(super) struct Script {
     pub(super) bytes: Vec<u8>,
     pub(super) marks: Vec<Mark>,
 }
@@ -29,7 +29,7 @@ pub(super) enum Said {
     /// A data frame that ends no message.
     Fragment,
     /// A Text message.
-    Text(Speech),
+    Text(ClientFrame),
     Ping(Vec<u8>),
     Pong,
     /// A Close, with the code that is to be echoed.
@@ -56,7 +56,7 @@ pub(super) enum Request {
 }
 
 /// A frame of the contract's §1.
-pub(super) struct Speech {
+pub(super) struct ClientFrame {
     pub(super) id: Option<u32>,
     pub(super) pass: Option<VerifiedToken>,
     pub(super) event: Event,
@@ -85,7 +85,7 @@ pub(super) enum Event {
     BadFrame,
 }
 
-impl Utterance {
+impl Script {
     /// `first` is the frame's first byte: FIN, reserved bits and opcode.
     fn frame(&mut self, first: u8, payload: &[u8], said: Said, choice: &mut Choice<'_>) {
         let begin = self.bytes.len();
@@ -105,7 +105,7 @@ impl Utterance {
     }
 
     /// The same, in a request that a proxy passes on for somebody.
-    pub(super) fn with_field(mut self, field: &str) -> Utterance {
+    pub(super) fn with_field(mut self, field: &str) -> Script {
         const HOST: &[u8] = b"Host: gate\r\n";
         let host = self.bytes.windows(HOST.len()).position(|at| at == HOST);
         let Some(at) = host.map(|at| at + HOST.len()) else {
@@ -127,8 +127,8 @@ impl Utterance {
     }
 
     /// The same, after something else.
-    pub(super) fn behind(self, bytes: &[u8], said: Said) -> Utterance {
-        let mut both = Utterance::default();
+    pub(super) fn behind(self, bytes: &[u8], said: Said) -> Script {
+        let mut both = Script::default();
         both.raw(bytes, said);
         let begin = both.bytes.len();
         both.bytes.extend(self.bytes);
@@ -153,9 +153,9 @@ impl Utterance {
 }
 
 /// A Text message, in one frame or in some, with a Ping between them now and then.
-pub(super) fn text(speech: Speech, choice: &mut Choice<'_>) -> Utterance {
-    let json = json(&speech);
-    let mut utterance = Utterance::default();
+pub(super) fn text(frame: ClientFrame, choice: &mut Choice<'_>) -> Script {
+    let json = json(&frame);
+    let mut script = Script::default();
     let mut rest = json.as_bytes();
     let mut opcode = 0x01;
     let fragments = if choice.chance(20) {
@@ -165,14 +165,14 @@ pub(super) fn text(speech: Speech, choice: &mut Choice<'_>) -> Utterance {
     };
     for _ in 0..fragments {
         let (piece, behind) = rest.split_at(choice.below(rest.len() as u32 + 1) as usize);
-        utterance.frame(opcode, piece, Said::Fragment, choice);
+        script.frame(opcode, piece, Said::Fragment, choice);
         (rest, opcode) = (behind, 0x00);
         if choice.chance(20) {
-            utterance.frame(0x89, b"between", Said::Ping(b"between".to_vec()), choice);
+            script.frame(0x89, b"between", Said::Ping(b"between".to_vec()), choice);
         }
     }
-    utterance.frame(0x80 | opcode, rest, Said::Text(speech), choice);
-    utterance
+    script.frame(0x80 | opcode, rest, Said::Text(frame), choice);
+    script
 }
 
 /// The data of a message.
@@ -180,12 +180,12 @@ pub(super) fn data(nonce: u32, pad: usize) -> String {
     format!(r#"{{"n":{nonce},"pad":"{:pad$}"}}"#, "")
 }
 
-fn json(speech: &Speech) -> String {
-    let event = match speech.event {
+fn json(frame: &ClientFrame) -> String {
+    let event = match frame.event {
         Event::GetUser(user) => format!(r#""event":"getUser","data":{{"id":"{}"}}"#, id_of(user)),
         Event::Message { nonce, to } => {
             let to = to.map_or(String::new(), |to| format!(r#","to":"{}""#, id_of(to)));
-            let data = data(nonce, speech.pad);
+            let data = data(nonce, frame.pad);
             format!(r#""event":"message"{to},"data":{data}"#)
         }
         Event::Login { user, is_right } => format!(
@@ -200,69 +200,69 @@ fn json(speech: &Speech) -> String {
         Event::BadData => r#""event":"message""#.to_owned(),
         Event::BadFrame => return r#"{"event":"getUser","event":"getUser"}"#.to_owned(),
     };
-    let token = match &speech.pass {
+    let token = match &frame.pass {
         Some(pass) => format!(r#""token":"{}","#, pass.text),
         None => String::new(),
     };
-    let id = speech
+    let id = frame
         .id
         .map_or(String::new(), |id| format!(r#""id":{id},"#));
     format!("{{{token}{id}{event}}}")
 }
 
-pub(super) fn control(choice: &mut Choice<'_>) -> Utterance {
-    let mut utterance = Utterance::default();
+pub(super) fn control(choice: &mut Choice<'_>) -> Script {
+    let mut script = Script::default();
     match choice.below(8) {
-        0 => utterance.frame(
+        0 => script.frame(
             0x88,
             &1_000_u16.to_be_bytes(),
             Said::Close(Some(1_000)),
             choice,
         ),
-        1 => utterance.frame(0x88, b"", Said::Close(None), choice),
-        2..=4 => utterance.frame(0x8A, b"late", Said::Pong, choice),
+        1 => script.frame(0x88, b"", Said::Close(None), choice),
+        2..=4 => script.frame(0x8A, b"late", Said::Pong, choice),
         number => {
             let payload = vec![b'0' + number as u8; choice.below(126) as usize];
-            utterance.frame(0x89, &payload, Said::Ping(payload.clone()), choice);
+            script.frame(0x89, &payload, Said::Ping(payload.clone()), choice);
         }
     }
-    utterance
+    script
 }
 
 /// Something RFC 6455 or our bounds do not allow.
-pub(super) fn broken(choice: &mut Choice<'_>) -> Utterance {
+pub(super) fn broken(choice: &mut Choice<'_>) -> Script {
     const PROTOCOL: &[u16] = &[1_002];
-    let mut utterance = Utterance::default();
+    let mut script = Script::default();
     match choice.below(12) {
-        0 => utterance.raw(b"\x81\x02hi", Said::Broken(PROTOCOL)),
-        1 => utterance.raw(b"\xC1\x80", Said::Broken(PROTOCOL)),
-        2 => utterance.raw(b"\x83\x80", Said::Broken(PROTOCOL)),
-        3 => utterance.raw(b"\x09\x80", Said::Broken(PROTOCOL)),
-        4 => utterance.raw(b"\x89\xFE", Said::Broken(PROTOCOL)),
-        5 => utterance.raw(b"\x81\xFE\x00\x05", Said::Broken(PROTOCOL)),
-        6 => utterance.raw(b"\x80\x80", Said::Broken(PROTOCOL)),
-        7 => utterance.raw(
+        0 => script.raw(b"\x81\x02hi", Said::Broken(PROTOCOL)),
+        1 => script.raw(b"\xC1\x80", Said::Broken(PROTOCOL)),
+        2 => script.raw(b"\x83\x80", Said::Broken(PROTOCOL)),
+        3 => script.raw(b"\x09\x80", Said::Broken(PROTOCOL)),
+        4 => script.raw(b"\x89\xFE", Said::Broken(PROTOCOL)),
+        5 => script.raw(b"\x81\xFE\x00\x05", Said::Broken(PROTOCOL)),
+        6 => script.raw(b"\x80\x80", Said::Broken(PROTOCOL)),
+        7 => script.raw(
             b"\x81\xFF\x00\x00\x00\x00\x40\x00\x00\x00",
             Said::Broken(&[1_009]),
         ),
-        8 => utterance.raw(b"\x82\x80", Said::Broken(&[1_003])),
+        8 => script.raw(b"\x82\x80", Said::Broken(&[1_003])),
         9 => {
-            utterance.frame(0x01, b"", Said::Fragment, choice);
-            utterance.raw(b"\x81\x80", Said::Broken(PROTOCOL));
+            script.frame(0x01, b"", Said::Fragment, choice);
+            script.raw(b"\x81\x80", Said::Broken(PROTOCOL));
         }
-        10 => utterance.frame(0x81, b"\xC3\x28", Said::Broken(&[1_007]), choice),
+        10 => script.frame(0x81, b"\xC3\x28", Said::Broken(&[1_007]), choice),
         _ => {
-            utterance.frame(0x01, b"", Said::Fragment, choice);
+            script.frame(0x01, b"", Said::Fragment, choice);
             for _ in 1..64 {
-                utterance.frame(0x00, b"", Said::Fragment, choice);
+                script.frame(0x00, b"", Said::Fragment, choice);
             }
-            utterance.raw(b"\x00\x80", Said::Broken(&[1_008]));
+            script.raw(b"\x00\x80", Said::Broken(&[1_008]));
         }
     }
-    utterance
+    script
 }
 
-pub(super) fn upgrade(pass: Option<VerifiedToken>, is_in_subprotocol: bool) -> Utterance {
+pub(super) fn upgrade(pass: Option<VerifiedToken>, is_in_subprotocol: bool) -> Script {
     let field = match &pass {
         None => String::new(),
         Some(pass) if is_in_subprotocol => {
@@ -277,16 +277,16 @@ pub(super) fn upgrade(pass: Option<VerifiedToken>, is_in_subprotocol: bool) -> U
         "GET /ws HTTP/1.1\r\nHost: gate\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{field}\r\n"
     );
-    let mut utterance = Utterance::default();
+    let mut script = Script::default();
     let request = Request::Upgrade {
         pass,
         is_in_subprotocol,
     };
-    utterance.raw(head.as_bytes(), Said::Request(request));
-    utterance
+    script.raw(head.as_bytes(), Said::Request(request));
+    script
 }
 
-pub(super) fn http_login(user: usize, is_right: bool) -> Utterance {
+pub(super) fn http_login(user: usize, is_right: bool) -> Script {
     let wrong = if is_right { "" } else { " not" };
     let body = format!(
         r#"{{"id":"{}","password":"{}{wrong}"}}"#,
@@ -297,13 +297,13 @@ pub(super) fn http_login(user: usize, is_right: bool) -> Utterance {
         "POST /login HTTP/1.1\r\nHost: gate\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let mut utterance = Utterance::default();
-    utterance.raw(request.as_bytes(), Said::Request(Request::Login));
-    utterance
+    let mut script = Script::default();
+    script.raw(request.as_bytes(), Said::Request(Request::Login));
+    script
 }
 
 /// A request that is answered and leads nowhere.
-pub(super) fn plain_request(choice: &mut Choice<'_>) -> Utterance {
+pub(super) fn plain_request(choice: &mut Choice<'_>) -> Script {
     const REQUESTS: [(&str, &[u16]); 22] = [
         ("GET /health HTTP/1.1\r\nHost: gate\r\n\r\n", &[200, 503]),
         ("GET /nowhere HTTP/1.1\r\nHost: gate\r\n\r\n", &[404]),
@@ -365,14 +365,14 @@ pub(super) fn plain_request(choice: &mut Choice<'_>) -> Utterance {
         ("GET /health HTTP/1.1\r\n\r\n", &[400]),
     ];
     let (request, statuses) = choice.pick(&REQUESTS);
-    let mut utterance = Utterance::default();
+    let mut script = Script::default();
     let said = Said::Request(Request::Plain(statuses));
-    utterance.raw(request.as_bytes(), said);
-    utterance
+    script.raw(request.as_bytes(), said);
+    script
 }
 
 /// A request that somebody may take otherwise than the next one.
-pub(super) fn odd_request(choice: &mut Choice<'_>) -> Utterance {
+pub(super) fn odd_request(choice: &mut Choice<'_>) -> Script {
     const REQUESTS: [(&str, &[u16]); 5] = [
         (
             "POST /login HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n\
@@ -394,22 +394,22 @@ pub(super) fn odd_request(choice: &mut Choice<'_>) -> Utterance {
         ("GET ftp://gate/ HTTP/1.1\r\nHost: gate\r\n\r\n", &[400]),
     ];
     let (request, statuses) = choice.pick(&REQUESTS);
-    let mut utterance = Utterance::default();
-    utterance.raw(request.as_bytes(), Said::Request(Request::Plain(statuses)));
-    utterance
+    let mut script = Script::default();
+    script.raw(request.as_bytes(), Said::Request(Request::Plain(statuses)));
+    script
 }
 
 /// A request of a proxy's whose client cannot be told.
-pub(super) fn of_bad_client() -> Utterance {
+pub(super) fn of_bad_client() -> Script {
     let request = b"GET /health HTTP/1.1\r\nHost: gate\r\nForwarded: for=\"10.0.0.1\r\n\r\n";
-    let mut utterance = Utterance::default();
-    utterance.raw(request, Said::Request(Request::Plain(&[400])));
-    utterance
+    let mut script = Script::default();
+    script.raw(request, Said::Request(Request::Plain(&[400])));
+    script
 }
 
 /// The answer to a Ping of the server's.
-pub(super) fn pong() -> Utterance {
-    let mut utterance = Utterance::default();
-    utterance.frame(0x8A, b"", Said::Pong, &mut Choice::Bytes(&[]));
-    utterance
+pub(super) fn pong() -> Script {
+    let mut script = Script::default();
+    script.frame(0x8A, b"", Said::Pong, &mut Choice::Bytes(&[]));
+    script
 }

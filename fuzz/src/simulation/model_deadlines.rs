@@ -7,8 +7,8 @@ use framegate::internals::limits::{AUTH_TIMEOUT_CROWDED, STOP_PATIENCE};
 use framegate::internals::server::CloseCause;
 use framegate::internals::time::Instant;
 
-use super::follow::outcome_of;
 use super::link::{Link, Stage};
+use super::model_connections::outcome_of;
 use super::world::World;
 
 /// How late a deadline may be noticed.
@@ -112,7 +112,7 @@ impl World<'_> {
     }
 
     /// Nobody is here longer than allowed.
-    pub(super) fn check_duties(&mut self) -> Result<(), String> {
+    pub(super) fn check_deadlines(&mut self) -> Result<(), String> {
         let (now, unix) = (self.now.monotonic, self.now.unix.0);
         self.writer.check(now)?;
         for index in 0..self.links.len() {
@@ -126,7 +126,7 @@ impl World<'_> {
                 false => None,
             };
             let overdue =
-                self.duties(&self.links[index])
+                self.deadlines(&self.links[index])
                     .into_iter()
                     .find(|(_, since, patience)| {
                         since.is_some_and(|since| since + *patience + SLACK < now)
@@ -140,25 +140,25 @@ impl World<'_> {
     }
 
     /// What ends the connection, since when it is so, and how long that may last.
-    fn duties(&self, link: &Link) -> [(&'static str, Option<Instant>, Duration); 6] {
+    fn deadlines(&self, link: &Link) -> [(&'static str, Option<Instant>, Duration); 6] {
         const NONE: (&str, Option<Instant>, Duration) = ("", None, Duration::ZERO);
         let config = &self.config;
-        let mut duties = [NONE; 6];
+        let mut deadlines = [NONE; 6];
         match link.stage {
             Stage::Asking => {
                 let since = Some(link.accepted_at);
-                duties[0] = ("its request is not whole", since, config.handshake_timeout);
+                deadlines[0] = ("its request is not whole", since, config.handshake_timeout);
             }
             Stage::Waiting { by } => {
-                duties[0] = ("its password is not checked", Some(by), config.linger);
+                deadlines[0] = ("its password is not checked", Some(by), config.linger);
             }
             Stage::LoggingOut { by, .. } => {
-                duties[0] = ("its logout is not answered", Some(by), Duration::ZERO);
+                deadlines[0] = ("its logout is not answered", Some(by), Duration::ZERO);
             }
             // The linger is for what was offered.
             Stage::Over(over) => {
                 let since = over.at.max(link.waited_at);
-                duties[0] = ("it is over", Some(since), config.linger);
+                deadlines[0] = ("it is over", Some(since), config.linger);
             }
             Stage::Open => {
                 // Who takes nothing is not expected to answer; that has a deadline of its own.
@@ -167,15 +167,15 @@ impl World<'_> {
                     .max(link.caught_up_at)
                     .max(link.asked_at.unwrap_or(asked_by));
                 let since = link.stalled_since.is_none().then_some(since);
-                duties[0] = ("it is silent", since, config.pong_timeout + SLACK);
-                duties[1] = (
+                deadlines[0] = ("it is silent", since, config.pong_timeout + SLACK);
+                deadlines[1] = (
                     "a message is not finished",
                     link.unfinished_since,
                     config.message_timeout,
                 );
-                duties[2] = ("it takes nothing", link.stalled_since, config.write_timeout);
-                duties[3] = ("its token is over", link.expired_since, REVIEW);
-                duties[4] = match link.member {
+                deadlines[2] = ("it takes nothing", link.stalled_since, config.write_timeout);
+                deadlines[3] = ("its token is over", link.expired_since, REVIEW);
+                deadlines[4] = match link.member {
                     None => {
                         let by = (link.opened_at + config.auth_timeout).max(link.password_at);
                         ("nobody is logged in", Some(by), Duration::ZERO)
@@ -188,6 +188,6 @@ impl World<'_> {
                 };
             }
         }
-        duties
+        deadlines
     }
 }

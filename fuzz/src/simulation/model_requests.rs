@@ -5,11 +5,11 @@ use framegate::internals::server::{CloseCause, Input, ReadInterest, ReportKind, 
 use framegate::internals::turn::Readiness;
 use framegate::internals::wire::Rejection;
 
-use super::link::{Over, Stage, What};
+use super::client_bytes::Request;
+use super::link::{Expected, Over, Stage};
+use super::model_messages::{Step, Told};
 use super::outcomes::Outcomes;
 use super::people::VerifiedToken;
-use super::speech::Request;
-use super::walk::{Step, Told};
 use super::world::World;
 
 impl World<'_> {
@@ -33,7 +33,7 @@ impl World<'_> {
     }
 
     /// Something is said of a connection that is no more: nothing may come of it.
-    pub(super) fn haunt(&mut self) -> Result<(), String> {
+    pub(super) fn tell_of_closed(&mut self) -> Result<(), String> {
         if self.gone.is_empty() || self.choice.chance(50) {
             return self.lie();
         }
@@ -78,7 +78,7 @@ impl World<'_> {
             return Err("a client was turned away for no reason".to_owned());
         }
         if !self.config.proxy_protocol {
-            link.owe(What::Answer(vec![503]), true);
+            link.owe(Expected::Answer(vec![503]), true);
         }
         self.end_own(told, None)?;
         Ok(Step::Ended)
@@ -95,7 +95,7 @@ impl World<'_> {
             Request::Upgrade { .. } | Request::Login if is_stopping => {
                 let stopping = CloseCause::Request(Unserved::Stopping);
                 self.must_be(told, ReportKind::Refused(stopping))?;
-                self.links[index].owe(What::Answer(vec![503]), true);
+                self.links[index].owe(Expected::Answer(vec![503]), true);
                 self.end_own(told, None)?;
                 Ok(Step::Ended)
             }
@@ -106,7 +106,7 @@ impl World<'_> {
             // A login that is none is one too many for its address, which is told to its peer alone.
             Request::Plain(statuses) if statuses.contains(&429) && told.own.is_none() => {
                 self.note_login(index);
-                self.links[index].owe(What::Answer(vec![429]), true);
+                self.links[index].owe(Expected::Answer(vec![429]), true);
                 self.answered(index);
                 Ok(Step::Ended)
             }
@@ -117,7 +117,7 @@ impl World<'_> {
                 }
                 let stopping = is_stopping.then_some(503);
                 let statuses = statuses.iter().copied().chain(stopping).collect();
-                self.links[index].owe(What::Answer(statuses), true);
+                self.links[index].owe(Expected::Answer(statuses), true);
                 self.end_own(told, None)?;
                 Ok(Step::Ended)
             }
@@ -127,7 +127,7 @@ impl World<'_> {
                 self.links[index].stage = Stage::Waiting { by };
                 let id = self.links[index].id;
                 if !self.turn.core.awaits_password(id) {
-                    self.links[index].owe(What::Answer(vec![429, 503]), true);
+                    self.links[index].owe(Expected::Answer(vec![429, 503]), true);
                     self.answered(index);
                 }
                 Ok(Step::Ended)
@@ -163,7 +163,7 @@ impl World<'_> {
                 told,
                 ReportKind::Refused(CloseCause::Upgrade(Rejection::NoToken)),
             )?;
-            self.links[index].owe(What::Answer(vec![401]), true);
+            self.links[index].owe(Expected::Answer(vec![401]), true);
             self.end_own(told, None)?;
             return Ok(Step::Ended);
         }
@@ -176,7 +176,7 @@ impl World<'_> {
             && outcomes.allow(Outcomes::PASSES)
         {
             self.links[index].stage = Stage::Open;
-            self.links[index].owe(What::Answer(vec![101]), true);
+            self.links[index].owe(Expected::Answer(vec![101]), true);
             return match self.join(pass.user, told)? {
                 Step::Ended => Ok(Step::Ended),
                 // How many frames its user has sent cannot always be told.
@@ -197,7 +197,7 @@ impl World<'_> {
             } else {
                 vec![401, 403, 503]
             };
-            self.links[index].owe(What::Answer(statuses), true);
+            self.links[index].owe(Expected::Answer(statuses), true);
             self.end_own(told, None)?;
             return Ok(Step::Ended);
         }
@@ -207,7 +207,7 @@ impl World<'_> {
         let link = &mut self.links[index];
         link.stage = Stage::Open;
         link.opened_at = now.monotonic;
-        link.owe(What::Answer(vec![101]), true);
+        link.owe(Expected::Answer(vec![101]), true);
         match pass {
             Some(pass) => self.enter(index, &pass.into(), told),
             None => Ok(Step::On),

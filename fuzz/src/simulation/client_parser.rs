@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// What came, put together as far as it goes.
 #[derive(Default)]
-pub(super) struct Heard {
+pub(super) struct ClientParser {
     bytes: Vec<u8>,
     stage: Stage,
 }
@@ -24,7 +24,7 @@ enum Stage {
 }
 
 /// Something whole that a peer heard.
-pub(super) enum Word {
+pub(super) enum Received {
     Answer { status: u16, body: String },
     Text(Value),
     Ping,
@@ -32,7 +32,7 @@ pub(super) enum Word {
     Close(Option<u16>),
 }
 
-impl Heard {
+impl ClientParser {
     pub(super) fn hear(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
@@ -46,7 +46,7 @@ impl Heard {
     ///
     /// # Errors
     /// When it is nothing we may say here.
-    pub(super) fn next(&mut self) -> Result<Option<Word>, String> {
+    pub(super) fn next(&mut self) -> Result<Option<Received>, String> {
         let next = match self.stage {
             Stage::Answer => self.answer()?,
             Stage::Frames => self.frame()?,
@@ -58,14 +58,14 @@ impl Heard {
         };
         self.bytes.drain(..used);
         self.stage = match (&word, self.stage) {
-            (Word::Answer { status: 101, .. }, _) => Stage::Frames,
-            (Word::Answer { .. } | Word::Close(_), _) => Stage::Nothing,
+            (Received::Answer { status: 101, .. }, _) => Stage::Frames,
+            (Received::Answer { .. } | Received::Close(_), _) => Stage::Nothing,
             (_, stage) => stage,
         };
         Ok(Some(word))
     }
 
-    fn answer(&self) -> Result<Option<(Word, usize)>, String> {
+    fn answer(&self) -> Result<Option<(Received, usize)>, String> {
         let Some(end) = self.bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
             return Ok(None);
         };
@@ -84,12 +84,12 @@ impl Heard {
             return Ok(None);
         };
         let body = text(body)?.into_owned();
-        Ok(Some((Word::Answer { status, body }, begin + length)))
+        Ok(Some((Received::Answer { status, body }, begin + length)))
     }
 
     /// RFC 6455 §5.1, §5.2: a server's frame is not masked, and ours are whole messages with the
     /// shortest length.
-    fn frame(&self) -> Result<Option<(Word, usize)>, String> {
+    fn frame(&self) -> Result<Option<(Received, usize)>, String> {
         let bytes = &self.bytes;
         let (Some(first), Some(short)) = (bytes.first(), bytes.get(1)) else {
             return Ok(None);
@@ -111,12 +111,14 @@ impl Heard {
         let word = match first {
             0x81 => {
                 let json = serde_json::from_slice(payload);
-                Word::Text(json.map_err(|error| format!("a Text message: {error}"))?)
+                Received::Text(json.map_err(|error| format!("a Text message: {error}"))?)
             }
-            0x88 if length > 1 => Word::Close(Some(u16::from_be_bytes([payload[0], payload[1]]))),
-            0x88 if length == 0 => Word::Close(None),
-            0x89 => Word::Ping,
-            0x8A => Word::Pong(payload.to_vec()),
+            0x88 if length > 1 => {
+                Received::Close(Some(u16::from_be_bytes([payload[0], payload[1]])))
+            }
+            0x88 if length == 0 => Received::Close(None),
+            0x89 => Received::Ping,
+            0x8A => Received::Pong(payload.to_vec()),
             other => return Err(format!("a frame begins with {other:#x}")),
         };
         Ok(Some((word, begin + length)))
