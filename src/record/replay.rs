@@ -343,7 +343,7 @@ impl Replay {
         match word {
             "accept" => _ = recorded.accept(now, read_peer(words.next()?)?),
             // Nobody hands over more than is wanted: the file is of another server.
-            "receive" if recorded.is_pressed() => return None,
+            "receive" if recorded.has_write_backlog() => return None,
             "receive" => {
                 let id = read_id(words.next()?)?;
                 let count = words.next()?.parse().ok()?;

@@ -221,17 +221,17 @@ impl Core {
             &members.len(),
         )?;
         let mut by_name = BTreeSet::new();
-        for person in self.members.users() {
+        for user in self.members.users() {
             let before = by_name.len();
-            by_name.extend(self.members.connections_of(&person.id));
+            by_name.extend(self.members.connections_of(&user.id));
             // Only users with a connection are listed.
             if by_name.len() == before {
                 return Err("somebody is present on no connection".to_owned());
             }
         }
         equal("members by name", &by_name, &members)?;
-        let (waiting, doubted) = self.members.count_doubted();
-        equal("people who wait to be looked at", &waiting, &doubted)?;
+        let (waiting, to_review) = self.members.count_to_review();
+        equal("users who wait to be looked at again", &waiting, &to_review)?;
         match members.iter().find(|key| !self.is_open(**key)) {
             Some(key) => Err(format!("connection {key} is a member and not open")),
             None => Ok(()),

@@ -71,7 +71,7 @@ pub(crate) struct Core {
     /// What the log is to be told of the store.
     pub(crate) store_news: StoreReporter,
     /// True when memory was short and no connection held anything that it could give up.
-    pub(crate) is_relief_vain: bool,
+    pub(crate) is_shedding_vain: bool,
     /// True once the server was told to stop.
     pub(crate) stopping: bool,
     /// Is told what peers send, for a recording; `None` in a server that makes none.
@@ -118,7 +118,7 @@ impl Core {
             logins_by_id: Meters::new(seed.rotate_left(32)),
             bans: Bans::new(seed.rotate_left(48)),
             store_news: StoreReporter::default(),
-            is_relief_vain: false,
+            is_shedding_vain: false,
             stopping: false,
             tap: None,
             answer_scratch: Vec::new(),

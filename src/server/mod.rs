@@ -8,7 +8,7 @@
 //! **The order of calls in a turn:**
 //!
 //! 1. **[`receive`](Server::receive), [`accept`](Server::accept)** and what else came from outside, by
-//!    [`handle`](Server::handle). **Ahead of each `receive`, [`is_pressed`](Server::is_pressed) is
+//!    [`handle`](Server::handle). **Ahead of each `receive`, [`has_write_backlog`](Server::has_write_backlog) is
 //!    asked, and nothing is handed over while it is true.**
 //! 2. **[`Input::Tick`]**: deadlines, and what was left undecided.
 //! 3. **[`next_flush`](Server::next_flush), [`gather`](Server::gather), [`wrote`](Server::wrote)**,
@@ -163,7 +163,7 @@ impl Server {
     /// unfinished head, frame or message; and, when so much was decided that it is to be written
     /// first, what is still to be decided on, which a later [`Input::Tick`] does.
     pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> ReadInterest {
-        debug_assert!(!self.is_pressed(), "enough waits to be written");
+        debug_assert!(!self.has_write_backlog(), "enough waits to be written");
         self.decide(now, id, bytes)
     }
 
@@ -186,7 +186,7 @@ impl Server {
 
     /// Goes on with what was read of a connection when too much waited to be written.
     fn decide_undecided(&mut self, now: Now) {
-        if self.core.is_pressed() {
+        if self.core.has_write_backlog() {
             return;
         }
         let Some(Undecided { id, mut bytes }) = self.core.undecided.take() else {
@@ -286,8 +286,8 @@ impl Server {
 
     /// True when nothing more is to be handed to [`receive`](Server::receive) before what waits was
     /// written: to be asked before each call.
-    pub fn is_pressed(&self) -> bool {
-        self.core.undecided.is_some() || self.core.is_pressed()
+    pub fn has_write_backlog(&self) -> bool {
+        self.core.undecided.is_some() || self.core.has_write_backlog()
     }
 
     /// True while something that was handed to [`receive`](Server::receive) is not decided on.
@@ -377,7 +377,7 @@ impl Server {
 
     /// When [`Input::Tick`] is due at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.core.undecided.is_some() || self.core.members.has_doubted() {
+        if self.core.undecided.is_some() || self.core.members.has_to_review() {
             return Some(Instant::ORIGIN);
         }
         // Also when nobody is here: who asks next is not to hear of a fault that is over.

@@ -74,7 +74,7 @@ impl<I: Io> Turn<I> {
     /// they were; `None` when no more is decided in this turn. What is left over waits for the next
     /// one.
     pub(super) fn decide_next(&mut self, now: Now, io: &mut I) -> Option<ConnectionId> {
-        if self.core.is_pressed() {
+        if self.core.has_write_backlog() {
             return None;
         }
         let arrival = self.arrivals.pop_front()?;

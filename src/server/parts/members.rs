@@ -29,8 +29,8 @@ pub(crate) struct Members {
     hasher: IdHasher,
     /// What those have spent who have no connection at the moment.
     departed: BoundedMap<Spending>,
-    /// The numbers of those who are doubted, the first first, and of some who have left since.
-    doubted: VecDeque<u32>,
+    /// The numbers of those who are to be looked at again, the first first, and of some who have left since.
+    to_review: VecDeque<u32>,
     /// Where among the members to look for the next who has missed a broadcast.
     behind_at: usize,
 }
@@ -52,7 +52,7 @@ pub(crate) struct MemberUser {
     /// How the user stood when the store was last seen to change.
     pub(crate) standing: AccountStatus,
     /// True when the store has changed since, so that the user is to be looked at first.
-    pub(crate) is_doubted: bool,
+    pub(crate) awaits_review: bool,
     /// The first of this user's connections; the others follow by `Seat::after`.
     first: u32,
     /// How many they are.
@@ -118,7 +118,7 @@ impl Members {
             by_id: HashTable::new(),
             hasher: IdHasher::new(seed),
             departed: BoundedMap::new(seed.rotate_left(4)),
-            doubted: VecDeque::new(),
+            to_review: VecDeque::new(),
             behind_at: 0,
         }
     }
@@ -297,60 +297,65 @@ impl Members {
     }
 
     /// The user called `id` may have changed in the store. O(1).
-    pub(crate) fn doubt(&mut self, id: &str) {
+    pub(crate) fn mark_for_review(&mut self, id: &str) {
         if let Some(number) = self.number(id) {
             let user = &mut self.users[number as usize];
-            if !std::mem::replace(&mut user.is_doubted, true) {
-                self.doubted.push_back(number);
+            if !std::mem::replace(&mut user.awaits_review, true) {
+                self.to_review.push_back(number);
             }
         }
     }
 
     /// Any user may have changed in the store. O(users).
-    pub(crate) fn doubt_everybody(&mut self) {
+    pub(crate) fn mark_all_for_review(&mut self) {
         for (number, user) in &mut self.users {
             // Who waits already keeps its turn, however often the store changes.
-            if !std::mem::replace(&mut user.is_doubted, true) {
-                self.doubted.push_back(number as u32);
+            if !std::mem::replace(&mut user.awaits_review, true) {
+                self.to_review.push_back(number as u32);
             }
         }
     }
 
     /// The user called `id` is being looked at. O(1).
-    pub(crate) fn trust(&mut self, id: &str) {
+    pub(crate) fn note_reviewed(&mut self, id: &str) {
         if let Some(number) = self.number(id) {
-            self.users[number as usize].is_doubted = false;
+            self.users[number as usize].awaits_review = false;
         }
     }
 
     /// The one who has waited longest to be looked at.
-    pub(crate) fn next_doubted(&mut self) -> Option<Rc<str>> {
+    pub(crate) fn next_to_review(&mut self) -> Option<Rc<str>> {
         loop {
             // Another may have the number by now.
-            let user = self.users.get(self.doubted.pop_front()? as usize);
-            if let Some(user) = user.filter(|user| user.is_doubted) {
+            let user = self.users.get(self.to_review.pop_front()? as usize);
+            if let Some(user) = user.filter(|user| user.awaits_review) {
                 return Some(Rc::clone(&user.id));
             }
         }
     }
 
     /// How many wait to be looked at, and how many should.
-    pub(crate) fn count_doubted(&self) -> (usize, usize) {
-        let is_doubted = |number: &u32| {
+    pub(crate) fn count_to_review(&self) -> (usize, usize) {
+        let awaits_review = |number: &u32| {
             self.users
                 .get(*number as usize)
-                .is_some_and(|p| p.is_doubted)
+                .is_some_and(|p| p.awaits_review)
         };
-        let waiting: BTreeSet<u32> = self.doubted.iter().copied().filter(is_doubted).collect();
+        let waiting: BTreeSet<u32> = self
+            .to_review
+            .iter()
+            .copied()
+            .filter(awaits_review)
+            .collect();
         (
             waiting.len(),
-            self.users().filter(|user| user.is_doubted).count(),
+            self.users().filter(|user| user.awaits_review).count(),
         )
     }
 
-    /// True while [`next_doubted`](Members::next_doubted) may have somebody.
-    pub(crate) fn has_doubted(&self) -> bool {
-        !self.doubted.is_empty()
+    /// True while [`next_to_review`](Members::next_to_review) may have somebody.
+    pub(crate) fn has_to_review(&self) -> bool {
+        !self.to_review.is_empty()
     }
 
     fn number(&self, id: &str) -> Option<u32> {
@@ -365,7 +370,7 @@ impl Members {
         let number = self.users.insert(MemberUser {
             id: Rc::from(id),
             standing,
-            is_doubted: false,
+            awaits_review: false,
             first: NONE,
             connections: 0,
             spending: self.departed.get(&id).copied().unwrap_or_default(),
@@ -395,11 +400,11 @@ mod tests {
         }
         let mut seen = Vec::new();
         for _ in 0..10 {
-            members.doubt_everybody();
-            members.doubt("user99");
+            members.mark_all_for_review();
+            members.mark_for_review("user99");
             for _ in 0..10 {
-                let id = members.next_doubted().expect("somebody waits");
-                members.trust(&id);
+                let id = members.next_to_review().expect("somebody waits");
+                members.note_reviewed(&id);
                 seen.push(id.to_string());
             }
         }
@@ -407,7 +412,7 @@ mod tests {
         // Who leaves waits no longer, nor does who comes in that seat.
         (0..100).for_each(|key| members.leave(key));
         members.enter(0, "another", dates, AccountStatus::default(), 0);
-        assert_eq!(members.next_doubted(), None);
-        assert!(!members.has_doubted());
+        assert_eq!(members.next_to_review(), None);
+        assert!(!members.has_to_review());
     }
 }

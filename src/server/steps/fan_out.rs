@@ -58,7 +58,7 @@ impl Core {
             Audience::Everyone => self.members.all().len(),
             Audience::User(id) => self.members.count_of(id),
         };
-        let Some(person) = self.members.user_mut(sender) else {
+        let Some(user) = self.members.user_mut(sender) else {
             return Ok(());
         };
         let policy = &self.policy;
@@ -66,7 +66,7 @@ impl Core {
             broadcast_bytes,
             deliveries: delivered,
             ..
-        } = person.spending;
+        } = user.spending;
         let limited = |retry_after| Fault::MessageRate { retry_after };
         let at = now.monotonic;
         let broadcast_bytes = policy
@@ -74,10 +74,10 @@ impl Core {
             .spend(broadcast_bytes, at, bytes as u64);
         let delivered = policy.deliveries.spend(delivered, at, deliveries as u64);
         // Either is charged only when both are granted: a message that is not sent costs nothing.
-        person.spending = Spending {
+        user.spending = Spending {
             broadcast_bytes: broadcast_bytes.map_err(limited)?,
             deliveries: delivered.map_err(limited)?,
-            ..person.spending
+            ..user.spending
         };
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Core {
     /// O(missed).
     fn give(&mut self, now: Now, key: u32, frame: Rc<SharedFrame>) -> bool {
         // Contract §5.7: a reader is slow by what its socket was offered and did not take. What was
-        // not offered yet is bounded by `is_pressed`.
+        // not offered yet is bounded by `has_write_backlog`.
         let bytes_max = self.policy.config.outbox_bytes_max;
         let is_slow =
             self.catch_up(now, key) || !self.sessions.share(key, now.monotonic, frame, bytes_max);
@@ -212,7 +212,7 @@ impl Core {
     /// memory of a turn are bounded (contract §5.7).
     ///
     /// It is asked ahead of each frame: a read of one byte may complete a message to thousands.
-    pub(crate) fn is_pressed(&self) -> bool {
+    pub(crate) fn has_write_backlog(&self) -> bool {
         self.sessions.has_crowded()
             || self.broadcasts.bytes() > self.policy.config.outbox_bytes_max / CROWDED_PARTS
             || self.unoffered_frames() > UNOFFERED_FRAMES_MAX

@@ -51,7 +51,7 @@ impl Core {
         loop {
             // Asked ahead of each frame and not of each read: one read may hold hundreds of
             // broadcasts, and how the reads are cut must make no difference.
-            if !bytes.is_empty() && (self.is_pressed() || self.is_answered_enough(key)) {
+            if !bytes.is_empty() && (self.has_write_backlog() || self.is_answered_enough(key)) {
                 let id = self.sessions.id(key);
                 // They may hold a token or a password, and are wiped when they are dropped.
                 let bytes = Zeroizing::new(bytes.to_vec());
@@ -113,10 +113,10 @@ impl Core {
     fn receive_text(&mut self, handlers: &mut Handlers, now: Now, key: u32, text: &str) {
         // A member's user was looked at again if it changed in the store, so the gate need not ask
         // the store.
-        let person = self.members.user(key);
-        let person = person.map(|person| (Rc::clone(&person.id), person.standing));
+        let user = self.members.user(key);
+        let user = user.map(|user| (Rc::clone(&user.id), user.standing));
         // Contract §1: a connection is bound to one subject; a frame with another is refused.
-        let bound = person.as_ref().map(|(id, standing)| Bound {
+        let bound = user.as_ref().map(|(id, standing)| Bound {
             subject: id,
             standing: *standing,
         });
@@ -203,8 +203,8 @@ impl Core {
     /// `UserRateLimited` past the rate.
     fn count_user_frame(&mut self, now: Now, key: u32) -> Result<(), CloseCause> {
         let frames = self.policy.user_frames;
-        let is_within = self.members.user_mut(key).is_none_or(|person| {
-            let meter = &mut person.spending.frames;
+        let is_within = self.members.user_mut(key).is_none_or(|user| {
+            let meter = &mut user.spending.frames;
             frames.admit(meter, now.monotonic).is_ok()
         });
         is_within.then_some(()).ok_or(CloseCause::UserRateLimited)

@@ -56,7 +56,7 @@ impl Host for Caller<'_> {
         // Contract §1: a connection is bound to one subject. Asked before a hash is spent on the
         // password.
         let bound = self.core.members.user(self.key);
-        if bound.is_some_and(|person| *person.id != *credentials.id) {
+        if bound.is_some_and(|member| *member.id != *credentials.id) {
             return Err(Fault::OtherUser);
         }
         let via = Via::frame(self.frame_id);

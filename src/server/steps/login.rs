@@ -275,7 +275,7 @@ impl Core {
         let bound = self.members.user(key);
         // A frame with another user's token may have come while the password was checked (contract
         // §1: a connection is bound to one subject).
-        if bound.is_some_and(|person| *person.id != *user.id) {
+        if bound.is_some_and(|member| *member.id != *user.id) {
             let cause = CloseCause::Gate(gate::Denied::Forbidden(Forbidden::OtherSubject));
             return self.refuse(now, key, cause, id, Some(LOGIN));
         }

@@ -92,7 +92,7 @@ impl Core {
     /// to give up something. Reading stops then until some of what waits was written.
     pub(crate) fn is_short_of_memory(&self) -> bool {
         // When nothing can be given up, to stop reading would be to stop for ever.
-        self.ledger_bytes() > self.memory_bytes_free_of_reserve() && !self.is_relief_vain
+        self.ledger_bytes() > self.memory_bytes_free_of_reserve() && !self.is_shedding_vain
     }
 
     /// True when no more last words may be queued before some of what waits was offered to its
@@ -112,7 +112,7 @@ impl Core {
             self.sessions.free_spare();
         }
         // Tried anew each time: some connection may hold by now what none held before.
-        self.is_relief_vain = false;
+        self.is_shedding_vain = false;
         let max = self.policy.config.memory_bytes_max;
         let may_wait = self.ledger_bytes() <= max - max / (2 * MEMORY_RESERVE_PARTS);
         let is_unoffered = self.broadcasts.left() > 0 || self.sessions.unoffered_bytes() > 0;
@@ -123,7 +123,7 @@ impl Core {
         // bytes count as free, or one connection more than needed would go.
         while self.ledger_bytes() > self.memory_bytes_free_of_reserve() + self.gone_bytes() {
             let Some(worst) = self.worst_holder() else {
-                self.is_relief_vain = true;
+                self.is_shedding_vain = true;
                 return;
             };
             self.shed(now, worst);
@@ -213,7 +213,7 @@ impl Core {
                 self.members.user_of(key),
                 self.sessions[key].counted_address(),
             ) {
-                (Some(person), _) => Holder::User(person),
+                (Some(user), _) => Holder::User(user),
                 (None, Some(address)) => Holder::Address(address),
                 (None, None) => Holder::Connection(key),
             };

@@ -33,14 +33,14 @@ impl Core {
         }
     }
 
-    /// Marks the users of `changed` as doubted, and looks at some of them.
+    /// Marks the users of `changed` for review, and looks at some of them.
     fn apply_user_changes(&mut self, now: Now, changed: Result<Changes, StoreError>) {
         self.store_news.note_look(now.monotonic, &changed);
         match changed {
             Ok(Changes::None) => return,
-            Ok(Changes::Of(ids)) => ids.iter().for_each(|id| self.members.doubt(id)),
+            Ok(Changes::Of(ids)) => ids.iter().for_each(|id| self.members.mark_for_review(id)),
             // Contract §5.10: a store that fails confirms nobody.
-            Ok(Changes::All) | Err(_) => self.members.doubt_everybody(),
+            Ok(Changes::All) | Err(_) => self.members.mark_all_for_review(),
         }
         self.review_some(now);
     }
@@ -73,23 +73,23 @@ impl Core {
         }
     }
 
-    /// Looks again at some of the doubted users. The number is bounded: a commit that changes all
-    /// of them must not make other connections wait (contract §5.7).
+    /// Looks again at some of the users that wait for it. The number is bounded: a commit that
+    /// changes all of them must not make other connections wait (contract §5.7).
     pub(crate) fn review_some(&mut self, now: Now) {
         for _ in 0..TURN_REVIEWS_MAX {
-            let Some(id) = self.members.next_doubted() else {
+            let Some(id) = self.members.next_to_review() else {
                 break;
             };
             self.review(now, &id);
         }
     }
 
-    /// Looks again at the connection's user if that is doubted. To be called before a frame of the
+    /// Looks again at the connection's user if that waits for it. To be called before a frame of the
     /// connection is decided: a user who was revoked gets no further frame in.
     pub(crate) fn review_member(&mut self, now: Now, key: u32) {
-        let person = self.members.user(key);
-        if let Some(id) = person
-            .filter(|person| person.is_doubted)
+        let user = self.members.user(key);
+        if let Some(id) = user
+            .filter(|user| user.awaits_review)
             .map(|p| Rc::clone(&p.id))
         {
             self.review(now, &id);
@@ -100,7 +100,7 @@ impl Core {
     /// O(connections of the user).
     fn review(&mut self, now: Now, id: &str) {
         let standing = self.standing(id);
-        self.members.trust(id);
+        self.members.note_reviewed(id);
         // Collected first: to refuse a connection changes the list.
         let connections: Vec<u32> = self.members.connections_of(id).collect();
         for key in connections {
@@ -110,10 +110,10 @@ impl Core {
             match gate::check_account_status(standing, dates.issued_at) {
                 Err(cause) => self.refuse(now, key, CloseCause::Gate(cause), None, None),
                 Ok(standing) => {
-                    if let Some(person) = self.members.user_mut(key) {
+                    if let Some(user) = self.members.user_mut(key) {
                         // The gate judges the next frames by this, and does not ask the store for
                         // each.
-                        person.standing = standing;
+                        user.standing = standing;
                     }
                 }
             }

@@ -129,7 +129,7 @@ fn many_who_broadcast_in_one_write_throw_nobody_out_and_hold_no_more_than_may_be
     let mut bytes = frame.repeat(200);
     world.turn.core.receive(world.now, members[0], &mut bytes);
     let mut turns = 0;
-    while world.turn.core.is_pressed() {
+    while world.turn.core.has_write_backlog() {
         assert!(world.turn.core.held_bytes() <= 1_024 * 1_024);
         world.one_turn();
         turns += 1;

@@ -67,9 +67,9 @@ fn a_driver_reads_on_until_more_than_an_eighth_of_an_outbox_was_not_offered() {
         );
         let mut bytes = masked(0x81, text.as_bytes());
         world.turn.core.receive(world.now, id, &mut bytes);
-        assert_eq!(world.turn.core.is_pressed(), pressed);
+        assert_eq!(world.turn.core.has_write_backlog(), pressed);
         world.hear(id);
-        assert!(!world.turn.core.is_pressed());
+        assert!(!world.turn.core.has_write_backlog());
     }
 }
 
@@ -299,7 +299,7 @@ fn broadcasts_that_are_given_to_those_who_read_nothing_stay_within_memory() {
             world.set_deaf(id, true);
         }
         for _ in 0..40 {
-            while !world.turn.core.is_pressed() {
+            while !world.turn.core.has_write_backlog() {
                 say_without_a_turn(&mut world, alice);
                 assert!(world.turn.core.held_bytes() <= memory_bytes_max);
             }
