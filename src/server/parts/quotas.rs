@@ -1,5 +1,6 @@
-//! Who holds a place: connections by address, and those that are pending, not yet logged in, by
-//! age and by crowd. Exact, and no larger than the connections there are.
+//! Counts of connections by address, and queues of the pending ones, which are not logged in, by age
+//! and by crowd. Promises that the counts are exact, and that its size is bounded by the connections
+//! there are. Refuses to know why a connection is admitted or closed.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,21 +12,21 @@ use crate::time::Instant;
 
 const NONE: u32 = u32::MAX;
 
-/// Counts of places, and the queues of those that have yet to log in. Keys are the connections'
-/// slots in their slab; addresses are those that caps count by.
+/// The counts and the queues. Keys are the connections' slots in their slab; addresses are those
+/// that caps count by.
 #[derive(Debug)]
 pub(crate) struct Quotas {
     by_address: BTreeMap<AddressKey, Count>,
-    /// The pending of each site that has some.
+    /// The pending connections of each site that has some.
     by_site: BTreeMap<Site, Queue>,
     /// Every address and site that is a crowd.
     crowds: BTreeSet<(Rank, Crowd)>,
     pending: Queue,
     /// Connections whose FIN is sent and whose peer's is awaited.
     lingering: usize,
-    /// The pending without an order, so that one can be taken by chance.
+    /// The pending connections in no order, so that one can be drawn at random.
     drawn_from: Vec<u32>,
-    /// What the next draw follows from.
+    /// The state of the random draws.
     chance: u64,
     /// By key; `is_pending` exactly for those in the queues.
     links: Vec<Links>,
@@ -39,10 +40,12 @@ pub(crate) struct Count {
     pub(crate) pending: Queue,
 }
 
-/// How much a crowd weighs, and, among equals, which has been here longest: the greatest goes first.
+/// The order of crowds: by weight, which is their pending connections (those of one address weigh
+/// more than those of a site), and among equals by the age of the oldest. The greatest loses a
+/// connection first.
 type Rank = (usize, Reverse<Instant>);
 
-/// Who has more of the pending than a page or a person opens at once.
+/// An address or a site with more pending connections than a page or a person opens at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Crowd {
     Site(Site),
@@ -106,7 +109,8 @@ const UNLINKED: Links = Links {
 };
 
 impl Quotas {
-    /// No places. `seed` is a secret number: nobody is to know whom chance puts out.
+    /// Counts without connections. `seed` is a secret number: no peer can foresee which connection is
+    /// drawn.
     pub(crate) fn new(seed: u64) -> Quotas {
         Quotas {
             by_address: BTreeMap::new(),
@@ -115,13 +119,13 @@ impl Quotas {
             pending: Queue::default(),
             lingering: 0,
             drawn_from: Vec::new(),
-            // Who sees many draws learns nothing of the seed of other tables.
+            // A peer that sees many draws learns nothing about the seeds of other tables.
             chance: IdHasher::new(seed).hash("whom chance puts out"),
             links: Vec::new(),
         }
     }
 
-    /// The places of one address.
+    /// The counts of one address.
     pub(crate) fn of(&self, address: AddressKey) -> Count {
         self.by_address.get(&address).copied().unwrap_or_default()
     }
@@ -322,8 +326,8 @@ impl Quotas {
             let queues = places.by_site.iter();
             BTreeMap::from_iter(queues.map(|(site, queue)| (*site, queue.len)))
         };
-        // Who spoke for others took its place before it was counted: the oldest of a crowd may be
-        // another by either.
+        // A proxy's connection is pending before its client's address is known and counted. So the
+        // ages within a crowd may differ, and weights alone are compared.
         let crowds = |places: &Quotas| {
             let weights = places
                 .crowds
@@ -359,7 +363,8 @@ impl Quotas {
 }
 
 impl Crowd {
-    /// `None` for who has no more than a page or a person opens at once: then age alone decides.
+    /// Returns the rank; `None` when there are no more than a page or a person opens at once: then
+    /// age alone decides which connection goes.
     fn rank(self, pending: &Queue, links: &[Links]) -> Option<Rank> {
         let weight = match self {
             Crowd::Site(_) => pending.len,
