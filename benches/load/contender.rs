@@ -109,6 +109,8 @@ fn framegate(home: &Path, program: &Path) -> Command {
         ("FRAMEGATE_LISTEN", "127.0.0.1:0"),
         ("FRAMEGATE_RATE", "0/s"),
         ("FRAMEGATE_CONNECT_RATE", "0/s"),
+        ("FRAMEGATE_BROADCAST_RATE", "0/s"),
+        ("FRAMEGATE_DELIVERY_RATE", "0/s"),
         ("FRAMEGATE_BAN_AFTER", "0"),
         ("FRAMEGATE_MAX_CONNECTIONS_PER_IP", "0"),
         ("FRAMEGATE_MAX_PENDING_PER_IP", "0"),
