@@ -58,6 +58,33 @@ pub fn members_again<'a, E: From<JsonError>>(
     members_of(Scanner::again(text), each)
 }
 
+/// As [`members`], where it is seldom called: the scanner is compiled once for all of these callers,
+/// where `members` has one of its own for each.
+///
+/// # Errors
+///
+/// As [`members`].
+pub fn members_seldom<'a, E: From<JsonError>>(
+    text: &'a str,
+    mut each: impl FnMut(&str, Value<'a>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut outcome = Ok(());
+    each_member(text, &mut |name, value| {
+        if outcome.is_ok() {
+            outcome = each(name, value);
+        }
+    })?;
+    outcome
+}
+
+#[inline(never)]
+fn each_member<'a>(text: &'a str, each: &mut dyn FnMut(&str, Value<'a>)) -> Result<(), JsonError> {
+    members(text, |name, value| {
+        each(name, value);
+        Ok(())
+    })
+}
+
 #[inline(always)]
 fn members_of<'a, E: From<JsonError>>(
     scanner: Scanner<'a>,

@@ -138,7 +138,7 @@ pub fn read(input: &mut dyn BufRead, now: UnixSeconds) -> Result<Vec<Entry>, Cli
 fn parse(bytes: &[u8], now: UnixSeconds) -> Result<(User, Option<Zeroizing<String>>), LineError> {
     let text = std::str::from_utf8(bytes).map_err(|_| LineError::NotUtf8)?;
     let (mut id, mut name, mut password, mut hash) = (None, None, None, None);
-    json::members::<LineError>(text, |member, value| {
+    json::members_seldom::<LineError>(text, |member, value| {
         let (slot, member) = match member {
             "id" => (&mut id, "id"),
             "name" => (&mut name, "name"),

@@ -223,6 +223,19 @@ fn text(decoded: Option<&[u8]>) -> Result<SignedText<'_>, TokenError> {
 pub(super) struct SignedText<'d>(&'d str);
 
 impl<'d> SignedText<'d> {
+    /// Reads the text as a JSON object, as [`SignedText::members`] does: for texts that few tokens
+    /// have.
+    ///
+    /// # Errors
+    ///
+    /// As [`SignedText::members`].
+    pub(super) fn members_seldom(
+        self,
+        each: impl FnMut(&str, Value<'d>) -> Result<(), TokenError>,
+    ) -> Result<(), TokenError> {
+        json::members_seldom(self.0, each)
+    }
+
     /// Reads the text as a JSON object: [`json::members`].
     ///
     /// # Errors

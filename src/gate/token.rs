@@ -238,7 +238,7 @@ impl From<JsonError> for TokenError {
 
 fn check_header(header: SignedText<'_>) -> Result<(), TokenError> {
     let mut algorithm = Err(TokenError::Algorithm);
-    header.members(|name, value| match name {
+    header.members_seldom(|name, value| match name {
         "alg" => {
             algorithm = check_algorithm(value);
             algorithm

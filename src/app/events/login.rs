@@ -41,7 +41,7 @@ impl Credentials {
     /// is refused here before anything is spent on it.
     pub fn parse(text: &str) -> Result<Credentials, Fault> {
         let (mut id, mut password) = (None, None);
-        json::members::<JsonError>(text, |name, value| {
+        json::members_seldom::<JsonError>(text, |name, value| {
             match name {
                 "id" => id = value.short_string(SUBJECT_BYTES_MAX),
                 "password" => password = value.secret_string(),
