@@ -85,6 +85,7 @@ bench:
 static:
 	RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static" \
 		$(CARGO) build $(CARGO_FLAGS) --release --target $(STATIC_TARGET)
+	@echo "made $(TARGET_DIR)/$(STATIC_TARGET)/release/framegate"
 
 ## sim: the whole core by seeds: make sim SEED=0 SEEDS=2000 OPS=5000
 sim:

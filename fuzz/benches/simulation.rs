@@ -79,8 +79,8 @@ fn number(name: &str, default: u64) -> u64 {
         Ok(number) => number,
         Err(_) if given.is_empty() => default,
         Err(_) => {
-            println!("{name} is {given}, and no whole number: {default} instead");
-            default
+            eprintln!("{name} is {given}, and no whole number");
+            std::process::exit(2)
         }
     }
 }

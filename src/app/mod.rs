@@ -165,7 +165,7 @@ impl fmt::Display for Fault {
             Fault::MessageRate { .. } => {
                 "too many messages, too large, or to too many; wait retryAfter seconds"
             }
-            Fault::Busy { .. } => "too many logins are being checked; wait retryAfter seconds",
+            Fault::Busy { .. } => "this connection's login, or too many others, are being checked; wait retryAfter seconds",
             Fault::Denied(cause) => return cause.fmt(f),
             Fault::OtherUser => "the connection is another user's",
             Fault::TokensVoid { retry_after } => {

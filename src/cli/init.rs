@@ -49,6 +49,13 @@ impl Missing {
             env_file::make(env_file, &secret::fresh_secret()?)?;
             let path = env_file.display();
             writeln!(context.output, "made {path} with a random LOCAL_JWT_SECRET")?;
+            if !self.users {
+                let database = config.database.display();
+                writeln!(
+                    context.output,
+                    "{database} has users already: no `{ADMIN}` was made"
+                )?;
+            }
         }
         if self.users {
             let now = (context.clock)();

@@ -84,6 +84,10 @@ impl fmt::Display for SecretError {
                 f,
                 "the secret is shorter than {SECRET_BYTES_MIN} bytes; `framegate secret` makes one"
             ),
+            SecretError::OtherKey(kind @ OtherKey::Jwk) => write!(
+                f,
+                "the secret is {kind}, not a secret as it is; `framegate secret` makes one"
+            ),
             SecretError::OtherKey(kind) => write!(
                 f,
                 "the secret is {kind}, which is for other algorithms than HS256; \

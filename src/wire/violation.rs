@@ -84,7 +84,7 @@ impl fmt::Display for Violation {
             }
             Violation::InsideMessage => "a message began before the last one ended",
             Violation::TooManyFragments => "the message is cut into too many fragments",
-            Violation::TooBig => "the message is too big",
+            Violation::TooBig => "the message is longer than MAX_MESSAGE, or, before a first token, than MAX_MESSAGE_BEFORE_LOGIN",
             Violation::Binary => "binary messages are not taken: send text",
             Violation::Text => "the text message is not UTF-8",
             Violation::CloseCode => "the Close frame's code is not one to be sent",

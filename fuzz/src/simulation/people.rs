@@ -383,7 +383,7 @@ impl People {
         standings.any(|standing| match failure {
             LoginFailure::UnknownUser => !standing.is_known,
             LoginFailure::UserDisabled => standing.is_known && standing.is_disabled,
-            LoginFailure::NoPassword => false,
+            LoginFailure::NoPassword | LoginFailure::LoginRate => false,
             LoginFailure::WrongPassword => standing.is_known && !standing.is_disabled,
         })
     }

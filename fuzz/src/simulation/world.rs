@@ -13,7 +13,7 @@ use framegate::internals::config::Config;
 use framegate::internals::gate::{ClaimRules, TokenError, Verifier};
 use framegate::internals::limits::STOP_PATIENCE;
 use framegate::internals::server::{
-    CloseCause, ConnectionId, Ending, Peer, Report, ReportKind, Server,
+    CloseCause, ConnectionId, Ending, LoginFailure, Peer, Report, ReportKind, Server,
 };
 use framegate::internals::time::{Instant, Now, UnixSeconds};
 use framegate::internals::turn::Turn;
@@ -350,7 +350,9 @@ impl<'a> World<'a> {
                 .is_unfit_for_log
                 .take()
                 .or(is_presentable(&report).err());
-            if !report.what.is_notice() {
+            // A login past its rate ends nothing, and is judged by its answer.
+            let is_limited = report.what == ReportKind::LoginFailed(LoginFailure::LoginRate);
+            if !report.what.is_notice() && !is_limited {
                 reports.push(report);
             }
         }

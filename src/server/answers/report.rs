@@ -71,6 +71,8 @@ pub enum LoginFailure {
     NoPassword,
     /// The password is another, or was changed while it was checked.
     WrongPassword,
+    /// The address, or the id, has had its share of logins: the password was not looked at.
+    LoginRate,
 }
 
 impl LoginFailure {
@@ -91,6 +93,7 @@ impl LoginFailure {
             LoginFailure::UserDisabled => "disabled_user",
             LoginFailure::NoPassword => "no_password",
             LoginFailure::WrongPassword => "wrong_password",
+            LoginFailure::LoginRate => "login_rate",
         }
     }
 }

@@ -78,7 +78,10 @@ impl Core {
         // Ahead of the rates: a login that is told `busy` uses up none of them.
         let rank = self.logins.rank(now.monotonic, address, &id);
         let rank = rank.ok_or(BUSY)?;
-        self.meter_login(now, key, &id)?;
+        self.meter_login(now, key, &id).inspect_err(|_| {
+            let what = ReportKind::LoginFailed(LoginFailure::LoginRate);
+            self.report_login(now, key, what, &id);
+        })?;
         // A user who is unknown, disabled or without a password costs the time of a wrong one: the
         // hash is made in any case.
         let user = self.user_uncached(&id)?;
@@ -147,7 +150,14 @@ impl Core {
     /// address all the same: it was read, and that needs no token.
     pub(crate) fn meter_no_login(&mut self, now: Now, key: u32, fault: Fault) -> Fault {
         match fault {
-            Fault::BadData(_) => self.meter_address(now, key).err().unwrap_or(fault),
+            Fault::BadData(_) => match self.meter_address(now, key) {
+                Ok(()) => fault,
+                Err(limited) => {
+                    let what = ReportKind::LoginFailed(LoginFailure::LoginRate);
+                    self.report(now, key, what, Some(LOGIN));
+                    limited
+                }
+            },
             fault => fault,
         }
     }

@@ -186,6 +186,10 @@ fn an_address_has_ten_logins_a_minute_on_either_way_in() {
             "{count}: {heard:?}"
         );
     }
+    // The log tells of each try, and of whom: else a guesser past the rate is never seen.
+    assert_eq!(world.failed_logins().last(), Some(&"login_rate"));
+    let last = world.reports.last().expect("a line");
+    assert_eq!(last.user.as_deref(), Some("user10"));
     let elsewhere = world.stranger();
     login(&mut world, elsewhere, "alice", "alice's password");
     world.hash();
@@ -208,6 +212,7 @@ fn malformed_login_requests_ban_their_address() {
     }
     assert_eq!(world.connect_from(address), None);
     assert_eq!(world.turn.core.totals().refused["bad_request"], 10);
+    assert_eq!(world.failed_logins(), ["login_rate"; 11]);
 }
 
 #[test]
