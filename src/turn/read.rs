@@ -133,8 +133,9 @@ impl<I: Io> Turn<I> {
         self.arrivals.push_back(Arrival {
             id: connection.id,
             start,
-            // man 7 epoll: a read that does not fill the buffer has drained the socket.
-            is_drained: result.is_ok() && bytes < room.len(),
+            // man 7 epoll: a read that does not fill the buffer has drained the socket; unless it
+            // ended at urgent data, which no event tells again.
+            is_drained: result.is_ok() && bytes < room.len() && !connection.has_urgent,
             is_after_fin: connection.peer_finished,
             result,
         });
