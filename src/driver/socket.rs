@@ -57,7 +57,7 @@ impl Socket {
         Ok(count)
     }
 
-    /// Reads a Unix socket, whose peer may hand over descriptors. A call ends behind the bytes that
+    /// Reads a Unix socket, whose peer may hand over descriptors. A call ends after the bytes that
     /// some came with, whatever follows, so it is made again. There is no room for them, and the
     /// kernel drops them.
     ///

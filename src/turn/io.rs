@@ -80,7 +80,7 @@ pub struct Readiness {
     pub writable: bool,
     /// The peer's FIN has arrived, perhaps after bytes that are unread.
     pub peer_finished: bool,
-    /// Urgent data has arrived (RFC 9293 §3.8.5): a read ends ahead of it, whatever lies behind.
+    /// Urgent data has arrived (RFC 9293 §3.8.5): a read ends ahead of it, whatever follows.
     pub has_urgent: bool,
     /// The socket has failed.
     pub has_failed: bool,
