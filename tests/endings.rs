@@ -13,7 +13,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
+use rustix::net::{AddressFamily, SendFlags, SocketType, connect, send, socket, sockopt};
 use support::{Home, PATIENCE, Server};
 
 /// A socket whose receive buffer is this small; the kernel doubles it.
@@ -85,6 +85,27 @@ fn hear_to_the_end(stream: &mut TcpStream) -> Vec<(u8, Vec<u8>)> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).expect("a FIN, and no reset");
     frames(&mut bytes)
+}
+
+/// Only Linux tells that there is urgent data.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_peer_that_sends_urgent_data_and_its_fin_is_answered_what_lies_behind() {
+    let home = Home::with_users(&["alice"]);
+    let server = home.serve(&[]);
+    let token = home.token("alice");
+    let ask = format!(r#"{{"token":"{token}","event":"getUser","data":{{"id":"alice"}}}}"#);
+    let ask = frame(0x81, ask.as_bytes());
+    let mut stream = open(&server, &token, 64 * 1024);
+    // All of it lies in the socket when the server looks, and is told by one event.
+    server.signal("-STOP");
+    stream.write_all(&ask).expect("the kernel takes it");
+    // One byte, which is no part of the stream.
+    assert_eq!(send(&stream, b"!", SendFlags::OOB), Ok(1));
+    stream.write_all(&ask).expect("the kernel takes it");
+    stream.shutdown(Shutdown::Write).expect("it is open");
+    server.signal("-CONT");
+    assert_eq!(hear_to_the_end(&mut stream).len(), 2);
 }
 
 #[test]

@@ -9,13 +9,16 @@
 mod support;
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::TcpStream;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde_json::Value;
 use support::{Home, PATIENCE, Server, password_of};
 use tungstenite::client::IntoClientRequest;
@@ -220,6 +223,46 @@ fn a_unix_socket_is_as_good() {
     server.signal("-TERM");
     assert_eq!(server.wait().code(), Some(0));
     assert!(!path.exists(), "the socket's file goes with the server");
+}
+
+#[test]
+fn a_request_that_comes_with_descriptors_is_answered_and_they_are_closed() {
+    let home = Home::with_users(&["alice"]);
+    let path = home.path().join("gate.sock");
+    let server = home.serve(&["--listen", &format!("unix:{}", path.display())]);
+    let mut stream = UnixStream::connect(&path).expect("it listens");
+    let (kept, mut handed_over) = UnixStream::pair().expect("a pair");
+    // Both pieces lie in the socket when the server looks, and are told by one event.
+    server.signal("-STOP");
+    {
+        let descriptors = [kept.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+        let piece = b"GET /health HTTP/1.1\r\n";
+        let sent = sendmsg(
+            &stream,
+            &[IoSlice::new(piece)],
+            &mut control,
+            SendFlags::empty(),
+        );
+        assert_eq!(sent, Ok(piece.len()));
+    }
+    drop(kept);
+    stream
+        .write_all(b"Host: h\r\n\r\n")
+        .expect("the kernel takes it");
+    server.signal("-CONT");
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a time-out can be set");
+    let mut answer = String::new();
+    stream
+        .read_to_string(&mut answer)
+        .expect("it ends the connection");
+    assert!(answer.ends_with("ok\n"), "{answer}");
+    let closed = handed_over.read(&mut [0]).expect("nothing holds it open");
+    assert_eq!(closed, 0);
 }
 
 #[test]

@@ -191,6 +191,7 @@ impl Driver {
             readable: event.is_readable(),
             writable: event.is_writable(),
             peer_finished: event.is_read_closed(),
+            has_urgent: event.is_priority(),
             has_failed: event.is_error(),
         };
         self.turn

@@ -165,6 +165,9 @@ impl Io for Network {
         // Both from the start: mio is edge-triggered, so an event comes only when something has
         // changed.
         let interest = Interest::READABLE | Interest::WRITABLE;
+        // Urgent data, at which reads end. Other systems than Linux do not tell of it.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let interest = interest | Interest::PRIORITY;
         let token = Token(id.slot as usize);
         self.poll
             .registry()

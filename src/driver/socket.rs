@@ -4,7 +4,7 @@
 //! a reset that our own close causes. Refuses to know when to read, write or close: the turn says
 //! so.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -12,7 +12,9 @@ use std::time::Duration;
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use rustix::io::retry_on_intr;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvFlags, RecvMsg, ReturnFlags, SendAncillaryBuffer, SendFlags,
+};
 
 use crate::turn::Then;
 
@@ -47,9 +49,41 @@ impl Socket {
     /// # Errors
     /// `WouldBlock` when nothing has arrived; otherwise the socket has failed.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Socket::Unix(_) = self {
+            return self.read_past_descriptors(buffer);
+        }
         let (count, _) =
             retry_on_intr(|| rustix::net::recv(self, &mut *buffer, RecvFlags::empty()))?;
         Ok(count)
+    }
+
+    /// Reads a Unix socket, whose peer may hand over descriptors. A call ends after the bytes that
+    /// some came with, whatever follows, so it is made again. There is no room for them, and the
+    /// kernel drops them.
+    ///
+    /// # Errors
+    /// As [`Socket::read`].
+    fn read_past_descriptors(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut count = 0;
+        loop {
+            let mut slices = [IoSliceMut::new(&mut buffer[count..])];
+            let read = retry_on_intr(|| {
+                let mut none = RecvAncillaryBuffer::default();
+                rustix::net::recvmsg(self, &mut slices, &mut none, RecvFlags::empty())
+            });
+            match read {
+                Ok(RecvMsg { bytes, flags, .. }) => {
+                    count += bytes;
+                    let has_dropped = flags.contains(ReturnFlags::CTRUNC);
+                    if !has_dropped || bytes == 0 || count == buffer.len() {
+                        return Ok(count);
+                    }
+                }
+                // The next call says it again, if it is more than that nothing follows.
+                Err(_) if count > 0 => return Ok(count),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Writes as `writev(2)`, but a signal does not interrupt it. What `then` announces must

@@ -43,6 +43,7 @@ impl Redactor {
                 Some(Field::WebSocketProtocol) => {
                     request::list(value).for_each(|name| self.subprotocol(&mut draft, name));
                 }
+                Some(Field::Host) => redact_user(draft.place(value)),
                 Some(_) => {}
                 None if forwarded::is_read(name) => {}
                 None => blank_value(draft.place(value)),
@@ -175,8 +176,7 @@ impl Draft<'_> {
     }
 }
 
-/// Nobody reads the query, nor who is named ahead of a host (for that the target is refused), and
-/// some put secrets there.
+/// Nobody reads the query, and some put secrets there.
 fn redact_target(head: &mut [u8]) {
     let target = head.split_mut(|byte| *byte == b' ').nth(1);
     let target = target.unwrap_or_default();
@@ -185,10 +185,14 @@ fn redact_target(head: &mut [u8]) {
     blank_value(query.get_mut(1..).unwrap_or_default());
     if let Some(at) = target.windows(3).position(|window| window == b"://") {
         let authority = target[at + 3..].split_mut(|byte| *byte == b'/').next();
-        let authority = authority.unwrap_or_default();
-        let user_bytes = authority.iter().rposition(|byte| *byte == b'@');
-        blank_value(&mut authority[..user_bytes.unwrap_or_default()]);
+        redact_user(authority.unwrap_or_default());
     }
+}
+
+/// Nobody reads who is named ahead of a host, for that is refused, and some put secrets there.
+fn redact_user(authority: &mut [u8]) {
+    let user_bytes = authority.iter().rposition(|byte| *byte == b'@');
+    blank_value(&mut authority[..user_bytes.unwrap_or_default()]);
 }
 
 /// Fills up a value: every byte but blanks.

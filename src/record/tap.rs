@@ -120,7 +120,12 @@ impl Tap for RecordingTap {
                 self.pass(id, &redacted);
             }
             Part::Content(bytes) => {
-                stream.pieces.push((stream.at, bytes.len()));
+                match stream.pieces.last_mut() {
+                    // A piece takes memory that nobody counts: a peer must not have one for each of
+                    // its bytes.
+                    Some((at, len)) if *at + *len as u64 == stream.at => *len += bytes.len(),
+                    _ => stream.pieces.push((stream.at, bytes.len())),
+                }
                 stream.content.extend_from_slice(bytes);
                 stream.at += bytes.len() as u64;
             }

@@ -194,6 +194,7 @@ impl<I: Io> Turn<I> {
             transport: Transport::of(&self.core, id),
             is_ready: false,
             peer_finished: false,
+            has_urgent: false,
             is_read_out: false,
             is_over: false,
         });

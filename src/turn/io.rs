@@ -12,7 +12,8 @@ pub trait Io {
     type Socket;
 
     /// Fills the front of `buffer` with bytes that arrived, as recv(2) does. A count below the
-    /// buffer's size means that no more have arrived; 0 is the peer's FIN.
+    /// buffer's size means that no more have arrived, but where urgent data has; 0 is the peer's
+    /// FIN.
     ///
     /// # Errors
     /// `WouldBlock` when nothing has arrived; any other means that the socket is of no more use.
@@ -79,6 +80,8 @@ pub struct Readiness {
     pub writable: bool,
     /// The peer's FIN has arrived, perhaps after bytes that are unread.
     pub peer_finished: bool,
+    /// Urgent data has arrived (RFC 9293 §3.8.5): a read ends ahead of it, whatever follows.
+    pub has_urgent: bool,
     /// The socket has failed.
     pub has_failed: bool,
 }

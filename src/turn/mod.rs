@@ -103,6 +103,8 @@ struct Connection<S> {
     is_ready: bool,
     /// True once an event said that the peer's FIN has arrived: perhaps after bytes that are unread.
     peer_finished: bool,
+    /// True once urgent data was sent: reads may end ahead of it, though more has arrived.
+    has_urgent: bool,
     /// True once it was read to the peer's FIN: nothing is unread, nor will be.
     is_read_out: bool,
     /// True once the core wants nothing more of it.
@@ -221,6 +223,7 @@ impl<I: Io> Turn<I> {
         let id = connection.id;
         // The FIN is told once, and may come ahead of bytes that are still unread.
         connection.peer_finished |= readiness.peer_finished;
+        connection.has_urgent |= readiness.has_urgent;
         if readiness.has_failed {
             // A failed socket is of no more use: nothing of it is read or written.
             return self.core.handle(now, Input::Failed(id));

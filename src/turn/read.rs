@@ -60,6 +60,9 @@ pub(super) struct Arrival {
     result: io::Result<usize>,
     /// True when the read left nothing in the socket.
     is_drained: bool,
+    /// True when the peer's FIN had been told by then. If the read drained the socket too, it was
+    /// the last: no bytes came between the two.
+    is_after_fin: bool,
 }
 
 impl<I: Io> Turn<I> {
@@ -130,8 +133,10 @@ impl<I: Io> Turn<I> {
         self.arrivals.push_back(Arrival {
             id: connection.id,
             start,
-            // man 7 epoll: a read that does not fill the buffer has drained the socket.
-            is_drained: result.is_ok() && bytes < room.len(),
+            // man 7 epoll: a read that does not fill the buffer has drained the socket; unless it
+            // ended at urgent data, which no event tells again.
+            is_drained: result.is_ok() && bytes < room.len() && !connection.has_urgent,
+            is_after_fin: connection.peer_finished,
             result,
         });
         bytes
@@ -144,6 +149,7 @@ impl<I: Io> Turn<I> {
             start,
             result,
             is_drained,
+            is_after_fin,
         } = arrival;
         match result {
             Ok(0) => self.finished(now, id),
@@ -156,12 +162,12 @@ impl<I: Io> Turn<I> {
                 let is_over =
                     transport.receive(&mut self.core, now, id, bytes) == ReadInterest::Done;
                 connection.is_over |= is_over;
-                // The FIN was told before this read. If the read drained the socket, no bytes came
-                // between the two. If it did not and nothing more is wanted, the rest is dropped to
-                // find the FIN.
-                match (connection.peer_finished, is_drained) {
-                    (true, true) => self.finished(now, id),
-                    (true, false) if is_over => self.discard(now, io, id),
+                // A FIN that was told since, while the arrival waited, may follow bytes that are
+                // unread: the next read finds it. If nothing more is wanted there is none, and what
+                // is unread is dropped to find the FIN.
+                match (is_drained && is_after_fin, connection.peer_finished) {
+                    (true, _) => self.finished(now, id),
+                    (false, true) if is_over => self.discard(now, io, id),
                     _ => {}
                 }
                 if !is_drained && !is_over {

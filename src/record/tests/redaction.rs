@@ -140,6 +140,9 @@ const OFFER: &str = "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgra
 const BASIC: &str =
     "GET /eyJh.eyJi.secret HTTP/1.1\r\nHost: h\r\nAuthorization: Basic c2VjcmV0 secret\r\n\r\n";
 
+/// Who is named ahead of a host is an error, and may have a password.
+const NAMED: &str = "POST /login HTTP/1.1\r\nHost: me:secret@me:secret@h:1\r\n\r\n";
+
 /// What the server would know of a head.
 fn request(bytes: &[u8]) -> Result<String, HeadError> {
     let mut scanner = HeadScanner::default();
@@ -186,7 +189,7 @@ fn a_head_says_what_it_said_but_for_its_secrets() {
         assert_eq!(redacted_head(&seen), seen, "{}", head.escape_ascii());
         seen
     };
-    for head in [HEAD, OFFER, BASIC].map(str::as_bytes) {
+    for head in [HEAD, OFFER, BASIC, NAMED].map(str::as_bytes) {
         let seen = String::from_utf8(judged(head)).expect("it stays text");
         assert!(!seen.contains("secret") && !seen.contains("c2Vj"), "{seen}");
         for at in 0..head.len() {

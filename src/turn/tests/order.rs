@@ -74,6 +74,25 @@ fn what_comes_before_a_fin_is_answered_before_the_connection_closes() {
 }
 
 #[test]
+fn what_comes_after_a_read_that_waits_to_be_decided_on_is_read_before_the_fin() {
+    let mut rig = Rig::with(|config| config.outbox_bytes_max = 64 * 1_024);
+    // Its answers are to be written before anything more is decided.
+    let [first, second] = [rig.member("alice"), rig.member("alice")];
+    rig.send(first, &masked(0x89, &[b'x'; 100]).repeat(150));
+    let ask = rig.get_user();
+    rig.send(second, &ask);
+    rig.turn();
+    assert_eq!(rig.turn.arrivals.len(), 1, "the second waits");
+    // The read that waits drained the socket, but that was before this.
+    rig.net.ends[second].sent.extend(ask);
+    rig.finish(second);
+    rig.settle();
+    let heard = rig.take_heard(second);
+    assert_eq!(heard.matches(r#""online":"#).count(), 2, "{heard}");
+    assert!(rig.net.ends[second].is_gone);
+}
+
+#[test]
 fn members_hear_that_the_server_stops_and_nobody_is_accepted_any_longer() {
     let mut rig = Rig::new();
     let members = rig.members(2);
