@@ -109,6 +109,21 @@ fn a_peer_that_sends_urgent_data_and_its_fin_is_answered_what_lies_behind() {
 }
 
 #[test]
+fn a_peer_that_sends_urgent_data_after_a_bad_frame_hears_why_it_goes() {
+    let home = Home::with_users(&["alice"]);
+    let server = home.serve(&[]);
+    let mut stream = open(&server, &home.token("alice"), 64 * 1024);
+    let bad = frame(0x81, br#"{"event":"getUser"}"#);
+    server.signal("-STOP");
+    for _ in 0..3 {
+        stream.write_all(&bad).expect("the kernel takes it");
+        assert_eq!(send(&stream, b"!", SendFlags::OOB), Ok(1));
+    }
+    server.signal("-CONT");
+    assert_eq!(hear_to_the_end(&mut stream).len(), 2);
+}
+
+#[test]
 fn members_that_half_closed_behind_a_bad_frame_hear_why_they_go() {
     let home = Home::with_users(&["alice"]);
     let server = home.serve(&["--ban-after", "0"]);

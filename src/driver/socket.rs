@@ -124,10 +124,8 @@ impl Socket {
     /// Drops what is unread, up to a bound. Returns true when nothing is left.
     pub(super) fn discard(&self) -> bool {
         let mut buffer = [0; DISCARD_BYTES];
-        (0..DISCARDS_MAX).any(|_| match self.read(&mut buffer) {
-            Ok(count) => count < buffer.len(),
-            Err(_) => true,
-        })
+        // A read ends ahead of urgent data, so that a short one is not yet the last.
+        (0..=DISCARDS_MAX).any(|_| !matches!(self.read(&mut buffer), Ok(1..)))
     }
 
     /// Closes the descriptor with a FIN. That takes a socket without unread bytes: close(2) with
