@@ -31,6 +31,9 @@ pub fn envelope(input: &[u8]) {
         Some(error) => assert_told("bad_frame", error),
         None => {}
     }
+    if let Some(error) = ours.as_ref().err() {
+        assert_shortest(text, error);
+    }
     if one_of_eight(input) == 0 {
         assert_denied(text, ours.as_ref());
     }
@@ -47,6 +50,18 @@ pub fn envelope(input: &[u8]) {
         Err(error) if error.to_string().starts_with("number out of range") => {}
         Err(_) => assert!(is_malformed(ours.err()), "{text}"),
     }
+}
+
+/// What a recording writes in the place of a text that is refused is no longer, and is refused for
+/// the same reason, filled up as it is.
+fn assert_shortest(text: &str, error: &FrameError) {
+    let mut recorded = error.shortest_text().into_owned();
+    assert!(text.is_empty() || recorded.len() <= text.len(), "{text}");
+    recorded.extend(std::iter::repeat_n(
+        ' ',
+        text.len().saturating_sub(recorded.len()),
+    ));
+    assert_eq!(Envelope::parse(&recorded).err(), Some(*error), "{text}");
 }
 
 /// No frame is acted on, for nobody has signed a token in it: it is a login, or it is told why
