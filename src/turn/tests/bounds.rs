@@ -4,7 +4,9 @@ use super::*;
 
 use crate::limits::{TURN_MEMBER_BYTES_MAX, TURN_PENDING_BYTES_MAX};
 use crate::turn::accept::ACCEPTS_MAX;
-use crate::turn::read::{MEMBER_READ_BYTES_MAX, PENDING_READ_BYTES_MAX, PENDING_READS_MAX};
+use crate::turn::read::{
+    MEMBER_READ_BYTES_MAX, PENDING_READ_BYTES_MAX, PENDING_READS_MAX, READY_MAX,
+};
 use crate::turn::write::{BROADCAST_WRITES_MAX, PENDING_WRITES_MAX};
 
 fn bytes_read(calls: &[Call]) -> usize {
@@ -44,7 +46,10 @@ fn one_who_sends_much_is_read_once_a_turn_and_the_others_beside_it() {
             rig.send(*end, &ask);
         }
         rig.turn();
-        let mut readers = readers(&rig.net.take_calls());
+        let calls = rig.net.take_calls();
+        // A message of the usual size comes in one read.
+        assert!(bytes_read(&calls) >= 16 * 1_024, "in turn {turn}");
+        let mut readers = readers(&calls);
         readers.sort_unstable();
         assert_eq!(readers, members, "in turn {turn}");
         for end in &members[1..] {
@@ -70,6 +75,21 @@ fn a_turn_reads_so_many_bytes_of_members_and_everybody_once_before_anybody_twice
     }
     assert_eq!(order[..many], members);
     assert_eq!(order[many..2 * many], members);
+}
+
+#[test]
+fn a_turn_reads_of_so_many_members_and_the_next_goes_on() {
+    let mut rig = Rig::new();
+    let members = rig.members(READY_MAX + 1);
+    for end in members {
+        let ask = rig.get_user();
+        rig.send(end, &ask);
+    }
+    let mut read_in_a_turn = || {
+        rig.turn();
+        readers(&rig.net.take_calls()).len()
+    };
+    assert_eq!((read_in_a_turn(), read_in_a_turn()), (READY_MAX, 1));
 }
 
 #[test]
