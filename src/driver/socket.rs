@@ -79,7 +79,7 @@ impl Socket {
                         return Ok(count);
                     }
                 }
-                // The next call says it again, if it is more than that nothing follows.
+                // A lasting error is told again by the next call; `WouldBlock` needs no telling.
                 Err(_) if count > 0 => return Ok(count),
                 Err(error) => return Err(error.into()),
             }

@@ -118,6 +118,8 @@ impl Gate {
     /// # Errors
     ///
     /// The [`Denied`], when its bearer may not come in.
+    // Inlined: what it returns does not fit registers, and to copy it on took a frame of sixteen from
+    // 455 to 488 ns (`make micro`).
     #[inline(always)]
     pub fn admit_token(
         &mut self,

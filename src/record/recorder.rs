@@ -146,7 +146,7 @@ impl Recorder {
                 self.call(now, format_args!("write {ticket} {id} {until}"));
             }
             Output::Summary(summary) => self.call(now, format_args!("summary {summary:?}")),
-            // What a store says of its faults is of its machine.
+            // The text of a store's fault depends on the machine, so it is left out.
             Output::StoreNews(_) => self.call(now, format_args!("news")),
             Output::Report(report) => self.report(report),
         }

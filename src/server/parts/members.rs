@@ -29,7 +29,8 @@ pub(crate) struct Members {
     hasher: IdHasher,
     /// What those have spent who have no connection at the moment.
     departed: BoundedMap<Spending>,
-    /// The numbers of those who are to be looked at again, the first first, and of some who have left since.
+    /// The numbers of users to look at again, in the order in which they were marked, and of some
+    /// that have left since.
     to_review: VecDeque<u32>,
     /// Where among the members to look for the next who has missed a broadcast.
     behind_at: usize,

@@ -120,6 +120,7 @@ impl Core {
             subject: id,
             standing: *standing,
         });
+        // Looked at where it lies, and not copied: see `Gate::admit_token`.
         match &handlers.gate.admit(text, bound, self, now.unix) {
             Ok(Admission::Admitted(frame)) => {
                 if !self.admit(now, key, frame.pass()) {
