@@ -9,6 +9,8 @@
 
 #![forbid(unsafe_code)]
 
+mod client_parser;
+pub mod exchange;
 pub mod peer;
 pub mod reference;
 pub mod simulation;
@@ -39,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     target("config", text::config),
     target("user_import", text::user_import),
     target("server_ops", simulation::server_ops),
+    target("exchange", exchange::exchange),
     target("token_differential", peer::token_differential),
 ];
 

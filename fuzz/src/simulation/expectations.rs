@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use framegate::internals::time::Instant;
 
-use super::client_parser::Received;
 use super::link::{Expected, Link, Login, Over, Stage};
 use super::people::{MARK, id_of};
+use crate::client_parser::Received;
 
 impl Link {
     /// Bytes came from the server.
@@ -54,8 +54,11 @@ impl Link {
                 "a Pong",
                 |what| matches!(what, Expected::Pong(ping) if *ping == payload),
             ),
-            Received::Text(json) => self.expect_text(&json),
-            Received::Close(code) => self.expect_close(code),
+            Received::Text(text) => {
+                let json = serde_json::from_str(&text);
+                self.expect_text(&json.map_err(|error| format!("a Text message: {error}"))?)
+            }
+            Received::Close(close) => self.expect_close(close.map(|(code, _)| code)),
         }
     }
 

@@ -10,9 +10,9 @@ use framegate::internals::server::ConnectionId;
 use framegate::internals::time::Instant;
 
 use super::client_bytes::{Mark, Request, Said, Script};
-use super::client_parser::ClientParser;
 use super::people::VerifiedToken;
 use super::sockets::Socket;
+use crate::client_parser::ClientParser;
 
 /// How a peer behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

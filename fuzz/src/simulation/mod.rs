@@ -14,7 +14,6 @@ mod arrival;
 mod budgets;
 mod choice;
 mod client_bytes;
-mod client_parser;
 mod expectations;
 mod helpers;
 mod link;

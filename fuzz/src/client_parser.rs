@@ -2,11 +2,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 /// What came, put together as far as it goes.
 #[derive(Default)]
-pub(super) struct ClientParser {
+pub(crate) struct ClientParser {
     bytes: Vec<u8>,
     stage: Stage,
 }
@@ -24,21 +22,27 @@ enum Stage {
 }
 
 /// Something whole that a peer heard.
-pub(super) enum Received {
-    Answer { status: u16, body: String },
-    Text(Value),
+pub(crate) enum Received {
+    /// An HTTP response.
+    Answer {
+        status: u16,
+        body: String,
+    },
+    /// A Text message.
+    Text(String),
     Ping,
     Pong(Vec<u8>),
-    Close(Option<u16>),
+    /// A Close, with its code and reason.
+    Close(Option<(u16, String)>),
 }
 
 impl ClientParser {
-    pub(super) fn hear(&mut self, bytes: &[u8]) {
+    pub(crate) fn hear(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
     /// True when something was begun and not finished.
-    pub(super) fn is_unfinished(&self) -> bool {
+    pub(crate) fn is_unfinished(&self) -> bool {
         !self.bytes.is_empty()
     }
 
@@ -46,7 +50,7 @@ impl ClientParser {
     ///
     /// # Errors
     /// When it is nothing we may say here.
-    pub(super) fn next(&mut self) -> Result<Option<Received>, String> {
+    pub(crate) fn next(&mut self) -> Result<Option<Received>, String> {
         let next = match self.stage {
             Stage::Answer => self.answer()?,
             Stage::Frames => self.frame()?,
@@ -109,12 +113,10 @@ impl ClientParser {
             return Ok(None);
         };
         let word = match first {
-            0x81 => {
-                let json = serde_json::from_slice(payload);
-                Received::Text(json.map_err(|error| format!("a Text message: {error}"))?)
-            }
+            0x81 => Received::Text(text(payload)?.into_owned()),
             0x88 if length > 1 => {
-                Received::Close(Some(u16::from_be_bytes([payload[0], payload[1]])))
+                let code = u16::from_be_bytes([payload[0], payload[1]]);
+                Received::Close(Some((code, text(&payload[2..])?.into_owned())))
             }
             0x88 if length == 0 => Received::Close(None),
             0x89 => Received::Ping,

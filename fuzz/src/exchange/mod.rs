@@ -1,0 +1,292 @@
+//! The whole server with standard input as its network: peers whose every byte and pause comes from a
+//! script, a clock that is driven, users in memory, and a secret that everybody knows.
+//!
+//! Promises that the same script comes to the same transcript, byte for byte, and that the core counts
+//! itself right after every record. Refuses to be kind: tokens are verified as anywhere else.
+
+mod script;
+mod sockets;
+mod transcript;
+
+use std::cell::Cell;
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use framegate::internals::app::Events;
+use framegate::internals::app::password::{AddressSpace, hash};
+use framegate::internals::app::users::{MemoryStore, User};
+use framegate::internals::config::Config;
+use framegate::internals::gate::{Keys, Secret, Signer};
+use framegate::internals::limits::PASSWORD_MEMORY_KIB_MIN;
+use framegate::internals::server::{
+    Input, Output, Peer, Server, StoreJob, StoreOutcome, claim_rules,
+};
+use framegate::internals::time::{Instant, Now, UnixSeconds};
+use framegate::internals::turn::{Readiness, Turn};
+
+pub use script::{Leaving, MAGIC, PEERS, Record, records, write_record};
+use sockets::{Socket, Sockets};
+use transcript::Transcript;
+
+/// The secret that signs and verifies.
+pub const SECRET: &str = "framegate fuzz-stdin: everybody knows this secret";
+/// The users, in whose name a token may be made. The password of each is `password of ` and the id.
+pub const USERS: [&str; 3] = ["alice", "bob", "carol"];
+/// The wall clock when a script begins.
+pub const START: UnixSeconds = UnixSeconds(1_800_000_000);
+/// How long a token of [`token`] is good, in seconds: longer than any script lasts.
+const TOKEN_TTL_SECONDS: u64 = 10 * 365 * 86_400;
+
+/// Turns of a script at the most: what has not come to rest by then never does.
+const TURNS_MAX: usize = 100_000;
+/// Within this time after a script's end every connection is to have ended.
+const LAST_WORDS: Duration = Duration::from_secs(120);
+
+thread_local! {
+    /// The turn of the script before: its read buffer takes longer to make than most scripts take.
+    static SPARE: Cell<Option<Turn<Sockets>>> = const { Cell::new(None) };
+}
+
+/// The target: plays a script, and asserts what [`play`] does.
+pub fn exchange(script: &[u8]) {
+    play(script);
+}
+
+/// Plays a script. Returns what every peer heard, a line each, and a last line on the server's state.
+///
+/// # Panics
+/// When the core does not count itself right, does not come to rest, or keeps a connection of which every
+/// peer has taken leave.
+pub fn play(script: &[u8]) -> String {
+    let mut world = World::new();
+    for record in records(script) {
+        world.play(&record);
+    }
+    let heard = std::mem::take(&mut world.transcript.text) + &world.state();
+    world.leave();
+    heard
+}
+
+/// A token that the server of [`play`] takes; `None` when `user` is no id.
+pub fn token(user: &str) -> Option<String> {
+    let config = config();
+    let signer = Signer::new(&keys(), &claim_rules(&config), TOKEN_TTL_SECONDS);
+    Some(signer.mint(user, START).ok()?.token)
+}
+
+fn config() -> Config {
+    let mut config = Config::default();
+    config.password_memory_kib = PASSWORD_MEMORY_KIB_MIN;
+    config
+}
+
+struct World {
+    turn: Turn<Sockets>,
+    sockets: Sockets,
+    store: MemoryStore,
+    now: Now,
+    /// The connection of each peer, and its serial number in the transcript.
+    peers: [Option<Socket>; PEERS as usize],
+    transcript: Transcript,
+    turns_left: usize,
+}
+
+impl World {
+    fn new() -> World {
+        let mut store = MemoryStore::new();
+        for user in users() {
+            store.add(&user);
+        }
+        let users = Box::new(store.connect());
+        let server = Server::build(config(), keys(), users, Events::builtin(), 1);
+        let turn = match SPARE.take() {
+            Some(turn) => turn.renewed(server.into(), 1),
+            None => Turn::new(server.into(), 1),
+        };
+        World {
+            turn,
+            sockets: Sockets::default(),
+            store,
+            now: Now {
+                monotonic: Instant::ORIGIN,
+                unix: START,
+                fraction: Duration::ZERO,
+            },
+            peers: Default::default(),
+            transcript: Transcript::default(),
+            turns_left: TURNS_MAX,
+        }
+    }
+
+    /// Time passes, a peer sends, and the server comes to rest.
+    fn play(&mut self, record: &Record<'_>) {
+        self.pass(record.pause);
+        let socket = self.connection(record.peer);
+        socket.borrow_mut().sent.extend(record.bytes);
+        match record.leaving {
+            Some(Leaving::Fin) => socket.borrow_mut().has_finished = true,
+            Some(Leaving::Reset) => socket.borrow_mut().is_reset = true,
+            None => {}
+        }
+        self.tell(&socket);
+        self.settle();
+        let audit = self.turn.core.audit();
+        assert_eq!(audit, Ok(()));
+    }
+
+    /// The connection of a peer, which comes anew if it has none, or had one that has ended.
+    fn connection(&mut self, number: u8) -> Socket {
+        let index = usize::from(number);
+        if let Some(socket) = &self.peers[index]
+            && !socket.borrow().is_gone()
+            && !socket.borrow().is_reset
+            && !socket.borrow().has_finished
+        {
+            return Rc::clone(socket);
+        }
+        let socket = Socket::default();
+        let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, number + 1));
+        let peer = Peer {
+            address: Some(address),
+            port: 49_152,
+            user: None,
+        };
+        self.sockets.coming.push_back((Rc::clone(&socket), peer));
+        self.peers[index] = Some(Rc::clone(&socket));
+        self.transcript.begin(index);
+        self.turn.listener_ready(0);
+        self.settle();
+        socket
+    }
+
+    fn tell(&mut self, socket: &Socket) {
+        let (id, readiness) = {
+            let end = socket.borrow();
+            let readiness = Readiness {
+                readable: true,
+                peer_finished: end.has_finished,
+                has_failed: end.is_reset,
+                ..Readiness::default()
+            };
+            (end.id.filter(|_| !end.is_gone()), readiness)
+        };
+        if let Some(id) = id {
+            let (turn, slot) = (&mut self.turn, id.slot as usize);
+            turn.connection_ready(self.now, &mut self.sockets, slot, readiness);
+        }
+    }
+
+    /// Lets time pass, with a turn at each deadline.
+    fn pass(&mut self, time: Duration) {
+        let until = self.now.monotonic + time;
+        while let Some(at) = self.turn.next_at().filter(|at| *at < until)
+            && self.turns_left > 0
+        {
+            self.set_clock(at.max(self.now.monotonic));
+            self.turn();
+        }
+        self.set_clock(until);
+        self.settle();
+    }
+
+    fn set_clock(&mut self, at: Instant) {
+        let since = at.since(Instant::ORIGIN);
+        self.now = Now {
+            monotonic: at,
+            unix: START.plus(since.as_secs()),
+            fraction: Duration::from_nanos(since.subsec_nanos().into()),
+        };
+    }
+
+    /// As many turns as there is work for now.
+    fn settle(&mut self) {
+        self.turn();
+        while self
+            .turn
+            .next_at()
+            .is_some_and(|at| at <= self.now.monotonic)
+        {
+            self.turn();
+        }
+    }
+
+    /// One turn, and what comes of it.
+    fn turn(&mut self) {
+        assert!(self.turns_left > 0, "the server does not come to rest");
+        self.turns_left -= 1;
+        self.turn.run(self.now, &mut self.sockets);
+        while let Some(output) = self.turn.core.poll(self.now) {
+            match output {
+                Output::Hash(job) => {
+                    let outcome = job.run(AddressSpace::Limited);
+                    self.turn.core.handle(self.now, Input::Hashed(outcome));
+                }
+                Output::Store(job) => self.write_to_store(job),
+                Output::Summary(_) | Output::StoreNews(_) | Output::Report(_) => {}
+            }
+        }
+        for (index, socket) in self.peers.iter().enumerate() {
+            if let Some(socket) = socket {
+                self.transcript.hear(index, &mut socket.borrow_mut());
+            }
+        }
+    }
+
+    fn write_to_store(&mut self, job: StoreJob) {
+        let now = self.now.unix;
+        match job {
+            StoreJob::Seen(second) => _ = self.store.write(&[], Some(second), &|| now),
+            StoreJob::Revoke(ticket, revocation) => {
+                let is_kept = self.store.write(&[revocation], None, &|| now).is_ok();
+                let outcome = StoreOutcome { ticket, is_kept };
+                self.turn.core.handle(self.now, Input::Kept(outcome));
+            }
+        }
+    }
+
+    /// One line on how the server stands.
+    fn state(&self) -> String {
+        let totals = self.turn.core.totals();
+        let mut line = format!(
+            "state connections={} pending={} members={} held_bytes={} verifications={}",
+            totals.connections,
+            totals.pending,
+            totals.members,
+            totals.held_bytes,
+            self.turn.core.verifications()
+        );
+        for (reason, count) in &totals.refused {
+            // To write to a string cannot fail.
+            _ = write!(line, " {reason}={count}");
+        }
+        line + "\n"
+    }
+
+    /// Every peer resets what it has, and nothing is left.
+    fn leave(&mut self) {
+        for socket in self.peers.clone().into_iter().flatten() {
+            socket.borrow_mut().is_reset = true;
+            self.tell(&socket);
+        }
+        self.settle();
+        self.pass(LAST_WORDS);
+        assert_eq!(self.turn.core.connections(), 0, "a connection is left");
+        assert_eq!(self.turn.core.held_bytes(), 0, "bytes are left");
+    }
+}
+
+fn keys() -> Keys {
+    let secret = Secret::parse(SECRET);
+    let secret = secret.unwrap_or_else(|error| unreachable!("the secret is one: {error}"));
+    Keys::new(&secret, None)
+}
+
+fn users() -> impl Iterator<Item = User> {
+    USERS.iter().enumerate().filter_map(|(number, id)| {
+        let password = format!("password of {id}");
+        let hash = hash(&password, [number as u8; 16], PASSWORD_MEMORY_KIB_MIN).ok();
+        User::new(id, id, hash, UnixSeconds(1)).ok()
+    })
+}
