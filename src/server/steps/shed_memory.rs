@@ -168,40 +168,15 @@ impl Core {
         }
     }
 
-    /// Returns who is to give up what it holds; `None` when no session holds anything. In this
-    /// order:
-    /// 1. Connections that are not logged in are weighed together: many addresses that each hold
-    ///    little may fill the memory. If together they hold more than any user does, and more than
-    ///    an honest user needs, the address of theirs that holds most.
-    /// 2. The user that holds most by its own doing, if that is more than an honest user needs.
-    /// 3. The holder that holds most in all.
-    ///
-    /// O(n log n) in the connections.
+    /// Returns who is to give up what it holds; `None` when no session holds anything. O(n log n) in
+    /// the connections.
     fn worst_holder(&self) -> Option<Holder> {
-        let mut holders: BTreeMap<Holder, Held> = BTreeMap::new();
-        let mut pending_own = 0;
-        for (holder, held, _) in self.holding_sessions() {
-            let sum = holders.entry(holder).or_default();
-            sum.own += held.own;
-            sum.all += held.all;
-            pending_own += if holder.is_user() { 0 } else { held.own };
-        }
-        let worst = |is_user: bool| {
-            let of_kind = holders
-                .iter()
-                .filter(|(holder, _)| holder.is_user() == is_user);
-            of_kind.max_by_key(|(_, held)| held.own)
-        };
-        let honest = 2 * self.policy.config.message_bytes_max;
-        let user = worst(true).filter(|(_, held)| held.own > honest);
-        let user_own = user.map_or(honest, |(_, held)| held.own);
-        let by_own = match pending_own > user_own {
-            true => worst(false),
-            false => user,
-        };
-        by_own
-            .or_else(|| holders.iter().max_by_key(|(_, held)| held.all))
-            .map(|(holder, _)| *holder)
+        let holdings = self.holding_sessions();
+        let honest_bytes = 2 * self.policy.config.message_bytes_max;
+        worst_of(
+            holdings.map(|(holder, held, _)| (holder, held)),
+            honest_bytes,
+        )
     }
 
     /// Returns every connection that holds something, with who answers for it and how much it is.
@@ -222,6 +197,40 @@ impl Core {
     }
 }
 
+/// Returns who is to give up what it holds, in this order:
+/// 1. Connections that are not logged in are weighed together: many addresses that each hold little
+///    may fill the memory. If together they hold more than any user does, and more than an honest
+///    user needs, the address of theirs that holds most.
+/// 2. The user that holds most by its own doing, if that is more than an honest user needs.
+/// 3. The holder that holds most in all.
+///
+/// `holdings` may have a holder many times, once for each of its connections.
+fn worst_of(holdings: impl Iterator<Item = (Holder, Held)>, honest_bytes: usize) -> Option<Holder> {
+    let mut holders: BTreeMap<Holder, Held> = BTreeMap::new();
+    let mut pending_own = 0;
+    for (holder, held) in holdings {
+        let sum = holders.entry(holder).or_default();
+        sum.own += held.own;
+        sum.all += held.all;
+        pending_own += if holder.is_user() { 0 } else { held.own };
+    }
+    let worst = |is_user: bool| {
+        let of_kind = holders
+            .iter()
+            .filter(|(holder, _)| holder.is_user() == is_user);
+        of_kind.max_by_key(|(_, held)| held.own)
+    };
+    let user = worst(true).filter(|(_, held)| held.own > honest_bytes);
+    let user_own = user.map_or(honest_bytes, |(_, held)| held.own);
+    let by_own = match pending_own > user_own {
+        true => worst(false),
+        false => user,
+    };
+    by_own
+        .or_else(|| holders.iter().max_by_key(|(_, held)| held.all))
+        .map(|(holder, _)| *holder)
+}
+
 /// Returns what a session holds; `None` when it holds nothing, or has ended and is about to be
 /// freed.
 fn held_of(session: &Session) -> Option<Held> {
@@ -230,4 +239,69 @@ fn held_of(session: &Session) -> Option<Held> {
         all: session.held_bytes() + session.outbox().bytes(),
     };
     (!session.is_closed() && held.all > 0).then_some(held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HONEST_BYTES: usize = 100;
+    const ALICE: Holder = Holder::User(1);
+    const BOB: Holder = Holder::User(2);
+
+    fn address(number: u32) -> Holder {
+        Holder::Address(AddressKey::of_user(number))
+    }
+
+    /// Who goes of holders, each with the bytes it holds by its own doing and in all.
+    fn worst(holdings: &[(Holder, usize, usize)]) -> Option<Holder> {
+        let holdings = holdings
+            .iter()
+            .map(|&(holder, own, all)| (holder, Held { own, all }));
+        worst_of(holdings, HONEST_BYTES)
+    }
+
+    #[test]
+    fn nobody_goes_when_nothing_is_held() {
+        assert_eq!(worst(&[]), None);
+    }
+
+    #[test]
+    fn a_user_goes_by_its_own_doing_before_one_who_was_sent_more() {
+        assert_eq!(worst(&[(ALICE, 101, 101), (BOB, 0, 900)]), Some(ALICE));
+        assert_eq!(worst(&[(ALICE, 101, 101), (BOB, 102, 102)]), Some(BOB));
+    }
+
+    #[test]
+    fn up_to_what_an_honest_user_needs_who_holds_most_in_all_goes() {
+        assert_eq!(worst(&[(ALICE, 100, 100), (BOB, 0, 101)]), Some(BOB));
+        assert_eq!(worst(&[(address(1), 100, 100), (BOB, 0, 101)]), Some(BOB));
+    }
+
+    #[test]
+    fn all_connections_of_a_user_count_together() {
+        let three = [(ALICE, 40, 40), (ALICE, 40, 40), (ALICE, 40, 40)];
+        let bob = [(BOB, 110, 110), (BOB, 0, 900)];
+        assert_eq!(worst(&[&three[..], &bob].concat()), Some(ALICE));
+        assert_eq!(
+            worst(&[(ALICE, 0, 60), (ALICE, 0, 60), (BOB, 0, 110)]),
+            Some(ALICE)
+        );
+    }
+
+    #[test]
+    fn who_is_not_logged_in_is_weighed_together_against_the_worst_user() {
+        let pending = [
+            (address(1), 60, 60),
+            (address(2), 70, 70),
+            (Holder::Connection(3), 21, 21),
+        ];
+        // 151 in all.
+        let with = |own| [&pending[..], &[(ALICE, own, own)]].concat();
+        assert_eq!(worst(&with(150)), Some(address(2)));
+        assert_eq!(worst(&with(151)), Some(ALICE));
+        assert_eq!(worst(&with(90)), Some(address(2)));
+        // Together they hold no more than an honest user needs.
+        assert_eq!(worst(&[pending[0], (ALICE, 90, 90)]), Some(ALICE));
+    }
 }
