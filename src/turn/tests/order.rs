@@ -1,6 +1,7 @@
 //! In which order things happen.
 
 use super::*;
+use crate::turn::Then;
 use crate::turn::read::MEMBER_READ_BYTES_MAX;
 
 /// The kinds of the calls, each kind once for a run of them.
@@ -129,6 +130,50 @@ fn what_an_over_connection_still_sends_is_dropped_once_its_fin_is_there() {
     rig.settle();
     let calls = rig.net.take_calls();
     assert_eq!(calls, [Call::Discard(end), Call::Close(end)]);
+}
+
+#[test]
+fn last_words_announce_our_fin_and_nothing_else_does() {
+    let mut rig = Rig::new();
+    let end = rig.member("alice");
+    let ask = rig.get_user();
+    rig.send(end, &ask);
+    rig.settle();
+    assert_eq!(rig.net.ends[end].announced, Some(Then::Open));
+    rig.send(end, &masked(0x81, b"no frame of ours"));
+    rig.settle();
+    assert!(rig.net.ends[end].is_shut);
+    assert_eq!(rig.net.ends[end].announced, Some(Then::Fin));
+    // A peer that sent its FIN first is closed at once: with our FIN too.
+    let other = rig.member("bob");
+    rig.net.ends[other].sent.extend(masked(0x88, &[3, 232]));
+    rig.finish(other);
+    rig.settle();
+    assert!(rig.net.ends[other].is_gone && !rig.net.ends[other].is_reset);
+    assert_eq!(rig.net.ends[other].announced, Some(Then::Fin));
+}
+
+#[test]
+fn last_words_ahead_of_a_reset_announce_no_fin() {
+    let mut rig = Rig::with(|config| config.ban_after = 8);
+    let address = std::net::Ipv4Addr::LOCALHOST.into();
+    let mut announced = Vec::new();
+    for _ in 0..7 {
+        let end = rig.net.connect_from(Some(address));
+        rig.turn.listener_ready(0);
+        rig.settle();
+        rig.send(end, b"no head of ours\r\n\r\n");
+        rig.settle();
+        assert!(rig.take_heard(end).starts_with("HTTP/1.1 400"));
+        let net = &rig.net.ends[end];
+        assert_eq!(net.is_reset, net.announced == Some(Then::Open));
+        announced.push(net.announced);
+        rig.finish(end);
+        rig.settle();
+    }
+    // More than half way to a ban, it is no longer waited for.
+    assert_eq!(announced[0], Some(Then::Fin));
+    assert_eq!(announced[6], Some(Then::Open));
 }
 
 #[test]
