@@ -43,6 +43,32 @@ fn who_holds_most_by_its_own_doing_goes_when_memory_is_short() {
 }
 
 #[test]
+fn a_user_who_holds_much_over_many_addresses_goes_before_one_who_holds_more_at_one() {
+    let mut world = world_with(64 * 1_024);
+    let bob = world.member("bob");
+    half_message(&mut world, bob);
+    let hoarders: Vec<_> = (0..10).map(|_| world.member("alice")).collect();
+    for id in &hoarders {
+        world.send(*id, &masked(0x01, &[b' '; 7_000]));
+    }
+    world.wait(std::time::Duration::from_millis(20));
+    assert!(world.hear(bob).is_empty());
+    assert!(hoarders.iter().any(|id| is_thrown_out(&mut world, *id)));
+}
+
+#[test]
+fn of_many_messages_to_one_user_few_are_decided_before_its_socket_is_offered_any() {
+    let mut world = World::with(|config| config.outbox_bytes_max = 16 * 1_024);
+    let (alice, bob) = (world.member("alice"), world.member("bob"));
+    let (token, data) = (world.token("alice"), "x".repeat(1_000));
+    let text = format!(r#"{{"token":"{token}","event":"message","to":"bob","data":"{data}"}}"#);
+    let mut bytes = masked(0x81, text.as_bytes()).repeat(10);
+    world.turn.core.receive(world.now, alice, &mut bytes);
+    assert!(world.turn.core.has_undecided());
+    assert_eq!(world.hear(bob).len(), 10);
+}
+
+#[test]
 fn a_user_with_many_half_messages_goes_before_one_who_was_sent_much() {
     let mut world = world_with(128 * 1_024);
     let (eve, bob) = (world.member("carol"), world.member("bob"));
