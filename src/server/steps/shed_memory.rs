@@ -51,6 +51,51 @@ struct Held {
     all: usize,
 }
 
+/// `MEMORY`, and what the reserve is there for.
+#[derive(Clone, Copy, Debug)]
+struct Memory {
+    /// `MEMORY`.
+    bytes_max: usize,
+    /// `MAX_MESSAGE`.
+    message_bytes_max: usize,
+    members: usize,
+    /// Frames that members have yet to be given, each counted once for each member.
+    frames_to_give: usize,
+    /// What outboxes would hold more that took every spare queue.
+    spare_bytes: usize,
+}
+
+impl Memory {
+    /// Returns how many bytes must stay free for what one more decision may add, and for what was
+    /// decided already:
+    /// - a message whose buffer doubles while it comes, and what stands around it when it is passed
+    ///   on;
+    /// - the first place in the outbox of every member, for a broadcast;
+    /// - a place for each frame that a member has yet to be given, and the spare queues that these
+    ///   may take;
+    /// - an eighth of `MEMORY`, by which queues may grow.
+    fn reserve_bytes(self) -> usize {
+        let message = 2 * self.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
+        let first = self.members * OUTBOX_FIRST_BYTES;
+        message
+            + first
+            + self.frames_to_give * SEGMENT_BYTES
+            + self.spare_bytes
+            + self.bytes_max / MEMORY_RESERVE_PARTS
+    }
+
+    /// Returns `MEMORY` less the reserve; 0 where the reserve is larger.
+    fn bytes_free_of_reserve(self) -> usize {
+        self.bytes_max.saturating_sub(self.reserve_bytes())
+    }
+
+    /// True while less than half of the reserve's own part is used: what waits may be offered to its
+    /// sockets before anybody is closed.
+    fn may_wait(self, ledger_bytes: usize) -> bool {
+        ledger_bytes <= self.bytes_max - self.bytes_max / (2 * MEMORY_RESERVE_PARTS)
+    }
+}
+
 impl Core {
     /// Returns the bytes held for peers: what sessions hold, the sessions themselves, and each
     /// shared frame once. O(1).
@@ -64,28 +109,20 @@ impl Core {
         undecided.map_or(0, |undecided| undecided.bytes.capacity())
     }
 
-    /// Returns how many bytes must stay free for what one more decision may add, and for what was
-    /// decided already:
-    /// - a message whose buffer doubles while it comes, and what stands around it when it is passed
-    ///   on;
-    /// - the first place in the outbox of every member, for a broadcast;
-    /// - a place for each frame that a member has yet to be given, and the spare queues that these
-    ///   may take;
-    /// - an eighth of `MEMORY`, by which queues may grow.
-    fn reserve_bytes(&self) -> usize {
-        let message = 2 * self.policy.config.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
-        let first = self.members.all().len() * OUTBOX_FIRST_BYTES;
-        message
-            + first
-            + self.broadcasts.left() * SEGMENT_BYTES
-            + self.sessions.spare_bytes()
-            + self.policy.config.memory_bytes_max / MEMORY_RESERVE_PARTS
+    /// Returns `MEMORY` and what of it must stay free now. O(1).
+    fn memory(&self) -> Memory {
+        Memory {
+            bytes_max: self.policy.config.memory_bytes_max,
+            message_bytes_max: self.policy.config.message_bytes_max,
+            members: self.members.all().len(),
+            frames_to_give: self.broadcasts.left(),
+            spare_bytes: self.sessions.spare_bytes(),
+        }
     }
 
-    /// Returns `MEMORY` less the reserve; 0 where the reserve is larger.
-    fn memory_bytes_free_of_reserve(&self) -> usize {
-        let max = self.policy.config.memory_bytes_max;
-        max.saturating_sub(self.reserve_bytes())
+    /// Returns `MEMORY` less the reserve. O(1).
+    pub(crate) fn memory_bytes_free_of_reserve(&self) -> usize {
+        self.memory().bytes_free_of_reserve()
     }
 
     /// True when what is held leaves no room for one more decision, and some connection may be able
@@ -113,10 +150,8 @@ impl Core {
         }
         // Tried anew each time: some connection may hold by now what none held before.
         self.is_shedding_vain = false;
-        let max = self.policy.config.memory_bytes_max;
-        let may_wait = self.ledger_bytes() <= max - max / (2 * MEMORY_RESERVE_PARTS);
         let is_unoffered = self.broadcasts.left() > 0 || self.sessions.unoffered_bytes() > 0;
-        if may_wait && is_unoffered {
+        if is_unoffered && self.memory().may_wait(self.ledger_bytes()) {
             return;
         }
         // A closed session keeps its slot until its descriptor is closed, later in this turn. Its
@@ -244,6 +279,41 @@ fn held_of(session: &Session) -> Option<Held> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `MEMORY` of 80,000 bytes, of which as many stay free as messages of 1,000 need.
+    const MEMORY: Memory = Memory {
+        bytes_max: 80_000,
+        message_bytes_max: 1_000,
+        members: 0,
+        frames_to_give: 0,
+        spare_bytes: 0,
+    };
+    const RESERVE_BYTES: usize = 2 * 1_000 + MESSAGE_OVERHEAD_BYTES_MAX + 10_000;
+
+    #[test]
+    fn the_reserve_has_room_for_all_that_may_be_queued_before_the_next_look() {
+        assert_eq!(MEMORY.reserve_bytes(), RESERVE_BYTES);
+        assert_eq!(MEMORY.bytes_free_of_reserve(), 80_000 - RESERVE_BYTES);
+        let busy = Memory {
+            members: 3,
+            frames_to_give: 5,
+            spare_bytes: 700,
+            ..MEMORY
+        };
+        let more = 3 * OUTBOX_FIRST_BYTES + 5 * SEGMENT_BYTES + 700;
+        assert_eq!(busy.reserve_bytes(), RESERVE_BYTES + more);
+        let full = Memory {
+            spare_bytes: 80_000,
+            ..MEMORY
+        };
+        assert_eq!(full.bytes_free_of_reserve(), 0);
+    }
+
+    #[test]
+    fn what_is_not_offered_is_waited_for_until_half_of_the_reserve_is_used() {
+        assert!(MEMORY.may_wait(75_000));
+        assert!(!MEMORY.may_wait(75_001));
+    }
 
     const HONEST_BYTES: usize = 100;
     const ALICE: Holder = Holder::User(1);

@@ -219,3 +219,53 @@ fn a_crowd_that_is_refused_at_once_stays_within_memory() {
     }
     assert!(world.refusals().contains(&"auth_timeout_crowded"));
 }
+
+#[test]
+fn no_connection_more_goes_than_memory_is_short_of() {
+    // Five hoarders come. How many of them go, how much more fits in the end, what a hoarder adds,
+    // and what queues are kept for outboxes to come.
+    let hoard = |more: usize| {
+        let mut world = world_with(more);
+        let (mut fits, mut added, mut spare_bytes) = (0, 0, 0);
+        for _ in 0..5 {
+            let before = world.turn.core.held_bytes();
+            let id = world.member("bob");
+            half_message(&mut world, id);
+            let core = &world.turn.core.core;
+            let held = core.ledger_bytes();
+            fits = core.memory_bytes_free_of_reserve().saturating_sub(held);
+            added = held.saturating_sub(before);
+            spare_bytes = core.sessions.spare_bytes();
+        }
+        (world.refusals().len(), fits, added, spare_bytes)
+    };
+    let roomy = 96 * 1_024;
+    let (gone, fits, added, spare_bytes) = hoard(roomy);
+    assert!(gone == 0 && spare_bytes > 16);
+    // By so much memory is short once the last has come. Spare queues go before anybody does, and
+    // the session of one who goes counts as free, though its slot is there until the turn ends.
+    let of_session = 100;
+    for (short, going) in [
+        (8, 0),
+        (spare_bytes - 8, 0),
+        (spare_bytes + 8, 1),
+        (spare_bytes + added - of_session, 1),
+        (spare_bytes + added + of_session, 2),
+    ] {
+        assert_eq!(hoard(roomy - fits - short).0, going, "{short}");
+    }
+    assert_eq!(hoard(roomy - fits + 8).0, 0);
+}
+
+#[test]
+fn a_user_who_holds_little_outlasts_a_neighbour_on_its_address_who_holds_much() {
+    let mut world = world_with(60 * 1_024);
+    let neighbour = world.member("alice");
+    world.send(neighbour, &masked(0x01, &[b' '; 16_000]));
+    for _ in 0..8 {
+        let id = world.member("bob");
+        half_message(&mut world, id);
+    }
+    assert!(!world.refusals().is_empty());
+    assert!(world.hear(neighbour).is_empty());
+}
