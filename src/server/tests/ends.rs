@@ -565,6 +565,17 @@ fn stopping_tells_everybody_and_takes_nobody() {
 }
 
 #[test]
+fn a_request_that_a_stop_cuts_short_is_no_failure_of_its_peer() {
+    let mut world = World::new();
+    let begun = world.connect();
+    world.send(begun, b"GET /hea");
+    world.turn.core.handle(world.now, Input::Stop);
+    world.wait(Duration::from_secs(3));
+    assert_eq!(world.hear(begun), ["CLOSED"]);
+    assert_eq!(world.refusals(), [""; 0]);
+}
+
+#[test]
 fn a_server_without_connections_holds_nothing() {
     let mut world = World::with(|config| config.connections_per_user_max = 0);
     let ids: Vec<_> = (0..50).map(|_| world.member("alice")).collect();

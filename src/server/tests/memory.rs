@@ -1,6 +1,6 @@
 //! The ledger, and who goes when it runs short.
 
-use crate::limits::AUTH_TIMEOUT_CROWDED;
+use crate::limits::{AUTH_TIMEOUT_CROWDED, CROWDED_PARTS, UNOFFERED_FRAMES_MAX};
 use crate::server::ConnectionId;
 use crate::time::Instant;
 
@@ -155,8 +155,17 @@ fn many_who_broadcast_in_one_write_throw_nobody_out_and_hold_no_more_than_may_be
     let mut bytes = frame.repeat(200);
     world.turn.core.receive(world.now, members[0], &mut bytes);
     let mut turns = 0;
+    // What is not decided on yet is held for its peer.
+    let core = &world.turn.core.core;
+    assert!(core.ledger_bytes() > core.sessions.ledger_bytes() + 50 * frame.len());
     while world.turn.core.has_write_backlog() {
         assert!(world.turn.core.held_bytes() <= 1_024 * 1_024);
+        // Asked ahead of each frame of the one read: never more than the last one past the bound.
+        let unoffered = world.turn.core.core.unoffered_frames();
+        assert!(
+            unoffered <= UNOFFERED_FRAMES_MAX + members.len(),
+            "{unoffered}"
+        );
         world.one_turn();
         turns += 1;
         assert!(turns < 10_000);
@@ -268,4 +277,32 @@ fn a_user_who_holds_little_outlasts_a_neighbour_on_its_address_who_holds_much() 
     }
     assert!(!world.refusals().is_empty());
     assert!(world.hear(neighbour).is_empty());
+}
+
+#[test]
+fn of_long_broadcasts_in_one_read_few_are_decided_before_some_were_offered() {
+    let mut world = World::with(|config| {
+        config.broadcast_rate.count = 0;
+        config.frame_rate.count = 0;
+    });
+    let outbox_bytes_max = world.turn.core.core.policy.config.outbox_bytes_max;
+    let members: Vec<_> = (0..3).map(|_| world.member("alice")).collect();
+    let (token, data) = (world.token("alice"), "x".repeat(12 * 1_024));
+    let text = format!(r#"{{"token":"{token}","event":"message","data":"{data}"}}"#);
+    let mut bytes = masked(0x81, text.as_bytes()).repeat(20);
+    world.turn.core.receive(world.now, members[0], &mut bytes);
+    let mut turns = 0;
+    while world.turn.core.has_write_backlog() {
+        let waiting = world.turn.core.core.broadcasts.bytes();
+        assert!(
+            waiting <= outbox_bytes_max / CROWDED_PARTS + text.len(),
+            "{waiting}"
+        );
+        world.one_turn();
+        turns += 1;
+        assert!(turns < 1_000);
+    }
+    for id in members {
+        assert_eq!(world.hear(id).len(), 20);
+    }
 }
