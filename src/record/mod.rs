@@ -47,14 +47,11 @@ use recorder::{Id, MaybeId};
 pub use recorder::Recorder;
 pub use replay::{ReplayError, Replayed, replay};
 
-/// Why a recording ends that was not cut short.
-const STOPPED: &str = "stopped";
-
 /// Begins a recording of a server with these settings, keys and seed. Its store is to be
 /// [watched](Recorder::watch), and the server given to [`Recorded::new`].
 pub fn record(file: Box<dyn Write>, config: &Config, keys: Keys, seed: u64) -> Recorder {
-    let sink = Box::new(FileSink::new(file, RECORDING_BYTES_MAX));
-    let recorder = Recorder::new(sink, keys);
+    let file = FileSink::new(file, RECORDING_BYTES_MAX);
+    let recorder = Recorder::new(Some(file), keys);
     recorder.begin_file(env!("CARGO_PKG_VERSION"), config, seed);
     recorder
 }
@@ -93,12 +90,8 @@ impl Recorded {
 
     /// Writes down that the server has come to its end, and was not killed.
     pub fn end(&mut self) {
-        self.end_for(STOPPED);
-    }
-
-    fn end_for(&mut self, why: &str) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.end(why);
+            recorder.end();
         }
     }
 

@@ -12,11 +12,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::IoSlice;
+use std::mem;
 use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
-use super::lines::{LineSink, hex, push_text};
+use super::lines::{FileSink, hex, push_text};
 use super::mask::{Mask, mask};
 use super::redaction::Redactor;
 use super::store::{RecordingStore, quoted};
@@ -30,25 +31,49 @@ use crate::time::Now;
 
 /// The first line: what follows is read by these rules.
 pub(super) const FIRST_LINE: &str = "framegate recording 2";
+/// The last line of a server that has come to its end.
+pub(super) const ENDED: &str = "end stopped";
 /// Bytes of a hash of what left; as many as a person compares.
 const DIGEST_BYTES: usize = 8;
 
-/// Writes lines, for all who have some.
+/// Takes lines from all who have some.
+#[derive(Default)]
 pub(super) struct Writer {
-    sink: Box<dyn LineSink>,
+    /// Those of this turn, each with its line feed.
+    lines: String,
+    /// Where they go at its end; `None` in a replay. It is kept when the recording is over: to close
+    /// it may take its time.
+    file: Option<FileSink>,
+    /// True once no more is taken.
+    is_over: bool,
     /// Every password hash so far, by its own hash, with the number that stands for it.
     hashes: BTreeMap<[u8; 32], usize>,
 }
 
 impl Writer {
     pub(super) fn take(&mut self, line: &str) {
-        self.sink.take(line);
+        if !self.is_over {
+            self.lines += line;
+            self.lines.push('\n');
+        }
     }
 
     /// Takes a line that ends in these bytes.
     pub(super) fn take_with_text(&mut self, mut line: String, bytes: &[u8]) {
         push_text(&mut line, bytes);
-        self.sink.take(&line);
+        self.take(&line);
+    }
+
+    /// The lines since the last call of this.
+    pub(super) fn lines(&mut self) -> String {
+        mem::take(&mut self.lines)
+    }
+
+    fn flush(&mut self) {
+        if let Some(file) = &mut self.file {
+            self.is_over |= !file.write(&self.lines);
+            self.lines.clear();
+        }
     }
 
     /// What stands for a password hash.
@@ -64,7 +89,7 @@ impl Writer {
 
 /// Writes down what a core is told and what it does. It has no `Debug`, for it holds keys.
 pub struct Recorder {
-    writer: Rc<RefCell<Writer>>,
+    pub(super) writer: Rc<RefCell<Writer>>,
     keys: Keys,
     /// How much of a token each peer was told, by the connection's serial.
     told: BTreeMap<u32, Mask>,
@@ -72,11 +97,14 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder that writes to `sink`, for a server with these keys.
-    pub(super) fn new(sink: Box<dyn LineSink>, keys: Keys) -> Recorder {
-        let hashes = BTreeMap::new();
+    /// A recorder that writes to `file`, if to any, for a server with these keys.
+    pub(super) fn new(file: Option<FileSink>, keys: Keys) -> Recorder {
+        let writer = Writer {
+            file,
+            ..Writer::default()
+        };
         Recorder {
-            writer: Rc::new(RefCell::new(Writer { sink, hashes })),
+            writer: Rc::new(RefCell::new(writer)),
             keys,
             told: BTreeMap::new(),
             written_at: None,
@@ -111,13 +139,18 @@ impl Recorder {
     /// A call at a moment.
     #[cold]
     pub(super) fn call(&mut self, now: Now, call: fmt::Arguments<'_>) {
+        self.clocks(now);
+        self.line(call);
+    }
+
+    /// The clocks, where they moved.
+    pub(super) fn clocks(&mut self, now: Now) {
         if self.written_at != Some(now) {
             self.written_at = Some(now);
             let (monotonic, unix) = (now.monotonic.as_micros(), now.unix.0);
             let fraction = now.fraction.as_nanos();
             self.line(format_args!("@ {monotonic} {unix} {fraction}"));
         }
-        self.line(call);
     }
 
     #[cold]
@@ -188,14 +221,14 @@ impl Recorder {
 
     /// Hands on what was written so far. Returns whether more is taken.
     pub(super) fn flush(&self) -> bool {
-        let sink = &mut self.writer.borrow_mut().sink;
-        sink.flush();
-        !sink.is_full()
+        let mut writer = self.writer.borrow_mut();
+        writer.flush();
+        !writer.is_over
     }
 
     /// The last line.
-    pub(super) fn end(&mut self, why: &str) {
-        self.line(format_args!("end {why}"));
+    pub(super) fn end(&mut self) {
+        self.line(format_args!("{ENDED}"));
         self.flush();
     }
 }

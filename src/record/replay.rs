@@ -2,17 +2,16 @@
 //! file, line by line.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::Recorded;
 use super::input::{read_id, read_input, read_peer};
-use super::lines::{LineSink, Lines, text_bytes};
-use super::recorder::{FIRST_LINE, Recorder};
-use super::source::Source;
+use super::lines::{FULL, Lines, text_bytes};
+use super::recorder::{ENDED, FIRST_LINE, Recorder, Writer};
+use super::source::PeerBytes;
 use super::store::ReplayStore;
-use super::{Recorded, STOPPED};
 use crate::app::Events;
 use crate::config::{Config, ConfigError};
 use crate::gate::ReplayTokens;
@@ -31,23 +30,22 @@ pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
     let Lines { mut lines, is_cut } =
         Lines::read(file).map_err(|line| ReplayError::Changed { line })?;
     let header = Header::read(&lines)?;
-    let is_ended = lines.last().is_some_and(|line| line.starts_with("end "));
+    let is_full = lines.pop_if(|line| **line == *FULL).is_some();
+    let is_ended = lines.last().is_some_and(|line| **line == *ENDED);
     // One that was full ends where its next line had no room, which may be within a call.
-    let is_full = lines.pop_if(|line| **line == *"end full").is_some();
-    if is_full || !is_ended {
+    if !is_ended {
         drop_last_call(&mut lines, header.lines);
     }
-    let recorded_by = header.version.clone();
-    let mut replay = Replay::new(lines, header)?;
-    replay.run()?;
+    let mut replay = Replay::new(&lines, &header)?;
+    replay.run(&lines[header.lines..], header.lines)?;
     Ok(Replayed {
         inputs: replay.inputs,
         lasted: replay
             .now
             .monotonic
             .since(replay.began_at.unwrap_or_default()),
-        is_cut: is_cut || !is_ended,
-        recorded_by,
+        is_cut: is_cut || !(is_ended || is_full),
+        recorded_by: header.version,
     })
 }
 
@@ -182,114 +180,58 @@ fn is_call(line: &str) -> bool {
     line.starts_with(|first: char| first.is_ascii_lowercase())
 }
 
-/// The lines of a recording, as what is written now is held to them.
-pub(super) struct Checked {
-    lines: Rc<[Box<str>]>,
-    /// The line that must come next.
-    at: usize,
-    difference: Option<ReplayError>,
-}
-
-impl Checked {
-    /// The line that must come next; `None` once something differed.
-    pub(super) fn next(&self) -> Option<&str> {
-        let line = self.lines.get(self.at);
-        line.filter(|_| self.difference.is_none())
-            .map(|line| &**line)
-    }
-
-    fn differ(&mut self, line: usize, replayed: Option<&str>) {
-        let cut = |line: &str| line.chars().take(SHOWN_CHARACTERS_MAX).collect();
-        let recorded = self.lines.get(line).map(|line| cut(line));
-        self.difference.get_or_insert(ReplayError::Differs {
-            line: line + 1,
-            recorded,
-            replayed: replayed.map(cut),
-        });
-    }
-}
-
-/// The last line of a recording that has grown as far as it may.
-const FULL: &str = "end full";
-
-/// Where a replay writes.
-struct CompareSink(Rc<RefCell<Checked>>);
-
-impl LineSink for CompareSink {
-    fn take(&mut self, line: &str) {
-        let mut script = self.0.borrow_mut();
-        match script.next() {
-            Some(next) if next == line => script.at += 1,
-            // The file was full in the middle of a call: what came of it was not written.
-            Some(FULL) => {}
-            _ => {
-                let at = script.at;
-                script.differ(at, Some(line));
-            }
-        }
-    }
-}
-
 struct Replay {
     recorded: Recorded,
-    script: Rc<RefCell<Checked>>,
-    lines: Rc<[Box<str>]>,
-    /// By the connection's serial.
-    sources: BTreeMap<u32, Source>,
+    /// What the recorder of the replay has written.
+    writer: Rc<RefCell<Writer>>,
+    peers: PeerBytes,
     now: Now,
     began_at: Option<Instant>,
     inputs: u64,
 }
 
 impl Replay {
-    fn new(lines: Vec<Box<str>>, header: Header) -> Result<Replay, ReplayError> {
-        let lines: Rc<[Box<str>]> = lines.into();
-        let script = Rc::new(RefCell::new(Checked {
-            lines: Rc::clone(&lines),
-            at: header.lines,
-            difference: None,
-        }));
+    /// The server that was recorded, but with the keys of a replay and a store that recalls.
+    fn new(lines: &[Box<str>], header: &Header) -> Result<Replay, ReplayError> {
+        let keys = ReplayTokens::keys();
+        let recorder = Recorder::new(None, keys.clone());
+        let writer = Rc::clone(&recorder.writer);
+        let store = recorder.watch(Box::new(ReplayStore::new(lines)));
+        let events = Events::builtin();
+        let server = Server::build(header.config.clone(), keys, store, events, header.seed);
         Ok(Replay {
-            recorded: recorded(&header, &script),
-            sources: Source::all(&lines)?,
-            script,
-            lines,
+            recorded: Recorded::new(server, recorder),
+            writer,
+            peers: PeerBytes::read(lines)?,
             now: Now::default(),
             began_at: None,
             inputs: 0,
         })
     }
 
-    fn run(&mut self) -> Result<(), ReplayError> {
-        let lines = Rc::clone(&self.lines);
-        let begin = self.script.borrow().at;
-        for (index, line) in lines.iter().enumerate().skip(begin) {
-            let line_number = index + 1;
-            let done = match line.as_bytes().first() {
-                Some(b'@') => self.move_clocks(line),
-                Some(b'+' | b'=' | b'>') => Some(()),
-                _ => self.call(line),
-            };
-            done.ok_or(ReplayError::Unreadable { line: line_number })?;
-            let mut script = self.script.borrow_mut();
-            if is_call(line) && script.at <= index {
-                let at = script.at;
-                script.differ(at, None);
-            }
-            if let Some(difference) = script.difference.take() {
-                return Err(difference);
+    /// Makes the calls of `lines`, which stand after `before` others, and compares what is written
+    /// of each with the lines that follow.
+    fn run(&mut self, lines: &[Box<str>], before: usize) -> Result<(), ReplayError> {
+        let mut at = 0;
+        while let Some(call) = lines.get(at) {
+            let line = before + at + 1;
+            self.make(call).ok_or(ReplayError::Unreadable { line })?;
+            let written = self.writer.borrow_mut().lines();
+            let replayed: Vec<&str> = written.split_terminator('\n').collect();
+            for index in 0..replayed.len().max(1) {
+                let recorded = lines.get(at).map(|line| &**line);
+                let replayed = replayed.get(index).copied();
+                at += 1;
+                if recorded != replayed {
+                    return Err(differ(before + at, recorded, replayed));
+                }
             }
         }
-        let mut script = self.script.borrow_mut();
-        let at = script.at;
-        if at < lines.len() {
-            script.differ(at, None);
-        }
-        script.difference.take().map_or(Ok(()), Err)
+        Ok(())
     }
 
-    fn move_clocks(&mut self, line: &str) -> Option<()> {
-        let mut numbers = line.split(' ').skip(1).map(str::parse::<u64>);
+    fn move_clocks<'a>(&mut self, words: impl Iterator<Item = &'a str>) -> Option<()> {
+        let mut numbers = words.map(str::parse::<u64>);
         let mut next = || numbers.next()?.ok();
         let (monotonic, unix, nanos) = (next()?, next()?, next()?);
         let nanos = u32::try_from(nanos).ok().filter(|n| *n < 1_000_000_000)?;
@@ -303,15 +245,21 @@ impl Replay {
             fraction: Duration::from_nanos(u64::from(nanos)),
         };
         self.began_at.get_or_insert(self.now.monotonic);
+        if let Some(recorder) = &mut self.recorded.recorder {
+            recorder.clocks(self.now);
+        }
         Some(())
     }
 
-    /// Makes the call of a line; what is written of it is compared on the way.
-    fn call(&mut self, line: &str) -> Option<()> {
+    /// Makes the call of a line.
+    fn make(&mut self, line: &str) -> Option<()> {
         let mut words = line.split(' ');
         let word = words.next()?;
         let (now, recorded) = (self.now, &mut self.recorded);
         match word {
+            "@" => self.move_clocks(words)?,
+            // What came of a call, and not of the one before: nothing is written of it.
+            "+" | "=" | ">" => {}
             "flush" => {
                 let mut left = FlushesLeft {
                     broadcasts: words.next()?.parse().ok()?,
@@ -322,13 +270,10 @@ impl Replay {
             "ending" => _ = recorded.next_ending(),
             "job" | "write" | "summary" | "news" | "report" => _ = recorded.poll(now),
             "end" => {
-                let why = words.next()?;
                 // A server that came to its end had nothing left to tell.
-                if why == STOPPED {
-                    recorded.next_ending();
-                    recorded.poll(now);
-                }
-                recorded.end_for(why);
+                recorded.next_ending();
+                recorded.poll(now);
+                recorded.end();
             }
             _ => {
                 self.inputs += 1;
@@ -348,7 +293,7 @@ impl Replay {
                 let id = read_id(words.next()?)?;
                 let count = words.next()?.parse().ok()?;
                 let count = Some(count).filter(|count| *count as u64 <= MESSAGE_BYTES_MAX)?;
-                let mut bytes = self.sources.entry(id.serial).or_default().read(count);
+                let mut bytes = self.peers.next(id, count);
                 recorded.receive(now, id, &mut bytes);
             }
             "wrote" => {
@@ -362,15 +307,11 @@ impl Replay {
     }
 }
 
-/// The server that was recorded, but with the keys of a replay and a store that recalls.
-fn recorded(header: &Header, script: &Rc<RefCell<Checked>>) -> Recorded {
-    let config = &header.config;
-    let keys = ReplayTokens::keys();
-    let sink = Box::new(CompareSink(Rc::clone(script)));
-    let recorder = Recorder::new(sink, keys.clone());
-    let script = Rc::clone(script);
-    let store = recorder.watch(Box::new(ReplayStore { script }));
-    let events = Events::builtin();
-    let server = Server::build(config.clone(), keys, store, events, header.seed);
-    Recorded::new(server, recorder)
+fn differ(line: usize, recorded: Option<&str>, replayed: Option<&str>) -> ReplayError {
+    let cut = |line: &str| line.chars().take(SHOWN_CHARACTERS_MAX).collect();
+    ReplayError::Differs {
+        line,
+        recorded: recorded.map(cut),
+        replayed: replayed.map(cut),
+    }
 }

@@ -1,77 +1,64 @@
-//! What a peer sent, put together from the pieces in a recording, to be read in its cuts.
+//! What peers sent, put together from the pieces in a recording, to be read in its cuts.
 
 use std::collections::BTreeMap;
 
 use super::input::read_id;
 use super::lines::text_bytes;
 use super::replay::ReplayError;
+use crate::server::ConnectionId;
 
 /// What stands for a byte that was never written: nobody looked into it. It may stand in whatever is
 /// not finished.
 const FILLER: u8 = b'x';
 
-/// One connection's stream.
-#[derive(Default)]
-pub(super) struct Source {
-    /// In the order of the stream.
-    pieces: Vec<Piece>,
-    /// The first piece that is not used up.
-    next: usize,
-    /// Where in the stream the next byte stands.
-    at: u64,
+/// The streams of all connections, by their serials.
+pub(super) struct PeerBytes {
+    /// Pieces, by where in the stream each begins.
+    pieces: BTreeMap<(u32, u64), Vec<u8>>,
+    /// Where in each stream the next byte stands.
+    next_at: BTreeMap<u32, u64>,
 }
 
-struct Piece {
-    at: u64,
-    bytes: Vec<u8>,
-}
-
-impl Source {
-    /// Those of every connection in a recording, by serial.
+impl PeerBytes {
+    /// Those of a recording.
     ///
     /// # Errors
     /// When a line that should say what a peer sent does not.
-    pub(super) fn all(lines: &[Box<str>]) -> Result<BTreeMap<u32, Source>, ReplayError> {
-        let mut sources = BTreeMap::<u32, Source>::new();
+    pub(super) fn read(lines: &[Box<str>]) -> Result<PeerBytes, ReplayError> {
+        let mut pieces = BTreeMap::new();
         for (index, line) in lines.iter().enumerate() {
             if let Some(text) = line.strip_prefix("+ ") {
                 let line = index + 1;
-                let (serial, piece) = read_piece(text).ok_or(ReplayError::Unreadable { line })?;
-                sources.entry(serial).or_default().pieces.push(piece);
+                let (place, bytes) = read_piece(text).ok_or(ReplayError::Unreadable { line })?;
+                pieces.insert(place, bytes);
             }
         }
-        for source in sources.values_mut() {
-            // A fragment is written after the control frames that came after it.
-            source.pieces.sort_by_key(|piece| piece.at);
-        }
-        Ok(sources)
+        Ok(PeerBytes {
+            pieces,
+            next_at: BTreeMap::new(),
+        })
     }
 
-    /// The next `count` bytes.
-    pub(super) fn read(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.read_byte()).collect()
+    /// The next `count` bytes of a connection.
+    pub(super) fn next(&mut self, id: ConnectionId, count: usize) -> Vec<u8> {
+        let next_at = self.next_at.entry(id.serial).or_default();
+        let start = *next_at;
+        *next_at += count as u64;
+        let places = start..*next_at;
+        places.map(|at| self.byte(id.serial, at)).collect()
     }
 
-    fn read_byte(&mut self) -> u8 {
-        let at = self.at;
-        self.at += 1;
-        while let Some(piece) = self.pieces.get(self.next) {
-            let Some(into) = at.checked_sub(piece.at) else {
-                break;
-            };
-            if let Some(byte) = piece.bytes.get(into as usize) {
-                return *byte;
-            }
-            self.next += 1;
-        }
-        FILLER
+    fn byte(&self, serial: u32, at: u64) -> u8 {
+        let before = self.pieces.range((serial, 0)..=(serial, at)).next_back();
+        let byte = before.and_then(|((_, start), bytes)| bytes.get((at - start) as usize));
+        byte.copied().unwrap_or(FILLER)
     }
 }
 
-fn read_piece(text: &str) -> Option<(u32, Piece)> {
+fn read_piece(text: &str) -> Option<((u32, u64), Vec<u8>)> {
     let mut words = text.splitn(3, ' ');
     let id = read_id(words.next()?)?;
     let at = words.next()?.parse().ok()?;
     let bytes = text_bytes(words.next()?)?;
-    Some((id.serial, Piece { at, bytes }))
+    Some(((id.serial, at), bytes))
 }

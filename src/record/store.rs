@@ -7,7 +7,6 @@ use std::rc::Rc;
 use super::lines::{push_text, text_bytes};
 use super::mask::mask;
 use super::recorder::Writer;
-use super::replay::Checked;
 use crate::app::password::PasswordHash;
 use crate::app::users::{Changes, StoreError, User, UserStore};
 use crate::time::{Instant, UnixSeconds};
@@ -134,20 +133,26 @@ fn read_user(id: &str, text: &str) -> Option<User> {
 /// A store that answers as it was recorded. Of a question that was not recorded it knows
 /// nothing; that it was asked is found by the one who compares the lines.
 pub(super) struct ReplayStore {
-    pub(super) script: Rc<RefCell<Checked>>,
+    answers: std::vec::IntoIter<Box<str>>,
 }
 
 impl ReplayStore {
+    /// The store of a recording.
+    pub(super) fn new(lines: &[Box<str>]) -> ReplayStore {
+        let answers = lines.iter().filter(|line| line.starts_with("= "));
+        let answers: Vec<Box<str>> = answers.cloned().collect();
+        ReplayStore {
+            answers: answers.into_iter(),
+        }
+    }
+
     fn answer<T>(
         &mut self,
         question: &str,
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, StoreError> {
-        let script = self.script.borrow();
-        let answer = script
-            .next()
-            .and_then(|line| line.strip_prefix("= ")?.strip_prefix(question))
-            .and_then(|rest| rest.strip_prefix(' '));
+        let line = self.answers.next().unwrap_or_default();
+        let answer = line.strip_prefix(&format!("= {question} "));
         // What failed is the same to the core, whatever it was.
         answer.and_then(read).ok_or(StoreError::Io)
     }

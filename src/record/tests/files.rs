@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::rig::{Rig, login, masked, password, upgrade};
-use crate::record::lines::LineSink as _;
 use crate::record::lines::{FileSink, Lines};
 use crate::record::{ReplayError, Replayed, replay};
 
@@ -25,8 +24,7 @@ fn rewritten(file: &[u8], change: impl FnOnce(&mut Vec<Box<str>>)) -> Vec<u8> {
     change(&mut lines);
     let out = super::rig::File::default();
     let mut sink = FileSink::new(Box::new(out.clone()), u64::MAX);
-    lines.iter().for_each(|line| sink.take(line));
-    sink.flush();
+    assert!(sink.write(&(lines.join("\n") + "\n")));
     out.0.take()
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::io::Write;
 use std::rc::Rc;
 
-use crate::record::lines::{FileSink, LineSink as _, Lines, push_text, text_bytes};
+use crate::record::lines::{FileSink, Lines, push_text, text_bytes};
 
 #[derive(Clone, Default)]
 struct Shared(Rc<RefCell<Vec<u8>>>);
@@ -24,10 +24,8 @@ impl Write for Shared {
 fn written(lines: &[&str], bytes_max: u64) -> Vec<u8> {
     let file = Shared::default();
     let mut sink = FileSink::new(Box::new(file.clone()), bytes_max);
-    for line in lines {
-        sink.take(line);
-    }
-    sink.flush();
+    let lines: Vec<String> = lines.iter().map(|line| format!("{line}\n")).collect();
+    sink.write(&lines.concat());
     file.0.take()
 }
 
@@ -78,11 +76,8 @@ fn a_file_that_is_cut_off_is_read_to_its_last_whole_line() {
 #[test]
 fn a_file_that_fails_ends_the_recording_and_nothing_else() {
     let mut sink = FileSink::new(Box::new(io::Cursor::new([0_u8; 30])), 1_000);
-    for _ in 0..3 {
-        sink.take("a line of a recording");
-        sink.flush();
-    }
-    assert!(sink.is_full());
+    let taken = [(); 3].map(|()| sink.write("a line of 21 letters\n"));
+    assert_eq!(taken, [true, false, false]);
 }
 
 #[test]

@@ -85,8 +85,8 @@ impl Rig {
         let rules = ClaimRules::default();
         let keys = Keys::new(&secret(SECRET), Some(&secret(PREVIOUS)));
         let file = File::default();
-        let sink = Box::new(FileSink::new(Box::new(file.clone()), bytes_max));
-        let recorder = Recorder::new(sink, keys.clone());
+        let sink = FileSink::new(Box::new(file.clone()), bytes_max);
+        let recorder = Recorder::new(Some(sink), keys.clone());
         recorder.begin_file("0.0.0", &config, 7);
         let mut users = MemoryStore::new();
         let mut secrets = vec![SECRET.to_owned(), PREVIOUS.to_owned()];
