@@ -3,7 +3,6 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::recorder::Id;
 use crate::app::password::{HashOutcome, Verdict};
 use crate::server::{ConnectionId, Input, Peer, StoreOutcome, TransportNews};
 use crate::wire::ProxyError;
@@ -16,7 +15,7 @@ impl fmt::Display for InputLine {
         match self.0 {
             Input::Shed => f.write_str("shed"),
             Input::Transport(id, news) => {
-                write!(f, "transport {} ", Id(id))?;
+                write!(f, "transport {:?} ", id)?;
                 match news {
                     TransportNews::Holds(bytes) => write!(f, "holds {bytes}"),
                     TransportNews::Client(Some(peer)) => write!(f, "client {peer}"),
@@ -24,9 +23,9 @@ impl fmt::Display for InputLine {
                     TransportNews::Failed(error) => write!(f, "failed {}", error.word()),
                 }
             }
-            Input::Finished(id) => write!(f, "finished {}", Id(id)),
-            Input::Failed(id) => write!(f, "failed {}", Id(id)),
-            Input::Writable(id) => write!(f, "writable {}", Id(id)),
+            Input::Finished(id) => write!(f, "finished {id:?}"),
+            Input::Failed(id) => write!(f, "failed {id:?}"),
+            Input::Writable(id) => write!(f, "writable {id:?}"),
             Input::Hashed(HashOutcome { ticket, verdict }) => {
                 write!(f, "hashed {ticket} {verdict:?}")
             }

@@ -122,6 +122,11 @@ pub(super) fn push_text(out: &mut String, bytes: &[u8]) {
     }
 }
 
+/// The text that [`push_text`] wrote.
+pub(super) fn text(line: &str) -> Option<String> {
+    String::from_utf8(text_bytes(line)?).ok()
+}
+
 /// The bytes that [`push_text`] wrote.
 pub(super) fn text_bytes(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());

@@ -31,7 +31,10 @@ mod tests;
 use std::fmt;
 use std::io::{IoSlice, Write};
 use std::ops::Deref;
+use std::rc::Rc;
 
+use crate::app::Events;
+use crate::app::users::UserStore;
 use crate::config::Config;
 use crate::gate::Keys;
 use crate::limits::RECORDING_BYTES_MAX;
@@ -42,18 +45,26 @@ use crate::time::Now;
 
 use input::InputLine;
 use lines::FileSink;
-use recorder::{Id, MaybeId};
+use recorder::Recorder;
+use redaction::Redactor;
+use store::RecordingStore;
+use tap::RecordingTap;
 
-pub use recorder::Recorder;
 pub use replay::{ReplayError, Replayed, replay};
 
-/// Begins a recording of a server with these settings, keys and seed. Its store is to be
-/// [watched](Recorder::watch), and the server given to [`Recorded::new`].
-pub fn record(file: Box<dyn Write>, config: &Config, keys: Keys, seed: u64) -> Recorder {
+/// A server as [`Server::build`] makes it, with the program's own events, that is recorded to
+/// `file`.
+pub fn record(
+    file: Box<dyn Write>,
+    config: Config,
+    keys: Keys,
+    store: Box<dyn UserStore>,
+    seed: u64,
+) -> Recorded {
     let file = FileSink::new(file, RECORDING_BYTES_MAX);
-    let recorder = Recorder::new(Some(file), keys);
-    recorder.begin_file(env!("CARGO_PKG_VERSION"), config, seed);
-    recorder
+    let recorder = Recorder::new(Some(file));
+    recorder.begin_file(env!("CARGO_PKG_VERSION"), &config, seed);
+    Recorded::build(recorder, config, keys, store, seed)
 }
 
 /// A server, and the recorder that writes down every call of it, where there is one. What only
@@ -81,11 +92,22 @@ impl Deref for Recorded {
 }
 
 impl Recorded {
-    /// A server whose store `recorder` watches.
-    pub fn new(mut server: Server, recorder: Recorder) -> Recorded {
-        server.set_tap(Some(recorder.tap()));
-        let recorder = Some(recorder);
-        Recorded { server, recorder }
+    fn build(
+        recorder: Recorder,
+        config: Config,
+        keys: Keys,
+        store: Box<dyn UserStore>,
+        seed: u64,
+    ) -> Recorded {
+        let writer = Rc::clone(&recorder.writer);
+        let tap = RecordingTap::new(Rc::clone(&writer), Redactor::new(keys.clone()));
+        let store = Box::new(RecordingStore { store, writer });
+        let mut server = Server::build(config, keys, store, Events::builtin(), seed);
+        server.set_tap(Some(Box::new(tap)));
+        Recorded {
+            server,
+            recorder: Some(recorder),
+        }
     }
 
     /// Writes down that the server has come to its end, and was not killed.
@@ -99,7 +121,7 @@ impl Recorded {
     pub fn accept(&mut self, now: Now, peer: Peer) -> Option<ConnectionId> {
         self.call(now, format_args!("accept {peer}"));
         let id = self.server.accept(now, peer);
-        self.line(format_args!("> {}", MaybeId(id)));
+        self.call(now, format_args!("> {id:?}"));
         id
     }
 
@@ -114,10 +136,10 @@ impl Recorded {
 
     /// As [`Server::receive`].
     pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> ReadInterest {
-        self.call(now, format_args!("receive {} {}", Id(id), bytes.len()));
+        self.call(now, format_args!("receive {id:?} {}", bytes.len()));
         let reading = self.server.receive(now, id, bytes);
         if reading == ReadInterest::Done {
-            self.line(format_args!("> over"));
+            self.call(now, format_args!("> over"));
         }
         reading
     }
@@ -139,8 +161,7 @@ impl Recorded {
             pending,
         } = *left;
         let id = self.server.next_flush(now, left);
-        let shown = MaybeId(id);
-        self.call(now, format_args!("flush {broadcasts} {pending} {shown}"));
+        self.call(now, format_args!("flush {broadcasts} {pending} {id:?}"));
         id
     }
 
@@ -148,7 +169,7 @@ impl Recorded {
     pub fn next_ending(&mut self) -> Option<(ConnectionId, Ending)> {
         let ended = self.server.next_ending();
         if let (Some(recorder), Some((id, ending))) = (&mut self.recorder, ended) {
-            recorder.line(format_args!("ending {} {ending:?}", Id(id)));
+            recorder.line(format_args!("ending {id:?} {ending:?}"));
             if ending != Ending::Fin {
                 recorder.forget(id);
             }
@@ -173,12 +194,6 @@ impl Recorded {
     fn call(&mut self, now: Now, call: fmt::Arguments<'_>) {
         if let Some(recorder) = &mut self.recorder {
             recorder.call(now, call);
-        }
-    }
-
-    fn line(&self, line: fmt::Arguments<'_>) {
-        if let Some(recorder) = &self.recorder {
-            recorder.line(line);
         }
     }
 }

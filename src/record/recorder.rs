@@ -4,7 +4,7 @@
 //! @ 1204711 1795490265 330118000        the clocks, where they moved
 //! receive 0.3 180                       a call of the core
 //! + 0.3 412 {"event":"login"…           what a peer sent, once it was whole
-//! = user "alice" 1795490001 enabled …   what the store was asked, and its answer
+//! = user "alice" 1795490001 false …     what the store was asked, and its answer
 //! > over                                what the call returned
 //! ```
 
@@ -19,18 +19,13 @@ use sha2::{Digest, Sha256};
 
 use super::lines::{FileSink, hex, push_text};
 use super::mask::{Mask, mask};
-use super::redaction::Redactor;
-use super::store::{RecordingStore, quoted};
-use super::tap::RecordingTap;
 use crate::app::password::{HashJob, PasswordHash};
-use crate::app::users::UserStore;
 use crate::config::Config;
-use crate::gate::Keys;
-use crate::server::{ConnectionId, Output, Report, StoreJob, Tap};
+use crate::server::{ConnectionId, Output};
 use crate::time::Now;
 
 /// The first line: what follows is read by these rules.
-pub(super) const FIRST_LINE: &str = "framegate recording 2";
+pub(super) const FIRST_LINE: &str = "framegate recording 3";
 /// The last line of a server that has come to its end.
 pub(super) const ENDED: &str = "end stopped";
 /// Bytes of a hash of what left; as many as a person compares.
@@ -51,17 +46,24 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn take(&mut self, line: &str) {
+    /// Takes a line, without the signatures of tokens in it.
+    pub(super) fn line(&mut self, line: fmt::Arguments<'_>) {
+        let line = shown(&line.to_string());
+        self.take(&line);
+    }
+
+    /// Takes a piece of what a peer sent, and where in its stream that begins.
+    pub(super) fn piece(&mut self, id: ConnectionId, at: u64, bytes: &[u8]) {
+        let mut line = format!("+ {id:?} {at} ");
+        push_text(&mut line, bytes);
+        self.take(&line);
+    }
+
+    fn take(&mut self, line: &str) {
         if !self.is_over {
             self.lines += line;
             self.lines.push('\n');
         }
-    }
-
-    /// Takes a line that ends in these bytes.
-    pub(super) fn take_with_text(&mut self, mut line: String, bytes: &[u8]) {
-        push_text(&mut line, bytes);
-        self.take(&line);
     }
 
     /// The lines since the last call of this.
@@ -76,36 +78,43 @@ impl Writer {
         }
     }
 
-    /// What stands for a password hash.
-    pub(super) fn handle(&mut self, hash: Option<&PasswordHash>) -> String {
+    /// The number that stands for a password hash; 0 for none.
+    pub(super) fn number(&mut self, hash: Option<&PasswordHash>) -> usize {
         let Some(hash) = hash else {
-            return "-".to_owned();
+            return 0;
         };
         let key = Sha256::digest(hash.as_str()).into();
-        let next = self.hashes.len();
-        self.hashes.entry(key).or_insert(next).to_string()
+        let next = self.hashes.len() + 1;
+        *self.hashes.entry(key).or_insert(next)
     }
 }
 
-/// Writes down what a core is told and what it does. It has no `Debug`, for it holds keys.
-pub struct Recorder {
+/// A text as it stands in a line.
+pub(super) fn shown(text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    mask(&mut bytes);
+    let mut line = String::new();
+    push_text(&mut line, &bytes);
+    line
+}
+
+/// Writes down what a core is told and what it does.
+pub(super) struct Recorder {
     pub(super) writer: Rc<RefCell<Writer>>,
-    keys: Keys,
     /// How much of a token each peer was told, by the connection's serial.
     told: BTreeMap<u32, Mask>,
     written_at: Option<Now>,
 }
 
 impl Recorder {
-    /// A recorder that writes to `file`, if to any, for a server with these keys.
-    pub(super) fn new(file: Option<FileSink>, keys: Keys) -> Recorder {
+    /// A recorder that writes to `file`, if to any.
+    pub(super) fn new(file: Option<FileSink>) -> Recorder {
         let writer = Writer {
             file,
             ..Writer::default()
         };
         Recorder {
             writer: Rc::new(RefCell::new(writer)),
-            keys,
             told: BTreeMap::new(),
             written_at: None,
         }
@@ -114,29 +123,13 @@ impl Recorder {
     /// The lines that a recording begins with.
     pub(super) fn begin_file(&self, version: &str, config: &Config, seed: u64) {
         self.line(format_args!("{FIRST_LINE}"));
-        self.line(format_args!("program {version}"));
-        self.line(format_args!("seed {seed}"));
-        for (name, text) in config.shown() {
-            let line = format!("set {name} ");
-            self.writer
-                .borrow_mut()
-                .take_with_text(line, text.as_bytes());
+        self.line(format_args!("program {version} {seed}"));
+        for (name, value) in config.shown() {
+            self.line(format_args!("set {name} {value}"));
         }
     }
 
-    /// The store, its answers written down.
-    pub fn watch(&self, store: Box<dyn UserStore>) -> Box<dyn UserStore> {
-        let writer = Rc::clone(&self.writer);
-        Box::new(RecordingStore { store, writer })
-    }
-
-    /// What the core is to tell of its peers.
-    pub(super) fn tap(&self) -> Box<dyn Tap> {
-        let redactor = Redactor::new(self.keys.clone());
-        Box::new(RecordingTap::new(Rc::clone(&self.writer), redactor))
-    }
-
-    /// A call at a moment.
+    /// A call at a moment, or what it returned.
     #[cold]
     pub(super) fn call(&mut self, now: Now, call: fmt::Arguments<'_>) {
         self.clocks(now);
@@ -155,42 +148,23 @@ impl Recorder {
 
     #[cold]
     pub(super) fn line(&self, line: fmt::Arguments<'_>) {
-        match line.as_str() {
-            Some(line) => self.writer.borrow_mut().take(line),
-            None => self.writer.borrow_mut().take(&line.to_string()),
-        }
+        self.writer.borrow_mut().line(line);
     }
 
-    /// What the core has for the outside.
+    /// What the core has for the outside, which may name what a peer sent.
     #[cold]
     pub(super) fn output(&mut self, now: Now, output: &Output) {
         match output {
             Output::Hash(HashJob {
                 ticket, expected, ..
             }) => {
-                let handle = self.writer.borrow_mut().handle(expected.as_ref());
-                self.call(now, format_args!("job {ticket} {handle}"));
+                let number = self.writer.borrow_mut().number(expected.as_ref());
+                self.call(now, format_args!("poll Hash({ticket}, {number})"));
             }
-            Output::Store(StoreJob::Seen(second)) => {
-                self.call(now, format_args!("write seen {}", second.0));
-            }
-            Output::Store(StoreJob::Revoke(ticket, revocation)) => {
-                let (id, until) = (quoted(&revocation.id), revocation.issued_until.0);
-                self.call(now, format_args!("write {ticket} {id} {until}"));
-            }
-            Output::Summary(summary) => self.call(now, format_args!("summary {summary:?}")),
             // The text of a store's fault depends on the machine, so it is left out.
-            Output::StoreNews(_) => self.call(now, format_args!("news")),
-            Output::Report(report) => self.report(report),
+            Output::StoreNews(_) => self.call(now, format_args!("poll StoreNews")),
+            output => self.call(now, format_args!("poll {output:?}")),
         }
-    }
-
-    /// What the log is told, which may name what a peer sent.
-    fn report(&self, report: &Report) {
-        let mut text = format!("{report:?}").into_bytes();
-        mask(&mut text);
-        let line = "report ".to_owned();
-        self.writer.borrow_mut().take_with_text(line, &text);
     }
 
     /// The connection has ended.
@@ -212,11 +186,7 @@ impl Recorder {
         let bytes = slices.iter().flat_map(|slice| slice.iter()).take(count);
         let seen: Vec<u8> = bytes.map(|byte| told.pass(*byte)).collect();
         let digest = hex(&Sha256::digest(seen)[..DIGEST_BYTES]);
-        let full = if full { "full" } else { "more" };
-        self.call(
-            now,
-            format_args!("wrote {} {count} {full} {digest}", Id(id)),
-        );
+        self.call(now, format_args!("wrote {id:?} {count} {full} {digest}"));
     }
 
     /// Hands on what was written so far. Returns whether more is taken.
@@ -237,26 +207,5 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.flush();
-    }
-}
-
-/// A connection as it is written: its slot and its serial.
-pub(super) struct Id(pub(super) ConnectionId);
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0.slot, self.0.serial)
-    }
-}
-
-/// A connection, or none.
-pub(super) struct MaybeId(pub(super) Option<ConnectionId>);
-
-impl fmt::Display for MaybeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(id) => Id(id).fmt(f),
-            None => f.write_str("-"),
-        }
     }
 }

@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use super::Recorded;
 use super::input::{read_id, read_input, read_peer};
-use super::lines::{FULL, Lines, text_bytes};
+use super::lines::{FULL, Lines, text};
 use super::recorder::{ENDED, FIRST_LINE, Recorder, Writer};
 use super::source::PeerBytes;
 use super::store::ReplayStore;
-use crate::app::Events;
 use crate::config::{Config, ConfigError};
 use crate::gate::ReplayTokens;
 use crate::limits::MESSAGE_BYTES_MAX;
-use crate::server::{FlushesLeft, Server};
+use crate::server::FlushesLeft;
 use crate::time::{Instant, Now, UnixSeconds};
 
 /// What is shown of a line that differs, in characters.
@@ -36,8 +35,8 @@ pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
     if !is_ended {
         drop_last_call(&mut lines, header.lines);
     }
-    let mut replay = Replay::new(&lines, &header)?;
-    replay.run(&lines[header.lines..], header.lines)?;
+    let mut replay = Replay::new(&lines, header.config, header.seed)?;
+    replay.run(&lines, header.lines)?;
     Ok(Replayed {
         inputs: replay.inputs,
         lasted: replay
@@ -139,45 +138,36 @@ impl Header {
         if lines.first().is_none_or(|line| **line != *FIRST_LINE) {
             return Err(ReplayError::NotARecording);
         }
-        let behind = |index: usize, word: &str| {
-            let line = lines.get(index).and_then(|line| line.strip_prefix(word));
-            line.ok_or(ReplayError::Unreadable { line: index + 1 })
-        };
-        let version = behind(1, "program ")?.to_owned();
-        let seed = behind(2, "seed ")?.parse();
-        let seed = seed.map_err(|_| ReplayError::Unreadable { line: 3 })?;
-        let mut texts = Vec::new();
-        while let Ok(text) = behind(3 + texts.len(), "set ") {
-            let setting = read_setting(text);
-            let line = 4 + texts.len();
-            texts.push(setting.ok_or(ReplayError::Unreadable { line })?);
-        }
+        let program = lines.get(1).and_then(|line| read_program(line));
+        let (version, seed) = program.ok_or(ReplayError::Unreadable { line: 2 })?;
+        let settings = lines[2..].iter().map_while(|line| read_setting(line));
+        let settings: Vec<_> = settings.collect();
         Ok(Header {
             version,
             seed,
-            config: Config::from_shown(&texts).map_err(ReplayError::Config)?,
-            lines: 3 + texts.len(),
+            config: Config::from_shown(&settings).map_err(ReplayError::Config)?,
+            lines: 2 + settings.len(),
         })
     }
 }
 
-fn read_setting(text: &str) -> Option<(String, String)> {
-    let (name, value) = text.split_once(' ')?;
-    let value = String::from_utf8(text_bytes(value)?).ok()?;
-    Some((name.to_owned(), value))
+fn read_program(line: &str) -> Option<(String, u64)> {
+    let (version, seed) = line.strip_prefix("program ")?.split_once(' ')?;
+    Some((version.to_owned(), seed.parse().ok()?))
+}
+
+fn read_setting(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.strip_prefix("set ")?.split_once(' ')?;
+    Some((name.to_owned(), text(value)?))
 }
 
 /// What came of the last call may not have been written in full.
 fn drop_last_call(lines: &mut Vec<Box<str>>, header_lines: usize) {
+    let is_call = |line: &str| line.starts_with(|first: char| first.is_ascii_lowercase());
     let last_call = lines.iter().rposition(|line| is_call(line));
     lines.truncate(last_call.unwrap_or(0).max(header_lines));
     // The clocks were moved for it alone.
     lines.pop_if(|line| line.starts_with('@'));
-}
-
-/// Everything but what came of a call, and what else belongs to one.
-fn is_call(line: &str) -> bool {
-    line.starts_with(|first: char| first.is_ascii_lowercase())
 }
 
 struct Replay {
@@ -192,15 +182,12 @@ struct Replay {
 
 impl Replay {
     /// The server that was recorded, but with the keys of a replay and a store that recalls.
-    fn new(lines: &[Box<str>], header: &Header) -> Result<Replay, ReplayError> {
-        let keys = ReplayTokens::keys();
-        let recorder = Recorder::new(None, keys.clone());
+    fn new(lines: &[Box<str>], config: Config, seed: u64) -> Result<Replay, ReplayError> {
+        let recorder = Recorder::new(None);
         let writer = Rc::clone(&recorder.writer);
-        let store = recorder.watch(Box::new(ReplayStore::new(lines)));
-        let events = Events::builtin();
-        let server = Server::build(header.config.clone(), keys, store, events, header.seed);
+        let store = Box::new(ReplayStore::new(lines));
         Ok(Replay {
-            recorded: Recorded::new(server, recorder),
+            recorded: Recorded::build(recorder, config, ReplayTokens::keys(), store, seed),
             writer,
             peers: PeerBytes::read(lines)?,
             now: Now::default(),
@@ -209,12 +196,11 @@ impl Replay {
         })
     }
 
-    /// Makes the calls of `lines`, which stand after `before` others, and compares what is written
-    /// of each with the lines that follow.
-    fn run(&mut self, lines: &[Box<str>], before: usize) -> Result<(), ReplayError> {
-        let mut at = 0;
+    /// Makes the call of each line from `at` on, and compares what is written of it with that line
+    /// and those after it.
+    fn run(&mut self, lines: &[Box<str>], mut at: usize) -> Result<(), ReplayError> {
         while let Some(call) = lines.get(at) {
-            let line = before + at + 1;
+            let line = at + 1;
             self.make(call).ok_or(ReplayError::Unreadable { line })?;
             let written = self.writer.borrow_mut().lines();
             let replayed: Vec<&str> = written.split_terminator('\n').collect();
@@ -223,7 +209,7 @@ impl Replay {
                 let replayed = replayed.get(index).copied();
                 at += 1;
                 if recorded != replayed {
-                    return Err(differ(before + at, recorded, replayed));
+                    return Err(differ(at, recorded, replayed));
                 }
             }
         }
@@ -268,7 +254,7 @@ impl Replay {
                 recorded.next_flush(now, &mut left);
             }
             "ending" => _ = recorded.next_ending(),
-            "job" | "write" | "summary" | "news" | "report" => _ = recorded.poll(now),
+            "poll" => _ = recorded.poll(now),
             "end" => {
                 // A server that came to its end had nothing left to tell.
                 recorded.next_ending();
@@ -299,7 +285,7 @@ impl Replay {
             "wrote" => {
                 let id = read_id(words.next()?)?;
                 let count = words.next()?.parse().ok()?;
-                recorded.wrote(now, id, count, words.next()? == "full");
+                recorded.wrote(now, id, count, words.next()?.parse().ok()?);
             }
             _ => recorded.handle(now, read_input(word, words)?),
         }

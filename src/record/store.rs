@@ -1,12 +1,16 @@
 //! The user store's part in a recording: what it was asked and what it answered.
+//!
+//! ```text
+//! = user "alice" 1795490001 false 0 1 Alice A.     see `read_user`; `none` for nobody
+//! = changed of alice bob                           who; `all` for anybody
+//! = check fails
+//! ```
 
 use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::rc::Rc;
 
-use super::lines::{push_text, text_bytes};
-use super::mask::mask;
-use super::recorder::Writer;
+use super::lines::text;
+use super::recorder::{Writer, shown};
 use crate::app::password::PasswordHash;
 use crate::app::users::{Changes, StoreError, User, UserStore};
 use crate::time::{Instant, UnixSeconds};
@@ -18,115 +22,72 @@ pub(super) struct RecordingStore {
 }
 
 impl RecordingStore {
-    fn note<T>(&mut self, result: &Result<T, StoreError>, question: &str, answer: String) {
-        let answer = match result {
-            Ok(_) => answer,
+    fn note<T>(
+        &self,
+        question: &str,
+        answer: &Result<T, StoreError>,
+        show: impl FnOnce(&T, &mut Writer) -> String,
+    ) {
+        let mut writer = self.writer.borrow_mut();
+        let answer = match answer {
+            Ok(answer) => show(answer, &mut writer),
             Err(_) => "fails".to_owned(),
         };
-        self.writer
-            .borrow_mut()
-            .take(&format!("= {question} {answer}"));
+        writer.line(format_args!("= {question} {answer}"));
     }
 }
 
 impl UserStore for RecordingStore {
     fn user(&mut self, id: &str) -> Result<Option<User>, StoreError> {
         let user = self.store.user(id);
-        let answer = match &user {
-            Ok(Some(user)) => show_user(user, &mut self.writer.borrow_mut()),
-            _ => "none".to_owned(),
-        };
-        self.note(&user, &format!("user {}", quoted(id)), answer);
+        self.note(&format!("user {id:?}"), &user, |user, writer| match user {
+            Some(user) => show_user(user, writer),
+            None => "none".to_owned(),
+        });
         user
     }
 
     fn changed(&mut self, now: Instant) -> Result<Changes, StoreError> {
-        let changed = self.store.changed(now);
-        self.note(&changed, "changed", show_changes(&changed));
-        changed
+        let changes = self.store.changed(now);
+        self.note("changed", &changes, |changes, _| match changes {
+            Changes::None => "of".to_owned(),
+            // No id has a blank.
+            Changes::Of(ids) => format!("of {}", ids.join(" ")),
+            Changes::All => "all".to_owned(),
+        });
+        changes
     }
 
     fn check(&mut self) -> Result<(), StoreError> {
         let checked = self.store.check();
-        self.note(&checked, "check", "true".to_owned());
+        self.note("check", &checked, |(), _| "well".to_owned());
         checked
     }
 }
 
-/// `none`, `all`, or the ids.
-fn show_changes(changes: &Result<Changes, StoreError>) -> String {
-    match changes {
-        Ok(Changes::Of(ids)) => {
-            let ids: Vec<String> = ids.iter().map(|id| quoted(id)).collect();
-            ids.join(" ")
-        }
-        Ok(Changes::All) => "all".to_owned(),
-        Ok(Changes::None) | Err(_) => "none".to_owned(),
-    }
-}
-
-/// The changes that [`show_changes`] showed.
-fn read_changes(text: &str) -> Option<Changes> {
-    let read_id = |word: &str| {
-        let bytes = text_bytes(word.strip_prefix('"')?.strip_suffix('"')?)?;
-        Some(String::from_utf8(bytes).ok()?.into())
-    };
-    match text {
-        "none" => Some(Changes::None),
-        "all" => Some(Changes::All),
-        ids => ids
-            .split(' ')
-            .map(read_id)
-            .collect::<Option<_>>()
-            .map(Changes::Of),
-    }
-}
-
-/// An id as the core asked for it, which may be anything: in quotation marks, without blanks.
-pub(super) fn quoted(id: &str) -> String {
-    let mut bytes = id.as_bytes().to_vec();
-    mask(&mut bytes);
-    let mut text = String::from("\"");
-    push_text(&mut text, &bytes);
-    text.replace(' ', "\\x20") + "\""
-}
-
-/// `since enabled|disabled from|- hash|- name`.
 fn show_user(user: &User, writer: &mut Writer) -> String {
-    let standing = if user.disabled { "disabled" } else { "enabled" };
-    let mut text = format!("{} {standing} ", user.created_at.0);
-    // A String takes every character.
-    let _ = match user.tokens_valid_from {
-        Some(from) => write!(text, "{} ", from.0),
-        None => write!(text, "- "),
-    };
-    text.push_str(&writer.handle(user.password_hash.as_ref()));
-    text.push(' ');
-    push_text(&mut text, user.name.as_bytes());
-    text
+    let (created_at, disabled, name) = (user.created_at.0, user.disabled, &user.name);
+    let valid_from = user.tokens_valid_from.unwrap_or_default().0;
+    let hash = writer.number(user.password_hash.as_ref());
+    format!("{created_at} {disabled} {valid_from} {hash} {name}")
 }
 
-/// The user that [`show_user`] showed.
+/// Since when, whether disabled, from when on tokens are valid, the number of the password hash, and
+/// the name; 0 for none.
 fn read_user(id: &str, text: &str) -> Option<User> {
     let mut words = text.splitn(5, ' ');
     let created_at = UnixSeconds(words.next()?.parse().ok()?);
-    let disabled = words.next()? == "disabled";
-    let tokens_valid_from = match words.next()? {
-        "-" => None,
-        from => Some(UnixSeconds(from.parse().ok()?)),
-    };
-    let password_hash = match words.next()? {
-        "-" => None,
-        // All that the core does with a hash is to compare it with others.
-        handle => Some(PasswordHash::from_store(handle.into())),
-    };
+    let disabled = words.next()?.parse().ok()?;
+    let valid_from = UnixSeconds(words.next()?.parse().ok()?);
+    // All that the core does with a hash is to compare it with others.
+    let hash = words.next().filter(|hash| *hash != "0");
     Some(User {
         id: id.into(),
-        name: String::from_utf8(text_bytes(words.next()?)?).ok()?.into(),
-        password_hash,
+        name: words.next()?.into(),
+        password_hash: hash.map(|hash| PasswordHash::from_store(hash.into())),
         created_at,
         disabled,
-        tokens_valid_from,
+        tokens_valid_from: Some(valid_from).filter(|from| *from > UnixSeconds(0)),
     })
 }
 
@@ -152,25 +113,30 @@ impl ReplayStore {
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, StoreError> {
         let line = self.answers.next().unwrap_or_default();
-        let answer = line.strip_prefix(&format!("= {question} "));
+        let answer = line.strip_prefix(&*shown(&format!("= {question} ")));
+        let answer = answer.and_then(text);
         // What failed is the same to the core, whatever it was.
-        answer.and_then(read).ok_or(StoreError::Io)
+        answer.and_then(|text| read(&text)).ok_or(StoreError::Io)
     }
 }
 
 impl UserStore for ReplayStore {
     fn user(&mut self, id: &str) -> Result<Option<User>, StoreError> {
-        self.answer(&format!("user {}", quoted(id)), |text| match text {
+        self.answer(&format!("user {id:?}"), |text| match text {
             "none" => Some(None),
             text => read_user(id, text).map(Some),
         })
     }
 
     fn changed(&mut self, _: Instant) -> Result<Changes, StoreError> {
-        self.answer("changed", read_changes)
+        self.answer("changed", |text| match text.strip_prefix("of") {
+            Some("") => Some(Changes::None),
+            Some(ids) => Some(Changes::Of(ids.split_whitespace().map(Box::from).collect())),
+            None => (text == "all").then_some(Changes::All),
+        })
     }
 
     fn check(&mut self) -> Result<(), StoreError> {
-        self.answer("check", |text| (text == "true").then_some(()))
+        self.answer("check", |text| (text == "well").then_some(()))
     }
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::mask::mask;
-use super::recorder::{Id, Writer};
+use super::recorder::Writer;
 use super::redaction::{self, Redactor, blank};
 use crate::server::{ConnectionId, Tap};
 use crate::wire::{Event, Head, Part, Violation};
@@ -61,8 +61,7 @@ impl RecordingTap {
 
     fn write(&self, id: ConnectionId, at: u64, bytes: &[u8]) {
         if !bytes.is_empty() {
-            let line = format!("+ {} {at} ", Id(id));
-            self.writer.borrow_mut().take_with_text(line, bytes);
+            self.writer.borrow_mut().piece(id, at, bytes);
         }
     }
 

@@ -7,12 +7,19 @@ use crate::network::AddressKey;
 use crate::wire::ProxyError;
 
 /// Names one connection, for ever: slots are used again, serials are not (before 2³² accepts).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionId {
     /// Its place in the table, small and dense: what a driver keeps its sockets by.
     pub slot: u32,
     /// Which connection of that slot it is; counts all accepts, and is its name in the log.
     pub serial: u32,
+}
+
+/// `3.17`: slot and serial.
+impl fmt::Debug for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.slot, self.serial)
+    }
 }
 
 /// How a connection's descriptor is to end.

@@ -67,17 +67,17 @@ fn a_server_that_does_otherwise_is_told_from_an_edited_file() {
 
     let user = line_with(&file, "= user");
     let other = rewritten(&file, |lines| {
-        lines[user] = lines[user].replace("enabled", "disabled").into();
+        lines[user] = lines[user].replace("false", "true").into();
     });
     assert!(differs_at(replay(&other)) > user);
 
-    let report = line_with(&file, "report ");
+    let report = line_with(&file, "poll Report");
     let other = rewritten(&file, |lines| _ = lines.remove(report));
     assert!(differs_at(replay(&other)) > report);
-    let other = rewritten(&file, |lines| lines.insert(report, "news".into()));
+    let other = rewritten(&file, |lines| lines.insert(report, "poll StoreNews".into()));
     let error = replay(&other).expect_err("there was none").to_string();
     let differs = format!(
-        "the outputs differ from line {} on: recorded `news`, replayed `report ",
+        "the outputs differ from line {} on: recorded `poll StoreNews`, replayed `poll Report",
         report + 1
     );
     assert!(error.starts_with(&differs), "{error}");
