@@ -46,7 +46,7 @@ impl Redactor {
                 Some(Field::Host) => redact_user(draft.place(value)),
                 Some(_) => {}
                 None if forwarded::is_read(name) => {}
-                None => blank_value(draft.place(value)),
+                None => draft.place(value).fill(b'x'),
             }
         }
         draft.out
@@ -58,7 +58,7 @@ impl Redactor {
             Authorization::Unusable => {
                 blank(draft.place(value.get(SCHEME_BYTES..).unwrap_or_default()));
             }
-            Authorization::OtherScheme | Authorization::Absent => blank_value(draft.place(value)),
+            Authorization::OtherScheme | Authorization::Absent => draft.place(value).fill(b'x'),
         }
     }
 
@@ -89,29 +89,23 @@ impl Redactor {
     }
 
     fn envelope(&self, envelope: Envelope<'_>) -> Vec<u8> {
-        // Others hear its data as it is.
-        let is_message = envelope.event == "message";
-        let mut out = br#"{"event":"#.to_vec();
-        push_string(&mut out, envelope.event);
-        if let Some(id) = envelope.id {
-            out.extend_from_slice(br#","id":"#);
-            out.extend_from_slice(id.as_bytes());
-        }
-        if let Some(to) = envelope.to {
-            out.extend_from_slice(br#","to":"#);
-            push_string(&mut out, to);
-        }
-        if let Some(data) = envelope.data {
-            out.extend_from_slice(br#","data":"#);
-            match is_message {
-                true => out.extend_from_slice(data.as_bytes()),
-                false => push_data(&mut out, data),
+        let data = envelope.data.map(|data| match &*envelope.event {
+            // Others hear its data as it is.
+            "message" => data.to_owned(),
+            _ => credentials(data),
+        });
+        let id = envelope.id.map(str::to_owned);
+        let mut out = format!(r#"{{"event":{}"#, string(envelope.event));
+        for (name, value) in [("id", id), ("to", envelope.to.map(string)), ("data", data)] {
+            if let Some(value) = value {
+                out += &format!(r#","{name}":{value}"#);
             }
         }
+        let mut out = out.into_bytes();
         mask(&mut out);
         if let Some(token) = &envelope.token {
-            out.extend_from_slice(br#","token":"#);
-            json::push_string(&mut out, &self.tokens.token_for(token));
+            let token = self.tokens.token_for(token).into();
+            out.extend(format!(r#","token":{}"#, string(token)).bytes());
         }
         out.push(b'}');
         out
@@ -136,11 +130,10 @@ pub(super) fn no_head(bytes: &[u8]) -> Vec<u8> {
 
 /// The body of a `POST /login`.
 pub(super) fn body(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    match str::from_utf8(bytes) {
-        Ok(text) => push_data(&mut out, text),
-        Err(_) => out.push(0xFF),
-    }
+    let mut out = match str::from_utf8(bytes) {
+        Ok(text) => credentials(text).into_bytes(),
+        Err(_) => vec![0xFF],
+    };
     mask(&mut out);
     out.resize(bytes.len(), b' ');
     out
@@ -182,7 +175,7 @@ fn redact_target(head: &mut [u8]) {
     let target = target.unwrap_or_default();
     let query_at = target.iter().position(|byte| *byte == b'?');
     let (target, query) = target.split_at_mut(query_at.unwrap_or(target.len()));
-    blank_value(query.get_mut(1..).unwrap_or_default());
+    query.get_mut(1..).unwrap_or_default().fill(b'x');
     if let Some(at) = target.windows(3).position(|window| window == b"://") {
         let authority = target[at + 3..].split_mut(|byte| *byte == b'/').next();
         redact_user(authority.unwrap_or_default());
@@ -192,15 +185,7 @@ fn redact_target(head: &mut [u8]) {
 /// Nobody reads who is named ahead of a host, for that is refused, and some put secrets there.
 fn redact_user(authority: &mut [u8]) {
     let user_bytes = authority.iter().rposition(|byte| *byte == b'@');
-    blank_value(&mut authority[..user_bytes.unwrap_or_default()]);
-}
-
-/// Fills up a value: every byte but blanks.
-fn blank_value(value: &mut [u8]) {
-    let bytes = value.iter_mut();
-    bytes
-        .filter(|byte| !matches!(byte, b' ' | b'\t'))
-        .for_each(|byte| *byte = b'x');
+    authority[..user_bytes.unwrap_or_default()].fill(b'x');
 }
 
 /// Fills up what may stand in a word, and what is no ASCII. What ends a word stays.
@@ -214,42 +199,31 @@ fn blank_words(bytes: &mut [u8]) {
     }
 }
 
-/// A string of an envelope: what was decoded is written in the shortest way, and what is lent as it
-/// is, for the gate does not decode an event that is too long.
-fn push_string(out: &mut Vec<u8>, text: Cow<'_, str>) {
+/// A string that was read of JSON: what was decoded is written in the shortest way, and what is lent
+/// as it is, for the gate does not decode an event that is too long.
+fn string(text: Cow<'_, str>) -> String {
     match text {
-        Cow::Borrowed(raw) => {
-            out.push(b'"');
-            out.extend_from_slice(raw.as_bytes());
-            out.push(b'"');
-        }
-        Cow::Owned(decoded) => json::push_string(out, &decoded),
+        Cow::Borrowed(raw) => format!(r#""{raw}""#),
+        // Every text is a JSON string.
+        Cow::Owned(decoded) => serde_json::to_string(&decoded).unwrap_or_default(),
     }
 }
 
 /// Data that is read as `{"id","password"}`, or less; `0` for what is no object.
-fn push_data(out: &mut Vec<u8>, data: &str) {
-    let mut object = vec![b'{'];
+fn credentials(data: &str) -> String {
+    let mut shown = Vec::new();
     let read = json::members_seldom::<JsonError>(data, |name, value| {
-        let shown = match name {
+        let text = match name {
             "id" => value.string(),
             "password" => value.secret_string().map(|text| placeholder(&text).into()),
             _ => None,
         };
-        if let Some(shown) = shown {
-            if object.len() > 1 {
-                object.push(b',');
-            }
-            json::push_string(&mut object, name);
-            object.push(b':');
-            json::push_string(&mut object, &shown);
-        }
+        shown.extend(text.map(|text| format!(r#""{name}":{}"#, string(text))));
         Ok(())
     });
-    object.push(b'}');
     match read {
-        Ok(()) => out.extend_from_slice(&object),
-        Err(_) => out.push(b'0'),
+        Ok(()) => format!("{{{}}}", shown.join(",")),
+        Err(_) => "0".to_owned(),
     }
 }
 
