@@ -43,10 +43,8 @@ use crate::server::{
 };
 use crate::time::Now;
 
-use input::InputLine;
 use lines::FileSink;
 use recorder::Recorder;
-use redaction::Redactor;
 use store::RecordingStore;
 use tap::RecordingTap;
 
@@ -100,7 +98,7 @@ impl Recorded {
         seed: u64,
     ) -> Recorded {
         let writer = Rc::clone(&recorder.writer);
-        let tap = RecordingTap::new(Rc::clone(&writer), Redactor::new(keys.clone()));
+        let tap = RecordingTap::new(Rc::clone(&writer), keys.clone());
         let store = Box::new(RecordingStore { store, writer });
         let mut server = Server::build(config, keys, store, Events::builtin(), seed);
         server.set_tap(Some(Box::new(tap)));
@@ -130,7 +128,7 @@ impl Recorded {
         if matches!(input, Input::LookAhead) && !self.server.is_look_due(now) {
             return;
         }
-        self.call(now, format_args!("{}", InputLine(input)));
+        self.call(now, format_args!("handle {input:?}"));
         self.server.handle(now, input);
     }
 
@@ -149,7 +147,9 @@ impl Recorded {
         if let Some(recorder) = &mut self.recorder {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let filled = self.server.gather(id, &mut slices);
-            recorder.wrote(now, id, count, full, &slices[..filled]);
+            let bytes = slices[..filled].iter().flat_map(|slice| slice.iter());
+            let digest = recorder.digest(id, bytes.take(count));
+            recorder.call(now, format_args!("wrote {id:?} {count} {full} {digest}"));
         }
         self.server.wrote(now, id, count, full);
     }
@@ -182,7 +182,7 @@ impl Recorded {
         let output = self.server.poll(now);
         match (&mut self.recorder, &output) {
             (Some(recorder), Some(output)) => recorder.output(now, output),
-            (Some(recorder), None) if !recorder.flush() => {
+            (Some(recorder), None) if !recorder.writer.borrow_mut().flush() => {
                 self.server.set_tap(None);
                 self.recorder = None;
             }

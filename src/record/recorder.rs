@@ -11,7 +11,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::IoSlice;
 use std::mem;
 use std::rc::Rc;
 
@@ -71,11 +70,13 @@ impl Writer {
         mem::take(&mut self.lines)
     }
 
-    fn flush(&mut self) {
+    /// Hands on what was written so far. Returns whether more is taken.
+    pub(super) fn flush(&mut self) -> bool {
         if let Some(file) = &mut self.file {
             self.is_over |= !file.write(&self.lines);
             self.lines.clear();
         }
+        !self.is_over
     }
 
     /// The number that stands for a password hash; 0 for none.
@@ -89,6 +90,13 @@ impl Writer {
     }
 }
 
+/// What a panic has left to be written.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 /// A text as it stands in a line.
 pub(super) fn shown(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
@@ -99,6 +107,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// Writes down what a core is told and what it does.
+#[derive(Default)]
 pub(super) struct Recorder {
     pub(super) writer: Rc<RefCell<Writer>>,
     /// How much of a token each peer was told, by the connection's serial.
@@ -109,15 +118,9 @@ pub(super) struct Recorder {
 impl Recorder {
     /// A recorder that writes to `file`, if to any.
     pub(super) fn new(file: Option<FileSink>) -> Recorder {
-        let writer = Writer {
-            file,
-            ..Writer::default()
-        };
-        Recorder {
-            writer: Rc::new(RefCell::new(writer)),
-            told: BTreeMap::new(),
-            written_at: None,
-        }
+        let recorder = Recorder::default();
+        recorder.writer.borrow_mut().file = file;
+        recorder
     }
 
     /// The lines that a recording begins with.
@@ -172,40 +175,21 @@ impl Recorder {
         self.told.remove(&id.serial);
     }
 
-    /// A peer took `count` bytes of these.
+    /// A hash of bytes that a peer took.
     #[cold]
-    pub(super) fn wrote(
+    pub(super) fn digest<'a>(
         &mut self,
-        now: Now,
         id: ConnectionId,
-        count: usize,
-        full: bool,
-        slices: &[IoSlice<'_>],
-    ) {
+        bytes: impl Iterator<Item = &'a u8>,
+    ) -> String {
         let told = self.told.entry(id.serial).or_default();
-        let bytes = slices.iter().flat_map(|slice| slice.iter()).take(count);
         let seen: Vec<u8> = bytes.map(|byte| told.pass(*byte)).collect();
-        let digest = hex(&Sha256::digest(seen)[..DIGEST_BYTES]);
-        self.call(now, format_args!("wrote {id:?} {count} {full} {digest}"));
-    }
-
-    /// Hands on what was written so far. Returns whether more is taken.
-    pub(super) fn flush(&self) -> bool {
-        let mut writer = self.writer.borrow_mut();
-        writer.flush();
-        !writer.is_over
+        hex(&Sha256::digest(seen)[..DIGEST_BYTES])
     }
 
     /// The last line.
     pub(super) fn end(&mut self) {
         self.line(format_args!("{ENDED}"));
-        self.flush();
-    }
-}
-
-/// What a panic has left to be written.
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        self.flush();
+        self.writer.borrow_mut().flush();
     }
 }

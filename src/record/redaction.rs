@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::mask::mask;
-use crate::gate::{Envelope, Keys, ReplayTokens};
+use crate::gate::{Envelope, ReplayTokens};
 use crate::json::{self, JsonError};
 use crate::wire::head::{asks_head, is_token_byte};
 use crate::wire::request::{self, Field};
@@ -18,18 +18,10 @@ const PLACEHOLDERS: [&str; 4] = ["x", "é", "€", "😀"];
 /// The name of the scheme, and the byte that ends it.
 const SCHEME_BYTES: usize = "Bearer ".len();
 
-/// Redacts what the peers of one server send.
-pub(super) struct Redactor {
-    tokens: ReplayTokens,
-}
+/// Redacts what the peers of one server send: such tokens stand for its tokens.
+pub(super) struct Redactor(pub(super) ReplayTokens);
 
 impl Redactor {
-    /// For a server with these keys.
-    pub(super) fn new(keys: Keys) -> Redactor {
-        let tokens = ReplayTokens::new(keys);
-        Redactor { tokens }
-    }
-
     /// A whole head. The values of fields that the core does not read are filled up.
     pub(super) fn head(&self, head: Head<'_>) -> Vec<u8> {
         let text = head.bytes();
@@ -55,8 +47,10 @@ impl Redactor {
     fn authorization(&self, draft: &mut Draft<'_>, value: &[u8]) {
         match request::authorization(value) {
             Authorization::Bearer(token) => self.token(draft, token),
+            // A byte that is no UTF-8, wherever it stands, is of no use either.
             Authorization::Unusable => {
-                blank(draft.place(value.get(SCHEME_BYTES..).unwrap_or_default()));
+                let credentials = value.get(SCHEME_BYTES..).unwrap_or_default();
+                draft.place(credentials).fill(0x80);
             }
             Authorization::OtherScheme | Authorization::Absent => draft.place(value).fill(b'x'),
         }
@@ -72,7 +66,7 @@ impl Redactor {
     }
 
     fn token(&self, draft: &mut Draft<'_>, token: &str) {
-        let replay_token = self.tokens.token_for(token);
+        let replay_token = self.0.token_for(token);
         draft
             .place(token.as_bytes())
             .copy_from_slice(replay_token.as_bytes());
@@ -104,7 +98,7 @@ impl Redactor {
         let mut out = out.into_bytes();
         mask(&mut out);
         if let Some(token) = &envelope.token {
-            let token = self.tokens.token_for(token).into();
+            let token = self.0.token_for(token).into();
             out.extend(format!(r#","token":{}"#, string(token)).bytes());
         }
         out.push(b'}');

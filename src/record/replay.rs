@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Recorded;
-use super::input::{read_id, read_input, read_peer};
+use super::input::{read_id, read_input, read_peer, words};
 use super::lines::{FULL, Lines, text};
 use super::recorder::{ENDED, FIRST_LINE, Recorder, Writer};
 use super::source::PeerBytes;
@@ -26,8 +26,7 @@ const SHOWN_CHARACTERS_MAX: usize = 160;
 /// # Errors
 /// When the file is no recording or was edited, and when the core does otherwise than it did.
 pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
-    let Lines { mut lines, is_cut } =
-        Lines::read(file).map_err(|line| ReplayError::Changed { line })?;
+    let Lines { mut lines, is_cut } = Lines::read(file).map_err(ReplayError::Changed)?;
     let header = Header::read(&lines)?;
     let is_full = lines.pop_if(|line| **line == *FULL).is_some();
     let is_ended = lines.last().is_some_and(|line| **line == *ENDED);
@@ -66,16 +65,10 @@ pub struct Replayed {
 pub enum ReplayError {
     /// The file does not begin as a recording that we read.
     NotARecording,
-    /// A line is not as it was written; lines count from one.
-    Changed {
-        /// Which.
-        line: usize,
-    },
-    /// A line says what we do not understand.
-    Unreadable {
-        /// Which.
-        line: usize,
-    },
+    /// This line is not as it was written; lines count from one.
+    Changed(usize),
+    /// This line says what we do not understand.
+    Unreadable(usize),
     /// The settings in it are none.
     Config(ConfigError),
     /// The core does otherwise than it did.
@@ -102,11 +95,11 @@ impl fmt::Display for ReplayError {
                     "the file is no recording: it does not begin with `{FIRST_LINE}`"
                 )
             }
-            ReplayError::Changed { line: 1 } => {
+            ReplayError::Changed(1) => {
                 f.write_str("line 1 was changed, or the file is no recording")
             }
-            ReplayError::Changed { line } => write!(f, "line {line} was changed"),
-            ReplayError::Unreadable { line } => write!(f, "line {line} cannot be read"),
+            ReplayError::Changed(line) => write!(f, "line {line} was changed"),
+            ReplayError::Unreadable(line) => write!(f, "line {line} cannot be read"),
             ReplayError::Config(error) => error.fmt(f),
             ReplayError::Differs {
                 line,
@@ -139,7 +132,7 @@ impl Header {
             return Err(ReplayError::NotARecording);
         }
         let program = lines.get(1).and_then(|line| read_program(line));
-        let (version, seed) = program.ok_or(ReplayError::Unreadable { line: 2 })?;
+        let (version, seed) = program.ok_or(ReplayError::Unreadable(2))?;
         let settings = lines[2..].iter().map_while(|line| read_setting(line));
         let settings: Vec<_> = settings.collect();
         Ok(Header {
@@ -200,8 +193,7 @@ impl Replay {
     /// and those after it.
     fn run(&mut self, lines: &[Box<str>], mut at: usize) -> Result<(), ReplayError> {
         while let Some(call) = lines.get(at) {
-            let line = at + 1;
-            self.make(call).ok_or(ReplayError::Unreadable { line })?;
+            self.make(call).ok_or(ReplayError::Unreadable(at + 1))?;
             let written = self.writer.borrow_mut().lines();
             let replayed: Vec<&str> = written.split_terminator('\n').collect();
             for index in 0..replayed.len().max(1) {
@@ -216,46 +208,28 @@ impl Replay {
         Ok(())
     }
 
-    fn move_clocks<'a>(&mut self, words: impl Iterator<Item = &'a str>) -> Option<()> {
-        let mut numbers = words.map(str::parse::<u64>);
-        let mut next = || numbers.next()?.ok();
-        let (monotonic, unix, nanos) = (next()?, next()?, next()?);
-        let nanos = u32::try_from(nanos).ok().filter(|n| *n < 1_000_000_000)?;
-        let monotonic = Instant::from_micros(monotonic);
-        if self.began_at.is_some() && monotonic < self.now.monotonic {
-            return None;
-        }
-        self.now = Now {
-            monotonic,
-            unix: UnixSeconds(unix),
-            fraction: Duration::from_nanos(u64::from(nanos)),
-        };
-        self.began_at.get_or_insert(self.now.monotonic);
-        if let Some(recorder) = &mut self.recorded.recorder {
-            recorder.clocks(self.now);
-        }
-        Some(())
-    }
-
     /// Makes the call of a line.
     fn make(&mut self, line: &str) -> Option<()> {
-        let mut words = line.split(' ');
-        let word = words.next()?;
+        let words = words(line);
         let (now, recorded) = (self.now, &mut self.recorded);
-        match word {
-            "@" => self.move_clocks(words)?,
+        match words[..] {
+            ["@", monotonic, unix, nanos] => self.move_clocks(Now {
+                monotonic: Instant::from_micros(monotonic.parse().ok()?),
+                unix: UnixSeconds(unix.parse().ok()?),
+                fraction: Duration::from_nanos(nanos.parse().ok()?),
+            })?,
             // What came of a call, and not of the one before: nothing is written of it.
-            "+" | "=" | ">" => {}
-            "flush" => {
+            ["+" | "=" | ">", ..] => {}
+            ["flush", broadcasts, pending, ..] => {
                 let mut left = FlushesLeft {
-                    broadcasts: words.next()?.parse().ok()?,
-                    pending: words.next()?.parse().ok()?,
+                    broadcasts: broadcasts.parse().ok()?,
+                    pending: pending.parse().ok()?,
                 };
                 recorded.next_flush(now, &mut left);
             }
-            "ending" => _ = recorded.next_ending(),
-            "poll" => _ = recorded.poll(now),
-            "end" => {
+            ["ending", ..] => _ = recorded.next_ending(),
+            ["poll", ..] => _ = recorded.poll(now),
+            ["end", "stopped"] => {
                 // A server that came to its end had nothing left to tell.
                 recorded.next_ending();
                 recorded.poll(now);
@@ -263,31 +237,41 @@ impl Replay {
             }
             _ => {
                 self.inputs += 1;
-                return self.input(word, words);
+                return self.input(&words);
             }
         }
         Some(())
     }
 
-    fn input<'a>(&mut self, word: &str, mut words: impl Iterator<Item = &'a str>) -> Option<()> {
+    fn move_clocks(&mut self, now: Now) -> Option<()> {
+        if now.monotonic < self.now.monotonic || now.fraction >= Duration::from_secs(1) {
+            return None;
+        }
+        self.now = now;
+        self.began_at.get_or_insert(now.monotonic);
+        self.recorded.recorder.as_mut()?.clocks(now);
+        Some(())
+    }
+
+    fn input(&mut self, words: &[&str]) -> Option<()> {
         let (now, recorded) = (self.now, &mut self.recorded);
-        match word {
-            "accept" => _ = recorded.accept(now, read_peer(words.next()?)?),
+        match *words {
+            ["accept", peer] => _ = recorded.accept(now, read_peer(peer)?),
             // Nobody hands over more than is wanted: the file is of another server.
-            "receive" if recorded.has_write_backlog() => return None,
-            "receive" => {
-                let id = read_id(words.next()?)?;
-                let count = words.next()?.parse().ok()?;
-                let count = Some(count).filter(|count| *count as u64 <= MESSAGE_BYTES_MAX)?;
+            ["receive", ..] if recorded.has_write_backlog() => return None,
+            ["receive", id, count] => {
+                let id = read_id(id)?;
+                let count = count.parse().ok();
+                let count = count.filter(|count| *count as u64 <= MESSAGE_BYTES_MAX)?;
                 let mut bytes = self.peers.next(id, count);
                 recorded.receive(now, id, &mut bytes);
             }
-            "wrote" => {
-                let id = read_id(words.next()?)?;
-                let count = words.next()?.parse().ok()?;
-                recorded.wrote(now, id, count, words.next()?.parse().ok()?);
+            ["wrote", id, count, full, _] => {
+                let (count, full) = (count.parse().ok()?, full.parse().ok()?);
+                recorded.wrote(now, read_id(id)?, count, full);
             }
-            _ => recorded.handle(now, read_input(word, words)?),
+            ["handle", ref input @ ..] => recorded.handle(now, read_input(input)?),
+            _ => return None,
         }
         Some(())
     }

@@ -28,8 +28,8 @@ impl PeerBytes {
         let mut pieces = BTreeMap::new();
         for (index, line) in lines.iter().enumerate() {
             if let Some(text) = line.strip_prefix("+ ") {
-                let line = index + 1;
-                let (place, bytes) = read_piece(text).ok_or(ReplayError::Unreadable { line })?;
+                let piece = read_piece(text).ok_or(ReplayError::Unreadable(index + 1));
+                let (place, bytes) = piece?;
                 pieces.insert(place, bytes);
             }
         }

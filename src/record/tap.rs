@@ -12,16 +12,18 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::mem;
 use std::rc::Rc;
 
 use super::mask::mask;
 use super::recorder::Writer;
 use super::redaction::{self, Redactor, blank};
+use crate::gate::{Keys, ReplayTokens};
 use crate::server::{ConnectionId, Tap};
 use crate::wire::{Event, Head, Part, Violation};
 
-/// RFC 6455 §5.5.1: the body of a Close begins with its code.
-const CLOSE_CODE_BYTES: usize = 2;
+/// A Close whose reason is no UTF-8, after the code 1000 (RFC 6455 §5.5.1).
+const BAD_CLOSE: &[u8] = b"\x03\xE8\xFF";
 
 /// The tap of a recording. It has no `Debug`, for it holds keys, and content.
 pub(super) struct RecordingTap {
@@ -36,21 +38,22 @@ pub(super) struct RecordingTap {
 struct Stream {
     /// Where in it the next part begins.
     at: u64,
+    /// Where the payload of the frame at hand begins.
+    payload_at: u64,
     /// Content that is not whole.
     content: Vec<u8>,
     /// Where its pieces stand in the stream, and how long they are.
     pieces: Vec<(u64, usize)>,
-    /// The payload of a control frame, as far as it has come.
-    control: Vec<u8>,
     /// True inside of a chunk's extension, or of a trailer's value, which nobody reads.
     is_unread: bool,
 }
 
 impl RecordingTap {
-    pub(super) fn new(writer: Rc<RefCell<Writer>>, redactor: Redactor) -> RecordingTap {
+    /// The tap of a server with these keys.
+    pub(super) fn new(writer: Rc<RefCell<Writer>>, keys: Keys) -> RecordingTap {
         RecordingTap {
             writer,
-            redactor,
+            redactor: Redactor(ReplayTokens::new(keys)),
             streams: BTreeMap::new(),
         }
     }
@@ -70,6 +73,7 @@ impl RecordingTap {
         let stream = self.stream(id);
         let at = stream.at;
         stream.at += bytes.len() as u64;
+        stream.payload_at = stream.at;
         self.write(id, at, bytes);
     }
 
@@ -77,20 +81,11 @@ impl RecordingTap {
     fn write_content(&mut self, id: ConnectionId, mut redacted: &[u8]) {
         let stream = self.stream(id);
         stream.content.clear();
-        for (at, len) in std::mem::take(&mut stream.pieces) {
+        for (at, len) in mem::take(&mut stream.pieces) {
             let (piece, rest) = redacted.split_at(len);
             self.write(id, at, piece);
             redacted = rest;
         }
-    }
-
-    /// Writes the payload of the control frame that has come, as it is to be seen.
-    fn write_control(&mut self, id: ConnectionId, redact: impl FnOnce(&mut Vec<u8>)) {
-        let stream = self.stream(id);
-        let mut payload = std::mem::take(&mut stream.control);
-        let at = stream.at - payload.len() as u64;
-        redact(&mut payload);
-        self.write(id, at, &payload);
     }
 }
 
@@ -128,10 +123,7 @@ impl Tap for RecordingTap {
                 stream.content.extend_from_slice(bytes);
                 stream.at += bytes.len() as u64;
             }
-            Part::Control(bytes) => {
-                stream.control.extend_from_slice(bytes);
-                stream.at += bytes.len() as u64;
-            }
+            Part::Control(bytes) => stream.at += bytes.len() as u64,
         }
     }
 
@@ -140,26 +132,31 @@ impl Tap for RecordingTap {
     }
 
     fn frame(&mut self, id: ConnectionId, frame: Result<&Event<'_>, Violation>) {
+        let stream = self.stream(id);
+        let payload_at = stream.payload_at;
         match frame {
             Ok(Event::Text(text)) => {
                 let redacted = self.redactor.message(text);
                 self.write_content(id, &redacted);
             }
-            // It is sent back.
-            Ok(Event::Ping(_)) => self.write_control(id, |payload| mask(payload)),
-            // Only the code is read.
-            Ok(Event::Close(_)) => {
-                self.write_control(id, |payload| payload.truncate(CLOSE_CODE_BYTES));
-            }
-            Ok(_) => self.stream(id).control.clear(),
-            Err(_) => {
-                let mut content = std::mem::take(&mut self.stream(id).content);
+            Err(Violation::Text) => {
+                let mut content = mem::take(&mut stream.content);
                 blank(&mut content);
                 self.write_content(id, &content);
-                self.write_control(id, |payload| {
-                    blank(payload.get_mut(CLOSE_CODE_BYTES..).unwrap_or_default());
-                });
             }
+            // It is sent back.
+            Ok(Event::Ping(payload)) => {
+                let mut payload = payload.to_vec();
+                mask(&mut payload);
+                self.write(id, payload_at, &payload);
+            }
+            // Only the code is read.
+            Ok(Event::Close(Some((code, _)))) => {
+                self.write(id, payload_at, &code.value().to_be_bytes());
+            }
+            Err(Violation::CloseReason) => self.write(id, payload_at, BAD_CLOSE),
+            // What fills them up is no code of a Close.
+            Ok(_) | Err(_) => {}
         }
     }
 

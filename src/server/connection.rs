@@ -45,7 +45,7 @@ pub enum TransportNews {
 }
 
 /// Who is at the other end, as far as the transport tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
     /// Its address; `None` for a Unix socket.
     pub address: Option<IpAddr>,
@@ -79,6 +79,12 @@ impl From<SocketAddr> for Peer {
             port: address.port(),
             user: None,
         }
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

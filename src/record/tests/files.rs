@@ -48,7 +48,7 @@ fn any_byte_that_is_edited_is_told_with_its_line() {
         let mut edited = file.clone();
         edited[at] ^= 1 + (at % 255) as u8;
         let line = 1 + file[..at].iter().filter(|byte| **byte == b'\n').count();
-        let changed = Err(ReplayError::Changed { line });
+        let changed = Err(ReplayError::Changed(line));
         assert_eq!(replay(&edited), changed, "byte {at}");
     }
 }
@@ -99,10 +99,7 @@ fn a_file_that_is_cut_off_is_replayed_up_to_there() {
     }
     assert!(inputs > 20, "{inputs}");
     assert_eq!(replay(b""), Err(ReplayError::NotARecording));
-    assert_eq!(
-        replay(b"something else\n"),
-        Err(ReplayError::Changed { line: 1 })
-    );
+    assert_eq!(replay(b"something else\n"), Err(ReplayError::Changed(1)));
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! What is redacted says what it said, but for its secrets.
 
 use crate::app::Credentials;
-use crate::gate::{Envelope, FrameError, Keys, Secret};
+use crate::gate::{Envelope, FrameError, Keys, ReplayTokens, Secret};
 use crate::record::mask::mask;
 use crate::record::redaction::{Redactor, blank, body, no_head};
 use crate::wire::{Authorization, HeadError, HeadScanner, Origins, Request, Upgrade};
 
 fn redactor(letter: u8) -> Redactor {
     let secret = Secret::from_bytes(&[letter; 32]).unwrap();
-    Redactor::new(Keys::new(&secret, None))
+    Redactor(ReplayTokens::new(Keys::new(&secret, None)))
 }
 
 fn redacted(text: &str, redact: fn(&Redactor, &str) -> Vec<u8>) -> String {
