@@ -21,13 +21,13 @@ mod mask;
 mod recorder;
 mod redaction;
 mod replay;
-mod source;
 mod store;
 mod tap;
 
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io::{IoSlice, Write};
 use std::ops::Deref;
@@ -44,7 +44,7 @@ use crate::server::{
 use crate::time::Now;
 
 use lines::FileSink;
-use recorder::Recorder;
+use recorder::{ENDED, Recorder};
 use store::RecordingStore;
 use tap::RecordingTap;
 
@@ -60,16 +60,15 @@ pub fn record(
     seed: u64,
 ) -> Recorded {
     let file = FileSink::new(file, RECORDING_BYTES_MAX);
-    let recorder = Recorder::new(Some(file));
-    recorder.begin_file(env!("CARGO_PKG_VERSION"), &config, seed);
-    Recorded::build(recorder, config, keys, store, seed)
+    let recorder = Recorder::begin(file, &config, seed);
+    Recorded::build(Rc::new(RefCell::new(recorder)), config, keys, store, seed)
 }
 
 /// A server, and the recorder that writes down every call of it, where there is one. What only
 /// looks at the server goes straight to it.
 pub struct Recorded {
     server: Server,
-    recorder: Option<Recorder>,
+    recorder: Option<Rc<RefCell<Recorder>>>,
 }
 
 impl From<Server> for Recorded {
@@ -91,15 +90,17 @@ impl Deref for Recorded {
 
 impl Recorded {
     fn build(
-        recorder: Recorder,
+        recorder: Rc<RefCell<Recorder>>,
         config: Config,
         keys: Keys,
         store: Box<dyn UserStore>,
         seed: u64,
     ) -> Recorded {
-        let writer = Rc::clone(&recorder.writer);
-        let tap = RecordingTap::new(Rc::clone(&writer), keys.clone());
-        let store = Box::new(RecordingStore { store, writer });
+        let tap = RecordingTap::new(Rc::clone(&recorder), keys.clone());
+        let store = Box::new(RecordingStore {
+            store,
+            recorder: Rc::clone(&recorder),
+        });
         let mut server = Server::build(config, keys, store, Events::builtin(), seed);
         server.set_tap(Some(Box::new(tap)));
         Recorded {
@@ -110,8 +111,10 @@ impl Recorded {
 
     /// Writes down that the server has come to its end, and was not killed.
     pub fn end(&mut self) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.end();
+        if let Some(recorder) = &self.recorder {
+            let mut recorder = recorder.borrow_mut();
+            recorder.line(format_args!("{ENDED}"));
+            recorder.flush();
         }
     }
 
@@ -144,7 +147,8 @@ impl Recorded {
 
     /// As [`Server::wrote`].
     pub fn wrote(&mut self, now: Now, id: ConnectionId, count: usize, full: bool) {
-        if let Some(recorder) = &mut self.recorder {
+        if let Some(recorder) = &self.recorder {
+            let mut recorder = recorder.borrow_mut();
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let filled = self.server.gather(id, &mut slices);
             let bytes = slices[..filled].iter().flat_map(|slice| slice.iter());
@@ -156,10 +160,7 @@ impl Recorded {
 
     /// As [`Server::next_flush`].
     pub fn next_flush(&mut self, now: Now, left: &mut FlushesLeft) -> Option<ConnectionId> {
-        let FlushesLeft {
-            broadcasts,
-            pending,
-        } = *left;
+        let (broadcasts, pending) = (left.broadcasts, left.pending);
         let id = self.server.next_flush(now, left);
         self.call(now, format_args!("flush {broadcasts} {pending} {id:?}"));
         id
@@ -168,10 +169,11 @@ impl Recorded {
     /// As [`Server::next_ending`].
     pub fn next_ending(&mut self) -> Option<(ConnectionId, Ending)> {
         let ended = self.server.next_ending();
-        if let (Some(recorder), Some((id, ending))) = (&mut self.recorder, ended) {
+        if let (Some(recorder), Some((id, ending))) = (&self.recorder, ended) {
+            let mut recorder = recorder.borrow_mut();
             recorder.line(format_args!("ending {id:?} {ending:?}"));
             if ending != Ending::Fin {
-                recorder.forget(id);
+                recorder.told.remove(&id.serial);
             }
         }
         ended
@@ -180,9 +182,9 @@ impl Recorded {
     /// As [`Server::poll`]. With the last output a turn is over.
     pub fn poll(&mut self, now: Now) -> Option<Output> {
         let output = self.server.poll(now);
-        match (&mut self.recorder, &output) {
-            (Some(recorder), Some(output)) => recorder.output(now, output),
-            (Some(recorder), None) if !recorder.writer.borrow_mut().flush() => {
+        match (&self.recorder, &output) {
+            (Some(recorder), Some(output)) => recorder.borrow_mut().output(now, output),
+            (Some(recorder), None) if !recorder.borrow_mut().flush() => {
                 self.server.set_tap(None);
                 self.recorder = None;
             }
@@ -191,9 +193,18 @@ impl Recorded {
         output
     }
 
-    fn call(&mut self, now: Now, call: fmt::Arguments<'_>) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.call(now, call);
+    fn call(&self, now: Now, call: fmt::Arguments<'_>) {
+        if let Some(recorder) = &self.recorder {
+            recorder.borrow_mut().call(now, call);
+        }
+    }
+}
+
+/// What a panic has left to be written.
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        if let Some(recorder) = &self.recorder {
+            recorder.borrow_mut().flush();
         }
     }
 }

@@ -8,11 +8,9 @@
 //! > over                                what the call returned
 //! ```
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
-use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
@@ -30,106 +28,37 @@ pub(super) const ENDED: &str = "end stopped";
 /// Bytes of a hash of what left; as many as a person compares.
 const DIGEST_BYTES: usize = 8;
 
-/// Takes lines from all who have some.
+/// Writes down what a core is told and what it does, line by line.
 #[derive(Default)]
-pub(super) struct Writer {
-    /// Those of this turn, each with its line feed.
+pub(super) struct Recorder {
+    /// The lines of this turn, each with its line feed.
     lines: String,
     /// Where they go at its end; `None` in a replay. It is kept when the recording is over: to close
     /// it may take its time.
     file: Option<FileSink>,
     /// True once no more is taken.
     is_over: bool,
+    written_at: Option<Now>,
+    /// How much of a token each peer was told, by the connection's serial.
+    pub(super) told: BTreeMap<u32, Mask>,
     /// Every password hash so far, by its own hash, with the number that stands for it.
     hashes: BTreeMap<[u8; 32], usize>,
 }
 
-impl Writer {
-    /// Takes a line, without the signatures of tokens in it.
-    pub(super) fn line(&mut self, line: fmt::Arguments<'_>) {
-        let line = shown(&line.to_string());
-        self.take(&line);
-    }
-
-    /// Takes a piece of what a peer sent, and where in its stream that begins.
-    pub(super) fn piece(&mut self, id: ConnectionId, at: u64, bytes: &[u8]) {
-        let mut line = format!("+ {id:?} {at} ");
-        push_text(&mut line, bytes);
-        self.take(&line);
-    }
-
-    fn take(&mut self, line: &str) {
-        if !self.is_over {
-            self.lines += line;
-            self.lines.push('\n');
-        }
-    }
-
-    /// The lines since the last call of this.
-    pub(super) fn lines(&mut self) -> String {
-        mem::take(&mut self.lines)
-    }
-
-    /// Hands on what was written so far. Returns whether more is taken.
-    pub(super) fn flush(&mut self) -> bool {
-        if let Some(file) = &mut self.file {
-            self.is_over |= !file.write(&self.lines);
-            self.lines.clear();
-        }
-        !self.is_over
-    }
-
-    /// The number that stands for a password hash; 0 for none.
-    pub(super) fn number(&mut self, hash: Option<&PasswordHash>) -> usize {
-        let Some(hash) = hash else {
-            return 0;
-        };
-        let key = Sha256::digest(hash.as_str()).into();
-        let next = self.hashes.len() + 1;
-        *self.hashes.entry(key).or_insert(next)
-    }
-}
-
-/// What a panic has left to be written.
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.flush();
-    }
-}
-
-/// A text as it stands in a line.
-pub(super) fn shown(text: &str) -> String {
-    let mut bytes = text.as_bytes().to_vec();
-    mask(&mut bytes);
-    let mut line = String::new();
-    push_text(&mut line, &bytes);
-    line
-}
-
-/// Writes down what a core is told and what it does.
-#[derive(Default)]
-pub(super) struct Recorder {
-    pub(super) writer: Rc<RefCell<Writer>>,
-    /// How much of a token each peer was told, by the connection's serial.
-    told: BTreeMap<u32, Mask>,
-    written_at: Option<Now>,
-}
-
 impl Recorder {
-    /// A recorder that writes to `file`, if to any.
-    pub(super) fn new(file: Option<FileSink>) -> Recorder {
-        let recorder = Recorder::default();
-        recorder.writer.borrow_mut().file = file;
-        recorder
-    }
-
-    /// The lines that a recording begins with.
-    pub(super) fn begin_file(&self, version: &str, config: &Config, seed: u64) {
-        self.line(format_args!("{FIRST_LINE}"));
-        self.line(format_args!("program {version} {seed}"));
+    /// Begins the file of a server with these settings and this seed.
+    pub(super) fn begin(file: FileSink, config: &Config, seed: u64) -> Recorder {
+        let mut recorder = Recorder {
+            file: Some(file),
+            ..Recorder::default()
+        };
+        let version = env!("CARGO_PKG_VERSION");
+        recorder.line(format_args!("{FIRST_LINE}"));
+        recorder.line(format_args!("program {version} {seed}"));
         for (name, value) in config.shown() {
-            self.line(format_args!("set {name} {value}"));
+            recorder.line(format_args!("set {name} {value}"));
         }
+        recorder
     }
 
     /// A call at a moment, or what it returned.
@@ -149,9 +78,25 @@ impl Recorder {
         }
     }
 
+    /// A line, without the signatures of tokens in it.
     #[cold]
-    pub(super) fn line(&self, line: fmt::Arguments<'_>) {
-        self.writer.borrow_mut().line(line);
+    pub(super) fn line(&mut self, line: fmt::Arguments<'_>) {
+        let line = shown(&line.to_string());
+        self.push(&line);
+    }
+
+    /// A piece of what a peer sent, and where in its stream that begins.
+    pub(super) fn piece(&mut self, id: ConnectionId, at: u64, bytes: &[u8]) {
+        let mut line = format!("+ {id:?} {at} ");
+        push_text(&mut line, bytes);
+        self.push(&line);
+    }
+
+    fn push(&mut self, line: &str) {
+        if !self.is_over {
+            self.lines += line;
+            self.lines.push('\n');
+        }
     }
 
     /// What the core has for the outside, which may name what a peer sent.
@@ -161,8 +106,8 @@ impl Recorder {
             Output::Hash(HashJob {
                 ticket, expected, ..
             }) => {
-                let number = self.writer.borrow_mut().number(expected.as_ref());
-                self.call(now, format_args!("poll Hash({ticket}, {number})"));
+                let hash = self.number(expected.as_ref());
+                self.call(now, format_args!("poll Hash({ticket}, {hash})"));
             }
             // The text of a store's fault depends on the machine, so it is left out.
             Output::StoreNews(_) => self.call(now, format_args!("poll StoreNews")),
@@ -170,9 +115,14 @@ impl Recorder {
         }
     }
 
-    /// The connection has ended.
-    pub(super) fn forget(&mut self, id: ConnectionId) {
-        self.told.remove(&id.serial);
+    /// The number that stands for a password hash; 0 for none.
+    pub(super) fn number(&mut self, hash: Option<&PasswordHash>) -> usize {
+        let Some(hash) = hash else {
+            return 0;
+        };
+        let key = Sha256::digest(hash.as_str()).into();
+        let next = self.hashes.len() + 1;
+        *self.hashes.entry(key).or_insert(next)
     }
 
     /// A hash of bytes that a peer took.
@@ -187,9 +137,26 @@ impl Recorder {
         hex(&Sha256::digest(seen)[..DIGEST_BYTES])
     }
 
-    /// The last line.
-    pub(super) fn end(&mut self) {
-        self.line(format_args!("{ENDED}"));
-        self.writer.borrow_mut().flush();
+    /// The lines since the last call of this.
+    pub(super) fn take_lines(&mut self) -> String {
+        mem::take(&mut self.lines)
     }
+
+    /// Hands on what was written so far. Returns whether more is taken.
+    pub(super) fn flush(&mut self) -> bool {
+        if let Some(file) = &mut self.file {
+            self.is_over |= !file.write(&self.lines);
+            self.lines.clear();
+        }
+        !self.is_over
+    }
+}
+
+/// A text as it stands in a line.
+pub(super) fn shown(text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    mask(&mut bytes);
+    let mut line = String::new();
+    push_text(&mut line, &bytes);
+    line
 }

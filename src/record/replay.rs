@@ -2,22 +2,25 @@
 //! file, line by line.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::Recorded;
 use super::input::{read_id, read_input, read_peer, words};
-use super::lines::{FULL, Lines, text};
-use super::recorder::{ENDED, FIRST_LINE, Recorder, Writer};
-use super::source::PeerBytes;
+use super::lines::{FULL, Lines, text, text_bytes};
+use super::recorder::{ENDED, FIRST_LINE, Recorder};
 use super::store::ReplayStore;
 use crate::config::{Config, ConfigError};
 use crate::gate::ReplayTokens;
 use crate::limits::MESSAGE_BYTES_MAX;
-use crate::server::FlushesLeft;
+use crate::server::{ConnectionId, FlushesLeft};
 use crate::time::{Instant, Now, UnixSeconds};
 
+/// What stands for a byte that was never written: nobody looked into it. It may stand in whatever is
+/// not finished.
+const FILLER: u8 = b'x';
 /// What is shown of a line that differs, in characters.
 const SHOWN_CHARACTERS_MAX: usize = 160;
 
@@ -165,8 +168,7 @@ fn drop_last_call(lines: &mut Vec<Box<str>>, header_lines: usize) {
 
 struct Replay {
     recorded: Recorded,
-    /// What the recorder of the replay has written.
-    writer: Rc<RefCell<Writer>>,
+    recorder: Rc<RefCell<Recorder>>,
     peers: PeerBytes,
     now: Now,
     began_at: Option<Instant>,
@@ -176,12 +178,11 @@ struct Replay {
 impl Replay {
     /// The server that was recorded, but with the keys of a replay and a store that recalls.
     fn new(lines: &[Box<str>], config: Config, seed: u64) -> Result<Replay, ReplayError> {
-        let recorder = Recorder::new(None);
-        let writer = Rc::clone(&recorder.writer);
-        let store = Box::new(ReplayStore::new(lines));
+        let recorder = Rc::<RefCell<Recorder>>::default();
+        let (keys, store) = (ReplayTokens::keys(), Box::new(ReplayStore::new(lines)));
         Ok(Replay {
-            recorded: Recorded::build(recorder, config, ReplayTokens::keys(), store, seed),
-            writer,
+            recorded: Recorded::build(Rc::clone(&recorder), config, keys, store, seed),
+            recorder,
             peers: PeerBytes::read(lines)?,
             now: Now::default(),
             began_at: None,
@@ -194,7 +195,7 @@ impl Replay {
     fn run(&mut self, lines: &[Box<str>], mut at: usize) -> Result<(), ReplayError> {
         while let Some(call) = lines.get(at) {
             self.make(call).ok_or(ReplayError::Unreadable(at + 1))?;
-            let written = self.writer.borrow_mut().lines();
+            let written = self.recorder.borrow_mut().take_lines();
             let replayed: Vec<&str> = written.split_terminator('\n').collect();
             for index in 0..replayed.len().max(1) {
                 let recorded = lines.get(at).map(|line| &**line);
@@ -249,7 +250,7 @@ impl Replay {
         }
         self.now = now;
         self.began_at.get_or_insert(now.monotonic);
-        self.recorded.recorder.as_mut()?.clocks(now);
+        self.recorder.borrow_mut().clocks(now);
         Some(())
     }
 
@@ -284,4 +285,56 @@ fn differ(line: usize, recorded: Option<&str>, replayed: Option<&str>) -> Replay
         recorded: recorded.map(cut),
         replayed: replayed.map(cut),
     }
+}
+
+/// The streams of all connections, by their serials.
+struct PeerBytes {
+    /// Pieces, by where in the stream each begins.
+    pieces: BTreeMap<(u32, u64), Vec<u8>>,
+    /// Where in each stream the next byte stands.
+    next_at: BTreeMap<u32, u64>,
+}
+
+impl PeerBytes {
+    /// Those of a recording.
+    ///
+    /// # Errors
+    /// When a line that should say what a peer sent does not.
+    fn read(lines: &[Box<str>]) -> Result<PeerBytes, ReplayError> {
+        let mut pieces = BTreeMap::new();
+        for (index, line) in lines.iter().enumerate() {
+            if let Some(text) = line.strip_prefix("+ ") {
+                let piece = read_piece(text).ok_or(ReplayError::Unreadable(index + 1));
+                let (place, bytes) = piece?;
+                pieces.insert(place, bytes);
+            }
+        }
+        Ok(PeerBytes {
+            pieces,
+            next_at: BTreeMap::new(),
+        })
+    }
+
+    /// The next `count` bytes of a connection.
+    fn next(&mut self, id: ConnectionId, count: usize) -> Vec<u8> {
+        let next_at = self.next_at.entry(id.serial).or_default();
+        let start = *next_at;
+        *next_at += count as u64;
+        let places = start..*next_at;
+        places.map(|at| self.byte(id.serial, at)).collect()
+    }
+
+    fn byte(&self, serial: u32, at: u64) -> u8 {
+        let before = self.pieces.range((serial, 0)..=(serial, at)).next_back();
+        let byte = before.and_then(|((_, start), bytes)| bytes.get((at - start) as usize));
+        byte.copied().unwrap_or(FILLER)
+    }
+}
+
+fn read_piece(text: &str) -> Option<((u32, u64), Vec<u8>)> {
+    let mut words = text.splitn(3, ' ');
+    let id = read_id(words.next()?)?;
+    let at = words.next()?.parse().ok()?;
+    let bytes = text_bytes(words.next()?)?;
+    Some(((id.serial, at), bytes))
 }

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::lines::text;
-use super::recorder::{Writer, shown};
+use super::recorder::{Recorder, shown};
 use crate::app::password::PasswordHash;
 use crate::app::users::{Changes, StoreError, User, UserStore};
 use crate::time::{Instant, UnixSeconds};
@@ -18,7 +18,7 @@ use crate::time::{Instant, UnixSeconds};
 /// A store whose answers are recorded.
 pub(super) struct RecordingStore {
     pub(super) store: Box<dyn UserStore>,
-    pub(super) writer: Rc<RefCell<Writer>>,
+    pub(super) recorder: Rc<RefCell<Recorder>>,
 }
 
 impl RecordingStore {
@@ -26,24 +26,28 @@ impl RecordingStore {
         &self,
         question: &str,
         answer: &Result<T, StoreError>,
-        show: impl FnOnce(&T, &mut Writer) -> String,
+        show: impl FnOnce(&T, &mut Recorder) -> String,
     ) {
-        let mut writer = self.writer.borrow_mut();
+        let mut recorder = self.recorder.borrow_mut();
         let answer = match answer {
-            Ok(answer) => show(answer, &mut writer),
+            Ok(answer) => show(answer, &mut recorder),
             Err(_) => "fails".to_owned(),
         };
-        writer.line(format_args!("= {question} {answer}"));
+        recorder.line(format_args!("= {question} {answer}"));
     }
 }
 
 impl UserStore for RecordingStore {
     fn user(&mut self, id: &str) -> Result<Option<User>, StoreError> {
         let user = self.store.user(id);
-        self.note(&format!("user {id:?}"), &user, |user, writer| match user {
-            Some(user) => show_user(user, writer),
-            None => "none".to_owned(),
-        });
+        self.note(
+            &format!("user {id:?}"),
+            &user,
+            |user, recorder| match user {
+                Some(user) => show_user(user, recorder),
+                None => "none".to_owned(),
+            },
+        );
         user
     }
 
@@ -65,10 +69,10 @@ impl UserStore for RecordingStore {
     }
 }
 
-fn show_user(user: &User, writer: &mut Writer) -> String {
+fn show_user(user: &User, recorder: &mut Recorder) -> String {
     let (created_at, disabled, name) = (user.created_at.0, user.disabled, &user.name);
     let valid_from = user.tokens_valid_from.unwrap_or_default().0;
-    let hash = writer.number(user.password_hash.as_ref());
+    let hash = recorder.number(user.password_hash.as_ref());
     format!("{created_at} {disabled} {valid_from} {hash} {name}")
 }
 

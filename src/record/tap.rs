@@ -16,7 +16,7 @@ use std::mem;
 use std::rc::Rc;
 
 use super::mask::mask;
-use super::recorder::Writer;
+use super::recorder::Recorder;
 use super::redaction::{self, Redactor, blank};
 use crate::gate::{Keys, ReplayTokens};
 use crate::server::{ConnectionId, Tap};
@@ -27,7 +27,7 @@ const BAD_CLOSE: &[u8] = b"\x03\xE8\xFF";
 
 /// The tap of a recording. It has no `Debug`, for it holds keys, and content.
 pub(super) struct RecordingTap {
-    writer: Rc<RefCell<Writer>>,
+    recorder: Rc<RefCell<Recorder>>,
     redactor: Redactor,
     /// By the connection's serial.
     streams: BTreeMap<u32, Stream>,
@@ -50,9 +50,9 @@ struct Stream {
 
 impl RecordingTap {
     /// The tap of a server with these keys.
-    pub(super) fn new(writer: Rc<RefCell<Writer>>, keys: Keys) -> RecordingTap {
+    pub(super) fn new(recorder: Rc<RefCell<Recorder>>, keys: Keys) -> RecordingTap {
         RecordingTap {
-            writer,
+            recorder,
             redactor: Redactor(ReplayTokens::new(keys)),
             streams: BTreeMap::new(),
         }
@@ -64,7 +64,7 @@ impl RecordingTap {
 
     fn write(&self, id: ConnectionId, at: u64, bytes: &[u8]) {
         if !bytes.is_empty() {
-            self.writer.borrow_mut().piece(id, at, bytes);
+            self.recorder.borrow_mut().piece(id, at, bytes);
         }
     }
 

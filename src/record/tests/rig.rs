@@ -86,8 +86,7 @@ impl Rig {
         let keys = Keys::new(&secret(SECRET), Some(&secret(PREVIOUS)));
         let file = File::default();
         let sink = FileSink::new(Box::new(file.clone()), bytes_max);
-        let recorder = Recorder::new(Some(sink));
-        recorder.begin_file("0.0.0", &config, 7);
+        let recorder = Recorder::begin(sink, &config, 7);
         let mut users = MemoryStore::new();
         let mut secrets = vec![SECRET.to_owned(), PREVIOUS.to_owned()];
         for id in ["alice", "bob", "carol"] {
@@ -106,6 +105,7 @@ impl Rig {
         let store = Box::new(users.connect());
         let ttl_seconds = config.token_ttl.as_secs();
         let signer = Signer::new(&keys, &rules, ttl_seconds);
+        let recorder = Rc::new(RefCell::new(recorder));
         let server = Recorded::build(recorder, config, keys, store, 7);
         let other = |text: &str| Signer::new(&Keys::new(&secret(text), None), &rules, ttl_seconds);
         Rig {
