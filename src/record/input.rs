@@ -2,10 +2,9 @@
 //! punctuation.
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use crate::app::password::{HashOutcome, Verdict};
-use crate::server::{ConnectionId, Input, Peer, StoreOutcome, TransportNews};
+use crate::server::{Input, StoreOutcome, TransportNews};
 use crate::wire::ProxyError;
 
 const VERDICTS: [Verdict; 4] = [
@@ -26,11 +25,11 @@ pub(super) fn read_input(words: &[&str]) -> Option<Input> {
     Some(match *words {
         ["Shed"] => Input::Shed,
         ["Transport", id, ref news @ ..] => {
-            Input::Transport(read_id(id)?, read_transport_news(news)?)
+            Input::Transport(id.parse().ok()?, read_transport_news(news)?)
         }
-        ["Finished", id] => Input::Finished(read_id(id)?),
-        ["Failed", id] => Input::Failed(read_id(id)?),
-        ["Writable", id] => Input::Writable(read_id(id)?),
+        ["Finished", id] => Input::Finished(id.parse().ok()?),
+        ["Failed", id] => Input::Failed(id.parse().ok()?),
+        ["Writable", id] => Input::Writable(id.parse().ok()?),
         ["Hashed", _, "ticket:", ticket, "verdict:", verdict] => Input::Hashed(HashOutcome {
             ticket: ticket.parse().ok()?,
             verdict: named(VERDICTS, verdict)?,
@@ -50,7 +49,7 @@ fn read_transport_news(words: &[&str]) -> Option<TransportNews> {
     Some(match *words {
         ["Holds", bytes] => TransportNews::Holds(bytes.parse().ok()?),
         ["Client", "None"] => TransportNews::Client(None),
-        ["Client", "Some", peer] => TransportNews::Client(Some(read_peer(peer)?)),
+        ["Client", "Some", peer] => TransportNews::Client(Some(peer.parse().ok()?)),
         ["Failed", error] => TransportNews::Failed(named(ProxyError::ALL, error)?),
         _ => return None,
     })
@@ -58,21 +57,4 @@ fn read_transport_news(words: &[&str]) -> Option<TransportNews> {
 
 fn named<T: fmt::Debug>(all: impl IntoIterator<Item = T>, name: &str) -> Option<T> {
     all.into_iter().find(|one| format!("{one:?}") == name)
-}
-
-/// `3.17`: slot and serial.
-pub(super) fn read_id(text: &str) -> Option<ConnectionId> {
-    let (slot, serial) = text.split_once('.')?;
-    Some(ConnectionId {
-        slot: slot.parse().ok()?,
-        serial: serial.parse().ok()?,
-    })
-}
-
-pub(super) fn read_peer(text: &str) -> Option<Peer> {
-    match (text, text.strip_prefix("unix:")) {
-        ("unix", _) => Some(Peer::on_unix_socket(None)),
-        (_, Some(user)) => Some(Peer::on_unix_socket(Some(user.parse().ok()?))),
-        _ => text.parse::<SocketAddr>().ok().map(Peer::from),
-    }
 }

@@ -113,43 +113,35 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 pub(super) fn push_text(out: &mut String, bytes: &[u8]) {
     for byte in bytes {
         match byte {
-            b'\\' => out.push_str("\\\\"),
             b'\n' => out.push_str("\\n"),
             b'\r' => out.push_str("\\r"),
-            b' '..=b'~' => out.push(char::from(*byte)),
+            b' '..=b'~' if *byte != b'\\' => out.push(char::from(*byte)),
             _ => out.push_str(&format!("\\x{byte:02x}")),
         }
     }
 }
 
-/// The text that [`push_text`] wrote.
-pub(super) fn text(line: &str) -> Option<String> {
-    String::from_utf8(text_bytes(line)?).ok()
-}
-
 /// The bytes that [`push_text`] wrote.
 pub(super) fn text_bytes(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        rest = behind;
-        if byte != b'\\' {
-            bytes.push(byte);
-            continue;
-        }
-        let (&escape, behind) = rest.split_first()?;
-        rest = behind;
-        bytes.push(match escape {
-            b'\\' => b'\\',
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b'x' => {
-                let (digits, behind) = rest.split_at_checked(2)?;
-                rest = behind;
-                u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?
+    let mut pieces = text.split('\\');
+    let mut bytes = pieces.next()?.as_bytes().to_vec();
+    for piece in pieces {
+        let (byte, plain) = match piece.split_at_checked(1)? {
+            ("n", plain) => (b'\n', plain),
+            ("r", plain) => (b'\r', plain),
+            ("x", rest) => {
+                let (digits, plain) = rest.split_at_checked(2)?;
+                (u8::from_str_radix(digits, 16).ok()?, plain)
             }
             _ => return None,
-        });
+        };
+        bytes.push(byte);
+        bytes.extend_from_slice(plain.as_bytes());
     }
     Some(bytes)
+}
+
+/// As [`text_bytes`], where they are text.
+pub(super) fn text(line: &str) -> Option<String> {
+    String::from_utf8(text_bytes(line)?).ok()
 }

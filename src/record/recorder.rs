@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::server::{ConnectionId, Output};
 use crate::time::Now;
 
-/// The first line: what follows is read by these rules.
+/// The first line begins with it: what follows is read by these rules.
 pub(super) const FIRST_LINE: &str = "framegate recording 3";
 /// The last line of a server that has come to its end.
 pub(super) const ENDED: &str = "end stopped";
@@ -53,8 +53,7 @@ impl Recorder {
             ..Recorder::default()
         };
         let version = env!("CARGO_PKG_VERSION");
-        recorder.line(format_args!("{FIRST_LINE}"));
-        recorder.line(format_args!("program {version} {seed}"));
+        recorder.line(format_args!("{FIRST_LINE} {version} seed {seed}"));
         for (name, value) in config.shown() {
             recorder.line(format_args!("set {name} {value}"));
         }

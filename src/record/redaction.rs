@@ -11,7 +11,7 @@ use crate::gate::{Envelope, ReplayTokens};
 use crate::json::{self, JsonError};
 use crate::wire::head::{asks_head, is_token_byte};
 use crate::wire::request::{self, Field};
-use crate::wire::{Authorization, Head, Subprotocol, forwarded};
+use crate::wire::{Authorization, Head, Subprotocol, unread};
 
 /// A character of each length in UTF-8.
 const PLACEHOLDERS: [&str; 4] = ["x", "é", "€", "😀"];
@@ -22,23 +22,22 @@ const SCHEME_BYTES: usize = "Bearer ".len();
 pub(super) struct Redactor(pub(super) ReplayTokens);
 
 impl Redactor {
-    /// A whole head. The values of fields that the core does not read are filled up.
+    /// A whole head. What of it the core does not read is filled up.
     pub(super) fn head(&self, head: Head<'_>) -> Vec<u8> {
         let text = head.bytes();
         let out = text.to_vec();
         let mut draft = Draft { text, out };
         mask(&mut draft.out);
-        redact_target(&mut draft.out);
+        for part in unread(head) {
+            draft.place(part).fill(b'x');
+        }
         for (name, value) in head.fields() {
             match Field::named(name) {
                 Some(Field::Authorization) => self.authorization(&mut draft, value),
                 Some(Field::WebSocketProtocol) => {
                     request::list(value).for_each(|name| self.subprotocol(&mut draft, name));
                 }
-                Some(Field::Host) => redact_user(draft.place(value)),
-                Some(_) => {}
-                None if forwarded::is_read(name) => {}
-                None => draft.place(value).fill(b'x'),
+                _ => {}
             }
         }
         draft.out
@@ -52,7 +51,7 @@ impl Redactor {
                 let credentials = value.get(SCHEME_BYTES..).unwrap_or_default();
                 draft.place(credentials).fill(0x80);
             }
-            Authorization::OtherScheme | Authorization::Absent => draft.place(value).fill(b'x'),
+            Authorization::OtherScheme | Authorization::Absent => {}
         }
     }
 
@@ -161,25 +160,6 @@ impl Draft<'_> {
         let place = self.out.get_mut(start..start.wrapping_add(part.len()));
         place.unwrap_or_default()
     }
-}
-
-/// Nobody reads the query, and some put secrets there.
-fn redact_target(head: &mut [u8]) {
-    let target = head.split_mut(|byte| *byte == b' ').nth(1);
-    let target = target.unwrap_or_default();
-    let query_at = target.iter().position(|byte| *byte == b'?');
-    let (target, query) = target.split_at_mut(query_at.unwrap_or(target.len()));
-    query.get_mut(1..).unwrap_or_default().fill(b'x');
-    if let Some(at) = target.windows(3).position(|window| window == b"://") {
-        let authority = target[at + 3..].split_mut(|byte| *byte == b'/').next();
-        redact_user(authority.unwrap_or_default());
-    }
-}
-
-/// Nobody reads who is named ahead of a host, for that is refused, and some put secrets there.
-fn redact_user(authority: &mut [u8]) {
-    let user_bytes = authority.iter().rposition(|byte| *byte == b'@');
-    authority[..user_bytes.unwrap_or_default()].fill(b'x');
 }
 
 /// Fills up what may stand in a word, and what is no ASCII. What ends a word stays.

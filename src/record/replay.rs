@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Recorded;
-use super::input::{read_id, read_input, read_peer, words};
+use super::input::{read_input, words};
 use super::lines::{FULL, Lines, text, text_bytes};
 use super::recorder::{ENDED, FIRST_LINE, Recorder};
 use super::store::ReplayStore;
@@ -30,15 +30,20 @@ const SHOWN_CHARACTERS_MAX: usize = 160;
 /// When the file is no recording or was edited, and when the core does otherwise than it did.
 pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
     let Lines { mut lines, is_cut } = Lines::read(file).map_err(ReplayError::Changed)?;
-    let header = Header::read(&lines)?;
+    let first = lines.first().and_then(|line| read_first(line));
+    let (recorded_by, seed) = first.ok_or(ReplayError::NotARecording)?;
+    let settings = lines.iter().skip(1);
+    let settings: Vec<_> = settings.map_while(|line| read_setting(line)).collect();
+    let config = Config::from_shown(&settings).map_err(ReplayError::Config)?;
+    let header_lines = 1 + settings.len();
     let is_full = lines.pop_if(|line| **line == *FULL).is_some();
     let is_ended = lines.last().is_some_and(|line| **line == *ENDED);
     // One that was full ends where its next line had no room, which may be within a call.
     if !is_ended {
-        drop_last_call(&mut lines, header.lines);
+        drop_last_call(&mut lines, header_lines);
     }
-    let mut replay = Replay::new(&lines, header.config, header.seed)?;
-    replay.run(&lines, header.lines)?;
+    let mut replay = Replay::new(&lines, config, seed)?;
+    replay.run(&lines, header_lines)?;
     Ok(Replayed {
         inputs: replay.inputs,
         lasted: replay
@@ -46,7 +51,7 @@ pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
             .monotonic
             .since(replay.began_at.unwrap_or_default()),
         is_cut: is_cut || !(is_ended || is_full),
-        recorded_by: header.version,
+        recorded_by,
     })
 }
 
@@ -78,19 +83,15 @@ pub enum ReplayError {
     Differs {
         /// Where first.
         line: usize,
-        /// What it did, as the recording has it; `None` for nothing more.
-        recorded: Option<String>,
-        /// What it does now; `None` for nothing more.
-        replayed: Option<String>,
+        /// What it did, as the recording has it, or `nothing`.
+        recorded: String,
+        /// What it does now, or `nothing`.
+        replayed: String,
     },
 }
 
 impl fmt::Display for ReplayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |line: &Option<String>| match line {
-            Some(line) => format!("`{line}`"),
-            None => "nothing".to_owned(),
-        };
         match self {
             ReplayError::NotARecording => {
                 write!(
@@ -110,9 +111,7 @@ impl fmt::Display for ReplayError {
                 replayed,
             } => write!(
                 f,
-                "the outputs differ from line {line} on: recorded {}, replayed {}",
-                shown(recorded),
-                shown(replayed)
+                "the outputs differ from line {line} on: recorded {recorded}, replayed {replayed}"
             ),
         }
     }
@@ -120,35 +119,10 @@ impl fmt::Display for ReplayError {
 
 impl std::error::Error for ReplayError {}
 
-/// What stands at the front of a recording.
-struct Header {
-    version: String,
-    seed: u64,
-    config: Config,
-    /// How many lines it has.
-    lines: usize,
-}
-
-impl Header {
-    fn read(lines: &[Box<str>]) -> Result<Header, ReplayError> {
-        if lines.first().is_none_or(|line| **line != *FIRST_LINE) {
-            return Err(ReplayError::NotARecording);
-        }
-        let program = lines.get(1).and_then(|line| read_program(line));
-        let (version, seed) = program.ok_or(ReplayError::Unreadable(2))?;
-        let settings = lines[2..].iter().map_while(|line| read_setting(line));
-        let settings: Vec<_> = settings.collect();
-        Ok(Header {
-            version,
-            seed,
-            config: Config::from_shown(&settings).map_err(ReplayError::Config)?,
-            lines: 2 + settings.len(),
-        })
-    }
-}
-
-fn read_program(line: &str) -> Option<(String, u64)> {
-    let (version, seed) = line.strip_prefix("program ")?.split_once(' ')?;
+/// The version of the program, and the seed.
+fn read_first(line: &str) -> Option<(String, u64)> {
+    let program = line.strip_prefix(FIRST_LINE)?.strip_prefix(' ')?;
+    let (version, seed) = program.split_once(" seed ")?;
     Some((version.to_owned(), seed.parse().ok()?))
 }
 
@@ -257,19 +231,19 @@ impl Replay {
     fn input(&mut self, words: &[&str]) -> Option<()> {
         let (now, recorded) = (self.now, &mut self.recorded);
         match *words {
-            ["accept", peer] => _ = recorded.accept(now, read_peer(peer)?),
+            ["accept", peer] => _ = recorded.accept(now, peer.parse().ok()?),
             // Nobody hands over more than is wanted: the file is of another server.
             ["receive", ..] if recorded.has_write_backlog() => return None,
             ["receive", id, count] => {
-                let id = read_id(id)?;
+                let id = id.parse().ok()?;
                 let count = count.parse().ok();
                 let count = count.filter(|count| *count as u64 <= MESSAGE_BYTES_MAX)?;
                 let mut bytes = self.peers.next(id, count);
                 recorded.receive(now, id, &mut bytes);
             }
             ["wrote", id, count, full, _] => {
-                let (count, full) = (count.parse().ok()?, full.parse().ok()?);
-                recorded.wrote(now, read_id(id)?, count, full);
+                let (id, count) = (id.parse().ok()?, count.parse().ok()?);
+                recorded.wrote(now, id, count, full.parse().ok()?);
             }
             ["handle", ref input @ ..] => recorded.handle(now, read_input(input)?),
             _ => return None,
@@ -279,11 +253,14 @@ impl Replay {
 }
 
 fn differ(line: usize, recorded: Option<&str>, replayed: Option<&str>) -> ReplayError {
-    let cut = |line: &str| line.chars().take(SHOWN_CHARACTERS_MAX).collect();
+    let shown = |line: Option<&str>| match line {
+        Some(line) => format!("`{line:.SHOWN_CHARACTERS_MAX$}`"),
+        None => "nothing".to_owned(),
+    };
     ReplayError::Differs {
         line,
-        recorded: recorded.map(cut),
-        replayed: replayed.map(cut),
+        recorded: shown(recorded),
+        replayed: shown(replayed),
     }
 }
 
@@ -333,7 +310,7 @@ impl PeerBytes {
 
 fn read_piece(text: &str) -> Option<((u32, u64), Vec<u8>)> {
     let mut words = text.splitn(3, ' ');
-    let id = read_id(words.next()?)?;
+    let id: ConnectionId = words.next()?.parse().ok()?;
     let at = words.next()?.parse().ok()?;
     let bytes = text_bytes(words.next()?)?;
     Some(((id.serial, at), bytes))
