@@ -13,8 +13,6 @@ use crate::wire::head::{asks_head, is_token_byte};
 use crate::wire::request::{self, Field};
 use crate::wire::{Authorization, Head, Subprotocol, unread};
 
-/// A character of each length in UTF-8.
-const PLACEHOLDERS: [&str; 4] = ["x", "é", "€", "😀"];
 /// The name of the scheme, and the byte that ends it.
 const SCHEME_BYTES: usize = "Bearer ".len();
 
@@ -132,19 +130,14 @@ pub(super) fn body(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Puts a placeholder in the place of every character. Bytes that are no UTF-8 stay, for it is
-/// there that a text is refused.
+/// Fills up all of a text but the bytes at which it is found to be none.
 pub(super) fn blank(bytes: &mut [u8]) {
-    let text = bytes.to_vec();
-    let mut rest = bytes;
-    for chunk in text.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            let placeholder = PLACEHOLDERS[character.len_utf8() - 1];
-            rest[..placeholder.len()].copy_from_slice(placeholder.as_bytes());
-            rest = &mut rest[placeholder.len()..];
-        }
-        rest = &mut rest[chunk.invalid().len()..];
-    }
+    let error = str::from_utf8(bytes).err();
+    let bad_at = error.map_or(bytes.len(), |error| error.valid_up_to());
+    let bad_bytes = error.and_then(|error| error.error_len());
+    let rest_at = bad_bytes.map_or(bytes.len(), |bad_bytes| bad_at + bad_bytes);
+    bytes[..bad_at].fill(b'x');
+    bytes[rest_at..].fill(b'x');
 }
 
 /// A text, of which parts are written anew.

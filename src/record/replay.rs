@@ -42,7 +42,7 @@ pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
     if !is_ended {
         drop_last_call(&mut lines, header_lines);
     }
-    let mut replay = Replay::new(&lines, config, seed)?;
+    let mut replay = Replay::new(&lines, config, seed);
     replay.run(&lines, header_lines)?;
     Ok(Replayed {
         inputs: replay.inputs,
@@ -151,17 +151,17 @@ struct Replay {
 
 impl Replay {
     /// The server that was recorded, but with the keys of a replay and a store that recalls.
-    fn new(lines: &[Box<str>], config: Config, seed: u64) -> Result<Replay, ReplayError> {
+    fn new(lines: &[Box<str>], config: Config, seed: u64) -> Replay {
         let recorder = Rc::<RefCell<Recorder>>::default();
         let (keys, store) = (ReplayTokens::keys(), Box::new(ReplayStore::new(lines)));
-        Ok(Replay {
+        Replay {
             recorded: Recorded::build(Rc::clone(&recorder), config, keys, store, seed),
             recorder,
-            peers: PeerBytes::read(lines)?,
+            peers: PeerBytes::read(lines),
             now: Now::default(),
             began_at: None,
             inputs: 0,
-        })
+        }
     }
 
     /// Makes the call of each line from `at` on, and compares what is written of it with that line
@@ -273,23 +273,12 @@ struct PeerBytes {
 }
 
 impl PeerBytes {
-    /// Those of a recording.
-    ///
-    /// # Errors
-    /// When a line that should say what a peer sent does not.
-    fn read(lines: &[Box<str>]) -> Result<PeerBytes, ReplayError> {
-        let mut pieces = BTreeMap::new();
-        for (index, line) in lines.iter().enumerate() {
-            if let Some(text) = line.strip_prefix("+ ") {
-                let piece = read_piece(text).ok_or(ReplayError::Unreadable(index + 1));
-                let (place, bytes) = piece?;
-                pieces.insert(place, bytes);
-            }
-        }
-        Ok(PeerBytes {
-            pieces,
+    /// Those of a recording. A piece that cannot be read is none: nothing is replayed as its line.
+    fn read(lines: &[Box<str>]) -> PeerBytes {
+        PeerBytes {
+            pieces: lines.iter().filter_map(|line| read_piece(line)).collect(),
             next_at: BTreeMap::new(),
-        })
+        }
     }
 
     /// The next `count` bytes of a connection.
@@ -308,10 +297,9 @@ impl PeerBytes {
     }
 }
 
-fn read_piece(text: &str) -> Option<((u32, u64), Vec<u8>)> {
-    let mut words = text.splitn(3, ' ');
+fn read_piece(line: &str) -> Option<((u32, u64), Vec<u8>)> {
+    let mut words = line.strip_prefix("+ ")?.splitn(3, ' ');
     let id: ConnectionId = words.next()?.parse().ok()?;
     let at = words.next()?.parse().ok()?;
-    let bytes = text_bytes(words.next()?)?;
-    Some(((id.serial, at), bytes))
+    Some(((id.serial, at), text_bytes(words.next()?)?))
 }
