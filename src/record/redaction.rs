@@ -10,63 +10,29 @@ use super::mask::mask;
 use crate::gate::{Envelope, ReplayTokens};
 use crate::json::{self, JsonError};
 use crate::wire::head::{asks_head, is_token_byte};
-use crate::wire::request::{self, Field};
-use crate::wire::{Authorization, Head, Subprotocol, unread};
-
-/// The name of the scheme, and the byte that ends it.
-const SCHEME_BYTES: usize = "Bearer ".len();
+use crate::wire::{Head, Sensitive, sensitive};
 
 /// Redacts what the peers of one server send: such tokens stand for its tokens.
 pub(super) struct Redactor(pub(super) ReplayTokens);
 
 impl Redactor {
-    /// A whole head. What of it the core does not read is filled up.
+    /// A whole head.
     pub(super) fn head(&self, head: Head<'_>) -> Vec<u8> {
         let text = head.bytes();
-        let out = text.to_vec();
-        let mut draft = Draft { text, out };
-        mask(&mut draft.out);
-        for part in unread(head) {
-            draft.place(part).fill(b'x');
-        }
-        for (name, value) in head.fields() {
-            match Field::named(name) {
-                Some(Field::Authorization) => self.authorization(&mut draft, value),
-                Some(Field::WebSocketProtocol) => {
-                    request::list(value).for_each(|name| self.subprotocol(&mut draft, name));
+        let mut out = text.to_vec();
+        mask(&mut out);
+        for part in sensitive(head) {
+            match part {
+                Sensitive::Token(token) => {
+                    let replay_token = self.0.token_for(token);
+                    place(&mut out, text, token.as_bytes())
+                        .copy_from_slice(replay_token.as_bytes());
                 }
-                _ => {}
+                Sensitive::Unusable(part) => place(&mut out, text, part).fill(0x80),
+                Sensitive::Unread(part) => place(&mut out, text, part).fill(b'x'),
             }
         }
-        draft.out
-    }
-
-    fn authorization(&self, draft: &mut Draft<'_>, value: &[u8]) {
-        match request::authorization(value) {
-            Authorization::Bearer(token) => self.token(draft, token),
-            // A byte that is no UTF-8, wherever it stands, is of no use either.
-            Authorization::Unusable => {
-                let credentials = value.get(SCHEME_BYTES..).unwrap_or_default();
-                draft.place(credentials).fill(0x80);
-            }
-            Authorization::OtherScheme | Authorization::Absent => {}
-        }
-    }
-
-    fn subprotocol(&self, draft: &mut Draft<'_>, name: &[u8]) {
-        match Subprotocol::read(name) {
-            Ok(Subprotocol::Ours) => {}
-            Ok(Subprotocol::Token(token)) => self.token(draft, token),
-            // It may be a part of a token in which a comma stands.
-            Ok(Subprotocol::Other) | Err(_) => blank_words(draft.place(name)),
-        }
-    }
-
-    fn token(&self, draft: &mut Draft<'_>, token: &str) {
-        let replay_token = self.0.token_for(token);
-        draft
-            .place(token.as_bytes())
-            .copy_from_slice(replay_token.as_bytes());
+        out
     }
 
     /// The text of a message: what the gate reads of it.
@@ -140,19 +106,11 @@ pub(super) fn blank(bytes: &mut [u8]) {
     bytes[rest_at..].fill(b'x');
 }
 
-/// A text, of which parts are written anew.
-struct Draft<'a> {
-    text: &'a [u8],
-    out: Vec<u8>,
-}
-
-impl Draft<'_> {
-    /// Where `part`, which was lent from the text, is written.
-    fn place(&mut self, part: &[u8]) -> &mut [u8] {
-        let start = part.as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
-        let place = self.out.get_mut(start..start.wrapping_add(part.len()));
-        place.unwrap_or_default()
-    }
+/// Where `part`, which was lent from `text`, stands in a copy of that.
+fn place<'a>(copy: &'a mut [u8], text: &[u8], part: &[u8]) -> &'a mut [u8] {
+    let start = part.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
+    let place = copy.get_mut(start..start.wrapping_add(part.len()));
+    place.unwrap_or_default()
 }
 
 /// Fills up what may stand in a word, and what is no ASCII. What ends a word stays.
