@@ -9,7 +9,6 @@ use std::borrow::Cow;
 use super::mask::mask;
 use crate::gate::{Envelope, ReplayTokens};
 use crate::json::{self, JsonError};
-use crate::wire::head::{asks_head, is_token_byte};
 use crate::wire::{Head, Sensitive, sensitive};
 
 /// Redacts what the peers of one server send: such tokens stand for its tokens.
@@ -69,22 +68,6 @@ impl Redactor {
     }
 }
 
-/// What showed that it is no head: of its characters only their kind stays, for no more matters.
-pub(super) fn no_head(bytes: &[u8]) -> Vec<u8> {
-    let mut out = bytes.to_vec();
-    // An empty line may stand ahead of the request line.
-    let line_end = bytes.iter().skip(2).position(|byte| *byte == b'\n');
-    let (line, fields) = out.split_at_mut(line_end.map_or(bytes.len(), |at| at + 2));
-    let mut words = line.splitn_mut(3, |byte| *byte == b' ');
-    let (method, target) = (words.next(), words.next());
-    if !asks_head(bytes) {
-        blank_words(method.unwrap_or_default());
-    }
-    blank_words(target.unwrap_or_default());
-    blank_words(fields);
-    out
-}
-
 /// The body of a `POST /login`.
 pub(super) fn body(bytes: &[u8]) -> Vec<u8> {
     let mut out = match str::from_utf8(bytes) {
@@ -111,17 +94,6 @@ fn place<'a>(copy: &'a mut [u8], text: &[u8], part: &[u8]) -> &'a mut [u8] {
     let start = part.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
     let place = copy.get_mut(start..start.wrapping_add(part.len()));
     place.unwrap_or_default()
-}
-
-/// Fills up what may stand in a word, and what is no ASCII. What ends a word stays.
-fn blank_words(bytes: &mut [u8]) {
-    for byte in bytes {
-        match *byte {
-            0x80.. => *byte = 0x80,
-            word if is_token_byte(word) => *byte = b'x',
-            _ => {}
-        }
-    }
 }
 
 /// A string that was read of JSON: what was decoded is written in the shortest way, and what is lent

@@ -20,6 +20,7 @@ use super::recorder::Recorder;
 use super::redaction::{self, Redactor, blank};
 use crate::gate::{Keys, ReplayTokens};
 use crate::server::{ConnectionId, Tap};
+use crate::wire::head::blanked;
 use crate::wire::{Event, Head, Part, Violation};
 
 /// A Close whose reason is no UTF-8, after the code 1000 (RFC 6455 §5.5.1).
@@ -99,7 +100,7 @@ impl Tap for RecordingTap {
     }
 
     fn no_head(&mut self, id: ConnectionId, bytes: &[u8]) {
-        self.pass(id, &redaction::no_head(bytes));
+        self.pass(id, &blanked(bytes));
     }
 
     fn part(&mut self, id: ConnectionId, part: Part<'_>) {
