@@ -68,34 +68,23 @@ impl FileSink {
     }
 }
 
-/// The lines of a file, each of them as it was written.
-#[derive(Debug)]
-pub(super) struct Lines {
-    pub(super) lines: Vec<Box<str>>,
-    /// True when the file ends within a line.
-    pub(super) is_cut: bool,
-}
-
-impl Lines {
-    /// Takes a file apart.
-    ///
-    /// # Errors
-    /// The number of the first line that is not as it was written.
-    pub(super) fn read(file: &[u8]) -> Result<Lines, usize> {
-        let mut chain = Chain::default();
-        let (mut lines, mut is_cut) = (Vec::new(), false);
-        for line in file.split_inclusive(|byte| *byte == b'\n') {
-            let (text, end) = line.split_at(line.len() - 1);
-            match (checked(&mut chain, text), end) {
-                (Some(text), b"\n") => lines.push(text),
-                // Of a line that was cut off nothing can be told, but where its line feed was
-                // changed.
-                (None, end) if end != b"\n" => is_cut = true,
-                _ => return Err(lines.len() + 1),
-            }
+/// The lines of a file, each of them as it was written. What stands after the last line feed is none.
+///
+/// # Errors
+/// The number of the first line that is not as it was written.
+pub(super) fn read_lines(file: &[u8]) -> Result<Vec<Box<str>>, usize> {
+    let mut chain = Chain::default();
+    let mut lines = Vec::new();
+    for line in file.split_inclusive(|byte| *byte == b'\n') {
+        let (text, end) = line.split_at(line.len() - 1);
+        match (checked(&mut chain, text), end) {
+            (Some(text), b"\n") => lines.push(text),
+            // Of a line that was cut off nothing can be told, but where its line feed was changed.
+            (None, end) if end != b"\n" => {}
+            _ => return Err(lines.len() + 1),
         }
-        Ok(Lines { lines, is_cut })
     }
+    Ok(lines)
 }
 
 /// The line without its sum, if that is right.

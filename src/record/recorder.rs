@@ -10,7 +10,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::mem;
 
 use sha2::{Digest, Sha256};
 
@@ -32,7 +31,7 @@ const DIGEST_BYTES: usize = 8;
 #[derive(Default)]
 pub(super) struct Recorder {
     /// The lines of this turn, each with its line feed.
-    lines: String,
+    pub(super) lines: String,
     /// Where they go at its end; `None` in a replay. It is kept when the recording is over: to close
     /// it may take its time.
     file: Option<FileSink>,
@@ -134,11 +133,6 @@ impl Recorder {
         let told = self.told.entry(id.serial).or_default();
         let seen: Vec<u8> = bytes.map(|byte| told.pass(*byte)).collect();
         hex(&Sha256::digest(seen)[..DIGEST_BYTES])
-    }
-
-    /// The lines since the last call of this.
-    pub(super) fn take_lines(&mut self) -> String {
-        mem::take(&mut self.lines)
     }
 
     /// Hands on what was written so far. Returns whether more is taken.

@@ -11,61 +11,55 @@ use crate::gate::{Envelope, ReplayTokens};
 use crate::json::{self, JsonError};
 use crate::wire::{Head, Sensitive, sensitive};
 
-/// Redacts what the peers of one server send: such tokens stand for its tokens.
-pub(super) struct Redactor(pub(super) ReplayTokens);
-
-impl Redactor {
-    /// A whole head.
-    pub(super) fn head(&self, head: Head<'_>) -> Vec<u8> {
-        let text = head.bytes();
-        let mut out = text.to_vec();
-        mask(&mut out);
-        for part in sensitive(head) {
-            match part {
-                Sensitive::Token(token) => {
-                    let replay_token = self.0.token_for(token);
-                    place(&mut out, text, token.as_bytes())
-                        .copy_from_slice(replay_token.as_bytes());
-                }
-                Sensitive::Unusable(part) => place(&mut out, text, part).fill(0x80),
-                Sensitive::Unread(part) => place(&mut out, text, part).fill(b'x'),
+/// A whole head.
+pub(super) fn head(tokens: &ReplayTokens, head: Head<'_>) -> Vec<u8> {
+    let text = head.bytes();
+    let mut out = text.to_vec();
+    mask(&mut out);
+    for part in sensitive(head) {
+        match part {
+            Sensitive::Token(token) => {
+                let replay_token = tokens.token_for(token);
+                place(&mut out, text, token.as_bytes()).copy_from_slice(replay_token.as_bytes());
             }
+            Sensitive::Unusable(part) => place(&mut out, text, part).fill(0x80),
+            Sensitive::Unread(part) => place(&mut out, text, part).fill(b'x'),
         }
-        out
     }
+    out
+}
 
-    /// The text of a message: what the gate reads of it.
-    pub(super) fn message(&self, text: &str) -> Vec<u8> {
-        let mut out = match Envelope::parse(text) {
-            Ok(envelope) => self.envelope(envelope),
-            Err(error) => error.shortest_text().into_owned().into_bytes(),
-        };
-        out.resize(text.len(), b' ');
-        out
-    }
+/// The text of a message: what the gate reads of it.
+pub(super) fn message(tokens: &ReplayTokens, text: &str) -> Vec<u8> {
+    let mut out = match Envelope::parse(text) {
+        Ok(parsed) => envelope(tokens, parsed),
+        Err(error) => error.shortest_text().into_owned().into_bytes(),
+    };
+    out.resize(text.len(), b' ');
+    out
+}
 
-    fn envelope(&self, envelope: Envelope<'_>) -> Vec<u8> {
-        let data = envelope.data.map(|data| match &*envelope.event {
-            // Others hear its data as it is.
-            "message" => data.to_owned(),
-            _ => credentials(data),
-        });
-        let id = envelope.id.map(str::to_owned);
-        let mut out = format!(r#"{{"event":{}"#, string(envelope.event));
-        for (name, value) in [("id", id), ("to", envelope.to.map(string)), ("data", data)] {
-            if let Some(value) = value {
-                out += &format!(r#","{name}":{value}"#);
-            }
+fn envelope(tokens: &ReplayTokens, envelope: Envelope<'_>) -> Vec<u8> {
+    let data = envelope.data.map(|data| match &*envelope.event {
+        // Others hear its data as it is.
+        "message" => data.to_owned(),
+        _ => credentials(data),
+    });
+    let id = envelope.id.map(str::to_owned);
+    let mut out = format!(r#"{{"event":{}"#, string(envelope.event));
+    for (name, value) in [("id", id), ("to", envelope.to.map(string)), ("data", data)] {
+        if let Some(value) = value {
+            out += &format!(r#","{name}":{value}"#);
         }
-        let mut out = out.into_bytes();
-        mask(&mut out);
-        if let Some(token) = &envelope.token {
-            let token = self.0.token_for(token).into();
-            out.extend(format!(r#","token":{}"#, string(token)).bytes());
-        }
-        out.push(b'}');
-        out
     }
+    let mut out = out.into_bytes();
+    mask(&mut out);
+    if let Some(token) = &envelope.token {
+        let token = tokens.token_for(token).into();
+        out.extend(format!(r#","token":{}"#, string(token)).bytes());
+    }
+    out.push(b'}');
+    out
 }
 
 /// The body of a `POST /login`.

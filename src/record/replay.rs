@@ -4,12 +4,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::Recorded;
 use super::input::{read_input, words};
-use super::lines::{FULL, Lines, text, text_bytes};
+use super::lines::{FULL, read_lines, text, text_bytes};
 use super::recorder::{ENDED, FIRST_LINE, Recorder};
 use super::store::ReplayStore;
 use crate::config::{Config, ConfigError};
@@ -29,11 +30,11 @@ const SHOWN_CHARACTERS_MAX: usize = 160;
 /// # Errors
 /// When the file is no recording or was edited, and when the core does otherwise than it did.
 pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
-    let Lines { mut lines, is_cut } = Lines::read(file).map_err(ReplayError::Changed)?;
+    let mut lines = read_lines(file).map_err(ReplayError::Changed)?;
     let first = lines.first().and_then(|line| read_first(line));
     let (recorded_by, seed) = first.ok_or(ReplayError::NotARecording)?;
-    let settings = lines.iter().skip(1);
-    let settings: Vec<_> = settings.map_while(|line| read_setting(line)).collect();
+    let settings = lines[1..].iter().map_while(|line| read_setting(line));
+    let settings: Vec<_> = settings.collect();
     let config = Config::from_shown(&settings).map_err(ReplayError::Config)?;
     let header_lines = 1 + settings.len();
     let is_full = lines.pop_if(|line| **line == *FULL).is_some();
@@ -44,13 +45,11 @@ pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
     }
     let mut replay = Replay::new(&lines, config, seed);
     replay.run(&lines, header_lines)?;
+    let began_at = replay.began_at.unwrap_or_default();
     Ok(Replayed {
-        inputs: replay.inputs,
-        lasted: replay
-            .now
-            .monotonic
-            .since(replay.began_at.unwrap_or_default()),
-        is_cut: is_cut || !(is_ended || is_full),
+        inputs: lines.iter().filter(|line| is_input(line)).count(),
+        lasted: replay.now.monotonic.since(began_at),
+        is_cut: !(is_ended || is_full) || !file.ends_with(b"\n"),
         recorded_by,
     })
 }
@@ -59,7 +58,7 @@ pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replayed {
     /// Inputs of the core: what peers, clocks and the helper thread brought.
-    pub inputs: u64,
+    pub inputs: usize,
     /// From the first call to the last, on the clock of the recording.
     pub lasted: Duration,
     /// True when the recording has no end: its server was killed. It was replayed up to there.
@@ -131,6 +130,11 @@ fn read_setting(line: &str) -> Option<(String, String)> {
     Some((name.to_owned(), text(value)?))
 }
 
+fn is_input(line: &str) -> bool {
+    let word = line.split(' ').next();
+    word.is_some_and(|word| ["accept", "handle", "receive", "wrote"].contains(&word))
+}
+
 /// What came of the last call may not have been written in full.
 fn drop_last_call(lines: &mut Vec<Box<str>>, header_lines: usize) {
     let is_call = |line: &str| line.starts_with(|first: char| first.is_ascii_lowercase());
@@ -146,7 +150,6 @@ struct Replay {
     peers: PeerBytes,
     now: Now,
     began_at: Option<Instant>,
-    inputs: u64,
 }
 
 impl Replay {
@@ -160,7 +163,6 @@ impl Replay {
             peers: PeerBytes::read(lines),
             now: Now::default(),
             began_at: None,
-            inputs: 0,
         }
     }
 
@@ -169,14 +171,18 @@ impl Replay {
     fn run(&mut self, lines: &[Box<str>], mut at: usize) -> Result<(), ReplayError> {
         while let Some(call) = lines.get(at) {
             self.make(call).ok_or(ReplayError::Unreadable(at + 1))?;
-            let written = self.recorder.borrow_mut().take_lines();
+            let written = mem::take(&mut self.recorder.borrow_mut().lines);
             let replayed: Vec<&str> = written.split_terminator('\n').collect();
             for index in 0..replayed.len().max(1) {
                 let recorded = lines.get(at).map(|line| &**line);
                 let replayed = replayed.get(index).copied();
                 at += 1;
                 if recorded != replayed {
-                    return Err(differ(at, recorded, replayed));
+                    return Err(ReplayError::Differs {
+                        line: at,
+                        recorded: shown(recorded),
+                        replayed: shown(replayed),
+                    });
                 }
             }
         }
@@ -210,27 +216,6 @@ impl Replay {
                 recorded.poll(now);
                 recorded.end();
             }
-            _ => {
-                self.inputs += 1;
-                return self.input(&words);
-            }
-        }
-        Some(())
-    }
-
-    fn move_clocks(&mut self, now: Now) -> Option<()> {
-        if now.monotonic < self.now.monotonic || now.fraction >= Duration::from_secs(1) {
-            return None;
-        }
-        self.now = now;
-        self.began_at.get_or_insert(now.monotonic);
-        self.recorder.borrow_mut().clocks(now);
-        Some(())
-    }
-
-    fn input(&mut self, words: &[&str]) -> Option<()> {
-        let (now, recorded) = (self.now, &mut self.recorded);
-        match *words {
             ["accept", peer] => _ = recorded.accept(now, peer.parse().ok()?),
             // Nobody hands over more than is wanted: the file is of another server.
             ["receive", ..] if recorded.has_write_backlog() => return None,
@@ -250,18 +235,21 @@ impl Replay {
         }
         Some(())
     }
+
+    fn move_clocks(&mut self, now: Now) -> Option<()> {
+        if now.monotonic < self.now.monotonic || now.fraction >= Duration::from_secs(1) {
+            return None;
+        }
+        self.now = now;
+        self.began_at.get_or_insert(now.monotonic);
+        self.recorder.borrow_mut().clocks(now);
+        Some(())
+    }
 }
 
-fn differ(line: usize, recorded: Option<&str>, replayed: Option<&str>) -> ReplayError {
-    let shown = |line: Option<&str>| match line {
-        Some(line) => format!("`{line:.SHOWN_CHARACTERS_MAX$}`"),
-        None => "nothing".to_owned(),
-    };
-    ReplayError::Differs {
-        line,
-        recorded: shown(recorded),
-        replayed: shown(replayed),
-    }
+fn shown(line: Option<&str>) -> String {
+    let shown = line.map(|line| format!("`{line:.SHOWN_CHARACTERS_MAX$}`"));
+    shown.unwrap_or_else(|| "nothing".to_owned())
 }
 
 /// The streams of all connections, by their serials.

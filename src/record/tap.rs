@@ -7,8 +7,8 @@
 //! + 0.3 217 {"event":"login"…            a payload
 //! ```
 //!
-//! What is never written is what the core never looked into: the content of what was not finished,
-//! and all that came after a connection's last word. A replay fills it up.
+//! What is never written is what the core does not read, as a Pong, or never looked into: the content
+//! of what was not finished, and all that came after a connection's last word. A replay fills it up.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 use super::mask::mask;
 use super::recorder::Recorder;
-use super::redaction::{self, Redactor, blank};
+use super::redaction::{self, blank};
 use crate::gate::{Keys, ReplayTokens};
 use crate::server::{ConnectionId, Tap};
 use crate::wire::head::blanked;
@@ -29,7 +29,7 @@ const BAD_CLOSE: &[u8] = b"\x03\xE8\xFF";
 /// The tap of a recording. It has no `Debug`, for it holds keys, and content.
 pub(super) struct RecordingTap {
     recorder: Rc<RefCell<Recorder>>,
-    redactor: Redactor,
+    tokens: ReplayTokens,
     /// By the connection's serial.
     streams: BTreeMap<u32, Stream>,
 }
@@ -45,8 +45,6 @@ struct Stream {
     content: Vec<u8>,
     /// Where its pieces stand in the stream, and how long they are.
     pieces: Vec<(u64, usize)>,
-    /// True inside of a chunk's extension, or of a trailer's value, which nobody reads.
-    is_unread: bool,
 }
 
 impl RecordingTap {
@@ -54,7 +52,7 @@ impl RecordingTap {
     pub(super) fn new(recorder: Rc<RefCell<Recorder>>, keys: Keys) -> RecordingTap {
         RecordingTap {
             recorder,
-            redactor: Redactor(ReplayTokens::new(keys)),
+            tokens: ReplayTokens::new(keys),
             streams: BTreeMap::new(),
         }
     }
@@ -95,7 +93,7 @@ impl Tap for RecordingTap {
         // An empty line may stand ahead of it.
         let empty_bytes = head.bytes_used() - head.bytes().len();
         let mut bytes = b"\r\n"[..empty_bytes].to_vec();
-        bytes.extend(self.redactor.head(head));
+        bytes.extend(redaction::head(&self.tokens, head));
         self.pass(id, &bytes);
     }
 
@@ -110,10 +108,7 @@ impl Tap for RecordingTap {
                 let (fields, _) = bytes.split_at(bytes.len() - mask_bytes);
                 self.pass(id, &[fields, &[0; 4][..mask_bytes]].concat());
             }
-            Part::Framing(bytes) => {
-                let redacted = stream.redact_framing(bytes);
-                self.pass(id, &redacted);
-            }
+            Part::Framing(bytes) => self.pass(id, bytes),
             Part::Content(bytes) => {
                 match stream.pieces.last_mut() {
                     // A piece takes memory that nobody counts: a peer must not have one for each of
@@ -124,7 +119,7 @@ impl Tap for RecordingTap {
                 stream.content.extend_from_slice(bytes);
                 stream.at += bytes.len() as u64;
             }
-            Part::Control(bytes) => stream.at += bytes.len() as u64,
+            Part::Unread(bytes) | Part::Control(bytes) => stream.at += bytes.len() as u64,
         }
     }
 
@@ -137,7 +132,7 @@ impl Tap for RecordingTap {
         let payload_at = stream.payload_at;
         match frame {
             Ok(Event::Text(text)) => {
-                let redacted = self.redactor.message(text);
+                let redacted = redaction::message(&self.tokens, text);
                 self.write_content(id, &redacted);
             }
             Err(Violation::Text) => {
@@ -163,21 +158,5 @@ impl Tap for RecordingTap {
 
     fn ended(&mut self, id: ConnectionId) {
         self.streams.remove(&id.serial);
-    }
-}
-
-impl Stream {
-    /// Fills up what nobody reads of the bytes around a body's content.
-    fn redact_framing(&mut self, framing: &[u8]) -> Vec<u8> {
-        let mut redacted = framing.to_vec();
-        for byte in &mut redacted {
-            match *byte {
-                b'\n' => self.is_unread = false,
-                b';' | b':' => self.is_unread = true,
-                b'!'..=b'~' | 0x80.. if self.is_unread => *byte = b'x',
-                _ => {}
-            }
-        }
-        redacted
     }
 }

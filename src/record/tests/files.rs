@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::rig::{Rig, login, masked, password, upgrade};
-use crate::record::lines::{FileSink, Lines};
+use crate::record::lines::{FileSink, read_lines};
 use crate::record::{ReplayError, Replayed, replay};
 
 /// A small session with something of everything in it.
@@ -20,7 +20,7 @@ fn recording() -> Vec<u8> {
 
 /// The file as it would be with other lines.
 fn rewritten(file: &[u8], change: impl FnOnce(&mut Vec<Box<str>>)) -> Vec<u8> {
-    let mut lines = Lines::read(file).expect("a good file").lines;
+    let mut lines = read_lines(file).expect("a good file");
     change(&mut lines);
     let out = super::rig::File::default();
     let mut sink = FileSink::new(Box::new(out.clone()), u64::MAX);
@@ -62,7 +62,7 @@ fn a_server_that_does_otherwise_is_told_from_an_edited_file() {
     });
     // The bytes that leave are others; the line says how many, and their hash.
     let at = differs_at(replay(&other));
-    let line = Lines::read(&other).expect("a good file").lines[at - 1].clone();
+    let line = read_lines(&other).expect("a good file")[at - 1].clone();
     assert!(at > hello && line.starts_with("wrote "), "{line}");
 
     let user = line_with(&file, "= user");
@@ -145,7 +145,7 @@ fn a_recording_that_is_full_ends_and_the_server_goes_on() {
 #[test]
 fn no_file_makes_a_replay_panic() {
     let file = recording();
-    let lines = Lines::read(&file).expect("a good file").lines;
+    let lines = read_lines(&file).expect("a good file");
     let words: Vec<&str> = lines.iter().flat_map(|line| line.split(' ')).collect();
     let odd = [
         "18446744073709551615",

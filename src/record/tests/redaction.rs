@@ -3,26 +3,26 @@
 use crate::app::Credentials;
 use crate::gate::{Envelope, FrameError, Keys, ReplayTokens, Secret};
 use crate::record::mask::mask;
-use crate::record::redaction::{Redactor, blank, body};
+use crate::record::redaction::{self, blank, body, message};
 use crate::wire::head::blanked;
 use crate::wire::{Authorization, HeadError, HeadScanner, Origins, Request, Upgrade};
 
-fn redactor(letter: u8) -> Redactor {
+fn tokens(letter: u8) -> ReplayTokens {
     let secret = Secret::from_bytes(&[letter; 32]).unwrap();
-    Redactor(ReplayTokens::new(Keys::new(&secret, None)))
+    ReplayTokens::new(Keys::new(&secret, None))
 }
 
-fn redacted(text: &str, redact: fn(&Redactor, &str) -> Vec<u8>) -> String {
-    let once = String::from_utf8(redact(&redactor(b'k'), text)).expect("it stays text");
+fn redacted(text: &str, redact: fn(&ReplayTokens, &str) -> Vec<u8>) -> String {
+    let once = String::from_utf8(redact(&tokens(b'k'), text)).expect("it stays text");
     assert_eq!(once.len(), text.len(), "{text}\n{once}");
     // In a replay the keys are others; no token here is of either.
-    let twice = redact(&redactor(b'r'), &once);
+    let twice = redact(&tokens(b'r'), &once);
     assert_eq!(twice, once.as_bytes(), "redacted twice: {text}");
     once
 }
 
 fn redacted_message(text: &str) -> String {
-    redacted(text, |redactor, text| redactor.message(text))
+    redacted(text, message)
 }
 
 fn redacted_body(text: &str) -> String {
@@ -171,10 +171,9 @@ fn request(bytes: &[u8]) -> Result<String, HeadError> {
 /// The head as it is redacted, whether it is one or not, with what comes after it.
 fn redacted_head(bytes: &[u8]) -> Vec<u8> {
     let mut scanner = HeadScanner::default();
-    let redactor = redactor(b'k');
     match scanner.scan(bytes) {
         Ok(None) => Vec::new(),
-        Ok(Some(head)) => redactor.head(head),
+        Ok(Some(head)) => redaction::head(&tokens(b'k'), head),
         Err(_) => blanked(&bytes[..scanner.judged_bytes()]),
     }
 }
