@@ -3,16 +3,12 @@
 
 use std::fmt;
 
-use crate::app::password::{HashOutcome, Verdict};
+use crate::app::password::HashOutcome;
+use crate::app::password::Verdict::{self, Failed, NoMemory, Right, Wrong};
 use crate::server::{Input, StoreOutcome, TransportNews};
 use crate::wire::ProxyError;
 
-const VERDICTS: [Verdict; 4] = [
-    Verdict::Right,
-    Verdict::Wrong,
-    Verdict::NoMemory,
-    Verdict::Failed,
-];
+const VERDICTS: [Verdict; 4] = [Right, Wrong, NoMemory, Failed];
 
 /// The words of a line.
 pub(super) fn words(line: &str) -> Vec<&str> {

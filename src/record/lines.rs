@@ -99,7 +99,8 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Writes bytes as text on one line: what is printable ASCII stands for itself, but `\`.
-pub(super) fn push_text(out: &mut String, bytes: &[u8]) {
+pub(super) fn escaped(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
     for byte in bytes {
         match byte {
             b'\n' => out.push_str("\\n"),
@@ -108,9 +109,10 @@ pub(super) fn push_text(out: &mut String, bytes: &[u8]) {
             _ => out.push_str(&format!("\\x{byte:02x}")),
         }
     }
+    out
 }
 
-/// The bytes that [`push_text`] wrote.
+/// The bytes that [`escaped`] wrote.
 pub(super) fn text_bytes(text: &str) -> Option<Vec<u8>> {
     let mut pieces = text.split('\\');
     let mut bytes = pieces.next()?.as_bytes().to_vec();

@@ -199,12 +199,3 @@ impl Recorded {
         }
     }
 }
-
-/// What a panic has left to be written.
-impl Drop for Recorded {
-    fn drop(&mut self) {
-        if let Some(recorder) = &self.recorder {
-            recorder.borrow_mut().flush();
-        }
-    }
-}

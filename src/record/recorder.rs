@@ -13,7 +13,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::lines::{FileSink, hex, push_text};
+use super::lines::{FileSink, escaped, hex};
 use super::mask::{Mask, mask};
 use crate::app::password::{HashJob, PasswordHash};
 use crate::config::Config;
@@ -79,15 +79,12 @@ impl Recorder {
     /// A line, without the signatures of tokens in it.
     #[cold]
     pub(super) fn line(&mut self, line: fmt::Arguments<'_>) {
-        let line = shown(&line.to_string());
-        self.push(&line);
+        self.push(&shown(&line.to_string()));
     }
 
     /// A piece of what a peer sent, and where in its stream that begins.
     pub(super) fn piece(&mut self, id: ConnectionId, at: u64, bytes: &[u8]) {
-        let mut line = format!("+ {id:?} {at} ");
-        push_text(&mut line, bytes);
-        self.push(&line);
+        self.push(&format!("+ {id:?} {at} {}", escaped(bytes)));
     }
 
     fn push(&mut self, line: &str) {
@@ -149,7 +146,5 @@ impl Recorder {
 pub(super) fn shown(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
     mask(&mut bytes);
-    let mut line = String::new();
-    push_text(&mut line, &bytes);
-    line
+    escaped(&bytes)
 }

@@ -19,8 +19,8 @@ pub(super) fn head(tokens: &ReplayTokens, head: Head<'_>) -> Vec<u8> {
     for part in sensitive(head) {
         match part {
             Sensitive::Token(token) => {
-                let replay_token = tokens.token_for(token);
-                place(&mut out, text, token.as_bytes()).copy_from_slice(replay_token.as_bytes());
+                let place = place(&mut out, text, token.as_bytes());
+                place.copy_from_slice(tokens.token_for(token).as_bytes());
             }
             Sensitive::Unusable(part) => place(&mut out, text, part).fill(0x80),
             Sensitive::Unread(part) => place(&mut out, text, part).fill(b'x'),

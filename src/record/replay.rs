@@ -45,10 +45,9 @@ pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
     }
     let mut replay = Replay::new(&lines, config, seed);
     replay.run(&lines, header_lines)?;
-    let began_at = replay.began_at.unwrap_or_default();
     Ok(Replayed {
         inputs: lines.iter().filter(|line| is_input(line)).count(),
-        lasted: replay.now.monotonic.since(began_at),
+        lasted: replay.now.monotonic.since(Instant::ORIGIN),
         is_cut: !(is_ended || is_full) || !file.ends_with(b"\n"),
         recorded_by,
     })
@@ -59,7 +58,7 @@ pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
 pub struct Replayed {
     /// Inputs of the core: what peers, clocks and the helper thread brought.
     pub inputs: usize,
-    /// From the first call to the last, on the clock of the recording.
+    /// How long the server had run when the last call was made.
     pub lasted: Duration,
     /// True when the recording has no end: its server was killed. It was replayed up to there.
     pub is_cut: bool,
@@ -131,8 +130,8 @@ fn read_setting(line: &str) -> Option<(String, String)> {
 }
 
 fn is_input(line: &str) -> bool {
-    let word = line.split(' ').next();
-    word.is_some_and(|word| ["accept", "handle", "receive", "wrote"].contains(&word))
+    let mut calls = ["accept ", "handle ", "receive ", "wrote "].iter();
+    calls.any(|call| line.starts_with(call))
 }
 
 /// What came of the last call may not have been written in full.
@@ -149,7 +148,6 @@ struct Replay {
     recorder: Rc<RefCell<Recorder>>,
     peers: PeerBytes,
     now: Now,
-    began_at: Option<Instant>,
 }
 
 impl Replay {
@@ -160,9 +158,12 @@ impl Replay {
         Replay {
             recorded: Recorded::build(Rc::clone(&recorder), config, keys, store, seed),
             recorder,
-            peers: PeerBytes::read(lines),
+            peers: PeerBytes {
+                // One that cannot be read is none: nothing is replayed as its line.
+                pieces: lines.iter().filter_map(|line| read_piece(line)).collect(),
+                next_at: BTreeMap::new(),
+            },
             now: Now::default(),
-            began_at: None,
         }
     }
 
@@ -241,7 +242,6 @@ impl Replay {
             return None;
         }
         self.now = now;
-        self.began_at.get_or_insert(now.monotonic);
         self.recorder.borrow_mut().clocks(now);
         Some(())
     }
@@ -261,14 +261,6 @@ struct PeerBytes {
 }
 
 impl PeerBytes {
-    /// Those of a recording. A piece that cannot be read is none: nothing is replayed as its line.
-    fn read(lines: &[Box<str>]) -> PeerBytes {
-        PeerBytes {
-            pieces: lines.iter().filter_map(|line| read_piece(line)).collect(),
-            next_at: BTreeMap::new(),
-        }
-    }
-
     /// The next `count` bytes of a connection.
     fn next(&mut self, id: ConnectionId, count: usize) -> Vec<u8> {
         let next_at = self.next_at.entry(id.serial).or_default();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! = user "alice" 1795490001 false 0 1 Alice A.     see `read_user`; `none` for nobody
-//! = changed of alice bob                           who; `all` for anybody
+//! = changed of alice bob                           who; `none`, or `all` for anybody
 //! = check fails
 //! ```
 
@@ -37,7 +37,7 @@ impl UserStore for RecordingStore {
     fn changed(&mut self, now: Instant) -> Result<Changes, StoreError> {
         let changes = self.store.changed(now);
         let answer = match &changes {
-            Ok(Changes::None) => "of",
+            Ok(Changes::None) => "none",
             // No id has a blank.
             Ok(Changes::Of(ids)) => &format!("of {}", ids.join(" ")),
             Ok(Changes::All) => "all",
@@ -99,36 +99,36 @@ impl ReplayStore {
         }
     }
 
-    fn answer<T>(
-        &mut self,
-        question: &str,
-        read: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<T, StoreError> {
+    /// The next answer in the recording; empty where that is to another question.
+    fn answer(&mut self, question: &str) -> String {
         let line = self.answers.next().unwrap_or_default();
         let answer = line.strip_prefix(&*shown(&format!("= {question} ")));
-        let answer = answer.and_then(text);
-        // What failed is the same to the core, whatever it was.
-        answer.and_then(|text| read(&text)).ok_or(StoreError::Io)
+        answer.and_then(text).unwrap_or_default()
     }
 }
 
+/// What failed is the same to the core, whatever it was.
 impl UserStore for ReplayStore {
     fn user(&mut self, id: &str) -> Result<Option<User>, StoreError> {
-        self.answer(&format!("user {id:?}"), |text| match text {
-            "none" => Some(None),
-            text => read_user(id, text).map(Some),
-        })
+        match &*self.answer(&format!("user {id:?}")) {
+            "none" => Ok(None),
+            user => read_user(id, user).map(Some).ok_or(StoreError::Io),
+        }
     }
 
     fn changed(&mut self, _: Instant) -> Result<Changes, StoreError> {
-        self.answer("changed", |text| match text.strip_prefix("of") {
-            Some("") => Some(Changes::None),
-            Some(ids) => Some(Changes::Of(ids.split_whitespace().map(Box::from).collect())),
-            None => (text == "all").then_some(Changes::All),
-        })
+        let answer = self.answer("changed");
+        let mut words = answer.split_whitespace();
+        match words.next() {
+            Some("all") => Ok(Changes::All),
+            Some("none") => Ok(Changes::None),
+            Some("of") => Ok(Changes::Of(words.map(Box::from).collect())),
+            _ => Err(StoreError::Io),
+        }
     }
 
     fn check(&mut self) -> Result<(), StoreError> {
-        self.answer("check", |text| (text == "well").then_some(()))
+        let is_well = self.answer("check") == "well";
+        is_well.then_some(()).ok_or(StoreError::Io)
     }
 }

@@ -128,15 +128,14 @@ impl Tap for RecordingTap {
     }
 
     fn frame(&mut self, id: ConnectionId, frame: Result<&Event<'_>, Violation>) {
-        let stream = self.stream(id);
-        let payload_at = stream.payload_at;
+        let payload_at = self.stream(id).payload_at;
         match frame {
             Ok(Event::Text(text)) => {
                 let redacted = redaction::message(&self.tokens, text);
                 self.write_content(id, &redacted);
             }
             Err(Violation::Text) => {
-                let mut content = mem::take(&mut stream.content);
+                let mut content = mem::take(&mut self.stream(id).content);
                 blank(&mut content);
                 self.write_content(id, &content);
             }

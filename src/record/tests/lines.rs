@@ -5,7 +5,7 @@ use std::io;
 use std::io::Write;
 use std::rc::Rc;
 
-use crate::record::lines::{FileSink, push_text, read_lines, text_bytes};
+use crate::record::lines::{FileSink, escaped, read_lines, text_bytes};
 
 #[derive(Clone, Default)]
 struct Shared(Rc<RefCell<Vec<u8>>>);
@@ -32,8 +32,7 @@ fn written(lines: &[&str], bytes_max: u64) -> Vec<u8> {
 #[test]
 fn every_byte_has_a_text_of_its_own() {
     let bytes: Vec<u8> = (0..=255).collect();
-    let mut text = String::new();
-    push_text(&mut text, &bytes);
+    let text = escaped(&bytes);
     assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
     assert_eq!(text_bytes(&text).unwrap(), bytes);
     for bad in ["\\", "\\q", "\\x", "\\x1", "\\xg0", "\\xé"] {
