@@ -28,7 +28,6 @@ mod tap;
 mod tests;
 
 use std::cell::RefCell;
-use std::fmt;
 use std::io::{IoSlice, Write};
 use std::ops::Deref;
 use std::rc::Rc;
@@ -111,18 +110,17 @@ impl Recorded {
 
     /// Writes down that the server has come to its end, and was not killed.
     pub fn end(&mut self) {
-        if let Some(recorder) = &self.recorder {
-            let mut recorder = recorder.borrow_mut();
-            recorder.line(format_args!("{ENDED}"));
-            recorder.flush();
-        }
+        self.note(|it| {
+            it.line(format_args!("{ENDED}"));
+            it.flush();
+        });
     }
 
     /// As [`Server::accept`].
     pub fn accept(&mut self, now: Now, peer: Peer) -> Option<ConnectionId> {
-        self.call(now, format_args!("accept {peer}"));
+        self.note(|it| it.call(now, format_args!("accept {peer}")));
         let id = self.server.accept(now, peer);
-        self.call(now, format_args!("> {id:?}"));
+        self.note(|it| it.call(now, format_args!("> {id:?}")));
         id
     }
 
@@ -131,16 +129,16 @@ impl Recorded {
         if matches!(input, Input::LookAhead) && !self.server.is_look_due(now) {
             return;
         }
-        self.call(now, format_args!("handle {input:?}"));
+        self.note(|it| it.call(now, format_args!("handle {input:?}")));
         self.server.handle(now, input);
     }
 
     /// As [`Server::receive`].
     pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> ReadInterest {
-        self.call(now, format_args!("receive {id:?} {}", bytes.len()));
+        self.note(|it| it.call(now, format_args!("receive {id:?} {}", bytes.len())));
         let reading = self.server.receive(now, id, bytes);
         if reading == ReadInterest::Done {
-            self.call(now, format_args!("> over"));
+            self.note(|it| it.call(now, format_args!("> over")));
         }
         reading
     }
@@ -162,7 +160,7 @@ impl Recorded {
     pub fn next_flush(&mut self, now: Now, left: &mut FlushesLeft) -> Option<ConnectionId> {
         let (broadcasts, pending) = (left.broadcasts, left.pending);
         let id = self.server.next_flush(now, left);
-        self.call(now, format_args!("flush {broadcasts} {pending} {id:?}"));
+        self.note(|it| it.call(now, format_args!("flush {broadcasts} {pending} {id:?}")));
         id
     }
 
@@ -193,9 +191,10 @@ impl Recorded {
         output
     }
 
-    fn call(&self, now: Now, call: fmt::Arguments<'_>) {
+    /// What is to be written is put together only where somebody writes it down.
+    fn note(&self, write: impl FnOnce(&mut Recorder)) {
         if let Some(recorder) = &self.recorder {
-            recorder.borrow_mut().call(now, call);
+            write(&mut recorder.borrow_mut());
         }
     }
 }
