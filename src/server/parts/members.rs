@@ -213,14 +213,11 @@ impl Members {
     /// The next in turn who was given fewer than so many broadcasts. O(members), but the search goes on
     /// where the last one ended.
     pub(crate) fn next_behind(&mut self, published: u32) -> Option<u32> {
-        let (before, after) = self
-            .members
-            .split_at(self.behind_at.min(self.members.len()));
-        let is_behind = |member: &&Member| member.given != published;
-        let found = after.iter().chain(before).find(is_behind)?;
-        let seat = self.seats.get(found.key as usize)?;
-        self.behind_at = seat.index as usize + 1;
-        Some(found.key)
+        let (begin, end) = (self.behind_at.min(self.members.len()), self.members.len());
+        let is_behind = |index: &usize| self.members[*index].given != published;
+        let found = (begin..end).chain(0..begin).find(is_behind)?;
+        self.behind_at = found + 1;
+        Some(self.members[found].key)
     }
 
     /// The logged-in connection. O(1).
