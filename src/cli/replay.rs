@@ -48,8 +48,9 @@ fn tell(replayed: &Replayed, context: &mut Context<'_>) -> Result<(), CliError> 
     }
     writeln!(
         context.output,
-        "replayed {inputs} inputs over {:.1} s: the outputs are the same",
-        lasted.as_secs_f64()
+        "replayed {inputs} inputs over {}.{} s: the outputs are the same",
+        lasted.as_secs(),
+        lasted.subsec_millis() / 100
     )?;
     Ok(())
 }

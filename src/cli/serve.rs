@@ -6,11 +6,11 @@ use super::error::CliError;
 use super::init::Missing;
 use super::{Argument, Arguments, Context, check, help, secret, warnings};
 use crate::app::Events;
-use crate::app::users::{ServedStore, SqliteStore, SqliteWriter, UserStore};
+use crate::app::users::{ServedStore, SqliteStore, SqliteWriter};
 use crate::config::Config;
 use crate::driver::{self, Listener, RecordingFile, logger};
 use crate::gate::Keys;
-use crate::record::{Recorded, Recorder, record};
+use crate::record::{Recorded, record};
 use crate::server::Server;
 
 pub(super) fn run(mut arguments: Arguments, context: &mut Context<'_>) -> Result<(), CliError> {
@@ -73,28 +73,14 @@ fn recorded(
     store: SqliteStore,
 ) -> Result<Recorded, CliError> {
     let seed = u64::from_ne_bytes(*secret::random()?);
+    let store = Box::new(ServedStore::new(store));
     let Some(path) = path else {
-        return Ok(server(config, keys, Box::new(ServedStore::new(store)), seed).into());
+        return Ok(Server::build(config, keys, store, Events::builtin(), seed).into());
     };
-    let recorder = begin_recording(path, &config, &keys, seed)?;
-    let store = recorder.watch(Box::new(ServedStore::new(store)));
-    Ok(Recorded::new(server(config, keys, store, seed), recorder))
-}
-
-fn begin_recording(
-    path: &Path,
-    config: &Config,
-    keys: &Keys,
-    seed: u64,
-) -> Result<Recorder, CliError> {
     let file = RecordingFile::create(path).map_err(|error| CliError::RecordingNotMade {
         path: path.to_owned(),
         error,
     })?;
     log::info!("recording to {}", logger::quoted(&path.to_string_lossy()));
-    Ok(record(Box::new(file), config, keys.clone(), seed))
-}
-
-fn server(config: Config, keys: Keys, store: Box<dyn UserStore>, seed: u64) -> Server {
-    Server::build(config, keys, store, Events::builtin(), seed)
+    Ok(record(Box::new(file), config, keys, store, seed))
 }

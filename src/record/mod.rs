@@ -21,17 +21,19 @@ mod mask;
 mod recorder;
 mod redaction;
 mod replay;
-mod source;
 mod store;
 mod tap;
 
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::cell::RefCell;
 use std::io::{IoSlice, Write};
 use std::ops::Deref;
+use std::rc::Rc;
 
+use crate::app::Events;
+use crate::app::users::UserStore;
 use crate::config::Config;
 use crate::gate::Keys;
 use crate::limits::RECORDING_BYTES_MAX;
@@ -40,30 +42,32 @@ use crate::server::{
 };
 use crate::time::Now;
 
-use input::InputLine;
 use lines::FileSink;
-use recorder::{Id, MaybeId};
+use recorder::{ENDED, Recorder};
+use store::RecordingStore;
+use tap::RecordingTap;
 
-pub use recorder::Recorder;
 pub use replay::{ReplayError, Replayed, replay};
 
-/// Why a recording ends that was not cut short.
-const STOPPED: &str = "stopped";
-
-/// Begins a recording of a server with these settings, keys and seed. Its store is to be
-/// [watched](Recorder::watch), and the server given to [`Recorded::new`].
-pub fn record(file: Box<dyn Write>, config: &Config, keys: Keys, seed: u64) -> Recorder {
-    let sink = Box::new(FileSink::new(file, RECORDING_BYTES_MAX));
-    let recorder = Recorder::new(sink, keys);
-    recorder.begin_file(env!("CARGO_PKG_VERSION"), config, seed);
-    recorder
+/// A server as [`Server::build`] makes it, with the program's own events, that is recorded to
+/// `file`.
+pub fn record(
+    file: Box<dyn Write>,
+    config: Config,
+    keys: Keys,
+    store: Box<dyn UserStore>,
+    seed: u64,
+) -> Recorded {
+    let file = FileSink::new(file, RECORDING_BYTES_MAX);
+    let recorder = Recorder::begin(file, &config, seed);
+    Recorded::build(Rc::new(RefCell::new(recorder)), config, keys, store, seed)
 }
 
 /// A server, and the recorder that writes down every call of it, where there is one. What only
 /// looks at the server goes straight to it.
 pub struct Recorded {
     server: Server,
-    recorder: Option<Recorder>,
+    recorder: Option<Rc<RefCell<Recorder>>>,
 }
 
 impl From<Server> for Recorded {
@@ -84,29 +88,39 @@ impl Deref for Recorded {
 }
 
 impl Recorded {
-    /// A server whose store `recorder` watches.
-    pub fn new(mut server: Server, recorder: Recorder) -> Recorded {
-        server.set_tap(Some(recorder.tap()));
-        let recorder = Some(recorder);
-        Recorded { server, recorder }
+    fn build(
+        recorder: Rc<RefCell<Recorder>>,
+        config: Config,
+        keys: Keys,
+        store: Box<dyn UserStore>,
+        seed: u64,
+    ) -> Recorded {
+        let tap = RecordingTap::new(Rc::clone(&recorder), keys.clone());
+        let store = Box::new(RecordingStore {
+            store,
+            recorder: Rc::clone(&recorder),
+        });
+        let mut server = Server::build(config, keys, store, Events::builtin(), seed);
+        server.set_tap(Some(Box::new(tap)));
+        Recorded {
+            server,
+            recorder: Some(recorder),
+        }
     }
 
     /// Writes down that the server has come to its end, and was not killed.
     pub fn end(&mut self) {
-        self.end_for(STOPPED);
-    }
-
-    fn end_for(&mut self, why: &str) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.end(why);
-        }
+        self.note(|it| {
+            it.line(format_args!("{ENDED}"));
+            it.flush();
+        });
     }
 
     /// As [`Server::accept`].
     pub fn accept(&mut self, now: Now, peer: Peer) -> Option<ConnectionId> {
-        self.call(now, format_args!("accept {peer}"));
+        self.note(|it| it.call(now, format_args!("accept {peer}")));
         let id = self.server.accept(now, peer);
-        self.line(format_args!("> {}", MaybeId(id)));
+        self.note(|it| it.call(now, format_args!("> {id:?}")));
         id
     }
 
@@ -115,49 +129,49 @@ impl Recorded {
         if matches!(input, Input::LookAhead) && !self.server.is_look_due(now) {
             return;
         }
-        self.call(now, format_args!("{}", InputLine(input)));
+        self.note(|it| it.call(now, format_args!("handle {input:?}")));
         self.server.handle(now, input);
     }
 
     /// As [`Server::receive`].
     pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &mut [u8]) -> ReadInterest {
-        self.call(now, format_args!("receive {} {}", Id(id), bytes.len()));
+        self.note(|it| it.call(now, format_args!("receive {id:?} {}", bytes.len())));
         let reading = self.server.receive(now, id, bytes);
         if reading == ReadInterest::Done {
-            self.line(format_args!("> over"));
+            self.note(|it| it.call(now, format_args!("> over")));
         }
         reading
     }
 
     /// As [`Server::wrote`].
     pub fn wrote(&mut self, now: Now, id: ConnectionId, count: usize, full: bool) {
-        if let Some(recorder) = &mut self.recorder {
+        if let Some(recorder) = &self.recorder {
+            let mut recorder = recorder.borrow_mut();
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let filled = self.server.gather(id, &mut slices);
-            recorder.wrote(now, id, count, full, &slices[..filled]);
+            let bytes = slices[..filled].iter().flat_map(|slice| slice.iter());
+            let digest = recorder.digest(id, bytes.take(count));
+            recorder.call(now, format_args!("wrote {id:?} {count} {full} {digest}"));
         }
         self.server.wrote(now, id, count, full);
     }
 
     /// As [`Server::next_flush`].
     pub fn next_flush(&mut self, now: Now, left: &mut FlushesLeft) -> Option<ConnectionId> {
-        let FlushesLeft {
-            broadcasts,
-            pending,
-        } = *left;
+        let (broadcasts, pending) = (left.broadcasts, left.pending);
         let id = self.server.next_flush(now, left);
-        let shown = MaybeId(id);
-        self.call(now, format_args!("flush {broadcasts} {pending} {shown}"));
+        self.note(|it| it.call(now, format_args!("flush {broadcasts} {pending} {id:?}")));
         id
     }
 
     /// As [`Server::next_ending`].
     pub fn next_ending(&mut self) -> Option<(ConnectionId, Ending)> {
         let ended = self.server.next_ending();
-        if let (Some(recorder), Some((id, ending))) = (&mut self.recorder, ended) {
-            recorder.line(format_args!("ending {} {ending:?}", Id(id)));
+        if let (Some(recorder), Some((id, ending))) = (&self.recorder, ended) {
+            let mut recorder = recorder.borrow_mut();
+            recorder.line(format_args!("ending {id:?} {ending:?}"));
             if ending != Ending::Fin {
-                recorder.forget(id);
+                recorder.told.remove(&id.serial);
             }
         }
         ended
@@ -166,9 +180,9 @@ impl Recorded {
     /// As [`Server::poll`]. With the last output a turn is over.
     pub fn poll(&mut self, now: Now) -> Option<Output> {
         let output = self.server.poll(now);
-        match (&mut self.recorder, &output) {
-            (Some(recorder), Some(output)) => recorder.output(now, output),
-            (Some(recorder), None) if !recorder.flush() => {
+        match (&self.recorder, &output) {
+            (Some(recorder), Some(output)) => recorder.borrow_mut().output(now, output),
+            (Some(recorder), None) if !recorder.borrow_mut().flush() => {
                 self.server.set_tap(None);
                 self.recorder = None;
             }
@@ -177,15 +191,10 @@ impl Recorded {
         output
     }
 
-    fn call(&mut self, now: Now, call: fmt::Arguments<'_>) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.call(now, call);
-        }
-    }
-
-    fn line(&self, line: fmt::Arguments<'_>) {
+    /// What is to be written is put together only where somebody writes it down.
+    fn note(&self, write: impl FnOnce(&mut Recorder)) {
         if let Some(recorder) = &self.recorder {
-            recorder.line(line);
+            write(&mut recorder.borrow_mut());
         }
     }
 }

@@ -7,249 +7,114 @@
 use std::borrow::Cow;
 
 use super::mask::mask;
-use crate::gate::{Envelope, Keys, ReplayTokens};
+use crate::gate::{Envelope, ReplayTokens};
 use crate::json::{self, JsonError};
-use crate::wire::head::{asks_head, is_token_byte};
-use crate::wire::request::{self, Field};
-use crate::wire::{Authorization, Head, Subprotocol, forwarded};
+use crate::wire::{Head, Sensitive, sensitive};
 
-/// A character of each length in UTF-8.
-const PLACEHOLDERS: [&str; 4] = ["x", "é", "€", "😀"];
-/// The name of the scheme, and the byte that ends it.
-const SCHEME_BYTES: usize = "Bearer ".len();
-
-/// Redacts what the peers of one server send.
-pub(super) struct Redactor {
-    tokens: ReplayTokens,
+/// A whole head.
+pub(super) fn head(tokens: &ReplayTokens, head: Head<'_>) -> Vec<u8> {
+    let text = head.bytes();
+    let mut out = text.to_vec();
+    mask(&mut out);
+    for part in sensitive(head) {
+        match part {
+            Sensitive::Token(token) => {
+                let place = place(&mut out, text, token.as_bytes());
+                place.copy_from_slice(tokens.token_for(token).as_bytes());
+            }
+            Sensitive::Unusable(part) => place(&mut out, text, part).fill(0x80),
+            Sensitive::Unread(part) => place(&mut out, text, part).fill(b'x'),
+        }
+    }
+    out
 }
 
-impl Redactor {
-    /// For a server with these keys.
-    pub(super) fn new(keys: Keys) -> Redactor {
-        let tokens = ReplayTokens::new(keys);
-        Redactor { tokens }
-    }
+/// The text of a message: what the gate reads of it.
+pub(super) fn message(tokens: &ReplayTokens, text: &str) -> Vec<u8> {
+    let mut out = match Envelope::parse(text) {
+        Ok(parsed) => envelope(tokens, parsed),
+        Err(error) => error.shortest_text().into_owned().into_bytes(),
+    };
+    out.resize(text.len(), b' ');
+    out
+}
 
-    /// A whole head. The values of fields that the core does not read are filled up.
-    pub(super) fn head(&self, head: Head<'_>) -> Vec<u8> {
-        let text = head.bytes();
-        let out = text.to_vec();
-        let mut draft = Draft { text, out };
-        mask(&mut draft.out);
-        redact_target(&mut draft.out);
-        for (name, value) in head.fields() {
-            match Field::named(name) {
-                Some(Field::Authorization) => self.authorization(&mut draft, value),
-                Some(Field::WebSocketProtocol) => {
-                    request::list(value).for_each(|name| self.subprotocol(&mut draft, name));
-                }
-                Some(Field::Host) => redact_user(draft.place(value)),
-                Some(_) => {}
-                None if forwarded::is_read(name) => {}
-                None => blank_value(draft.place(value)),
-            }
-        }
-        draft.out
-    }
-
-    fn authorization(&self, draft: &mut Draft<'_>, value: &[u8]) {
-        match request::authorization(value) {
-            Authorization::Bearer(token) => self.token(draft, token),
-            Authorization::Unusable => {
-                blank(draft.place(value.get(SCHEME_BYTES..).unwrap_or_default()));
-            }
-            Authorization::OtherScheme | Authorization::Absent => blank_value(draft.place(value)),
-        }
-    }
-
-    fn subprotocol(&self, draft: &mut Draft<'_>, name: &[u8]) {
-        match Subprotocol::read(name) {
-            Ok(Subprotocol::Ours) => {}
-            Ok(Subprotocol::Token(token)) => self.token(draft, token),
-            // It may be a part of a token in which a comma stands.
-            Ok(Subprotocol::Other) | Err(_) => blank_words(draft.place(name)),
-        }
-    }
-
-    fn token(&self, draft: &mut Draft<'_>, token: &str) {
-        let replay_token = self.tokens.token_for(token);
-        draft
-            .place(token.as_bytes())
-            .copy_from_slice(replay_token.as_bytes());
-    }
-
-    /// The text of a message: what the gate reads of it.
-    pub(super) fn message(&self, text: &str) -> Vec<u8> {
-        let mut out = match Envelope::parse(text) {
-            Ok(envelope) => self.envelope(envelope),
-            Err(error) => error.shortest_text().into_owned().into_bytes(),
-        };
-        out.resize(text.len(), b' ');
-        out
-    }
-
-    fn envelope(&self, envelope: Envelope<'_>) -> Vec<u8> {
+fn envelope(tokens: &ReplayTokens, envelope: Envelope<'_>) -> Vec<u8> {
+    let data = envelope.data.map(|data| match &*envelope.event {
         // Others hear its data as it is.
-        let is_message = envelope.event == "message";
-        let mut out = br#"{"event":"#.to_vec();
-        push_string(&mut out, envelope.event);
-        if let Some(id) = envelope.id {
-            out.extend_from_slice(br#","id":"#);
-            out.extend_from_slice(id.as_bytes());
+        "message" => data.to_owned(),
+        _ => credentials(data),
+    });
+    let id = envelope.id.map(str::to_owned);
+    let mut out = format!(r#"{{"event":{}"#, string(envelope.event));
+    for (name, value) in [("id", id), ("to", envelope.to.map(string)), ("data", data)] {
+        if let Some(value) = value {
+            out += &format!(r#","{name}":{value}"#);
         }
-        if let Some(to) = envelope.to {
-            out.extend_from_slice(br#","to":"#);
-            push_string(&mut out, to);
-        }
-        if let Some(data) = envelope.data {
-            out.extend_from_slice(br#","data":"#);
-            match is_message {
-                true => out.extend_from_slice(data.as_bytes()),
-                false => push_data(&mut out, data),
-            }
-        }
-        mask(&mut out);
-        if let Some(token) = &envelope.token {
-            out.extend_from_slice(br#","token":"#);
-            json::push_string(&mut out, &self.tokens.token_for(token));
-        }
-        out.push(b'}');
-        out
     }
-}
-
-/// What showed that it is no head: of its characters only their kind stays, for no more matters.
-pub(super) fn no_head(bytes: &[u8]) -> Vec<u8> {
-    let mut out = bytes.to_vec();
-    // An empty line may stand ahead of the request line.
-    let line_end = bytes.iter().skip(2).position(|byte| *byte == b'\n');
-    let (line, fields) = out.split_at_mut(line_end.map_or(bytes.len(), |at| at + 2));
-    let mut words = line.splitn_mut(3, |byte| *byte == b' ');
-    let (method, target) = (words.next(), words.next());
-    if !asks_head(bytes) {
-        blank_words(method.unwrap_or_default());
+    let mut out = out.into_bytes();
+    mask(&mut out);
+    if let Some(token) = &envelope.token {
+        let token = tokens.token_for(token).into();
+        out.extend(format!(r#","token":{}"#, string(token)).bytes());
     }
-    blank_words(target.unwrap_or_default());
-    blank_words(fields);
+    out.push(b'}');
     out
 }
 
 /// The body of a `POST /login`.
 pub(super) fn body(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    match str::from_utf8(bytes) {
-        Ok(text) => push_data(&mut out, text),
-        Err(_) => out.push(0xFF),
-    }
+    let mut out = match str::from_utf8(bytes) {
+        Ok(text) => credentials(text).into_bytes(),
+        Err(_) => vec![0xFF],
+    };
     mask(&mut out);
     out.resize(bytes.len(), b' ');
     out
 }
 
-/// Puts a placeholder in the place of every character. Bytes that are no UTF-8 stay, for it is
-/// there that a text is refused.
+/// Fills up all of a text but the bytes at which it is found to be none.
 pub(super) fn blank(bytes: &mut [u8]) {
-    let text = bytes.to_vec();
-    let mut rest = bytes;
-    for chunk in text.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            let placeholder = PLACEHOLDERS[character.len_utf8() - 1];
-            rest[..placeholder.len()].copy_from_slice(placeholder.as_bytes());
-            rest = &mut rest[placeholder.len()..];
-        }
-        rest = &mut rest[chunk.invalid().len()..];
-    }
+    let error = str::from_utf8(bytes).err();
+    let bad_at = error.map_or(bytes.len(), |error| error.valid_up_to());
+    let bad_bytes = error.and_then(|error| error.error_len());
+    let rest_at = bad_bytes.map_or(bytes.len(), |bad_bytes| bad_at + bad_bytes);
+    bytes[..bad_at].fill(b'x');
+    bytes[rest_at..].fill(b'x');
 }
 
-/// A text, of which parts are written anew.
-struct Draft<'a> {
-    text: &'a [u8],
-    out: Vec<u8>,
+/// Where `part`, which was lent from `text`, stands in a copy of that.
+fn place<'a>(copy: &'a mut [u8], text: &[u8], part: &[u8]) -> &'a mut [u8] {
+    let start = part.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
+    let place = copy.get_mut(start..start.wrapping_add(part.len()));
+    place.unwrap_or_default()
 }
 
-impl Draft<'_> {
-    /// Where `part`, which was lent from the text, is written.
-    fn place(&mut self, part: &[u8]) -> &mut [u8] {
-        let start = part.as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
-        let place = self.out.get_mut(start..start.wrapping_add(part.len()));
-        place.unwrap_or_default()
-    }
-}
-
-/// Nobody reads the query, and some put secrets there.
-fn redact_target(head: &mut [u8]) {
-    let target = head.split_mut(|byte| *byte == b' ').nth(1);
-    let target = target.unwrap_or_default();
-    let query_at = target.iter().position(|byte| *byte == b'?');
-    let (target, query) = target.split_at_mut(query_at.unwrap_or(target.len()));
-    blank_value(query.get_mut(1..).unwrap_or_default());
-    if let Some(at) = target.windows(3).position(|window| window == b"://") {
-        let authority = target[at + 3..].split_mut(|byte| *byte == b'/').next();
-        redact_user(authority.unwrap_or_default());
-    }
-}
-
-/// Nobody reads who is named ahead of a host, for that is refused, and some put secrets there.
-fn redact_user(authority: &mut [u8]) {
-    let user_bytes = authority.iter().rposition(|byte| *byte == b'@');
-    blank_value(&mut authority[..user_bytes.unwrap_or_default()]);
-}
-
-/// Fills up a value: every byte but blanks.
-fn blank_value(value: &mut [u8]) {
-    let bytes = value.iter_mut();
-    bytes
-        .filter(|byte| !matches!(byte, b' ' | b'\t'))
-        .for_each(|byte| *byte = b'x');
-}
-
-/// Fills up what may stand in a word, and what is no ASCII. What ends a word stays.
-fn blank_words(bytes: &mut [u8]) {
-    for byte in bytes {
-        match *byte {
-            0x80.. => *byte = 0x80,
-            word if is_token_byte(word) => *byte = b'x',
-            _ => {}
-        }
-    }
-}
-
-/// A string of an envelope: what was decoded is written in the shortest way, and what is lent as it
-/// is, for the gate does not decode an event that is too long.
-fn push_string(out: &mut Vec<u8>, text: Cow<'_, str>) {
+/// A string that was read of JSON: what was decoded is written in the shortest way, and what is lent
+/// as it is, for the gate does not decode an event that is too long.
+fn string(text: Cow<'_, str>) -> String {
     match text {
-        Cow::Borrowed(raw) => {
-            out.push(b'"');
-            out.extend_from_slice(raw.as_bytes());
-            out.push(b'"');
-        }
-        Cow::Owned(decoded) => json::push_string(out, &decoded),
+        Cow::Borrowed(raw) => format!(r#""{raw}""#),
+        // Every text is a JSON string.
+        Cow::Owned(decoded) => serde_json::to_string(&decoded).unwrap_or_default(),
     }
 }
 
 /// Data that is read as `{"id","password"}`, or less; `0` for what is no object.
-fn push_data(out: &mut Vec<u8>, data: &str) {
-    let mut object = vec![b'{'];
+fn credentials(data: &str) -> String {
+    let mut shown = Vec::new();
     let read = json::members_seldom::<JsonError>(data, |name, value| {
-        let shown = match name {
+        let text = match name {
             "id" => value.string(),
             "password" => value.secret_string().map(|text| placeholder(&text).into()),
             _ => None,
         };
-        if let Some(shown) = shown {
-            if object.len() > 1 {
-                object.push(b',');
-            }
-            json::push_string(&mut object, name);
-            object.push(b':');
-            json::push_string(&mut object, &shown);
-        }
+        shown.extend(text.map(|text| format!(r#""{name}":{}"#, string(text))));
         Ok(())
     });
-    object.push(b'}');
     match read {
-        Ok(()) => out.extend_from_slice(&object),
-        Err(_) => out.push(b'0'),
+        Ok(()) => format!("{{{}}}", shown.join(",")),
+        Err(_) => "0".to_owned(),
     }
 }
 

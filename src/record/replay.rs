@@ -4,22 +4,24 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::input::{read_id, read_input, read_peer};
-use super::lines::{LineSink, Lines, text_bytes};
-use super::recorder::{FIRST_LINE, Recorder};
-use super::source::Source;
+use super::Recorded;
+use super::input::{read_input, words};
+use super::lines::{FULL, read_lines, text, text_bytes};
+use super::recorder::{ENDED, FIRST_LINE, Recorder};
 use super::store::ReplayStore;
-use super::{Recorded, STOPPED};
-use crate::app::Events;
 use crate::config::{Config, ConfigError};
 use crate::gate::ReplayTokens;
 use crate::limits::MESSAGE_BYTES_MAX;
-use crate::server::{FlushesLeft, Server};
+use crate::server::{ConnectionId, FlushesLeft};
 use crate::time::{Instant, Now, UnixSeconds};
 
+/// What stands for a byte that was never written: nobody looked into it. It may stand in whatever is
+/// not finished.
+const FILLER: u8 = b'x';
 /// What is shown of a line that differs, in characters.
 const SHOWN_CHARACTERS_MAX: usize = 160;
 
@@ -28,25 +30,25 @@ const SHOWN_CHARACTERS_MAX: usize = 160;
 /// # Errors
 /// When the file is no recording or was edited, and when the core does otherwise than it did.
 pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
-    let Lines { mut lines, is_cut } =
-        Lines::read(file).map_err(|line| ReplayError::Changed { line })?;
-    let header = Header::read(&lines)?;
-    let is_ended = lines.last().is_some_and(|line| line.starts_with("end "));
+    let mut lines = read_lines(file).map_err(ReplayError::Changed)?;
+    let first = lines.first().and_then(|line| read_first(line));
+    let (recorded_by, seed) = first.ok_or(ReplayError::NotARecording)?;
+    let settings = lines[1..].iter().map_while(|line| read_setting(line));
+    let settings: Vec<_> = settings.collect();
+    let config = Config::from_shown(&settings).map_err(ReplayError::Config)?;
+    let header_lines = 1 + settings.len();
+    let is_full = lines.pop_if(|line| **line == *FULL).is_some();
+    let is_ended = lines.last().is_some_and(|line| **line == *ENDED);
     // One that was full ends where its next line had no room, which may be within a call.
-    let is_full = lines.pop_if(|line| **line == *"end full").is_some();
-    if is_full || !is_ended {
-        drop_last_call(&mut lines, header.lines);
+    if !is_ended {
+        drop_last_call(&mut lines, header_lines);
     }
-    let recorded_by = header.version.clone();
-    let mut replay = Replay::new(lines, header)?;
-    replay.run()?;
+    let mut replay = Replay::new(&lines, config, seed);
+    replay.run(&lines, header_lines)?;
     Ok(Replayed {
-        inputs: replay.inputs,
-        lasted: replay
-            .now
-            .monotonic
-            .since(replay.began_at.unwrap_or_default()),
-        is_cut: is_cut || !is_ended,
+        inputs: lines.iter().filter(|line| is_input(line)).count(),
+        lasted: replay.now.monotonic.since(Instant::ORIGIN),
+        is_cut: !(is_ended || is_full) || !file.ends_with(b"\n"),
         recorded_by,
     })
 }
@@ -55,8 +57,8 @@ pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replayed {
     /// Inputs of the core: what peers, clocks and the helper thread brought.
-    pub inputs: u64,
-    /// From the first call to the last, on the clock of the recording.
+    pub inputs: usize,
+    /// How long the server had run when the last call was made.
     pub lasted: Duration,
     /// True when the recording has no end: its server was killed. It was replayed up to there.
     pub is_cut: bool,
@@ -69,35 +71,25 @@ pub struct Replayed {
 pub enum ReplayError {
     /// The file does not begin as a recording that we read.
     NotARecording,
-    /// A line is not as it was written; lines count from one.
-    Changed {
-        /// Which.
-        line: usize,
-    },
-    /// A line says what we do not understand.
-    Unreadable {
-        /// Which.
-        line: usize,
-    },
+    /// This line is not as it was written; lines count from one.
+    Changed(usize),
+    /// This line says what we do not understand.
+    Unreadable(usize),
     /// The settings in it are none.
     Config(ConfigError),
     /// The core does otherwise than it did.
     Differs {
         /// Where first.
         line: usize,
-        /// What it did, as the recording has it; `None` for nothing more.
-        recorded: Option<String>,
-        /// What it does now; `None` for nothing more.
-        replayed: Option<String>,
+        /// What it did, as the recording has it, or `nothing`.
+        recorded: String,
+        /// What it does now, or `nothing`.
+        replayed: String,
     },
 }
 
 impl fmt::Display for ReplayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |line: &Option<String>| match line {
-            Some(line) => format!("`{line}`"),
-            None => "nothing".to_owned(),
-        };
         match self {
             ReplayError::NotARecording => {
                 write!(
@@ -105,11 +97,11 @@ impl fmt::Display for ReplayError {
                     "the file is no recording: it does not begin with `{FIRST_LINE}`"
                 )
             }
-            ReplayError::Changed { line: 1 } => {
+            ReplayError::Changed(1) => {
                 f.write_str("line 1 was changed, or the file is no recording")
             }
-            ReplayError::Changed { line } => write!(f, "line {line} was changed"),
-            ReplayError::Unreadable { line } => write!(f, "line {line} cannot be read"),
+            ReplayError::Changed(line) => write!(f, "line {line} was changed"),
+            ReplayError::Unreadable(line) => write!(f, "line {line} cannot be read"),
             ReplayError::Config(error) => error.fmt(f),
             ReplayError::Differs {
                 line,
@@ -117,9 +109,7 @@ impl fmt::Display for ReplayError {
                 replayed,
             } => write!(
                 f,
-                "the outputs differ from line {line} on: recorded {}, replayed {}",
-                shown(recorded),
-                shown(replayed)
+                "the outputs differ from line {line} on: recorded {recorded}, replayed {replayed}"
             ),
         }
     }
@@ -127,250 +117,169 @@ impl fmt::Display for ReplayError {
 
 impl std::error::Error for ReplayError {}
 
-/// What stands at the front of a recording.
-struct Header {
-    version: String,
-    seed: u64,
-    config: Config,
-    /// How many lines it has.
-    lines: usize,
+/// The version of the program, and the seed.
+fn read_first(line: &str) -> Option<(String, u64)> {
+    let program = line.strip_prefix(FIRST_LINE)?.strip_prefix(' ')?;
+    let (version, seed) = program.split_once(" seed ")?;
+    Some((version.to_owned(), seed.parse().ok()?))
 }
 
-impl Header {
-    fn read(lines: &[Box<str>]) -> Result<Header, ReplayError> {
-        if lines.first().is_none_or(|line| **line != *FIRST_LINE) {
-            return Err(ReplayError::NotARecording);
-        }
-        let behind = |index: usize, word: &str| {
-            let line = lines.get(index).and_then(|line| line.strip_prefix(word));
-            line.ok_or(ReplayError::Unreadable { line: index + 1 })
-        };
-        let version = behind(1, "program ")?.to_owned();
-        let seed = behind(2, "seed ")?.parse();
-        let seed = seed.map_err(|_| ReplayError::Unreadable { line: 3 })?;
-        let mut texts = Vec::new();
-        while let Ok(text) = behind(3 + texts.len(), "set ") {
-            let setting = read_setting(text);
-            let line = 4 + texts.len();
-            texts.push(setting.ok_or(ReplayError::Unreadable { line })?);
-        }
-        Ok(Header {
-            version,
-            seed,
-            config: Config::from_shown(&texts).map_err(ReplayError::Config)?,
-            lines: 3 + texts.len(),
-        })
-    }
+fn read_setting(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.strip_prefix("set ")?.split_once(' ')?;
+    Some((name.to_owned(), text(value)?))
 }
 
-fn read_setting(text: &str) -> Option<(String, String)> {
-    let (name, value) = text.split_once(' ')?;
-    let value = String::from_utf8(text_bytes(value)?).ok()?;
-    Some((name.to_owned(), value))
+fn is_input(line: &str) -> bool {
+    let mut calls = ["accept ", "handle ", "receive ", "wrote "].iter();
+    calls.any(|call| line.starts_with(call))
 }
 
 /// What came of the last call may not have been written in full.
 fn drop_last_call(lines: &mut Vec<Box<str>>, header_lines: usize) {
+    let is_call = |line: &str| line.starts_with(|first: char| first.is_ascii_lowercase());
     let last_call = lines.iter().rposition(|line| is_call(line));
     lines.truncate(last_call.unwrap_or(0).max(header_lines));
     // The clocks were moved for it alone.
     lines.pop_if(|line| line.starts_with('@'));
 }
 
-/// Everything but what came of a call, and what else belongs to one.
-fn is_call(line: &str) -> bool {
-    line.starts_with(|first: char| first.is_ascii_lowercase())
-}
-
-/// The lines of a recording, as what is written now is held to them.
-pub(super) struct Checked {
-    lines: Rc<[Box<str>]>,
-    /// The line that must come next.
-    at: usize,
-    difference: Option<ReplayError>,
-}
-
-impl Checked {
-    /// The line that must come next; `None` once something differed.
-    pub(super) fn next(&self) -> Option<&str> {
-        let line = self.lines.get(self.at);
-        line.filter(|_| self.difference.is_none())
-            .map(|line| &**line)
-    }
-
-    fn differ(&mut self, line: usize, replayed: Option<&str>) {
-        let cut = |line: &str| line.chars().take(SHOWN_CHARACTERS_MAX).collect();
-        let recorded = self.lines.get(line).map(|line| cut(line));
-        self.difference.get_or_insert(ReplayError::Differs {
-            line: line + 1,
-            recorded,
-            replayed: replayed.map(cut),
-        });
-    }
-}
-
-/// The last line of a recording that has grown as far as it may.
-const FULL: &str = "end full";
-
-/// Where a replay writes.
-struct CompareSink(Rc<RefCell<Checked>>);
-
-impl LineSink for CompareSink {
-    fn take(&mut self, line: &str) {
-        let mut script = self.0.borrow_mut();
-        match script.next() {
-            Some(next) if next == line => script.at += 1,
-            // The file was full in the middle of a call: what came of it was not written.
-            Some(FULL) => {}
-            _ => {
-                let at = script.at;
-                script.differ(at, Some(line));
-            }
-        }
-    }
-}
-
 struct Replay {
     recorded: Recorded,
-    script: Rc<RefCell<Checked>>,
-    lines: Rc<[Box<str>]>,
-    /// By the connection's serial.
-    sources: BTreeMap<u32, Source>,
+    recorder: Rc<RefCell<Recorder>>,
+    peers: PeerBytes,
     now: Now,
-    began_at: Option<Instant>,
-    inputs: u64,
 }
 
 impl Replay {
-    fn new(lines: Vec<Box<str>>, header: Header) -> Result<Replay, ReplayError> {
-        let lines: Rc<[Box<str>]> = lines.into();
-        let script = Rc::new(RefCell::new(Checked {
-            lines: Rc::clone(&lines),
-            at: header.lines,
-            difference: None,
-        }));
-        Ok(Replay {
-            recorded: recorded(&header, &script),
-            sources: Source::all(&lines)?,
-            script,
-            lines,
+    /// The server that was recorded, but with the keys of a replay and a store that recalls.
+    fn new(lines: &[Box<str>], config: Config, seed: u64) -> Replay {
+        let recorder = Rc::<RefCell<Recorder>>::default();
+        let (keys, store) = (ReplayTokens::keys(), Box::new(ReplayStore::new(lines)));
+        Replay {
+            recorded: Recorded::build(Rc::clone(&recorder), config, keys, store, seed),
+            recorder,
+            peers: PeerBytes {
+                // One that cannot be read is none: nothing is replayed as its line.
+                pieces: lines.iter().filter_map(|line| read_piece(line)).collect(),
+                next_at: BTreeMap::new(),
+            },
             now: Now::default(),
-            began_at: None,
-            inputs: 0,
-        })
+        }
     }
 
-    fn run(&mut self) -> Result<(), ReplayError> {
-        let lines = Rc::clone(&self.lines);
-        let begin = self.script.borrow().at;
-        for (index, line) in lines.iter().enumerate().skip(begin) {
-            let line_number = index + 1;
-            let done = match line.as_bytes().first() {
-                Some(b'@') => self.move_clocks(line),
-                Some(b'+' | b'=' | b'>') => Some(()),
-                _ => self.call(line),
-            };
-            done.ok_or(ReplayError::Unreadable { line: line_number })?;
-            let mut script = self.script.borrow_mut();
-            if is_call(line) && script.at <= index {
-                let at = script.at;
-                script.differ(at, None);
-            }
-            if let Some(difference) = script.difference.take() {
-                return Err(difference);
+    /// Makes the call of each line from `at` on, and compares what is written of it with that line
+    /// and those after it.
+    fn run(&mut self, lines: &[Box<str>], mut at: usize) -> Result<(), ReplayError> {
+        while let Some(call) = lines.get(at) {
+            self.make(call).ok_or(ReplayError::Unreadable(at + 1))?;
+            let written = mem::take(&mut self.recorder.borrow_mut().lines);
+            let replayed: Vec<&str> = written.split_terminator('\n').collect();
+            for index in 0..replayed.len().max(1) {
+                let recorded = lines.get(at).map(|line| &**line);
+                let replayed = replayed.get(index).copied();
+                at += 1;
+                if recorded != replayed {
+                    return Err(ReplayError::Differs {
+                        line: at,
+                        recorded: shown(recorded),
+                        replayed: shown(replayed),
+                    });
+                }
             }
         }
-        let mut script = self.script.borrow_mut();
-        let at = script.at;
-        if at < lines.len() {
-            script.differ(at, None);
-        }
-        script.difference.take().map_or(Ok(()), Err)
+        Ok(())
     }
 
-    fn move_clocks(&mut self, line: &str) -> Option<()> {
-        let mut numbers = line.split(' ').skip(1).map(str::parse::<u64>);
-        let mut next = || numbers.next()?.ok();
-        let (monotonic, unix, nanos) = (next()?, next()?, next()?);
-        let nanos = u32::try_from(nanos).ok().filter(|n| *n < 1_000_000_000)?;
-        let monotonic = Instant::from_micros(monotonic);
-        if self.began_at.is_some() && monotonic < self.now.monotonic {
-            return None;
-        }
-        self.now = Now {
-            monotonic,
-            unix: UnixSeconds(unix),
-            fraction: Duration::from_nanos(u64::from(nanos)),
-        };
-        self.began_at.get_or_insert(self.now.monotonic);
-        Some(())
-    }
-
-    /// Makes the call of a line; what is written of it is compared on the way.
-    fn call(&mut self, line: &str) -> Option<()> {
-        let mut words = line.split(' ');
-        let word = words.next()?;
+    /// Makes the call of a line.
+    fn make(&mut self, line: &str) -> Option<()> {
+        let words = words(line);
         let (now, recorded) = (self.now, &mut self.recorded);
-        match word {
-            "flush" => {
+        match words[..] {
+            ["@", monotonic, unix, nanos] => self.move_clocks(Now {
+                monotonic: Instant::from_micros(monotonic.parse().ok()?),
+                unix: UnixSeconds(unix.parse().ok()?),
+                fraction: Duration::from_nanos(nanos.parse().ok()?),
+            })?,
+            // What came of a call, and not of the one before: nothing is written of it.
+            ["+" | "=" | ">", ..] => {}
+            ["flush", broadcasts, pending, ..] => {
                 let mut left = FlushesLeft {
-                    broadcasts: words.next()?.parse().ok()?,
-                    pending: words.next()?.parse().ok()?,
+                    broadcasts: broadcasts.parse().ok()?,
+                    pending: pending.parse().ok()?,
                 };
                 recorded.next_flush(now, &mut left);
             }
-            "ending" => _ = recorded.next_ending(),
-            "job" | "write" | "summary" | "news" | "report" => _ = recorded.poll(now),
-            "end" => {
-                let why = words.next()?;
+            ["ending", ..] => _ = recorded.next_ending(),
+            ["poll", ..] => _ = recorded.poll(now),
+            ["end", "stopped"] => {
                 // A server that came to its end had nothing left to tell.
-                if why == STOPPED {
-                    recorded.next_ending();
-                    recorded.poll(now);
-                }
-                recorded.end_for(why);
+                recorded.next_ending();
+                recorded.poll(now);
+                recorded.end();
             }
-            _ => {
-                self.inputs += 1;
-                return self.input(word, words);
+            ["accept", peer] => _ = recorded.accept(now, peer.parse().ok()?),
+            // Nobody hands over more than is wanted: the file is of another server.
+            ["receive", ..] if recorded.has_write_backlog() => return None,
+            ["receive", id, count] => {
+                let id = id.parse().ok()?;
+                let count = count.parse().ok();
+                let count = count.filter(|count| *count as u64 <= MESSAGE_BYTES_MAX)?;
+                let mut bytes = self.peers.next(id, count);
+                recorded.receive(now, id, &mut bytes);
             }
+            ["wrote", id, count, full, _] => {
+                let (id, count) = (id.parse().ok()?, count.parse().ok()?);
+                recorded.wrote(now, id, count, full.parse().ok()?);
+            }
+            ["handle", ref input @ ..] => recorded.handle(now, read_input(input)?),
+            _ => return None,
         }
         Some(())
     }
 
-    fn input<'a>(&mut self, word: &str, mut words: impl Iterator<Item = &'a str>) -> Option<()> {
-        let (now, recorded) = (self.now, &mut self.recorded);
-        match word {
-            "accept" => _ = recorded.accept(now, read_peer(words.next()?)?),
-            // Nobody hands over more than is wanted: the file is of another server.
-            "receive" if recorded.has_write_backlog() => return None,
-            "receive" => {
-                let id = read_id(words.next()?)?;
-                let count = words.next()?.parse().ok()?;
-                let count = Some(count).filter(|count| *count as u64 <= MESSAGE_BYTES_MAX)?;
-                let mut bytes = self.sources.entry(id.serial).or_default().read(count);
-                recorded.receive(now, id, &mut bytes);
-            }
-            "wrote" => {
-                let id = read_id(words.next()?)?;
-                let count = words.next()?.parse().ok()?;
-                recorded.wrote(now, id, count, words.next()? == "full");
-            }
-            _ => recorded.handle(now, read_input(word, words)?),
+    fn move_clocks(&mut self, now: Now) -> Option<()> {
+        if now.monotonic < self.now.monotonic || now.fraction >= Duration::from_secs(1) {
+            return None;
         }
+        self.now = now;
+        self.recorder.borrow_mut().clocks(now);
         Some(())
     }
 }
 
-/// The server that was recorded, but with the keys of a replay and a store that recalls.
-fn recorded(header: &Header, script: &Rc<RefCell<Checked>>) -> Recorded {
-    let config = &header.config;
-    let keys = ReplayTokens::keys();
-    let sink = Box::new(CompareSink(Rc::clone(script)));
-    let recorder = Recorder::new(sink, keys.clone());
-    let script = Rc::clone(script);
-    let store = recorder.watch(Box::new(ReplayStore { script }));
-    let events = Events::builtin();
-    let server = Server::build(config.clone(), keys, store, events, header.seed);
-    Recorded::new(server, recorder)
+fn shown(line: Option<&str>) -> String {
+    let shown = line.map(|line| format!("`{line:.SHOWN_CHARACTERS_MAX$}`"));
+    shown.unwrap_or_else(|| "nothing".to_owned())
+}
+
+/// The streams of all connections, by their serials.
+struct PeerBytes {
+    /// Pieces, by where in the stream each begins.
+    pieces: BTreeMap<(u32, u64), Vec<u8>>,
+    /// Where in each stream the next byte stands.
+    next_at: BTreeMap<u32, u64>,
+}
+
+impl PeerBytes {
+    /// The next `count` bytes of a connection.
+    fn next(&mut self, id: ConnectionId, count: usize) -> Vec<u8> {
+        let next_at = self.next_at.entry(id.serial).or_default();
+        let start = *next_at;
+        *next_at += count as u64;
+        let places = start..*next_at;
+        places.map(|at| self.byte(id.serial, at)).collect()
+    }
+
+    fn byte(&self, serial: u32, at: u64) -> u8 {
+        let before = self.pieces.range((serial, 0)..=(serial, at)).next_back();
+        let byte = before.and_then(|((_, start), bytes)| bytes.get((at - start) as usize));
+        byte.copied().unwrap_or(FILLER)
+    }
+}
+
+fn read_piece(line: &str) -> Option<((u32, u64), Vec<u8>)> {
+    let mut words = line.strip_prefix("+ ")?.splitn(3, ' ');
+    let id: ConnectionId = words.next()?.parse().ok()?;
+    let at = words.next()?.parse().ok()?;
+    Some(((id.serial, at), text_bytes(words.next()?)?))
 }

@@ -7,26 +7,29 @@
 //! + 0.3 217 {"event":"login"…            a payload
 //! ```
 //!
-//! What is never written is what the core never looked into: the content of what was not finished,
-//! and all that came after a connection's last word. A replay fills it up.
+//! What is never written is what the core does not read, as a Pong, or never looked into: the content
+//! of what was not finished, and all that came after a connection's last word. A replay fills it up.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::mem;
 use std::rc::Rc;
 
 use super::mask::mask;
-use super::recorder::{Id, Writer};
-use super::redaction::{self, Redactor, blank};
+use super::recorder::Recorder;
+use super::redaction::{self, blank};
+use crate::gate::{Keys, ReplayTokens};
 use crate::server::{ConnectionId, Tap};
+use crate::wire::head::blanked;
 use crate::wire::{Event, Head, Part, Violation};
 
-/// RFC 6455 §5.5.1: the body of a Close begins with its code.
-const CLOSE_CODE_BYTES: usize = 2;
+/// A Close whose reason is no UTF-8, after the code 1000 (RFC 6455 §5.5.1).
+const BAD_CLOSE: &[u8] = b"\x03\xE8\xFF";
 
 /// The tap of a recording. It has no `Debug`, for it holds keys, and content.
 pub(super) struct RecordingTap {
-    writer: Rc<RefCell<Writer>>,
-    redactor: Redactor,
+    recorder: Rc<RefCell<Recorder>>,
+    tokens: ReplayTokens,
     /// By the connection's serial.
     streams: BTreeMap<u32, Stream>,
 }
@@ -36,21 +39,20 @@ pub(super) struct RecordingTap {
 struct Stream {
     /// Where in it the next part begins.
     at: u64,
+    /// Where the payload of the frame at hand begins.
+    payload_at: u64,
     /// Content that is not whole.
     content: Vec<u8>,
     /// Where its pieces stand in the stream, and how long they are.
     pieces: Vec<(u64, usize)>,
-    /// The payload of a control frame, as far as it has come.
-    control: Vec<u8>,
-    /// True inside of a chunk's extension, or of a trailer's value, which nobody reads.
-    is_unread: bool,
 }
 
 impl RecordingTap {
-    pub(super) fn new(writer: Rc<RefCell<Writer>>, redactor: Redactor) -> RecordingTap {
+    /// The tap of a server with these keys.
+    pub(super) fn new(recorder: Rc<RefCell<Recorder>>, keys: Keys) -> RecordingTap {
         RecordingTap {
-            writer,
-            redactor,
+            recorder,
+            tokens: ReplayTokens::new(keys),
             streams: BTreeMap::new(),
         }
     }
@@ -61,8 +63,7 @@ impl RecordingTap {
 
     fn write(&self, id: ConnectionId, at: u64, bytes: &[u8]) {
         if !bytes.is_empty() {
-            let line = format!("+ {} {at} ", Id(id));
-            self.writer.borrow_mut().take_with_text(line, bytes);
+            self.recorder.borrow_mut().piece(id, at, bytes);
         }
     }
 
@@ -71,6 +72,7 @@ impl RecordingTap {
         let stream = self.stream(id);
         let at = stream.at;
         stream.at += bytes.len() as u64;
+        stream.payload_at = stream.at;
         self.write(id, at, bytes);
     }
 
@@ -78,20 +80,11 @@ impl RecordingTap {
     fn write_content(&mut self, id: ConnectionId, mut redacted: &[u8]) {
         let stream = self.stream(id);
         stream.content.clear();
-        for (at, len) in std::mem::take(&mut stream.pieces) {
+        for (at, len) in mem::take(&mut stream.pieces) {
             let (piece, rest) = redacted.split_at(len);
             self.write(id, at, piece);
             redacted = rest;
         }
-    }
-
-    /// Writes the payload of the control frame that has come, as it is to be seen.
-    fn write_control(&mut self, id: ConnectionId, redact: impl FnOnce(&mut Vec<u8>)) {
-        let stream = self.stream(id);
-        let mut payload = std::mem::take(&mut stream.control);
-        let at = stream.at - payload.len() as u64;
-        redact(&mut payload);
-        self.write(id, at, &payload);
     }
 }
 
@@ -100,12 +93,12 @@ impl Tap for RecordingTap {
         // An empty line may stand ahead of it.
         let empty_bytes = head.bytes_used() - head.bytes().len();
         let mut bytes = b"\r\n"[..empty_bytes].to_vec();
-        bytes.extend(self.redactor.head(head));
+        bytes.extend(redaction::head(&self.tokens, head));
         self.pass(id, &bytes);
     }
 
     fn no_head(&mut self, id: ConnectionId, bytes: &[u8]) {
-        self.pass(id, &redaction::no_head(bytes));
+        self.pass(id, &blanked(bytes));
     }
 
     fn part(&mut self, id: ConnectionId, part: Part<'_>) {
@@ -115,10 +108,7 @@ impl Tap for RecordingTap {
                 let (fields, _) = bytes.split_at(bytes.len() - mask_bytes);
                 self.pass(id, &[fields, &[0; 4][..mask_bytes]].concat());
             }
-            Part::Framing(bytes) => {
-                let redacted = stream.redact_framing(bytes);
-                self.pass(id, &redacted);
-            }
+            Part::Framing(bytes) => self.pass(id, bytes),
             Part::Content(bytes) => {
                 match stream.pieces.last_mut() {
                     // A piece takes memory that nobody counts: a peer must not have one for each of
@@ -129,10 +119,7 @@ impl Tap for RecordingTap {
                 stream.content.extend_from_slice(bytes);
                 stream.at += bytes.len() as u64;
             }
-            Part::Control(bytes) => {
-                stream.control.extend_from_slice(bytes);
-                stream.at += bytes.len() as u64;
-            }
+            Part::Unread(bytes) | Part::Control(bytes) => stream.at += bytes.len() as u64,
         }
     }
 
@@ -141,46 +128,34 @@ impl Tap for RecordingTap {
     }
 
     fn frame(&mut self, id: ConnectionId, frame: Result<&Event<'_>, Violation>) {
+        let payload_at = self.stream(id).payload_at;
         match frame {
             Ok(Event::Text(text)) => {
-                let redacted = self.redactor.message(text);
+                let redacted = redaction::message(&self.tokens, text);
                 self.write_content(id, &redacted);
             }
-            // It is sent back.
-            Ok(Event::Ping(_)) => self.write_control(id, |payload| mask(payload)),
-            // Only the code is read.
-            Ok(Event::Close(_)) => {
-                self.write_control(id, |payload| payload.truncate(CLOSE_CODE_BYTES));
-            }
-            Ok(_) => self.stream(id).control.clear(),
-            Err(_) => {
-                let mut content = std::mem::take(&mut self.stream(id).content);
+            Err(Violation::Text) => {
+                let mut content = mem::take(&mut self.stream(id).content);
                 blank(&mut content);
                 self.write_content(id, &content);
-                self.write_control(id, |payload| {
-                    blank(payload.get_mut(CLOSE_CODE_BYTES..).unwrap_or_default());
-                });
             }
+            // It is sent back.
+            Ok(Event::Ping(payload)) => {
+                let mut payload = payload.to_vec();
+                mask(&mut payload);
+                self.write(id, payload_at, &payload);
+            }
+            // Only the code is read.
+            Ok(Event::Close(Some((code, _)))) => {
+                self.write(id, payload_at, &code.value().to_be_bytes());
+            }
+            Err(Violation::CloseReason) => self.write(id, payload_at, BAD_CLOSE),
+            // What fills them up is no code of a Close.
+            Ok(_) | Err(_) => {}
         }
     }
 
     fn ended(&mut self, id: ConnectionId) {
         self.streams.remove(&id.serial);
-    }
-}
-
-impl Stream {
-    /// Fills up what nobody reads of the bytes around a body's content.
-    fn redact_framing(&mut self, framing: &[u8]) -> Vec<u8> {
-        let mut redacted = framing.to_vec();
-        for byte in &mut redacted {
-            match *byte {
-                b'\n' => self.is_unread = false,
-                b';' | b':' => self.is_unread = true,
-                b'!'..=b'~' | 0x80.. if self.is_unread => *byte = b'x',
-                _ => {}
-            }
-        }
-        redacted
     }
 }

@@ -96,15 +96,23 @@ impl Accepting {
         self.retry_at = Some(now.monotonic + ACCEPT_RETRY);
     }
 
-    /// Logs a failure to accept, at most once each [`ACCEPT_LOG_INTERVAL`].
+    /// Logs a failure to accept, unless another was logged not long ago.
     fn log(&mut self, now: Now, error: &io::Error) {
-        let is_due = |at| now.monotonic.since(at) >= ACCEPT_LOG_INTERVAL;
-        if self.logged_at.is_none_or(is_due) {
-            self.logged_at = Some(now.monotonic);
+        if self.begin_log_interval(now) {
             log::warn!(
                 "cannot accept: {error}; newcomers are reset or wait until a connection has gone"
             );
         }
+    }
+
+    /// Returns true at most once each [`ACCEPT_LOG_INTERVAL`].
+    fn begin_log_interval(&mut self, now: Now) -> bool {
+        let is_over = |at| now.monotonic.since(at) >= ACCEPT_LOG_INTERVAL;
+        let begins = self.logged_at.is_none_or(is_over);
+        if begins {
+            self.logged_at = Some(now.monotonic);
+        }
+        begins
     }
 }
 
@@ -198,5 +206,28 @@ impl<I: Io> Turn<I> {
             is_read_out: false,
             is_over: false,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::UnixSeconds;
+
+    #[test]
+    fn a_failure_to_accept_is_logged_once_an_interval() {
+        let mut accepting = Accepting::new(1);
+        let mut is_logged_after = |time: Duration| {
+            accepting.begin_log_interval(Now {
+                monotonic: Instant::ORIGIN + time,
+                unix: UnixSeconds(1),
+                fraction: Duration::ZERO,
+            })
+        };
+        assert!(is_logged_after(Duration::ZERO));
+        assert!(!is_logged_after(Duration::from_secs(9)));
+        assert!(is_logged_after(ACCEPT_LOG_INTERVAL));
+        assert!(!is_logged_after(ACCEPT_LOG_INTERVAL));
+        assert!(is_logged_after(2 * ACCEPT_LOG_INTERVAL));
     }
 }

@@ -140,7 +140,7 @@ impl<I: Io> Turn<I> {
 
     /// Takes one whole turn. The clocks are the same in all of it.
     pub fn run(&mut self, now: Now, io: &mut I) {
-        while self.step(now, io) != Step::Over {}
+        while !matches!(self.step(now, io), Step::Over) {}
     }
 
     /// Takes the next step of a turn, for a driver that looks at the core after each. Returns what

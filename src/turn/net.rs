@@ -33,6 +33,8 @@ pub(crate) struct End {
     pub(crate) room: usize,
     /// How each read and write of its socket fails, if it has failed.
     pub(crate) failure: Option<ErrorKind>,
+    /// What the last write said would follow.
+    pub(crate) announced: Option<Then>,
     /// True once our FIN was sent.
     pub(crate) is_shut: bool,
     /// True once the server has closed its socket.
@@ -102,6 +104,8 @@ impl Io for Net {
     type Socket = usize;
 
     fn read(&mut self, socket: &mut usize, buffer: &mut [u8]) -> io::Result<usize> {
+        // recv(2) into no room returns 0, which reads as a FIN.
+        assert!(!buffer.is_empty(), "a read has room");
         let end = &mut self.ends[*socket];
         let count = buffer.len().min(end.sent.len());
         self.calls.push(Call::Read(*socket, count));
@@ -117,8 +121,14 @@ impl Io for Net {
         Ok(count)
     }
 
-    fn write(&mut self, socket: &mut usize, slices: &[IoSlice<'_>], _: Then) -> io::Result<usize> {
+    fn write(
+        &mut self,
+        socket: &mut usize,
+        slices: &[IoSlice<'_>],
+        then: Then,
+    ) -> io::Result<usize> {
         let end = &mut self.ends[*socket];
+        end.announced = Some(then);
         let bytes: Vec<u8> = slices
             .iter()
             .flat_map(|slice| slice.iter().copied())

@@ -67,6 +67,8 @@ enum State {
 enum Coming {
     /// Bytes around the content, which have not come.
     Framing,
+    /// So many bytes of an extension, or of a trailer's value, which have come.
+    Unread(usize),
     /// At most so many bytes of content.
     Content(usize),
     /// Nothing: the body is whole.
@@ -116,6 +118,11 @@ impl BodyDecoder {
             }
             let coming_max = match coming? {
                 Coming::Framing => return Ok(false),
+                Coming::Unread(count) => {
+                    part(Part::Unread(take(bytes, count)));
+                    self.framing_left -= count;
+                    continue;
+                }
                 Coming::Content(bytes_max) => bytes_max,
                 Coming::Nothing => return Ok(true),
             };
@@ -137,6 +144,9 @@ impl BodyDecoder {
                 State::Announced if self.content_left == 0 => self.state = State::Complete,
                 State::Announced => return Ok(Coming::Content(self.content_left)),
                 State::Content { chunk } => return Ok(Coming::Content(chunk)),
+                State::Extension { .. } | State::TrailerValue if self.unread_bytes(bytes) > 0 => {
+                    return Ok(Coming::Unread(self.unread_bytes(bytes)));
+                }
                 state => {
                     let Some((&byte, rest)) = bytes.split_first() else {
                         return Ok(Coming::Framing);
@@ -146,6 +156,12 @@ impl BodyDecoder {
                 }
             }
         }
+    }
+
+    /// How many bytes that nobody reads come next and have room, inside of something unread.
+    fn unread_bytes(&self, bytes: &[u8]) -> usize {
+        let unread = bytes.iter().take_while(|byte| is_value_byte(**byte));
+        unread.take(self.framing_left).count()
     }
 
     fn count_content(&mut self, bytes: usize) {
@@ -183,9 +199,6 @@ impl BodyDecoder {
                 | State::Space { chunk },
                 b';',
             ) => Ok(State::Extension { chunk }),
-            (State::Extension { chunk }, _) if is_value_byte(byte) => {
-                Ok(State::Extension { chunk })
-            }
             (
                 State::Size {
                     chunk,
@@ -209,7 +222,6 @@ impl BodyDecoder {
             }
             (State::TrailerName, b':') => Ok(State::TrailerValue),
             (State::TrailerValue, b'\r') => Ok(State::TrailerLineFeed),
-            (State::TrailerValue, _) if is_value_byte(byte) => Ok(State::TrailerValue),
             (State::TrailerLineFeed, b'\n') => Ok(State::TrailerStart),
             (State::LastLineFeed, b'\n') => Ok(State::Complete),
             _ => Err(BodyError::Chunk),
@@ -300,7 +312,9 @@ mod tests {
             let next = decoder.decode(&mut piece, |part| {
                 content.extend_from_slice(part.content());
                 match part {
-                    Part::Framing(bytes) | Part::Content(bytes) => parts.extend_from_slice(bytes),
+                    Part::Framing(bytes) | Part::Unread(bytes) | Part::Content(bytes) => {
+                        parts.extend_from_slice(bytes);
+                    }
                     Part::Header(..) | Part::Control(_) => unreachable!("a body has no frames"),
                 }
             });
@@ -335,6 +349,19 @@ mod tests {
         assert_eq!(announced(5), Ok(Some(b"abcde".to_vec())));
         assert_eq!(announced(6), Ok(Some(b"abcdef".to_vec())));
         assert_eq!(announced(7), Ok(None));
+    }
+
+    #[test]
+    fn what_nobody_reads_is_told_apart() {
+        let body = b"3 ;ext=\"v;w\"\r\nabc\r\n0;e\r\nX: value\r\n\r\n";
+        let mut unread = Vec::new();
+        let whole = BodyDecoder::chunked(3).decode(&mut &body[..], |part| {
+            if let Part::Unread(bytes) = part {
+                unread.push(str::from_utf8(bytes).unwrap().to_owned());
+            }
+        });
+        assert_eq!(whole, Ok(true));
+        assert_eq!(unread, ["ext=\"v;w\"", "e", " value"]);
     }
 
     #[test]

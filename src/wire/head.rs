@@ -159,6 +159,34 @@ pub fn asks_head(bytes: &[u8]) -> bool {
         .starts_with(b"HEAD ")
 }
 
+/// Bytes that are no head just as `bytes` are: of their characters only the kind stays, for a scanner
+/// sees no more of them, and whether they ask by HEAD. What was made so is made to itself.
+pub fn blanked(bytes: &[u8]) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    // An empty line may stand ahead of the request line.
+    let line_end = bytes.iter().skip(2).position(|byte| *byte == b'\n');
+    let (line, fields) = out.split_at_mut(line_end.map_or(bytes.len(), |at| at + 2));
+    let mut words = line.splitn_mut(3, |byte| *byte == b' ');
+    let (method, target) = (words.next(), words.next());
+    if !asks_head(bytes) {
+        blank_words(method.unwrap_or_default());
+    }
+    blank_words(target.unwrap_or_default());
+    blank_words(fields);
+    out
+}
+
+/// Fills up what may stand in a word, and what is no ASCII. What ends a word stays.
+fn blank_words(bytes: &mut [u8]) {
+    for byte in bytes {
+        match *byte {
+            0x80.. => *byte = 0x80,
+            word if is_token_byte(word) => *byte = b'x',
+            _ => {}
+        }
+    }
+}
+
 /// What stands after the bytes of a kind at the start of `bytes`.
 fn behind(bytes: &[u8], is: impl Fn(u8) -> bool) -> &[u8] {
     let count = bytes.iter().take_while(|byte| is(**byte)).count();
@@ -183,7 +211,7 @@ pub(super) const fn is_value_byte(byte: u8) -> bool {
 }
 
 /// Whether a token, in the sense of HTTP, may hold the byte. RFC 9110 §5.6.2: tchar.
-pub const fn is_token_byte(byte: u8) -> bool {
+pub(super) const fn is_token_byte(byte: u8) -> bool {
     IS_TOKEN_BYTE[byte as usize]
 }
 

@@ -7,6 +7,8 @@ pub enum Part<'a> {
     Header(&'a [u8], usize),
     /// What stands around the content of a chunked body.
     Framing(&'a [u8]),
+    /// Of that, the extensions of chunks and the values of trailers, which nobody reads.
+    Unread(&'a [u8]),
     /// Content: of a body, or of a data frame, unmasked.
     Content(&'a [u8]),
     /// Of a control frame's payload, unmasked.

@@ -80,6 +80,7 @@ impl Tap for Tapped {
     fn part(&mut self, id: ConnectionId, part: Part<'_>) {
         let (Part::Header(bytes, _)
         | Part::Framing(bytes)
+        | Part::Unread(bytes)
         | Part::Content(bytes)
         | Part::Control(bytes)) = part;
         self.tell(id, bytes.len(), |told| {

@@ -7,15 +7,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::app::Events;
 use crate::app::password::{AddressSpace, HashJob, hash};
 use crate::app::users::{MemoryStore, User};
 use crate::config::Config;
 use crate::gate::{ClaimRules, Keys, Secret, Signer};
 use crate::limits::RECORDING_BYTES_MAX;
 use crate::record::lines::FileSink;
-use crate::record::{Recorded, Recorder, replay};
-use crate::server::{ConnectionId, Input, Output, Server, StoreJob, StoreOutcome};
+use crate::record::recorder::Recorder;
+use crate::record::{Recorded, replay};
+use crate::server::{ConnectionId, Input, Output, StoreJob, StoreOutcome};
 use crate::time::{Instant, Now, UnixSeconds};
 use crate::turn::net::Net;
 use crate::turn::{Readiness, Turn};
@@ -85,9 +85,8 @@ impl Rig {
         let rules = ClaimRules::default();
         let keys = Keys::new(&secret(SECRET), Some(&secret(PREVIOUS)));
         let file = File::default();
-        let sink = Box::new(FileSink::new(Box::new(file.clone()), bytes_max));
-        let recorder = Recorder::new(sink, keys.clone());
-        recorder.begin_file("0.0.0", &config, 7);
+        let sink = FileSink::new(Box::new(file.clone()), bytes_max);
+        let recorder = Recorder::begin(sink, &config, 7);
         let mut users = MemoryStore::new();
         let mut secrets = vec![SECRET.to_owned(), PREVIOUS.to_owned()];
         for id in ["alice", "bob", "carol"] {
@@ -103,13 +102,14 @@ impl Rig {
             secrets.push(password(id).replace('"', "\\\""));
             users.add(&user);
         }
-        let store = recorder.watch(Box::new(users.connect()));
+        let store = Box::new(users.connect());
         let ttl_seconds = config.token_ttl.as_secs();
         let signer = Signer::new(&keys, &rules, ttl_seconds);
-        let server = Server::build(config, keys, store, Events::builtin(), 7);
+        let recorder = Rc::new(RefCell::new(recorder));
+        let server = Recorded::build(recorder, config, keys, store, 7);
         let other = |text: &str| Signer::new(&Keys::new(&secret(text), None), &rules, ttl_seconds);
         Rig {
-            turn: Turn::new(Recorded::new(server, recorder), 1),
+            turn: Turn::new(server, 1),
             net: Net::default(),
             users,
             now: Now {

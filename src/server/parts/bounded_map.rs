@@ -55,20 +55,16 @@ impl<T: Evictable> BoundedMap<T> {
     pub(crate) fn entry(&mut self, key: &impl Hash) -> &mut T {
         let hash = self.hash(key);
         let ways = self.sets[set_of(hash)].get_or_insert_default();
-        let mut chosen = 0;
-        for (index, place) in ways.iter().enumerate() {
-            if place.hash == hash {
-                return &mut ways[index].entry;
-            }
-            if place.entry.until() < ways[chosen].entry.until() {
-                chosen = index;
-            }
+        if let Some(known) = ways.iter().position(|place| place.hash == hash) {
+            return &mut ways[known].entry;
         }
-        ways[chosen] = Place {
+        let earliest = (0..WAYS).min_by_key(|index| ways[*index].entry.until());
+        let place = &mut ways[earliest.unwrap_or_default()];
+        *place = Place {
             hash,
             entry: T::default(),
         };
-        &mut ways[chosen].entry
+        &mut place.entry
     }
 
     fn hash(&self, key: &impl Hash) -> u64 {

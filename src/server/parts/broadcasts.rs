@@ -164,6 +164,24 @@ mod tests {
     }
 
     #[test]
+    fn an_audit_finds_a_count_that_is_wrong() {
+        let ledger_bytes = Rc::new(Cell::new(0));
+        let after = |change: fn(&mut Broadcasts)| {
+            let mut broadcasts = Broadcasts::default();
+            for members in 1..=2 {
+                let frame = SharedFrame::new(&[1; 9], &ledger_bytes);
+                broadcasts.publish(frame, UnixSeconds(7), members);
+            }
+            change(&mut broadcasts);
+            broadcasts.audit([0, 1].into_iter(), &mut SharedFrames::new())
+        };
+        assert_eq!(after(|_| {}), Ok(()));
+        assert!(after(|broadcasts| broadcasts.frames[1].left = 1).is_err());
+        assert!(after(|broadcasts| broadcasts.bytes += 1).is_err());
+        assert!(after(|broadcasts| broadcasts.left += 1).is_err());
+    }
+
+    #[test]
     fn what_is_said_to_nobody_is_not_kept() {
         let ledger_bytes = Rc::new(Cell::new(0));
         let mut broadcasts = Broadcasts::default();

@@ -210,3 +210,42 @@ impl Evictable for Known {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    fn here() -> AddressKey {
+        IpAddr::V4(Ipv4Addr::LOCALHOST).into()
+    }
+
+    fn is_known(logins: &mut LoginQueue, now: Instant, id: &str) -> bool {
+        let rank = logins.rank(now, Some(here()), id);
+        rank.is_some_and(|rank| !rank.is_unknown)
+    }
+
+    #[test]
+    fn a_user_is_known_at_an_address_for_a_while_and_no_longer() {
+        let mut logins = LoginQueue::new(7);
+        logins.know(Instant::ORIGIN, here(), "alice");
+        let end = Instant::ORIGIN + LOGIN_KNOWN_FOR;
+        let before = Instant::from_micros(end.as_micros() - 1);
+        assert!(is_known(&mut logins, before, "alice"));
+        assert!(!is_known(&mut logins, end, "alice"));
+    }
+
+    #[test]
+    fn of_a_thousand_users_who_log_in_from_one_address_nearly_all_are_known_there() {
+        let mut logins = LoginQueue::new(7);
+        let users = Vec::from_iter((0..1_000).map(|number| format!("user{number}")));
+        for id in &users {
+            logins.know(Instant::ORIGIN, here(), id);
+        }
+        let known = users
+            .iter()
+            .filter(|id| is_known(&mut logins, Instant::ORIGIN, id));
+        assert!(known.count() > 990);
+    }
+}

@@ -160,7 +160,7 @@ impl Members {
         });
     }
 
-    /// A further verified token of the same user: a newer one moves the dates. O(1).
+    /// A further verified token of the same user: one that lasts longer moves the dates. O(1).
     pub(crate) fn renew(&mut self, key: u32, dates: Dates) {
         let Some(seat) = self.seats.get_mut(key as usize) else {
             return;
@@ -213,14 +213,11 @@ impl Members {
     /// The next in turn who was given fewer than so many broadcasts. O(members), but the search goes on
     /// where the last one ended.
     pub(crate) fn next_behind(&mut self, published: u32) -> Option<u32> {
-        let (before, after) = self
-            .members
-            .split_at(self.behind_at.min(self.members.len()));
-        let is_behind = |member: &&Member| member.given != published;
-        let found = after.iter().chain(before).find(is_behind)?;
-        let seat = self.seats.get(found.key as usize)?;
-        self.behind_at = seat.index as usize + 1;
-        Some(found.key)
+        let (begin, end) = (self.behind_at.min(self.members.len()), self.members.len());
+        let is_behind = |index: &usize| self.members[*index].given != published;
+        let found = (begin..end).chain(0..begin).find(is_behind)?;
+        self.behind_at = found + 1;
+        Some(self.members[found].key)
     }
 
     /// The logged-in connection. O(1).
@@ -385,35 +382,4 @@ impl Members {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_waits_to_be_looked_at_keeps_its_turn_though_all_change_again() {
-        let mut members = Members::new(7);
-        let dates = Dates {
-            issued_at: UnixSeconds(1),
-            expires_at: UnixSeconds(2),
-        };
-        let users: Vec<String> = (0..100).map(|number| format!("user{number}")).collect();
-        for (key, id) in (0..).zip(&users) {
-            members.enter(key, id, dates, AccountStatus::default(), 0);
-        }
-        let mut seen = Vec::new();
-        for _ in 0..10 {
-            members.mark_all_for_review();
-            members.mark_for_review("user99");
-            for _ in 0..10 {
-                let id = members.next_to_review().expect("somebody waits");
-                members.note_reviewed(&id);
-                seen.push(id.to_string());
-            }
-        }
-        assert_eq!(seen, users);
-        // Who leaves waits no longer, nor does who comes in that seat.
-        (0..100).for_each(|key| members.leave(key));
-        members.enter(0, "another", dates, AccountStatus::default(), 0);
-        assert_eq!(members.next_to_review(), None);
-        assert!(!members.has_to_review());
-    }
-}
+mod tests;

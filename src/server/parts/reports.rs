@@ -60,3 +60,26 @@ impl Notices {
         is_due
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_each_kind_of_notice_one_is_due_a_minute() {
+        let kinds = [
+            ReportKind::ClientUnnamed,
+            ReportKind::HeaderUnnamed,
+            ReportKind::PendingFull,
+            ReportKind::ForwardedIgnored,
+        ];
+        let at = |seconds| Instant::ORIGIN + Duration::from_secs(seconds);
+        let mut reports = Reports::default();
+        for (second, is_due) in [(0, true), (0, false), (59, false), (60, true), (60, false)] {
+            for kind in kinds {
+                assert!(kind.is_notice());
+                assert_eq!(reports.is_due(at(second), kind), is_due, "{kind:?}");
+            }
+        }
+    }
+}

@@ -164,3 +164,77 @@ impl Revocations {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn revocation(id: &str) -> Revocation {
+        Revocation {
+            id: id.into(),
+            issued_until: UnixSeconds(7),
+            leeway_seconds: 0,
+        }
+    }
+
+    fn begin(revocations: &mut Revocations, id: &str) {
+        let connection = ConnectionId { slot: 0, serial: 0 };
+        revocations.begin(revocation(id), UnixSeconds(8), (connection, None));
+    }
+
+    fn jobs(revocations: &mut Revocations) -> Vec<StoreJob> {
+        std::iter::from_fn(|| revocations.next_job()).collect()
+    }
+
+    #[test]
+    fn what_failed_is_tried_again_at_its_time_and_not_before() {
+        let mut revocations = Revocations::default();
+        begin(&mut revocations, "alice");
+        let job = [StoreJob::Revoke(0, revocation("alice"))];
+        assert_eq!(jobs(&mut revocations), job);
+        assert_eq!(revocations.next_deadline(), None);
+        let failed = StoreOutcome {
+            ticket: 0,
+            is_kept: false,
+        };
+        let retry_at = Instant::from_micros(1_000);
+        revocations.end(&failed, retry_at);
+        assert_eq!(revocations.next_deadline(), Some(retry_at));
+        revocations.retry(Instant::from_micros(999));
+        assert_eq!(jobs(&mut revocations), []);
+        revocations.retry(retry_at);
+        assert_eq!(jobs(&mut revocations), job);
+        assert_eq!(revocations.next_deadline(), None);
+    }
+
+    #[test]
+    fn the_store_is_told_of_a_logins_second_at_once_and_of_others_once_a_minute() {
+        let mut revocations = Revocations::default();
+        for (second, is_login, is_told) in [
+            (100, true, true),
+            (100, true, false),
+            (90, true, false),
+            (101, true, true),
+            (160, false, false),
+            (161, false, true),
+            (162, false, false),
+        ] {
+            let before = revocations.signed();
+            revocations.note_signed(UnixSeconds(second), is_login);
+            assert_eq!(revocations.signed(), before.max(UnixSeconds(second)));
+            let told = is_told.then_some(StoreJob::Seen(UnixSeconds(second)));
+            assert_eq!(jobs(&mut revocations), Vec::from_iter(told), "{second}");
+        }
+    }
+
+    #[test]
+    fn when_it_is_full_who_is_in_it_may_ask_again_and_no_other() {
+        let mut revocations = Revocations::default();
+        for number in 0..REVOCATIONS_PENDING_MAX {
+            assert!(!revocations.is_full_for("another"));
+            begin(&mut revocations, &format!("user{number}"));
+        }
+        assert!(revocations.is_full_for("another"));
+        assert!(!revocations.is_full_for("user0"));
+    }
+}

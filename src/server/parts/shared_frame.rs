@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
 
@@ -39,13 +38,6 @@ impl Drop for SharedFrame {
     fn drop(&mut self) {
         let left = self.ledger_bytes.get() - self.bytes.len();
         self.ledger_bytes.set(left);
-    }
-}
-
-/// How long it is. What it says may be a user's word.
-impl fmt::Debug for SharedFrame {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SharedFrame({} bytes)", self.bytes.len())
     }
 }
 

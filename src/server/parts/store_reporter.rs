@@ -115,7 +115,7 @@ mod tests {
     fn a_fault_of_one_user_is_told_once_a_minute() {
         let mut reporter = StoreReporter::default();
         let corrupt = StoreError::Corrupt { path: "x".into() };
-        let mut count = 0;
+        let mut all = Vec::new();
         for second in 0..=120 {
             reporter.note_look(
                 Instant::ORIGIN + Duration::from_secs(second),
@@ -124,8 +124,20 @@ mod tests {
             for _ in 0..100 {
                 reporter.note_fault(&corrupt);
             }
-            count += told(&mut reporter).len();
+            all.extend(told(&mut reporter));
         }
-        assert_eq!(count, 3);
+        let failed = StoreNews::Failed(corrupt);
+        assert_eq!(all, [failed.clone(), failed.clone(), failed]);
+    }
+
+    #[test]
+    fn of_news_that_nobody_takes_the_first_are_kept() {
+        let mut reporter = StoreReporter::default();
+        let faults = Vec::from_iter((0..=NEWS_MAX).map(|number| StoreError::Corrupt {
+            path: number.to_string().into(),
+        }));
+        faults.iter().for_each(|fault| reporter.note_fault(fault));
+        let first = faults[..NEWS_MAX].iter().cloned().map(StoreNews::Failed);
+        assert_eq!(told(&mut reporter), Vec::from_iter(first));
     }
 }

@@ -90,12 +90,11 @@ impl TimerWheel {
         if index >= self.places.len() {
             self.places.resize(index + 1, VACANT);
         }
-        match self.places[index].tick {
-            NEVER => {}
-            earlier if earlier <= tick => return,
-            _ => self.unlink(key),
+        // One that is not scheduled has a later tick than any.
+        if self.places[index].tick > tick {
+            self.cancel(key);
+            self.link(key, tick);
         }
-        self.link(key, tick);
     }
 
     /// Forgets `key`. O(1).
@@ -136,10 +135,9 @@ impl TimerWheel {
         while let Some(tick) = self.next_occupied(from).filter(|tick| *tick <= visited_end) {
             let slot = slot(tick);
             let mut key = std::mem::replace(&mut self.slots[slot], EMPTY).first;
-            self.occupied[slot / 64] &= !(1 << (slot % 64));
             while key != NONE {
                 let Place { tick, after, .. } = self.places[key as usize];
-                // Keys of later turns stay.
+                // Keys of later turns stay. This keeps the slot's bit right too.
                 self.link(key, tick);
                 key = after;
             }
@@ -279,6 +277,24 @@ mod tests {
         wheel.schedule(1, at(2_000));
         assert_eq!(drain(&mut wheel, at(2_020)), [1]);
         assert_eq!(drain(&mut wheel, at(10_000)), [0_u32; 0]);
+        // Nor does the same one again, and who came first comes first.
+        for key in [1, 2, 1] {
+            wheel.schedule(key, at(20_000));
+        }
+        assert_eq!(drain(&mut wheel, at(20_020)), [1, 2]);
+    }
+
+    #[test]
+    fn a_key_that_comes_or_goes_leaves_those_of_every_slot_in_their_places() {
+        let slots = SLOTS as u32;
+        let mut wheel = TimerWheel::new();
+        for key in 0..slots {
+            wheel.schedule(key, Instant::ORIGIN + TICK * key);
+        }
+        wheel.schedule(slots, at(90));
+        (0..2).for_each(|_| wheel.cancel(slots));
+        let end = Instant::ORIGIN + TICK * slots;
+        assert!(drain(&mut wheel, end).into_iter().eq(0..slots));
     }
 
     #[test]

@@ -156,3 +156,46 @@ impl WriteQueue {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALICE: ConnectionId = ConnectionId { slot: 1, serial: 7 };
+    /// The next connection in that slot.
+    const BOB: ConnectionId = ConnectionId { slot: 1, serial: 8 };
+
+    fn pop(queue: &mut WriteQueue) -> Option<ConnectionId> {
+        queue.pop(&mut FlushesLeft {
+            broadcasts: 1,
+            pending: 1,
+        })
+    }
+
+    #[test]
+    fn a_connection_waits_from_when_it_is_queued_until_its_turn() {
+        let queues = [
+            WriteQueue::queue_answer,
+            WriteQueue::queue_broadcast,
+            WriteQueue::queue_pending,
+        ];
+        for (number, put) in queues.into_iter().enumerate() {
+            let mut queue = WriteQueue::default();
+            assert!(!queue.contains(ALICE));
+            put(&mut queue, ALICE);
+            assert!(queue.contains(ALICE) && !queue.contains(BOB));
+            assert_eq!(queue.has_answers(), number == 0);
+            assert_eq!(pop(&mut queue), Some(ALICE));
+            assert!(!queue.contains(ALICE) && !queue.has_answers());
+        }
+    }
+
+    #[test]
+    fn an_audit_finds_a_connection_that_waits_in_no_queue() {
+        let mut queue = WriteQueue::default();
+        queue.queue_pending(ALICE);
+        assert_eq!(queue.audit(), Ok(()));
+        queue.pending.clear();
+        assert!(queue.audit().is_err());
+    }
+}

@@ -51,6 +51,51 @@ struct Held {
     all: usize,
 }
 
+/// `MEMORY`, and what the reserve is there for.
+#[derive(Clone, Copy, Debug)]
+struct Memory {
+    /// `MEMORY`.
+    bytes_max: usize,
+    /// `MAX_MESSAGE`.
+    message_bytes_max: usize,
+    members: usize,
+    /// Frames that members have yet to be given, each counted once for each member.
+    frames_to_give: usize,
+    /// What outboxes would hold more that took every spare queue.
+    spare_bytes: usize,
+}
+
+impl Memory {
+    /// Returns how many bytes must stay free for what one more decision may add, and for what was
+    /// decided already:
+    /// - a message whose buffer doubles while it comes, and what stands around it when it is passed
+    ///   on;
+    /// - the first place in the outbox of every member, for a broadcast;
+    /// - a place for each frame that a member has yet to be given, and the spare queues that these
+    ///   may take;
+    /// - an eighth of `MEMORY`, by which queues may grow.
+    fn reserve_bytes(self) -> usize {
+        let message = 2 * self.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
+        let first = self.members * OUTBOX_FIRST_BYTES;
+        message
+            + first
+            + self.frames_to_give * SEGMENT_BYTES
+            + self.spare_bytes
+            + self.bytes_max / MEMORY_RESERVE_PARTS
+    }
+
+    /// Returns `MEMORY` less the reserve; 0 where the reserve is larger.
+    fn bytes_free_of_reserve(self) -> usize {
+        self.bytes_max.saturating_sub(self.reserve_bytes())
+    }
+
+    /// True while less than half of the reserve's own part is used: what waits may be offered to its
+    /// sockets before anybody is closed.
+    fn may_wait(self, ledger_bytes: usize) -> bool {
+        ledger_bytes <= self.bytes_max - self.bytes_max / (2 * MEMORY_RESERVE_PARTS)
+    }
+}
+
 impl Core {
     /// Returns the bytes held for peers: what sessions hold, the sessions themselves, and each
     /// shared frame once. O(1).
@@ -64,28 +109,20 @@ impl Core {
         undecided.map_or(0, |undecided| undecided.bytes.capacity())
     }
 
-    /// Returns how many bytes must stay free for what one more decision may add, and for what was
-    /// decided already:
-    /// - a message whose buffer doubles while it comes, and what stands around it when it is passed
-    ///   on;
-    /// - the first place in the outbox of every member, for a broadcast;
-    /// - a place for each frame that a member has yet to be given, and the spare queues that these
-    ///   may take;
-    /// - an eighth of `MEMORY`, by which queues may grow.
-    fn reserve_bytes(&self) -> usize {
-        let message = 2 * self.policy.config.message_bytes_max + MESSAGE_OVERHEAD_BYTES_MAX;
-        let first = self.members.all().len() * OUTBOX_FIRST_BYTES;
-        message
-            + first
-            + self.broadcasts.left() * SEGMENT_BYTES
-            + self.sessions.spare_bytes()
-            + self.policy.config.memory_bytes_max / MEMORY_RESERVE_PARTS
+    /// Returns `MEMORY` and what of it must stay free now. O(1).
+    fn memory(&self) -> Memory {
+        Memory {
+            bytes_max: self.policy.config.memory_bytes_max,
+            message_bytes_max: self.policy.config.message_bytes_max,
+            members: self.members.all().len(),
+            frames_to_give: self.broadcasts.left(),
+            spare_bytes: self.sessions.spare_bytes(),
+        }
     }
 
-    /// Returns `MEMORY` less the reserve; 0 where the reserve is larger.
-    fn memory_bytes_free_of_reserve(&self) -> usize {
-        let max = self.policy.config.memory_bytes_max;
-        max.saturating_sub(self.reserve_bytes())
+    /// Returns `MEMORY` less the reserve. O(1).
+    pub(crate) fn memory_bytes_free_of_reserve(&self) -> usize {
+        self.memory().bytes_free_of_reserve()
     }
 
     /// True when what is held leaves no room for one more decision, and some connection may be able
@@ -113,10 +150,8 @@ impl Core {
         }
         // Tried anew each time: some connection may hold by now what none held before.
         self.is_shedding_vain = false;
-        let max = self.policy.config.memory_bytes_max;
-        let may_wait = self.ledger_bytes() <= max - max / (2 * MEMORY_RESERVE_PARTS);
         let is_unoffered = self.broadcasts.left() > 0 || self.sessions.unoffered_bytes() > 0;
-        if may_wait && is_unoffered {
+        if is_unoffered && self.memory().may_wait(self.ledger_bytes()) {
             return;
         }
         // A closed session keeps its slot until its descriptor is closed, later in this turn. Its
@@ -168,40 +203,15 @@ impl Core {
         }
     }
 
-    /// Returns who is to give up what it holds; `None` when no session holds anything. In this
-    /// order:
-    /// 1. Connections that are not logged in are weighed together: many addresses that each hold
-    ///    little may fill the memory. If together they hold more than any user does, and more than
-    ///    an honest user needs, the address of theirs that holds most.
-    /// 2. The user that holds most by its own doing, if that is more than an honest user needs.
-    /// 3. The holder that holds most in all.
-    ///
-    /// O(n log n) in the connections.
+    /// Returns who is to give up what it holds; `None` when no session holds anything. O(n log n) in
+    /// the connections.
     fn worst_holder(&self) -> Option<Holder> {
-        let mut holders: BTreeMap<Holder, Held> = BTreeMap::new();
-        let mut pending_own = 0;
-        for (holder, held, _) in self.holding_sessions() {
-            let sum = holders.entry(holder).or_default();
-            sum.own += held.own;
-            sum.all += held.all;
-            pending_own += if holder.is_user() { 0 } else { held.own };
-        }
-        let worst = |is_user: bool| {
-            let of_kind = holders
-                .iter()
-                .filter(|(holder, _)| holder.is_user() == is_user);
-            of_kind.max_by_key(|(_, held)| held.own)
-        };
-        let honest = 2 * self.policy.config.message_bytes_max;
-        let user = worst(true).filter(|(_, held)| held.own > honest);
-        let user_own = user.map_or(honest, |(_, held)| held.own);
-        let by_own = match pending_own > user_own {
-            true => worst(false),
-            false => user,
-        };
-        by_own
-            .or_else(|| holders.iter().max_by_key(|(_, held)| held.all))
-            .map(|(holder, _)| *holder)
+        let holdings = self.holding_sessions();
+        let honest_bytes = 2 * self.policy.config.message_bytes_max;
+        worst_of(
+            holdings.map(|(holder, held, _)| (holder, held)),
+            honest_bytes,
+        )
     }
 
     /// Returns every connection that holds something, with who answers for it and how much it is.
@@ -222,6 +232,40 @@ impl Core {
     }
 }
 
+/// Returns who is to give up what it holds, in this order:
+/// 1. Connections that are not logged in are weighed together: many addresses that each hold little
+///    may fill the memory. If together they hold more than any user does, and more than an honest
+///    user needs, the address of theirs that holds most.
+/// 2. The user that holds most by its own doing, if that is more than an honest user needs.
+/// 3. The holder that holds most in all.
+///
+/// `holdings` may have a holder many times, once for each of its connections.
+fn worst_of(holdings: impl Iterator<Item = (Holder, Held)>, honest_bytes: usize) -> Option<Holder> {
+    let mut holders: BTreeMap<Holder, Held> = BTreeMap::new();
+    let mut pending_own = 0;
+    for (holder, held) in holdings {
+        let sum = holders.entry(holder).or_default();
+        sum.own += held.own;
+        sum.all += held.all;
+        pending_own += if holder.is_user() { 0 } else { held.own };
+    }
+    let worst = |is_user: bool| {
+        let of_kind = holders
+            .iter()
+            .filter(|(holder, _)| holder.is_user() == is_user);
+        of_kind.max_by_key(|(_, held)| held.own)
+    };
+    let user = worst(true).filter(|(_, held)| held.own > honest_bytes);
+    let user_own = user.map_or(honest_bytes, |(_, held)| held.own);
+    let by_own = match pending_own > user_own {
+        true => worst(false),
+        false => user,
+    };
+    by_own
+        .or_else(|| holders.iter().max_by_key(|(_, held)| held.all))
+        .map(|(holder, _)| *holder)
+}
+
 /// Returns what a session holds; `None` when it holds nothing, or has ended and is about to be
 /// freed.
 fn held_of(session: &Session) -> Option<Held> {
@@ -230,4 +274,104 @@ fn held_of(session: &Session) -> Option<Held> {
         all: session.held_bytes() + session.outbox().bytes(),
     };
     (!session.is_closed() && held.all > 0).then_some(held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `MEMORY` of 80,000 bytes, of which as many stay free as messages of 1,000 need.
+    const MEMORY: Memory = Memory {
+        bytes_max: 80_000,
+        message_bytes_max: 1_000,
+        members: 0,
+        frames_to_give: 0,
+        spare_bytes: 0,
+    };
+    const RESERVE_BYTES: usize = 2 * 1_000 + MESSAGE_OVERHEAD_BYTES_MAX + 10_000;
+
+    #[test]
+    fn the_reserve_has_room_for_all_that_may_be_queued_before_the_next_look() {
+        assert_eq!(MEMORY.reserve_bytes(), RESERVE_BYTES);
+        assert_eq!(MEMORY.bytes_free_of_reserve(), 80_000 - RESERVE_BYTES);
+        let busy = Memory {
+            members: 3,
+            frames_to_give: 5,
+            spare_bytes: 700,
+            ..MEMORY
+        };
+        let more = 3 * OUTBOX_FIRST_BYTES + 5 * SEGMENT_BYTES + 700;
+        assert_eq!(busy.reserve_bytes(), RESERVE_BYTES + more);
+        let full = Memory {
+            spare_bytes: 80_000,
+            ..MEMORY
+        };
+        assert_eq!(full.bytes_free_of_reserve(), 0);
+    }
+
+    #[test]
+    fn what_is_not_offered_is_waited_for_until_half_of_the_reserve_is_used() {
+        assert!(MEMORY.may_wait(75_000));
+        assert!(!MEMORY.may_wait(75_001));
+    }
+
+    const HONEST_BYTES: usize = 100;
+    const ALICE: Holder = Holder::User(1);
+    const BOB: Holder = Holder::User(2);
+
+    fn address(number: u32) -> Holder {
+        Holder::Address(AddressKey::of_user(number))
+    }
+
+    /// Who goes of holders, each with the bytes it holds by its own doing and in all.
+    fn worst(holdings: &[(Holder, usize, usize)]) -> Option<Holder> {
+        let holdings = holdings
+            .iter()
+            .map(|&(holder, own, all)| (holder, Held { own, all }));
+        worst_of(holdings, HONEST_BYTES)
+    }
+
+    #[test]
+    fn nobody_goes_when_nothing_is_held() {
+        assert_eq!(worst(&[]), None);
+    }
+
+    #[test]
+    fn a_user_goes_by_its_own_doing_before_one_who_was_sent_more() {
+        assert_eq!(worst(&[(ALICE, 101, 101), (BOB, 0, 900)]), Some(ALICE));
+        assert_eq!(worst(&[(ALICE, 101, 101), (BOB, 102, 102)]), Some(BOB));
+    }
+
+    #[test]
+    fn up_to_what_an_honest_user_needs_who_holds_most_in_all_goes() {
+        assert_eq!(worst(&[(ALICE, 100, 100), (BOB, 0, 101)]), Some(BOB));
+        assert_eq!(worst(&[(address(1), 100, 100), (BOB, 0, 101)]), Some(BOB));
+    }
+
+    #[test]
+    fn all_connections_of_a_user_count_together() {
+        let three = [(ALICE, 40, 40), (ALICE, 40, 40), (ALICE, 40, 40)];
+        let bob = [(BOB, 110, 110), (BOB, 0, 900)];
+        assert_eq!(worst(&[&three[..], &bob].concat()), Some(ALICE));
+        assert_eq!(
+            worst(&[(ALICE, 0, 60), (ALICE, 0, 60), (BOB, 0, 110)]),
+            Some(ALICE)
+        );
+    }
+
+    #[test]
+    fn who_is_not_logged_in_is_weighed_together_against_the_worst_user() {
+        let pending = [
+            (address(1), 60, 60),
+            (address(2), 70, 70),
+            (Holder::Connection(3), 21, 21),
+        ];
+        // 151 in all.
+        let with = |own| [&pending[..], &[(ALICE, own, own)]].concat();
+        assert_eq!(worst(&with(150)), Some(address(2)));
+        assert_eq!(worst(&with(151)), Some(ALICE));
+        assert_eq!(worst(&with(90)), Some(address(2)));
+        // Together they hold no more than an honest user needs.
+        assert_eq!(worst(&[pending[0], (ALICE, 90, 90)]), Some(ALICE));
+    }
 }

@@ -405,7 +405,8 @@ fn a_place_that_is_used_again_is_written_to_once() {
 #[test]
 fn what_was_refused_is_summed_up_a_minute_after_it_began() {
     let mut world = World::new();
-    world.wait(Duration::from_secs(100));
+    // Between two looks at the users, for which the driver is woken too.
+    world.wait(Duration::from_millis(100_250));
     for _ in 0..2 {
         let id = world.stranger();
         world.say(id, "x");

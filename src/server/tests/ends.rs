@@ -365,6 +365,23 @@ fn a_full_socket_that_takes_bytes_again_is_a_sign_of_life_and_one_with_room_is_n
 }
 
 #[test]
+fn a_full_socket_that_is_said_to_take_bytes_and_takes_none_is_no_sign_of_life() {
+    let mut world = World::new();
+    let id = world.member("bob");
+    let alice = world.member("alice");
+    world.set_deaf(id, true);
+    world.say_as(alice, "alice", r#""event":"message","data":1"#);
+    for _ in 0..9 {
+        world.wait(Duration::from_secs(1));
+        world.turn.core.handle(world.now, Input::Writable(id));
+        world.one_turn();
+        assert!(world.turn.core.is_member(id));
+    }
+    world.wait(Duration::from_secs(2));
+    assert!(!world.turn.core.is_member(id), "WRITE_TIMEOUT has passed");
+}
+
+#[test]
 fn a_ping_waits_until_a_steady_reader_has_read_what_its_socket_took_before_it() {
     let mut world = World::with(|config| {
         config.frame_rate.count = 0;
@@ -562,6 +579,17 @@ fn stopping_tells_everybody_and_takes_nobody() {
     world.wait(Duration::from_secs(1) + Duration::from_millis(20));
     assert_eq!(world.hear(head), ["CLOSED"]);
     assert_eq!(world.turn.core.connections(), 0);
+}
+
+#[test]
+fn a_request_that_a_stop_cuts_short_is_no_failure_of_its_peer() {
+    let mut world = World::new();
+    let begun = world.connect();
+    world.send(begun, b"GET /hea");
+    world.turn.core.handle(world.now, Input::Stop);
+    world.wait(Duration::from_secs(3));
+    assert_eq!(world.hear(begun), ["CLOSED"]);
+    assert_eq!(world.refusals(), [""; 0]);
 }
 
 #[test]

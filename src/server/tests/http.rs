@@ -33,8 +33,10 @@ fn health_is_ok_until_the_store_fails() {
     let mut world = World::new();
     let request = "GET /health HTTP/1.1\r\nHost: h\r\n\r\n";
     assert_eq!(one(&mut world, request), ["HTTP 200 ok", "FIN"]);
+    assert!(!raw(&mut world, request).contains("Retry-After"));
     world.break_store(true);
     world.wait(std::time::Duration::from_secs(1));
+    assert!(raw(&mut world, request).contains("\r\nRetry-After: 1\r\n"));
     assert_eq!(
         one(&mut world, request),
         ["HTTP 503 the user store does not answer", "FIN"]

@@ -1,6 +1,6 @@
 //! The ledger, and who goes when it runs short.
 
-use crate::limits::AUTH_TIMEOUT_CROWDED;
+use crate::limits::{AUTH_TIMEOUT_CROWDED, CROWDED_PARTS, UNOFFERED_FRAMES_MAX};
 use crate::server::ConnectionId;
 use crate::time::Instant;
 
@@ -40,6 +40,32 @@ fn who_holds_most_by_its_own_doing_goes_when_memory_is_short() {
     assert!(world.hear(small).is_empty());
     let gone = hoarders.iter().filter(|id| is_thrown_out(&mut world, **id));
     assert!((3..8).contains(&gone.count()));
+}
+
+#[test]
+fn a_user_who_holds_much_over_many_addresses_goes_before_one_who_holds_more_at_one() {
+    let mut world = world_with(64 * 1_024);
+    let bob = world.member("bob");
+    half_message(&mut world, bob);
+    let hoarders: Vec<_> = (0..10).map(|_| world.member("alice")).collect();
+    for id in &hoarders {
+        world.send(*id, &masked(0x01, &[b' '; 7_000]));
+    }
+    world.wait(std::time::Duration::from_millis(20));
+    assert!(world.hear(bob).is_empty());
+    assert!(hoarders.iter().any(|id| is_thrown_out(&mut world, *id)));
+}
+
+#[test]
+fn of_many_messages_to_one_user_few_are_decided_before_its_socket_is_offered_any() {
+    let mut world = World::with(|config| config.outbox_bytes_max = 16 * 1_024);
+    let (alice, bob) = (world.member("alice"), world.member("bob"));
+    let (token, data) = (world.token("alice"), "x".repeat(1_000));
+    let text = format!(r#"{{"token":"{token}","event":"message","to":"bob","data":"{data}"}}"#);
+    let mut bytes = masked(0x81, text.as_bytes()).repeat(10);
+    world.turn.core.receive(world.now, alice, &mut bytes);
+    assert!(world.turn.core.has_undecided());
+    assert_eq!(world.hear(bob).len(), 10);
 }
 
 #[test]
@@ -129,8 +155,17 @@ fn many_who_broadcast_in_one_write_throw_nobody_out_and_hold_no_more_than_may_be
     let mut bytes = frame.repeat(200);
     world.turn.core.receive(world.now, members[0], &mut bytes);
     let mut turns = 0;
+    // What is not decided on yet is held for its peer.
+    let core = &world.turn.core.core;
+    assert!(core.ledger_bytes() > core.sessions.ledger_bytes() + 50 * frame.len());
     while world.turn.core.has_write_backlog() {
         assert!(world.turn.core.held_bytes() <= 1_024 * 1_024);
+        // Asked ahead of each frame of the one read: never more than the last one past the bound.
+        let unoffered = world.turn.core.core.unoffered_frames();
+        assert!(
+            unoffered <= UNOFFERED_FRAMES_MAX + members.len(),
+            "{unoffered}"
+        );
         world.one_turn();
         turns += 1;
         assert!(turns < 10_000);
@@ -192,4 +227,82 @@ fn a_crowd_that_is_refused_at_once_stays_within_memory() {
         turns += 1;
     }
     assert!(world.refusals().contains(&"auth_timeout_crowded"));
+}
+
+#[test]
+fn no_connection_more_goes_than_memory_is_short_of() {
+    // Five hoarders come. How many of them go, how much more fits in the end, what a hoarder adds,
+    // and what queues are kept for outboxes to come.
+    let hoard = |more: usize| {
+        let mut world = world_with(more);
+        let (mut fits, mut added, mut spare_bytes) = (0, 0, 0);
+        for _ in 0..5 {
+            let before = world.turn.core.held_bytes();
+            let id = world.member("bob");
+            half_message(&mut world, id);
+            let core = &world.turn.core.core;
+            let held = core.ledger_bytes();
+            fits = core.memory_bytes_free_of_reserve().saturating_sub(held);
+            added = held.saturating_sub(before);
+            spare_bytes = core.sessions.spare_bytes();
+        }
+        (world.refusals().len(), fits, added, spare_bytes)
+    };
+    let roomy = 96 * 1_024;
+    let (gone, fits, added, spare_bytes) = hoard(roomy);
+    assert!(gone == 0 && spare_bytes > 16);
+    // By so much memory is short once the last has come. Spare queues go before anybody does, and
+    // the session of one who goes counts as free, though its slot is there until the turn ends.
+    let of_session = 100;
+    for (short, going) in [
+        (8, 0),
+        (spare_bytes - 8, 0),
+        (spare_bytes + 8, 1),
+        (spare_bytes + added - of_session, 1),
+        (spare_bytes + added + of_session, 2),
+    ] {
+        assert_eq!(hoard(roomy - fits - short).0, going, "{short}");
+    }
+    assert_eq!(hoard(roomy - fits + 8).0, 0);
+}
+
+#[test]
+fn a_user_who_holds_little_outlasts_a_neighbour_on_its_address_who_holds_much() {
+    let mut world = world_with(60 * 1_024);
+    let neighbour = world.member("alice");
+    world.send(neighbour, &masked(0x01, &[b' '; 16_000]));
+    for _ in 0..8 {
+        let id = world.member("bob");
+        half_message(&mut world, id);
+    }
+    assert!(!world.refusals().is_empty());
+    assert!(world.hear(neighbour).is_empty());
+}
+
+#[test]
+fn of_long_broadcasts_in_one_read_few_are_decided_before_some_were_offered() {
+    let mut world = World::with(|config| {
+        config.broadcast_rate.count = 0;
+        config.frame_rate.count = 0;
+    });
+    let outbox_bytes_max = world.turn.core.core.policy.config.outbox_bytes_max;
+    let members: Vec<_> = (0..3).map(|_| world.member("alice")).collect();
+    let (token, data) = (world.token("alice"), "x".repeat(12 * 1_024));
+    let text = format!(r#"{{"token":"{token}","event":"message","data":"{data}"}}"#);
+    let mut bytes = masked(0x81, text.as_bytes()).repeat(20);
+    world.turn.core.receive(world.now, members[0], &mut bytes);
+    let mut turns = 0;
+    while world.turn.core.has_write_backlog() {
+        let waiting = world.turn.core.core.broadcasts.bytes();
+        assert!(
+            waiting <= outbox_bytes_max / CROWDED_PARTS + text.len(),
+            "{waiting}"
+        );
+        world.one_turn();
+        turns += 1;
+        assert!(turns < 1_000);
+    }
+    for id in members {
+        assert_eq!(world.hear(id).len(), 20);
+    }
 }

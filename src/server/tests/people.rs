@@ -300,7 +300,7 @@ fn many_who_change_at_once_are_looked_at_in_several_turns_and_none_is_heard_befo
     let token = world.token(&people[here]);
     let mut bytes = masked(
         0x81,
-        format!(r#"{{"token":"{token}","event":"refresh"}}"#).as_bytes(),
+        format!(r#"{{"token":"{token}","event":"getUser","data":{{"id":"alice"}}}}"#).as_bytes(),
     );
     world
         .turn

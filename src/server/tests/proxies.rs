@@ -215,6 +215,11 @@ fn a_proxy_that_names_nobody_and_a_field_of_a_stranger_are_told_once_a_minute() 
     ask(&mut world, stranger, health);
     assert_eq!(count(&world, ReportKind::ClientUnnamed), 0);
     assert_eq!(count(&world, ReportKind::ForwardedIgnored), 0);
+    for fields in ["", "X-Real-IP: 192.0.2.66\r\n"] {
+        let mut world = behind_proxies();
+        ask(&mut world, PROXY, &upgrade(fields));
+        assert_eq!(count(&world, ReportKind::ClientUnnamed), 1, "{fields:?}");
+    }
     for minute in 1..=3 {
         for _ in 0..5 {
             ask(&mut world, PROXY, &upgrade("X-Real-IP: 192.0.2.66\r\n"));

@@ -173,6 +173,56 @@ fn a_broadcast_takes_of_a_turn_what_its_writes_take() {
 }
 
 #[test]
+fn a_member_that_leaves_before_its_turn_gives_back_what_it_has_yet_to_be_given() {
+    let mut world = World::new();
+    let alice = world.member("alice");
+    let held_bytes = world.turn.core.held_bytes();
+    for ending in [Input::Failed, Input::Finished] {
+        let bob = world.member("bob");
+        say_without_a_turn(&mut world, alice);
+        world.turn.core.handle(world.now, ending(bob));
+        world.one_turn();
+        world
+            .turn
+            .core
+            .audit()
+            .expect("the core's counts are right");
+        assert_eq!(world.hear(alice), [SAID]);
+        assert_eq!(world.turn.core.held_bytes(), held_bytes);
+    }
+}
+
+#[test]
+fn members_to_whom_nothing_is_to_be_given_take_of_a_turn_as_if_there_were() {
+    const LISTENERS: usize = 100;
+    const WRITES: usize = 32;
+    let mut world = World::with(|config| {
+        config.connections_per_user_max = 0;
+        config.leeway = Duration::from_secs(600);
+        config.token_ttl = Duration::from_secs(10);
+    });
+    for _ in 0..LISTENERS {
+        world.member("bob");
+    }
+    // Their tokens are over, but for the leeway, and who is over hears no broadcast.
+    world.wait(Duration::from_secs(20));
+    let alice = world.member("alice");
+    say_without_a_turn(&mut world, alice);
+    let left = |world: &World| world.turn.core.core.broadcasts.left();
+    let before = left(&world);
+    assert!(before >= LISTENERS);
+    world.one_turn();
+    assert!(left(&world) >= before - WRITES - 1, "{}", left(&world));
+    while world.turn.core.has_flushes() {
+        world.one_turn();
+    }
+    assert_eq!(
+        (left(&world), world.hear(alice)),
+        (0, vec![SAID.to_owned()])
+    );
+}
+
+#[test]
 fn who_logs_in_hears_nothing_that_was_said_before() {
     let mut world = World::new();
     let alice = world.member("alice");

@@ -176,6 +176,22 @@ fn a_turn_writes_every_answer_and_some_of_a_broadcast() {
 }
 
 #[test]
+fn what_waits_for_a_connection_leaves_in_one_write_however_many_slices_it_is() {
+    let mut rig = Rig::new();
+    let [first, second] = [rig.member("alice"), rig.member("alice")];
+    for count in 1..8 {
+        rig.net.take_calls();
+        let hellos: Vec<u8> = (0..count).flat_map(|_| rig.message("hello")).collect();
+        rig.send(first, &hellos);
+        rig.settle();
+        let heard = rig.take_heard(second);
+        assert_eq!(heard.matches("hello").count(), count);
+        let is_of_second = |call: &Call| matches!(call, Call::Write(end, _) if *end == second);
+        assert_eq!(rig.net.count(is_of_second), 1, "{count} messages");
+    }
+}
+
+#[test]
 fn a_turn_writes_to_few_who_are_not_logged_in() {
     let mut rig = Rig::new();
     let newcomers: Vec<_> = (0..3 * PENDING_WRITES_MAX).map(|_| rig.connect()).collect();

@@ -76,6 +76,50 @@ fn readiness_that_lies_does_nothing() {
 }
 
 #[test]
+fn a_socket_that_took_less_than_it_was_offered_is_not_asked_again_before_it_says_so() {
+    let mut rig = Rig::new();
+    let end = rig.member("alice");
+    rig.net.ends[end].room = 5;
+    let ask = rig.get_user();
+    rig.send(end, &ask);
+    rig.settle();
+    assert_eq!(
+        rig.net.take_calls()[1..],
+        [Call::Write(end, 5)],
+        "a count below that of the bytes says that no more fit"
+    );
+}
+
+#[test]
+fn a_read_that_urgent_data_may_have_cut_short_is_no_drained_socket() {
+    let mut rig = Rig::new();
+    let end = rig.member("alice");
+    let readable = Readiness {
+        readable: true,
+        ..Readiness::default()
+    };
+    let urgent = Readiness {
+        has_urgent: true,
+        ..readable
+    };
+    let ask = rig.get_user();
+    rig.net.ends[end].sent.extend(&ask);
+    rig.tell(end, urgent);
+    // Once told, it is so for good: no event says that the urgent data was passed.
+    rig.settle();
+    rig.net.take_calls();
+    rig.net.ends[end].sent.extend(&ask);
+    rig.tell(end, readable);
+    rig.settle();
+    let is_read = |call: &Call| matches!(call, Call::Read(..));
+    assert_eq!(
+        rig.net.count(is_read),
+        2,
+        "it is read until nothing is left"
+    );
+}
+
+#[test]
 fn an_event_of_a_failed_socket_ends_it() {
     let mut rig = Rig::new();
     let end = rig.member("alice");

@@ -1,6 +1,8 @@
 //! In which order things happen.
 
 use super::*;
+use crate::turn::Then;
+use crate::turn::read::MEMBER_READ_BYTES_MAX;
 
 /// The kinds of the calls, each kind once for a run of them.
 fn kinds(calls: &[Call]) -> Vec<&'static str> {
@@ -128,4 +130,78 @@ fn what_an_over_connection_still_sends_is_dropped_once_its_fin_is_there() {
     rig.settle();
     let calls = rig.net.take_calls();
     assert_eq!(calls, [Call::Discard(end), Call::Close(end)]);
+}
+
+#[test]
+fn last_words_announce_our_fin_and_nothing_else_does() {
+    let mut rig = Rig::new();
+    let end = rig.member("alice");
+    let ask = rig.get_user();
+    rig.send(end, &ask);
+    rig.settle();
+    assert_eq!(rig.net.ends[end].announced, Some(Then::Open));
+    rig.send(end, &masked(0x81, b"no frame of ours"));
+    rig.settle();
+    assert!(rig.net.ends[end].is_shut);
+    assert_eq!(rig.net.ends[end].announced, Some(Then::Fin));
+    // A peer that sent its FIN first is closed at once: with our FIN too.
+    let other = rig.member("bob");
+    rig.net.ends[other].sent.extend(masked(0x88, &[3, 232]));
+    rig.finish(other);
+    rig.settle();
+    assert!(rig.net.ends[other].is_gone && !rig.net.ends[other].is_reset);
+    assert_eq!(rig.net.ends[other].announced, Some(Then::Fin));
+}
+
+#[test]
+fn last_words_ahead_of_a_reset_announce_no_fin() {
+    let mut rig = Rig::with(|config| config.ban_after = 8);
+    let address = std::net::Ipv4Addr::LOCALHOST.into();
+    let mut announced = Vec::new();
+    for _ in 0..7 {
+        let end = rig.net.connect_from(Some(address));
+        rig.turn.listener_ready(0);
+        rig.settle();
+        rig.send(end, b"no head of ours\r\n\r\n");
+        rig.settle();
+        assert!(rig.take_heard(end).starts_with("HTTP/1.1 400"));
+        let net = &rig.net.ends[end];
+        assert_eq!(net.is_reset, net.announced == Some(Then::Open));
+        announced.push(net.announced);
+        rig.finish(end);
+        rig.settle();
+    }
+    // More than half way to a ban, it is no longer waited for.
+    assert_eq!(announced[0], Some(Then::Fin));
+    assert_eq!(announced[6], Some(Then::Open));
+}
+
+#[test]
+fn nothing_is_read_of_a_connection_that_is_over() {
+    let mut rig = Rig::new();
+    let end = rig.member("alice");
+    // More than one read brings: the rest stays in the socket.
+    let mut bytes = masked(0x81, b"no frame of ours");
+    bytes.extend([b'x'; 2 * MEMBER_READ_BYTES_MAX]);
+    rig.send(end, &bytes);
+    rig.settle();
+    rig.send(end, b"x");
+    rig.settle();
+    let is_read = |call: &Call| matches!(call, Call::Read(..));
+    assert_eq!(rig.net.count(is_read), 1);
+}
+
+#[test]
+fn a_fin_told_while_last_words_wait_to_be_decided_on_closes_without_a_linger() {
+    let mut rig = Rig::with(|config| config.outbox_bytes_max = 64 * 1_024);
+    let [first, second] = [rig.member("alice"), rig.member("alice")];
+    rig.send(first, &masked(0x89, &[b'x'; 100]).repeat(150));
+    rig.send(second, &masked(0x81, b"no frame of ours"));
+    rig.turn();
+    assert_eq!(rig.turn.arrivals.len(), 1, "the second waits");
+    rig.net.ends[second].sent.extend([b'x'; 40]);
+    rig.finish(second);
+    rig.settle();
+    assert!(rig.take_heard(second).contains("bad_frame"));
+    assert!(rig.net.ends[second].is_gone, "its FIN was seen");
 }

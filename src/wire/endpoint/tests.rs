@@ -138,7 +138,7 @@ fn parts(script: &Script, size: usize) -> [Vec<u8>; 4] {
                 }
                 Part::Content(bytes) => lent[2].extend_from_slice(bytes),
                 Part::Control(bytes) => lent[3].extend_from_slice(bytes),
-                Part::Framing(_) => unreachable!("frames are no chunks"),
+                Part::Framing(_) | Part::Unread(_) => unreachable!("frames are no chunks"),
             });
             more = matches!(event, Ok(Some(_)));
         }

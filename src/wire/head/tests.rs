@@ -225,3 +225,20 @@ fn debug_shows_no_more_than_a_size() {
     let head = scanner.scan(bytes).expect("a head").expect("a whole one");
     assert_eq!(format!("{head:?}"), "Head(32 bytes)");
 }
+
+#[test]
+fn what_is_no_head_is_blanked_of_its_words() {
+    for (bytes, wanted) in [
+        (&b"hunter2\n"[..], &b"xxxxxxx\n"[..]),
+        (b"HEAD /hunter2 HTTP/1.1 ", b"HEAD /xxxxxxx HTTP/1.1 "),
+        (
+            b"\r\nGET /?hunter2 HTTP/1.1\r\nhunter2: \xE9hunter2\r\nhunter2 ",
+            b"\r\nxxx /?xxxxxxx HTTP/1.1\r\nxxxxxxx: \x80xxxxxxx\r\nxxxxxxx ",
+        ),
+    ] {
+        assert_eq!(
+            blanked(bytes).escape_ascii().to_string(),
+            wanted.escape_ascii().to_string()
+        );
+    }
+}

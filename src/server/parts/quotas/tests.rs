@@ -163,3 +163,35 @@ fn where_nobody_has_had_a_second_chance_decides_and_spares_most_for_a_while() {
     // By chance a place is left to its first with a probability of 1/e.
     assert!((300..440).contains(&left.len()), "{}", left.len());
 }
+
+#[test]
+fn an_audit_finds_a_count_that_is_wrong() {
+    let here = address("2001:db8:1::1");
+    let after = |change: fn(&mut Quotas)| {
+        let mut places = Quotas::new(7);
+        let end = crowd(&mut places, 0, "2001:db8:1::1", 0);
+        change(&mut places);
+        places.audit((0..end).map(|key| (key, Some(here))), |_| false)
+    };
+    assert_eq!(after(|_| {}), Ok(()));
+    let changes: [fn(&mut Quotas); 7] = [
+        |places| {
+            let counts = places.by_address.values_mut();
+            counts.for_each(|count| count.lingering += 1);
+        },
+        |places| places.by_site.clear(),
+        |places| places.crowds.clear(),
+        // A crowd that is ranked twice.
+        |places| {
+            let (_, crowd) = *places.crowds.last().expect("there is a crowd");
+            let least = (0, Reverse(Instant::ORIGIN));
+            assert!(places.crowds.insert((least, crowd)));
+        },
+        |places| places.drawn_from[0] = 1,
+        |places| places.drawn_from.push(0),
+        |places| places.lingering += 1,
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        assert!(after(change).is_err(), "change {number}");
+    }
+}

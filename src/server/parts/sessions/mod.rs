@@ -296,3 +296,59 @@ impl IndexMut<u32> for Sessions {
         &mut self.slots[key as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_micros(5);
+
+    fn two() -> Sessions {
+        let mut sessions = Sessions::new(512, usize::MAX);
+        for _ in 0..2 {
+            let state = State::Answering { by: NOW };
+            sessions.insert(Peer::on_unix_socket(None), false, state);
+        }
+        sessions
+    }
+
+    #[test]
+    fn a_connection_counts_in_the_ledger_though_it_holds_nothing() {
+        assert_eq!(two().ledger_bytes(), 2 * size_of::<Session>());
+    }
+
+    #[test]
+    fn one_crowded_outbox_is_known_among_others() {
+        let mut sessions = two();
+        for (bytes, is_crowded) in [(512, false), (1, true)] {
+            let frame = sessions.shared_frame(&vec![b'x'; bytes]);
+            assert!(sessions.share(0, NOW, frame, usize::MAX));
+            assert_eq!(sessions.has_crowded(), is_crowded);
+            assert_eq!(sessions.audit(SharedFrames::new()), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_queue_that_is_kept_for_the_next_outbox_is_known_until_it_is_freed() {
+        let mut sessions = two();
+        let queued = sessions.queue(0, NOW, |out| out.extend(b"answer"));
+        let held_bytes = sessions[0].outbox().held_bytes();
+        sessions.take(0, NOW, queued, false);
+        assert_eq!(sessions[0].outbox().held_bytes(), 0);
+        assert_eq!(sessions.spare_bytes(), held_bytes);
+        sessions.free_spare();
+        assert_eq!(sessions.spare_bytes(), 0);
+    }
+
+    #[test]
+    fn an_audit_finds_a_count_that_is_wrong() {
+        let after = |change: fn(&mut Sessions)| {
+            let mut sessions = two();
+            change(&mut sessions);
+            sessions.audit(SharedFrames::new())
+        };
+        assert_eq!(after(|_| {}), Ok(()));
+        assert!(after(|sessions| sessions.held_bytes += 1).is_err());
+        assert!(after(|sessions| sessions.slots[1].held_bytes += 1).is_err());
+    }
+}

@@ -247,3 +247,45 @@ fn spare_queues_are_counted_until_they_are_taken_and_few_enough() {
     pool.free_spare();
     assert_eq!(pool.spare_bytes(), 0);
 }
+
+#[test]
+fn a_queue_grows_by_an_eighth_and_not_to_twice_its_size() {
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX / CROWDED_PARTS, usize::MAX);
+    let mut outbox = Outbox::default();
+    const FRAME: [u8; 20] = [b'x'; 20];
+    for count in 1..2_000 {
+        outbox.push(&mut pool, NOW, |out| out.extend(FRAME));
+        let queue = outbox.queue.as_ref().expect("something waits");
+        let segments = queue.segments.len();
+        assert_eq!(segments, count);
+        assert!(queue.segments.capacity() <= segments + SEGMENTS_MIN.max(segments / 8));
+        let own = queue.own.len();
+        let room = queue.own.capacity() - own;
+        assert!(room <= OWN_ROOM_BYTES_MIN.max(own / 8), "{own}: {room}");
+    }
+}
+
+#[test]
+fn a_queue_does_not_grow_for_each_frame() {
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX / CROWDED_PARTS, usize::MAX);
+    let mut outbox = Outbox::default();
+    let (mut growths, mut before) = (0, 0);
+    for _ in 0..2_000 {
+        outbox.push(&mut pool, NOW, |out| out.extend([b'x'; 20]));
+        growths += usize::from(outbox.held_bytes() != before);
+        before = outbox.held_bytes();
+    }
+    assert!(growths < 250, "{growths}");
+}
+
+#[test]
+fn what_an_outbox_holds_for_its_own_peer_is_told_from_what_it_shares() {
+    let mut pool = Pool::new(OUTBOX_BYTES_MAX / CROWDED_PARTS, usize::MAX);
+    let mut outbox = Outbox::default();
+    assert_eq!(outbox.own_bytes(), 0);
+    let shared = pool.shared_frame(&[b'x'; 900][..]);
+    outbox.share(&mut pool, NOW, shared);
+    assert_eq!(outbox.own_bytes(), 0);
+    outbox.push(&mut pool, NOW, |out| out.extend([b'x'; 500]));
+    assert!((500..=1_000).contains(&outbox.own_bytes()));
+}
