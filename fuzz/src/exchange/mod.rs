@@ -4,6 +4,7 @@
 //! Promises that the same script comes to the same transcript, byte for byte, and that the core counts
 //! itself right after every record. Refuses to be kind: tokens are verified as anywhere else.
 
+mod notation;
 mod script;
 mod sockets;
 mod transcript;
@@ -26,6 +27,7 @@ use framegate::internals::server::{
 use framegate::internals::time::{Instant, Now, UnixSeconds};
 use framegate::internals::turn::{Readiness, Turn};
 
+pub use notation::compose;
 pub use script::{Leaving, MAGIC, PEERS, Record, records, write_record};
 use sockets::{Socket, Sockets};
 use transcript::Transcript;
