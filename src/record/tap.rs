@@ -20,7 +20,7 @@ use super::recorder::Recorder;
 use super::redaction::{self, blank};
 use crate::gate::{Keys, ReplayTokens};
 use crate::server::{ConnectionId, Tap};
-use crate::wire::head::blanked;
+use crate::wire::blanked;
 use crate::wire::{Event, Head, Part, Violation};
 
 /// A Close whose reason is no UTF-8, after the code 1000 (RFC 6455 §5.5.1).

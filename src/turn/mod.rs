@@ -152,7 +152,7 @@ impl<I: Io> Turn<I> {
                     self.read(io);
                     self.stage = Stage::Decide;
                 }
-                Stage::Decide => match self.decide_next(now, io) {
+                Stage::Decide => match self.decide_next(now) {
                     Some(id) => return Step::Decided(id),
                     None => self.stage = self.begin_accept(now, io),
                 },

@@ -76,13 +76,13 @@ impl<I: Io> Turn<I> {
     /// Decides on the next of what was read, while the core is not pressed. Returns whose bytes
     /// they were; `None` when no more is decided in this turn. What is left over waits for the next
     /// one.
-    pub(super) fn decide_next(&mut self, now: Now, io: &mut I) -> Option<ConnectionId> {
+    pub(super) fn decide_next(&mut self, now: Now) -> Option<ConnectionId> {
         if self.core.has_write_backlog() {
             return None;
         }
         let arrival = self.arrivals.pop_front()?;
         let id = arrival.id;
-        self.decide(now, io, arrival);
+        self.decide(now, arrival);
         Some(id)
     }
 
@@ -143,7 +143,7 @@ impl<I: Io> Turn<I> {
     }
 
     /// Hands the core what a read brought. A connection that may have more waits for its next turn.
-    fn decide(&mut self, now: Now, io: &mut I, arrival: Arrival) {
+    fn decide(&mut self, now: Now, arrival: Arrival) {
         let Arrival {
             id,
             start,
@@ -163,12 +163,9 @@ impl<I: Io> Turn<I> {
                     transport.receive(&mut self.core, now, id, bytes) == ReadInterest::Done;
                 connection.is_over |= is_over;
                 // A FIN that was told since, while the arrival waited, may follow bytes that are
-                // unread: the next read finds it. If nothing more is wanted there is none, and what
-                // is unread is dropped to find the FIN.
-                match (is_drained && is_after_fin, connection.peer_finished) {
-                    (true, _) => self.finished(now, id),
-                    (false, true) if is_over => self.discard(now, io, id),
-                    _ => {}
+                // unread: the next read finds it, or, if nothing more is wanted, what drops them.
+                if is_drained && is_after_fin {
+                    self.finished(now, id);
                 }
                 if !is_drained && !is_over {
                     self.mark_ready(id);

@@ -37,7 +37,7 @@ pub use close::CloseCode;
 pub use endpoint::{Endpoint, MessageRules};
 pub use event::Event;
 pub use forwarded::ForwardedError;
-pub use head::{Head, HeadError, HeadScanner};
+pub use head::{Head, HeadError, HeadScanner, blanked};
 pub use held::Held;
 pub use origin::Origins;
 pub use part::Part;

@@ -86,7 +86,7 @@ impl World<'_> {
         if piece.is_empty() {
             return false;
         }
-        link.end.borrow_mut().arrived.extend(piece);
+        link.end.borrow_mut().receive(piece);
         self.come(index, Coming::Bytes);
         true
     }
@@ -101,6 +101,7 @@ impl World<'_> {
             readable: true,
             peer_finished: matches!(coming, Coming::Fin | Coming::LastBytes),
             has_failed: coming == Coming::Reset && link.is_read_no_more(),
+            has_urgent: link.end.borrow().has_urgent,
             ..Readiness::default()
         };
         self.tell(id, readiness);
@@ -130,6 +131,7 @@ impl World<'_> {
         for _ in 0..TURNS_MAX {
             self.one_turn()?;
             if self.turn.next_at() != Some(Instant::ORIGIN) {
+                self.note_early_leavers();
                 self.check_all_came()?;
                 // What is counted wrong stays wrong: to look now and then is enough.
                 self.turns += 1;
@@ -138,6 +140,7 @@ impl World<'_> {
                 }
                 return self.check_deadlines();
             }
+            self.somebody_leaves_early();
         }
         Err("the loop would spin: there is always something to do".to_owned())
     }
@@ -241,7 +244,7 @@ impl World<'_> {
         link.sent += std::mem::take(&mut end.read_bytes);
         let left = match coming {
             Coming::Bytes | Coming::LastBytes if !end.arrived.is_empty() => coming,
-            Coming::LastBytes if end.is_filled => Coming::Fin,
+            Coming::LastBytes if !end.is_read_out => Coming::Fin,
             _ => return coming,
         };
         self.coming.insert(id.serial, left);

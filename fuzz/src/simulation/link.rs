@@ -9,6 +9,7 @@ use framegate::internals::limits::READ_BYTES_PER_SECOND_MIN;
 use framegate::internals::server::ConnectionId;
 use framegate::internals::time::Instant;
 
+use super::arrival::ARRIVAL_BYTES_MAX;
 use super::client_bytes::{Mark, Request, Said, Script};
 use super::people::VerifiedToken;
 use super::sockets::Socket;
@@ -325,6 +326,24 @@ impl Link {
         }
         let rest = self.outgoing.split_off(bytes.min(self.outgoing.len()));
         std::mem::replace(&mut self.outgoing, rest)
+    }
+
+    /// Whether it has something to say that arrives with its FIN. What ends with a Close does not: the
+    /// peer leaves by that.
+    pub(super) fn has_last_words(&self) -> bool {
+        let leaves_by_itself = self.marks.iter().any(|mark| mark.said.is_close());
+        let fits = (1..=ARRIVAL_BYTES_MAX).contains(&self.outgoing.len());
+        fits && !leaves_by_itself
+    }
+
+    /// How many bytes it says no sooner than with its FIN.
+    pub(super) fn bytes_kept_back(&self) -> usize {
+        self.end.borrow().kept_back.unwrap_or_default()
+    }
+
+    /// Its FIN was heard.
+    pub(super) fn note_finished(&mut self) {
+        self.has_finished |= self.stage == Stage::Open;
     }
 
     /// The next thing it has said to the end, if there is one.

@@ -18,6 +18,7 @@ mod expectations;
 mod helpers;
 mod link;
 mod logouts;
+mod meanwhile;
 mod model_connections;
 mod model_deadlines;
 mod model_messages;

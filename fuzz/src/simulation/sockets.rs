@@ -19,6 +19,13 @@ pub(super) const DISCARD_BYTES_MAX: usize = 8_192;
 /// How many bytes a socket takes at the most before it takes less than it is offered.
 const SHORT_AFTER_BYTES_MAX: u32 = 4_000;
 
+/// One peer in so many sends urgent data.
+const URGENT_IN: u32 = 16;
+/// How many bytes such a peer sends at the most between two pieces of urgent data.
+const URGENT_BYTES_MAX: u32 = 2_000;
+/// One peer in so many sends its FIN as soon as what it said waits to be decided on.
+const LEAVES_EARLY_IN: u32 = 8;
+
 /// A socket, as both ends see it.
 pub(super) struct End {
     pub(super) id: Option<ConnectionId>,
@@ -26,8 +33,17 @@ pub(super) struct End {
     pub(super) arrived: Vec<u8>,
     /// Bytes that were read, and that the model does not know of yet.
     pub(super) read_bytes: usize,
-    /// True when the last read was filled: that nothing is left shows with the next.
-    pub(super) is_filled: bool,
+    /// True when the last read showed that it was the last: it took all that there was, and the FIN
+    /// had come by then. Where it cannot show that, the next one does.
+    pub(super) is_read_out: bool,
+    /// After how many more bytes a read stops short, at urgent data, though more has arrived.
+    urgent_after_bytes: usize,
+    /// True once urgent data has arrived: a short read is no sign any longer that nothing is left.
+    pub(super) has_urgent: bool,
+    urgency: Choice<'static>,
+    /// Of a peer that sends its FIN as soon as what it said waits to be decided on: how many bytes it
+    /// keeps back, to say them with its FIN.
+    pub(super) kept_back: Option<usize>,
     /// True once the peer's FIN has arrived, after all of `arrived`.
     pub(super) has_finished: bool,
     /// True once it was reset: no call of it succeeds.
@@ -89,14 +105,30 @@ pub(super) struct Sockets {
     pub(super) is_kind: bool,
 }
 
+/// How many bytes there are between two pieces of urgent data.
+fn urgent_distance(urgency: &mut Choice<'static>) -> usize {
+    urgency.below(URGENT_BYTES_MAX) as usize + 1
+}
+
 impl End {
     fn new(number: u64) -> End {
         let mut shortness = Choice::Seed(number);
+        // A source of its own, so that runs without these kinds of peers stay as they were.
+        let mut urgency = Choice::Seed(!number);
+        let urgent_after_bytes = match urgency.below(URGENT_IN) {
+            0 => urgent_distance(&mut urgency),
+            _ => usize::MAX,
+        };
+        let leaves_early = urgency.below(LEAVES_EARLY_IN) == 0;
         End {
             id: None,
             arrived: Vec::new(),
             read_bytes: 0,
-            is_filled: false,
+            is_read_out: false,
+            urgent_after_bytes,
+            has_urgent: false,
+            kept_back: leaves_early.then(|| urgency.pick(&[0, 1, 20])),
+            urgency,
             has_finished: false,
             has_failed: false,
             fails_to_shut: false,
@@ -105,6 +137,27 @@ impl End {
             short_after_bytes: shortness.below(SHORT_AFTER_BYTES_MAX) as usize,
             shortness,
         }
+    }
+
+    /// More bytes arrive, and perhaps urgent data between them.
+    pub(super) fn receive(&mut self, bytes: impl IntoIterator<Item = u8>) {
+        self.arrived.extend(bytes);
+        self.has_urgent |= self.arrived.len() > self.urgent_after_bytes;
+    }
+
+    /// Takes bytes that arrived, up to the next urgent data; the next read goes on after that.
+    fn take(&mut self, buffer: &mut [u8]) -> usize {
+        if self.urgent_after_bytes == 0 {
+            self.urgent_after_bytes = urgent_distance(&mut self.urgency);
+        }
+        let count = buffer.len().min(self.arrived.len());
+        let count = count.min(self.urgent_after_bytes);
+        buffer[..count].copy_from_slice(&self.arrived[..count]);
+        self.arrived.drain(..count);
+        self.urgent_after_bytes -= count;
+        self.read_bytes += count;
+        self.is_read_out = self.has_finished && !self.has_urgent && count < buffer.len();
+        count
     }
 
     /// Drops what is unread, up to a bound. Returns whether nothing is left.
@@ -146,15 +199,10 @@ impl Io for Sockets {
         if end.has_failed {
             return Err(ErrorKind::ConnectionReset.into());
         }
-        let count = buffer.len().min(end.arrived.len());
-        if count == 0 && !end.has_finished {
-            return Err(ErrorKind::WouldBlock.into());
+        match end.take(buffer) {
+            0 if !end.has_finished => Err(ErrorKind::WouldBlock.into()),
+            count => Ok(count),
         }
-        buffer[..count].copy_from_slice(&end.arrived[..count]);
-        end.arrived.drain(..count);
-        end.read_bytes += count;
-        end.is_filled = count == buffer.len();
-        Ok(count)
     }
 
     fn write(&mut self, socket: &mut Socket, slices: &[IoSlice<'_>], _: Then) -> io::Result<usize> {

@@ -85,6 +85,8 @@ pub(super) struct World<'a> {
     pub(super) is_harsh: bool,
     /// What comes of each peer in this turn, by the connection's serial.
     pub(super) coming: BTreeMap<u32, Coming>,
+    /// Who sent its FIN while what it said before waited, in the turns that are taken at the moment.
+    pub(super) left_early: Vec<ConnectionId>,
     /// Of which connection something is read and not decided on in whole.
     pub(super) undecided: Option<Undecided>,
     /// What the log was told that is no line for it.
@@ -147,6 +149,7 @@ impl<'a> World<'a> {
             newcomers: Default::default(),
             is_harsh,
             coming: BTreeMap::new(),
+            left_early: Vec::new(),
             undecided: None,
             is_unfit_for_log: None,
             outputs: Outputs::default(),
@@ -179,21 +182,19 @@ impl<'a> World<'a> {
         let id = self.links[index].id;
         let link = &mut self.links[index];
         let is_first = !std::mem::replace(&mut link.end.borrow_mut().has_finished, true);
-        let leaves_by_itself = link.marks.iter().any(|mark| mark.said.is_close());
         let is_heard = is_first && !link.is_broken();
-        let has_words = is_heard && !link.outgoing.is_empty() && !leaves_by_itself;
         let coming = if is_heard && link.is_read_no_more() {
             let bytes = match self.is_harsh {
                 true => self.choice.pick(&UNWANTED_BYTES),
                 false => UNWANTED_BYTES[0],
             };
             let mut end = link.end.borrow_mut();
-            end.arrived.extend(repeat_n(0x81, bytes));
+            end.receive(repeat_n(0x81, bytes));
             link.has_flooded = end.arrived.len() > DISCARD_BYTES_MAX;
             Coming::Fin
-        } else if has_words && link.outgoing.len() <= ARRIVAL_BYTES_MAX && !self.is_compared {
+        } else if is_heard && link.has_last_words() && !self.is_compared {
             let last = link.next_piece(ARRIVAL_BYTES_MAX);
-            link.end.borrow_mut().arrived.extend(last);
+            link.end.borrow_mut().receive(last);
             Coming::LastBytes
         } else {
             Coming::Fin
@@ -201,8 +202,7 @@ impl<'a> World<'a> {
         self.come(index, coming);
         self.turn()?;
         if let Some(index) = self.link(id) {
-            let link = &mut self.links[index];
-            link.has_finished |= link.stage == Stage::Open;
+            self.links[index].note_finished();
         }
         Ok(())
     }

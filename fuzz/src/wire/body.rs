@@ -3,7 +3,7 @@
 use super::ends;
 use crate::told::assert_told;
 use framegate::internals::limits::CHUNK_FRAMING_BYTES_MAX;
-use framegate::internals::wire::{BodyDecoder, BodyError};
+use framegate::internals::wire::{BodyDecoder, BodyError, Part};
 
 /// The harness's bound on content.
 const CONTENT_BYTES_MAX: usize = 512;
@@ -33,10 +33,23 @@ pub(super) fn body(stream: &[u8], lengths: &[u8]) {
 /// The content, once it is whole, of what comes up to these ends, one after another.
 fn decode(stream: &[u8], ends: impl Iterator<Item = usize>) -> Result<Option<Vec<u8>>, BodyError> {
     let mut decoder = BodyDecoder::chunked(CONTENT_BYTES_MAX);
-    let (mut content, mut start) = (Vec::new(), 0);
+    let (mut content, mut parts, mut start) = (Vec::new(), Vec::new(), 0);
     for end in ends {
         let mut piece = &stream[start..end];
-        if decoder.decode(&mut piece, |part| content.extend_from_slice(part.content()))? {
+        let is_whole = decoder.decode(&mut piece, |part| {
+            content.extend_from_slice(part.content());
+            match part {
+                Part::Framing(bytes) | Part::Content(bytes) => parts.extend_from_slice(bytes),
+                Part::Unread(bytes) => {
+                    // Of one line: what ends it is framing.
+                    assert!(bytes.iter().all(is_text));
+                    parts.extend_from_slice(bytes);
+                }
+                Part::Header(..) | Part::Control(_) => unreachable!("a body has no frames"),
+            }
+        })?;
+        assert_eq!(parts, stream[..end - piece.len()], "all in its order");
+        if is_whole {
             // What stands after it is nobody's.
             let is_whole = decoder.decode(&mut piece, |_| content.clear());
             assert_eq!(is_whole, Ok(true));

@@ -225,7 +225,11 @@ fn assert_accepted(request: &Request<'_>, upgrade: &Upgrade<'_>, fields: &Fields
                     assert_eq!(token.text, sent[7..].trim_start_matches(' '))
                 }
             }
-            assert_hidden(request, token.text);
+            // The path is shown, and a peer may put into it what it puts into its token.
+            let mut pieces = token.text.as_bytes().windows(8);
+            if !pieces.any(|piece| request.path.as_bytes().windows(8).any(|it| it == piece)) {
+                assert_hidden(request, token.text);
+            }
             assert_hidden(&request.authorization, token.text);
             assert_hidden(upgrade, token.text);
         }

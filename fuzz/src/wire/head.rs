@@ -3,7 +3,7 @@
 use super::ends;
 use crate::told::{assert_hidden, assert_told};
 use framegate::internals::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
-use framegate::internals::wire::{Head, HeadError, HeadScanner};
+use framegate::internals::wire::{Head, HeadError, HeadScanner, Sensitive, blanked, sensitive};
 
 /// The head that `stream` begins with, if the scanner takes it, fed whole, cut and byte by
 /// byte, and the model does.
@@ -18,14 +18,58 @@ pub(super) fn head<'s>(stream: &'s [u8], lengths: &[u8]) -> Option<Head<'s>> {
 
     let found = whole.unwrap_or_default().map(Head::bytes_used);
     assert_eq!(found, model(stream));
-    if let Err(error) = whole {
-        assert_told(error.word(), &error);
-        assert!((400..=599).contains(&error.status().code()));
-    }
-    if let Ok(Some(head)) = whole {
-        assert_hidden(&head, &String::from_utf8_lossy(head.bytes()));
+    match whole {
+        Err(error) => {
+            assert_told(error.word(), &error);
+            assert!((400..=599).contains(&error.status().code()));
+            assert_blanked(stream, error);
+        }
+        Ok(Some(head)) => {
+            assert_hidden(&head, &String::from_utf8_lossy(head.bytes()));
+            assert_sensitive(head);
+        }
+        Ok(None) => {}
     }
     whole.unwrap_or_default()
+}
+
+/// What is no head is none for the same reason when it is shown without its words.
+fn assert_blanked(stream: &[u8], error: HeadError) {
+    let shown = blanked(stream);
+    assert_eq!(shown.len(), stream.len());
+    assert_eq!(scan(&shown, ends(shown.len(), &[])).0.err(), Some(error));
+    assert_eq!(blanked(&shown), shown);
+}
+
+/// Every token that a field or an offer holds is told as a part that may hold a secret, and so is every
+/// field that means nothing to us; and each part is lent from the head.
+fn assert_sensitive(head: Head<'_>) {
+    let parts: Vec<&[u8]> = sensitive(head)
+        .into_iter()
+        .map(|part| match part {
+            Sensitive::Token(token) => token.as_bytes(),
+            Sensitive::Unusable(part) | Sensitive::Unread(part) => part,
+        })
+        .collect();
+    let within = head.bytes().as_ptr_range();
+    for part in &parts {
+        let part = part.as_ptr_range();
+        assert!(part.is_empty() || within.start <= part.start && part.end <= within.end);
+    }
+    let is_told = |secret: &[u8]| parts.iter().any(|part| part.ends_with(secret));
+    for (name, value) in head.fields() {
+        if name.eq_ignore_ascii_case(b"Authorization") {
+            let credentials = value.get("Bearer ".len()..).unwrap_or_default();
+            assert!(is_told(credentials.trim_ascii_start()));
+        } else if name.eq_ignore_ascii_case(b"Cookie") {
+            assert!(is_told(value));
+        } else if name.eq_ignore_ascii_case(b"Sec-WebSocket-Protocol") {
+            let offers = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+            for token in offers.filter_map(|offer| offer.strip_prefix(b"framegate.bearer.")) {
+                assert!(is_told(token));
+            }
+        }
+    }
 }
 
 type Verdict<'s> = Result<Option<Head<'s>>, HeadError>;

@@ -1,7 +1,7 @@
 //! The ledger, and who goes when it runs short.
 
 use crate::limits::{AUTH_TIMEOUT_CROWDED, CROWDED_PARTS, UNOFFERED_FRAMES_MAX};
-use crate::server::ConnectionId;
+use crate::server::{ConnectionId, Input};
 use crate::time::Instant;
 
 use super::world::{World, masked, upgrade};
@@ -91,10 +91,14 @@ fn a_user_with_many_half_messages_goes_before_one_who_was_sent_much() {
 
 #[test]
 fn readers_who_take_nothing_go_when_nobody_holds_much_by_its_own_doing() {
-    let mut world = world_with(48 * 1_024);
-    let (alice, sender) = (world.member("alice"), world.member("alice"));
+    let mut world = world_with(63 * 1_024);
+    let alice = world.member("alice");
+    // As much as one message may take that doubles its buffer while it comes.
+    let senders = [world.member("carol"), world.member("carol")];
     let slow = world.member("bob");
-    half_message(&mut world, sender);
+    for sender in senders {
+        half_message(&mut world, sender);
+    }
     world.set_deaf(slow, true);
     let data = "x".repeat(12 * 1_024);
     for _ in 0..4 {
@@ -108,7 +112,9 @@ fn readers_who_take_nothing_go_when_nobody_holds_much_by_its_own_doing() {
     assert_eq!(world.refusals(), ["memory"]);
     world.set_deaf(slow, false);
     assert_eq!(world.hear(slow), ["close 1013", "FIN"]);
-    assert_eq!(world.hear(sender).len(), 4);
+    for sender in senders {
+        assert_eq!(world.hear(sender).len(), 4);
+    }
 }
 
 #[test]
@@ -229,41 +235,151 @@ fn a_crowd_that_is_refused_at_once_stays_within_memory() {
     assert!(world.refusals().contains(&"auth_timeout_crowded"));
 }
 
+/// How many bytes more may be held.
+fn room(world: &World) -> usize {
+    let core = &world.turn.core.core;
+    let free = core.memory_bytes_free_of_reserve();
+    free.saturating_sub(core.ledger_bytes())
+}
+
+/// A world in which `room_bytes` more may be held once `prepare` is done.
+fn tight_world<T>(room_bytes: usize, prepare: impl Fn(&mut World) -> T) -> (World, T) {
+    let roomy = 96 * 1_024;
+    let mut world = world_with(roomy);
+    prepare(&mut world);
+    assert_eq!(world.refusals(), [""; 0]);
+    let mut world = world_with(roomy - room(&world) + room_bytes);
+    let prepared = prepare(&mut world);
+    (world, prepared)
+}
+
+/// Adds one after the other, and returns by how much the last one filled the memory.
+fn add_five(world: &mut World, add: impl Fn(&mut World)) -> usize {
+    let mut added = 0;
+    for _ in 0..5 {
+        let before = world.turn.core.held_bytes();
+        add(world);
+        added = world.turn.core.held_bytes().saturating_sub(before);
+    }
+    added
+}
+
 #[test]
 fn no_connection_more_goes_than_memory_is_short_of() {
-    // Five hoarders come. How many of them go, how much more fits in the end, what a hoarder adds,
-    // and what queues are kept for outboxes to come.
-    let hoard = |more: usize| {
-        let mut world = world_with(more);
-        let (mut fits, mut added, mut spare_bytes) = (0, 0, 0);
-        for _ in 0..5 {
-            let before = world.turn.core.held_bytes();
-            let id = world.member("bob");
-            half_message(&mut world, id);
-            let core = &world.turn.core.core;
-            let held = core.ledger_bytes();
-            fits = core.memory_bytes_free_of_reserve().saturating_sub(held);
-            added = held.saturating_sub(before);
-            spare_bytes = core.sessions.spare_bytes();
-        }
-        (world.refusals().len(), fits, added, spare_bytes)
+    let hoard = |world: &mut World| {
+        let id = world.member("bob");
+        half_message(world, id);
     };
-    let roomy = 96 * 1_024;
-    let (gone, fits, added, spare_bytes) = hoard(roomy);
-    assert!(gone == 0 && spare_bytes > 16);
-    // By so much memory is short once the last has come. Spare queues go before anybody does, and
-    // the session of one who goes counts as free, though its slot is there until the turn ends.
-    let of_session = 100;
-    for (short, going) in [
-        (8, 0),
-        (spare_bytes - 8, 0),
-        (spare_bytes + 8, 1),
-        (spare_bytes + added - of_session, 1),
-        (spare_bytes + added + of_session, 2),
-    ] {
-        assert_eq!(hoard(roomy - fits - short).0, going, "{short}");
+    let begin_login = |world: &mut World| {
+        let id = world.connect();
+        let head = "POST /login HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n";
+        let body = " ".repeat(7_000);
+        world.send(
+            id,
+            format!("{head}Content-Length: 7900\r\n\r\n{body}").as_bytes(),
+        );
+    };
+    let adds: [&dyn Fn(&mut World); 2] = [&hoard, &begin_login];
+    for (kind, add) in adds.into_iter().enumerate() {
+        let roomy = 96 * 1_024;
+        let mut world = world_with(roomy);
+        let added = add_five(&mut world, add);
+        let spare_bytes = world.turn.core.core.sessions.spare_bytes();
+        let fits = room(&world);
+        assert_eq!(world.refusals(), [""; 0]);
+        // By so much memory is short once the last has come. Spare queues go before anybody does,
+        // and the session of one who goes counts as free, though its slot is there until the turn
+        // ends.
+        let of_session = 100;
+        for (short, going) in [
+            (8, usize::from(spare_bytes == 0)),
+            (spare_bytes + 8, 1),
+            (spare_bytes + added - of_session, 1),
+            (spare_bytes + added + of_session, 2),
+        ] {
+            let mut world = world_with(roomy - fits - short);
+            add_five(&mut world, add);
+            assert_eq!(world.refusals().len(), going, "{kind}: {short}");
+        }
+        let mut world = world_with(roomy - fits + 8);
+        add_five(&mut world, add);
+        assert_eq!(world.refusals(), [""; 0]);
     }
-    assert_eq!(hoard(roomy - fits + 8).0, 0);
+}
+
+#[test]
+fn while_a_broadcast_is_on_its_way_nobody_goes_for_the_room_it_needs() {
+    let (mut world, alice) = tight_world(8, |world| {
+        let alice = world.member("alice");
+        for _ in 0..6 {
+            world.member("bob");
+        }
+        let hoarder = world.member("carol");
+        half_message(world, hoarder);
+        alice
+    });
+    let token = world.token("alice");
+    let text = format!(r#"{{"token":"{token}","event":"message","data":1}}"#);
+    let mut bytes = masked(0x81, text.as_bytes());
+    world.turn.core.receive(world.now, alice, &mut bytes);
+    assert_eq!(room(&world), 0);
+    for _ in 0..4 {
+        world.one_turn();
+    }
+    assert_eq!(world.hear(alice).len(), 1);
+    assert_eq!(world.refusals(), [""; 0]);
+}
+
+#[test]
+fn last_words_wait_while_memory_is_short_and_something_is_to_be_offered() {
+    let (mut world, (alice, bob)) = tight_world(8, |world| {
+        let bob = world.member("bob");
+        world.wait(std::time::Duration::from_secs(9));
+        let (alice, hoarder) = (world.member("alice"), world.member("carol"));
+        half_message(world, hoarder);
+        (alice, bob)
+    });
+    let is_here = |world: &World, id| world.turn.core.is_member(id);
+    // Bob's token ends, and Pongs for alice are in the way.
+    world.now.monotonic = world.now.monotonic + std::time::Duration::from_secs(3_592);
+    world.now.unix = world.now.unix.plus(3_592);
+    let mut pings = masked(0x89, &[b'x'; 100]).repeat(12);
+    world.turn.core.receive(world.now, alice, &mut pings);
+    assert!(room(&world) == 0 && world.turn.core.core.sessions.unoffered_bytes() > 0);
+    world.turn.core.handle(world.now, Input::Tick);
+    assert!(is_here(&world, bob));
+    world.one_turn();
+    world.one_turn();
+    assert!(!is_here(&world, bob));
+}
+
+#[test]
+fn answers_that_a_user_does_not_take_are_its_own_doing() {
+    let mut world = world_with(100 * 1_024);
+    let (greedy, sent, eve) = (
+        world.member("alice"),
+        world.member("bob"),
+        world.member("carol"),
+    );
+    for id in [greedy, sent] {
+        world.set_deaf(id, true);
+    }
+    let data = "x".repeat(12 * 1_024);
+    for _ in 0..5 {
+        world.say_as(
+            eve,
+            "carol",
+            &format!(r#""event":"message","to":"bob","data":"{data}""#),
+        );
+    }
+    for _ in 0..500 {
+        world.say_as(greedy, "alice", r#""event":"getUser","data":{"id":"bob"}"#);
+        if !world.refusals().is_empty() {
+            break;
+        }
+    }
+    assert_eq!(world.refusals(), ["memory"]);
+    assert!(!world.turn.core.is_member(greedy) && world.turn.core.is_member(sent));
 }
 
 #[test]
