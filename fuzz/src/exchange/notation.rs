@@ -162,7 +162,7 @@ mod tests {
         let script = compose(lines).unwrap();
         let heard = play(&script);
         let lines: Vec<_> = heard.lines().collect();
-        assert_eq!(lines[0], "0 < HTTP 101 ");
+        assert_eq!(lines[0], "0 < HTTP 101");
         assert!(
             lines[1].starts_with(r#"0 < {"event":"getUser","id":"1","data":{"id":"bob""#),
             "{heard}"

@@ -57,7 +57,8 @@ impl Transcript {
 fn line(out: &mut String, peer: usize, received: &Received) {
     _ = match received {
         Received::Answer { status, body } => {
-            writeln!(out, "{peer} < HTTP {status} {}", body.escape_debug())
+            let line = format!("{peer} < HTTP {status} {}", body.escape_debug());
+            writeln!(out, "{}", line.trim_end())
         }
         Received::Text(json) => {
             assert!(
