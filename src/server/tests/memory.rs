@@ -356,30 +356,47 @@ fn last_words_wait_while_memory_is_short_and_something_is_to_be_offered() {
 #[test]
 fn answers_that_a_user_does_not_take_are_its_own_doing() {
     let mut world = world_with(100 * 1_024);
-    let (greedy, sent, eve) = (
-        world.member("alice"),
-        world.member("bob"),
-        world.member("carol"),
-    );
-    for id in [greedy, sent] {
+    let (greedy, eve) = (world.member("alice"), world.member("carol"));
+    let sent = [world.member("bob"), world.member("bob")];
+    for id in [greedy, sent[0], sent[1]] {
         world.set_deaf(id, true);
     }
     let data = "x".repeat(12 * 1_024);
+    let frame = format!(r#""event":"message","to":"bob","data":"{data}""#);
     for _ in 0..5 {
-        world.say_as(
-            eve,
-            "carol",
-            &format!(r#""event":"message","to":"bob","data":"{data}""#),
-        );
+        world.say_as(eve, "carol", &frame);
     }
-    for _ in 0..500 {
+    for _ in 0..1_000 {
         world.say_as(greedy, "alice", r#""event":"getUser","data":{"id":"bob"}"#);
         if !world.refusals().is_empty() {
             break;
         }
     }
     assert_eq!(world.refusals(), ["memory"]);
-    assert!(!world.turn.core.is_member(greedy) && world.turn.core.is_member(sent));
+    assert!(!world.turn.core.is_member(greedy));
+    assert!(sent.iter().all(|id| world.turn.core.is_member(*id)));
+}
+
+#[test]
+fn among_honest_users_who_holds_most_in_all_goes() {
+    let (mut world, [speaker, reader, other]) = tight_world(2_000, |world| {
+        let ids = [
+            world.member("alice"),
+            world.member("bob"),
+            world.member("carol"),
+        ];
+        world.send(ids[0], &masked(0x01, &[b' '; 15_500]));
+        world.set_deaf(ids[1], true);
+        let data = "x".repeat(9 * 1_024);
+        let frame = format!(r#""event":"message","to":"bob","data":"{data}""#);
+        world.say_as(ids[2], "carol", &frame);
+        ids
+    });
+    world.send(other, &masked(0x01, &[b' '; 8_000]));
+    world.one_turn();
+    assert_eq!(world.refusals(), ["memory"]);
+    assert!(!world.turn.core.is_member(speaker));
+    assert!(world.turn.core.is_member(reader));
 }
 
 #[test]
