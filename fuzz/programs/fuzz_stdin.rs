@@ -6,37 +6,53 @@
 //! fuzz-stdin token USER        prints a token that the server takes
 //! ```
 
+use std::env;
 use std::io::{self, Read, Write};
-use std::{env, process};
+use std::process::ExitCode;
 
 use framegate_fuzz::exchange;
 
 const USAGE: &str =
     "usage: fuzz-stdin < SCRIPT | fuzz-stdin compose < LINES | fuzz-stdin token USER";
 
-fn main() -> io::Result<()> {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a program of its own, with arguments of its own"
+)]
+fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let bytes = match arguments[..] {
-        [] => {
-            let mut script = Vec::new();
-            io::stdin().read_to_end(&mut script)?;
-            exchange::play(&script).into_bytes()
+    let written = output(&arguments).and_then(|bytes| {
+        let written = io::stdout().write_all(&bytes);
+        written.map_err(|error| error.to_string())
+    });
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("fuzz-stdin: {why}");
+            ExitCode::from(2)
         }
-        ["compose"] => {
-            let lines = io::read_to_string(io::stdin())?;
-            exchange::compose(&lines).unwrap_or_else(|why| fail(&why))
-        }
-        ["token", user] => match exchange::token(user) {
-            Some(token) => format!("{token}\n").into_bytes(),
-            None => fail(&format!("{user:?} is no id of a user")),
-        },
-        _ => fail(USAGE),
-    };
-    io::stdout().write_all(&bytes)
+    }
 }
 
-fn fail(why: &str) -> ! {
-    eprintln!("fuzz-stdin: {why}");
-    process::exit(2)
+/// What the command that `arguments` name prints.
+fn output(arguments: &[&str]) -> Result<Vec<u8>, String> {
+    match *arguments {
+        [] => Ok(exchange::play(&input()?).into_bytes()),
+        ["compose"] => {
+            let lines = String::from_utf8(input()?).map_err(|error| error.to_string())?;
+            exchange::compose(&lines)
+        }
+        ["token", user] => match exchange::token(user) {
+            Some(token) => Ok(format!("{token}\n").into_bytes()),
+            None => Err(format!("{user:?} is no id of a user")),
+        },
+        _ => Err(USAGE.to_owned()),
+    }
+}
+
+fn input() -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = io::stdin().read_to_end(&mut bytes);
+    read.map(|_| bytes).map_err(|error| error.to_string())
 }
