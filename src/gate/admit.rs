@@ -352,7 +352,7 @@ impl Denied {
         }
     }
 
-    /// What the peer is told, in one line; our logs have the [`word`](Cause::word).
+    /// What the peer is told, in one line; our logs have the [`word`](Denied::word).
     pub fn reason(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Denied::BadFrame(error) => return Cow::Owned(error.to_string()),
@@ -369,7 +369,7 @@ impl Denied {
     }
 }
 
-/// What the peer is told, as [`reason`](Cause::reason).
+/// What the peer is told, as [`reason`](Denied::reason).
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason())

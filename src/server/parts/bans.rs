@@ -1,5 +1,5 @@
 //! Hostile failures score against their address; an address past its score is banned, each time
-//! for twice as long, to an hour. What a ban is for is in [`CloseCause::is_hostile`](crate::server::Cause).
+//! for twice as long, to an hour. What a ban is for is in [`CloseCause::is_hostile`](crate::server::CloseCause::is_hostile).
 
 use std::time::Duration;
 
