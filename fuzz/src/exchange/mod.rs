@@ -59,8 +59,8 @@ pub fn exchange(script: &[u8]) {
 /// Plays a script. Returns what every peer heard, a line each, and a last line on the server's state.
 ///
 /// # Panics
-/// When the core does not count itself right, does not come to rest, or keeps a connection of which every
-/// peer has taken leave.
+/// When the core does not count itself right, does not come to rest, or keeps a connection though every
+/// peer has left.
 pub fn play(script: &[u8]) -> String {
     let mut world = World::new();
     for record in records(script) {
@@ -89,7 +89,7 @@ struct World {
     sockets: Sockets,
     store: MemoryStore,
     now: Now,
-    /// The connection of each peer, and its serial number in the transcript.
+    /// The last connection of each peer, if it had one.
     peers: [Option<Socket>; PEERS as usize],
     transcript: Transcript,
     turns_left: usize,
