@@ -1,8 +1,8 @@
 //! What a recording shows of what peers send: what the core reads, without its secrets, in as many
 //! bytes. Replay tokens stand for tokens and a placeholder for a password; for what the core does
 //! not read, or refuses, stands the shortest text that it reads as little, or refuses for the same
-//! reason. So nothing of that can hold a secret, whatever a peer put there. What was redacted
-//! before is redacted to itself.
+//! reason. What stands as it came is listed in docs/operations.md. What was redacted before is
+//! redacted to itself.
 
 use std::borrow::Cow;
 

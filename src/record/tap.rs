@@ -1,5 +1,5 @@
-//! What peers send, written down as the core takes it apart: at once what can hold no secret, as a
-//! frame's header; all else redacted, once it is whole.
+//! What peers send, written down as the core takes it apart: at once what stands around content, as
+//! a frame's header; all else redacted, once it is whole.
 //!
 //! ```text
 //! + 0.3 0 GET /ws HTTP/1.1\r\n…          where in the stream of 0.3 it begins, and what it is
