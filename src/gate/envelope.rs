@@ -8,12 +8,15 @@ use crate::limits::{
     EVENT_BYTES_MAX, FRAME_ID_BYTES_MAX, JSON_DEPTH_MAX, JSON_MEMBERS_MAX, SUBJECT_BYTES_MAX,
 };
 
+/// What is read of an event that is longer than [`EVENT_BYTES_MAX`]: it is not decoded.
+const TOO_LONG: &str = "(longer than 64 bytes)";
+
 /// A client's frame, taken apart; everything in it is still the peer's word. It has no
 /// `Debug`, for it holds the token.
 pub struct Envelope<'f> {
     /// `token`, unverified.
     pub token: Option<Cow<'f, str>>,
-    /// `event`.
+    /// `event`; a remark, which is the name of none, where it is longer than [`EVENT_BYTES_MAX`].
     pub event: Cow<'f, str>,
     /// `id`, as it was written: what is echoed.
     pub id: Option<&'f str>,
@@ -65,10 +68,10 @@ fn echo(value: Value<'_>) -> Option<&str> {
     is_short.then_some(value.raw())
 }
 
-/// An `event`; one that is too long to be known is not decoded.
+/// An `event`; what stands for one that is too long to be known.
 fn named(value: Value<'_>) -> Option<Cow<'_, str>> {
     let named = value.short_string(EVENT_BYTES_MAX);
-    named.or_else(|| value.inside().map(Cow::Borrowed))
+    named.or_else(|| value.inside().map(|_| Cow::Borrowed(TOO_LONG)))
 }
 
 fn recipient(value: Value<'_>) -> Option<Cow<'_, str>> {
@@ -223,14 +226,14 @@ mod tests {
 
     /// Whatever it says, it is unknown; the work of decoding it is saved.
     #[test]
-    fn an_event_at_the_limit_is_decoded_and_a_longer_one_stays_as_it_is_written() {
+    fn an_event_at_the_limit_is_decoded_and_a_longer_one_is_told_to_be_that() {
         let event = |escapes: usize| {
             let text = format!(r#"{{"event":"{}"}}"#, r"\u0061".repeat(escapes));
             Envelope::parse(&text).ok().unwrap().event.into_owned()
         };
         assert_eq!(event(EVENT_BYTES_MAX), "a".repeat(EVENT_BYTES_MAX));
-        let longer = EVENT_BYTES_MAX + 1;
-        assert_eq!(event(longer), r"\u0061".repeat(longer));
+        let remark = format!("(longer than {EVENT_BYTES_MAX} bytes)");
+        assert_eq!(event(EVENT_BYTES_MAX + 1), remark);
     }
 
     #[test]

@@ -31,26 +31,31 @@ impl ReplayTokens {
         Keys::of(Key::new(REPLAY_SECRET))
     }
 
-    /// The replay token for `token`, as long as that in bytes. Header and claims stay, the
-    /// signature never does: where it was right it is right under the keys of a replay, else it
-    /// is wrong there in the same way. Of what is no token at all, its dots are left.
+    /// The replay token for `token`, as long as that in bytes. The signature never stays: where it
+    /// was right it is right under the keys of a replay, else it is wrong there in the same way, and
+    /// of all that nobody reads then, the dots are left.
     pub fn token_for(&self, token: &str) -> String {
-        let (message, signature) = token.rsplit_once('.').unwrap_or_default();
-        let mut tag = self.replay.tag(message.as_bytes()).into_bytes();
+        let (message, _) = token.rsplit_once('.').unwrap_or_default();
         match Parts::split(token, &mut Decoder::new()).and_then(|parts| parts.check(&self.keys)) {
-            Ok(_) => format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag)),
-            Err(TokenError::Signature) => {
-                tag[0] ^= 1;
-                format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag))
-            }
-            // 43 of them set a bit that no tag has, so that they are none either.
-            Err(TokenError::SignatureForm) => format!("{message}.{}", "x".repeat(signature.len())),
-            Err(_) => token
-                .bytes()
-                .map(|byte| if byte == b'.' { '.' } else { 'x' })
-                .collect(),
+            Ok(_) => self.signed(message.to_owned(), 0),
+            Err(TokenError::Signature) => self.signed(dots(message), 1),
+            // 43 of them set a bit that no tag has, so that they are no signature either.
+            Err(_) => dots(token),
         }
     }
+
+    /// A replay token with these bits of its signature changed.
+    fn signed(&self, message: String, wrong_bits: u8) -> String {
+        let mut tag = self.replay.tag(message.as_bytes()).into_bytes();
+        tag[0] ^= wrong_bits;
+        message + "." + &URL_SAFE_NO_PAD.encode(tag)
+    }
+}
+
+/// What is left of a text that nobody reads.
+fn dots(text: &str) -> String {
+    let shown = |byte| if byte == b'.' { '.' } else { 'x' };
+    text.bytes().map(shown).collect()
 }
 
 #[cfg(test)]

@@ -22,7 +22,8 @@ pub(super) fn head(tokens: &ReplayTokens, head: Head<'_>) -> Vec<u8> {
                 let place = place(&mut out, text, token.as_bytes());
                 place.copy_from_slice(tokens.token_for(token).as_bytes());
             }
-            Sensitive::Unusable(part) => place(&mut out, text, part).fill(0x80),
+            Sensitive::Compared(part) => place(&mut out, text, part).copy_from_slice(part),
+            Sensitive::Refused(part) => place(&mut out, text, part).fill(b'@'),
             Sensitive::Unread(part) => place(&mut out, text, part).fill(b'x'),
         }
     }
@@ -90,14 +91,9 @@ fn place<'a>(copy: &'a mut [u8], text: &[u8], part: &[u8]) -> &'a mut [u8] {
     place.unwrap_or_default()
 }
 
-/// A string that was read of JSON: what was decoded is written in the shortest way, and what is lent
-/// as it is, for the gate does not decode an event that is too long.
+/// A string that was read of JSON, written in the shortest way. Every text is a JSON string.
 fn string(text: Cow<'_, str>) -> String {
-    match text {
-        Cow::Borrowed(raw) => format!(r#""{raw}""#),
-        // Every text is a JSON string.
-        Cow::Owned(decoded) => serde_json::to_string(&decoded).unwrap_or_default(),
-    }
+    serde_json::to_string(&text).unwrap_or_default()
 }
 
 /// Data that is read as `{"id","password"}`, or less; `0` for what is no object.

@@ -22,6 +22,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::head::is_token_byte;
 use super::request::Request;
 use super::response::{self, Reply, Status};
+use super::sensitive::Sensitive;
 use crate::limits::FORWARDED_HOPS_MAX;
 
 /// The client that a request came from: its address, never IPv4-mapped, and its port, or 0 where
@@ -93,6 +94,30 @@ pub fn is_told_otherwise(request: &Request<'_>) -> bool {
 /// True for the fields that name a client and that are read.
 pub fn is_read(name: &[u8]) -> bool {
     is_forwarded(name) || is_x_forwarded_for(name)
+}
+
+/// Adds what of a value names no address: filled up as it is told, it names none either, and is as
+/// wrong.
+pub fn unread<'a>(name: &[u8], value: &'a [u8], parts: &mut Vec<Sensitive<'a>>) {
+    if is_x_forwarded_for(name) {
+        let entries = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        let unread = entries.filter(|entry| x_forwarded_node(entry).is_none());
+        return parts.extend(unread.map(Sensitive::Unread));
+    }
+    let mut rest = Rest(value);
+    loop {
+        let element = rest.0;
+        let is_sound = rest
+            .element_of(|pair| parts.push(Sensitive::Unread(pair)))
+            .is_some();
+        match rest.0.split_first() {
+            // A name without a value is no element.
+            _ if !is_sound => return parts.push(Sensitive::Unread(element)),
+            None => return,
+            Some((b',', behind)) => rest.0 = behind,
+            Some(_) => return parts.push(Sensitive::Refused(rest.0)),
+        }
+    }
 }
 
 fn is_forwarded(name: &[u8]) -> bool {
@@ -196,15 +221,24 @@ struct Rest<'a>(&'a [u8]);
 impl<'a> Rest<'a> {
     /// RFC 7239 §4: forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] ).
     fn element(&mut self) -> Option<Option<SocketAddr>> {
+        self.element_of(|_| {})
+    }
+
+    /// As [`Rest::element`]; tells what of it is not read.
+    fn element_of(&mut self, mut unread: impl FnMut(&'a [u8])) -> Option<Option<SocketAddr>> {
         let mut hop: Option<&[u8]> = None;
         loop {
             self.0 = self.0.trim_ascii_start();
             let name = self.token(b"");
             if !name.is_empty() {
                 let value = self.eat(b'=').then(|| self.value())??;
+                let is_for = name.eq_ignore_ascii_case(b"for");
                 // RFC 7239 §4: a parameter must not occur more than once.
-                if name.eq_ignore_ascii_case(b"for") && hop.replace(value).is_some() {
+                if is_for && hop.replace(value).is_some() {
                     return None;
+                }
+                if !is_for || node(value).is_none() {
+                    unread(value);
                 }
             }
             self.0 = self.0.trim_ascii_start();

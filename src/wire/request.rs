@@ -294,12 +294,7 @@ impl<'a> Target<'a> {
                 path: target,
             });
         }
-        // RFC 9112 §3.2.2: a server accepts absolute-form. Of its schemes, ours alone.
-        let (scheme, rest) = target.split_once("://").ok_or(HeadError::Target)?;
-        if !["http", "https"].contains(&&*scheme.to_ascii_lowercase()) {
-            return Err(HeadError::Target);
-        }
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (authority, path) = absolute(target).ok_or(HeadError::Target)?;
         Ok(Target {
             // RFC 9110 §4.2.4: one with a user's name in it is an error.
             authority: Some(host(authority.as_bytes()).ok_or(HeadError::Host)?),
@@ -307,6 +302,14 @@ impl<'a> Target<'a> {
             path: if path.is_empty() { "/" } else { path },
         })
     }
+}
+
+/// The authority and the path of a target in absolute-form, `http[s]://authority/path`. RFC 9112
+/// §3.2.2: a server accepts it. Of its schemes, ours alone.
+pub fn absolute(target: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = target.split_once("://")?;
+    let is_ours = ["http", "https"].contains(&&*scheme.to_ascii_lowercase());
+    is_ours.then(|| rest.split_at(rest.find('/').unwrap_or(rest.len())))
 }
 
 fn once<T>(slot: &mut Option<T>, value: T, field: Field) -> Result<(), HeadError> {
@@ -318,7 +321,7 @@ fn once<T>(slot: &mut Option<T>, value: T, field: Field) -> Result<(), HeadError
 
 /// RFC 9110 §7.2: Host = uri-host [ ":" port ], to the letter of RFC 3986 §3.2.2 and §3.2.3, but
 /// that no name is empty (RFC 9110 §4.2.1).
-fn host(value: &[u8]) -> Option<&str> {
+pub fn host(value: &[u8]) -> Option<&str> {
     let host = str::from_utf8(value).ok()?;
     let is_sound = match host.strip_prefix('[') {
         Some(rest) => {
@@ -416,7 +419,7 @@ fn expectation(before: Expectation, value: &[u8]) -> Expectation {
 
 /// RFC 9110 §8.6: a recipient refuses a list of lengths, or takes one for all when they agree. It
 /// is HTTP all the same.
-fn content_length(value: &[u8]) -> Result<u64, HeadError> {
+pub fn content_length(value: &[u8]) -> Result<u64, HeadError> {
     let mut lengths = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     let first = lengths.next().and_then(decimal);
     let first = first.ok_or(HeadError::ContentLength)?;

@@ -1,63 +1,109 @@
-//! Where in a request's head secrets may stand: tokens, and what nobody reads, where other programs
-//! may have put theirs. One who shows a head shows something else there.
+//! Where in a request's head secrets may stand: tokens, what nobody reads, where other programs may
+//! have put theirs, and what is refused. One who shows a head shows something else there.
 
 use super::forwarded;
-use super::head::{Head, split_once};
+use super::head::{Head, HeadError};
 use super::request::{self, Authorization, Field};
-use super::upgrade::Subprotocol;
+use super::upgrade::{self, Subprotocol};
 
-/// The name of the scheme, and the byte that ends it.
-const SCHEME_BYTES: usize = "Bearer ".len();
+/// The name of the scheme whose credentials are ours.
+const SCHEME_BYTES: usize = "Bearer".len();
 
-/// A part of a head that may hold a secret, lent from it.
+/// A part of a head, lent from it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Sensitive<'a> {
     /// A token.
     Token(&'a str),
-    /// What is refused whatever it is, as long as it is no UTF-8 either.
-    Unusable(&'a [u8]),
-    /// What is not read.
+    /// What no secret is looked for in, since it is compared with something else byte by byte: the
+    /// host, and the origin.
+    Compared(&'a [u8]),
+    /// What is refused, and for the same reason when it is all `@`.
+    Refused(&'a [u8]),
+    /// What is not read, or says as much when it is all `x`.
     Unread(&'a [u8]),
 }
 
-/// The parts of a head that may hold a secret: tokens, what stands in their places, the query, who
-/// is named ahead of a host (which is an error, RFC 9110 §4.2.4), credentials of a scheme that is not
-/// ours, and the values of fields that mean nothing to us.
+/// The parts of a head that may hold a secret, each after those around it. In none of them are the
+/// method, the path, the names of fields, and the values that we know.
 pub fn sensitive(head: Head<'_>) -> Vec<Sensitive<'_>> {
-    let target = head.bytes().split(|byte| *byte == b' ').nth(1);
-    let target = target.unwrap_or_default();
-    let (target, query) = split_once(target, b'?').unwrap_or((target, &[]));
-    let mut parts = vec![Sensitive::Unread(query)];
-    if let Some(at) = target.windows(3).position(|window| window == b"://") {
-        let authority = target[at + 3..].split(|byte| *byte == b'/').next();
-        parts.push(user(authority.unwrap_or_default()));
-    }
+    let mut parts = Vec::new();
+    target(head, &mut parts);
     for (name, value) in head.fields() {
         match Field::named(name) {
-            Some(Field::Host) => parts.push(user(value)),
-            Some(Field::Authorization) => parts.push(credentials(value)),
-            Some(Field::WebSocketProtocol) => {
-                parts.extend(request::list(value).filter_map(subprotocol));
-            }
-            None if !forwarded::is_read(name) => parts.push(Sensitive::Unread(value)),
-            _ => {}
+            Some(field) => known(field, value, &mut parts),
+            None if forwarded::is_read(name) => forwarded::unread(name, value, &mut parts),
+            None => parts.push(Sensitive::Unread(value)),
         }
     }
     parts
 }
 
-/// Who is named ahead of the host.
-fn user(authority: &[u8]) -> Sensitive<'_> {
-    let user_bytes = authority.iter().rposition(|byte| *byte == b'@');
-    Sensitive::Unread(&authority[..user_bytes.unwrap_or_default()])
+/// The target's query and fragment, its host, and who is named in it, which is an error (RFC 9110
+/// §4.2.4) or makes a path that is none of ours.
+fn target<'a>(head: Head<'a>, parts: &mut Vec<Sensitive<'a>>) {
+    let target = head.bytes().split(|byte| *byte == b' ').nth(1);
+    let target = target.unwrap_or_default();
+    let end = target.iter().position(|byte| b"?#".contains(byte));
+    let (target, rest) = target.split_at(end.unwrap_or(target.len()));
+    parts.push(Sensitive::Unread(rest.get(1..).unwrap_or_default()));
+    let absolute = str::from_utf8(target).ok().and_then(request::absolute);
+    let path = match absolute {
+        Some((authority, path)) => {
+            parts.push(host(authority.as_bytes()));
+            path.as_bytes()
+        }
+        None if target.starts_with(b"/") || target == b"*" => target,
+        // It is of no form that is known.
+        None => return parts.push(Sensitive::Unread(target)),
+    };
+    parts.push(user(path.strip_prefix(b"/").unwrap_or_default()));
+}
+
+/// A value of a field that means something to us.
+fn known<'a>(field: Field, value: &'a [u8], parts: &mut Vec<Sensitive<'a>>) {
+    let is_sound = match field {
+        Field::Host => return parts.push(host(value)),
+        Field::Origin => return parts.extend([Sensitive::Compared(value), user(value)]),
+        Field::Authorization => return parts.push(credentials(value)),
+        Field::WebSocketProtocol => {
+            return parts.extend(request::list(value).filter_map(subprotocol));
+        }
+        Field::Connection => return others(value, b"upgrade", parts),
+        Field::Upgrade => return others(value, b"websocket", parts),
+        Field::Expect => return others(value, b"100-continue", parts),
+        Field::ContentLength => request::content_length(value) != Err(HeadError::ContentLength),
+        Field::TransferEncoding => value.eq_ignore_ascii_case(b"chunked"),
+        Field::WebSocketKey => upgrade::is_key(value),
+        Field::WebSocketVersion => value == b"13",
+    };
+    if !is_sound {
+        parts.push(Sensitive::Refused(value));
+    }
+}
+
+/// The elements of a list but the one that we know.
+fn others<'a>(value: &'a [u8], known: &[u8], parts: &mut Vec<Sensitive<'a>>) {
+    let others = request::list(value).filter(|element| !element.eq_ignore_ascii_case(known));
+    parts.extend(others.map(Sensitive::Unread));
+}
+
+fn host(value: &[u8]) -> Sensitive<'_> {
+    match request::host(value) {
+        Some(_) => Sensitive::Compared(value),
+        None => Sensitive::Refused(value),
+    }
+}
+
+/// Who is named ahead of a host, with what else stands there.
+fn user(value: &[u8]) -> Sensitive<'_> {
+    let user_bytes = value.iter().rposition(|byte| *byte == b'@');
+    Sensitive::Unread(&value[..user_bytes.unwrap_or_default()])
 }
 
 fn credentials(value: &[u8]) -> Sensitive<'_> {
     match request::authorization(value) {
         Authorization::Bearer(token) => Sensitive::Token(token),
-        Authorization::Unusable => {
-            Sensitive::Unusable(value.get(SCHEME_BYTES..).unwrap_or_default())
-        }
+        Authorization::Unusable => Sensitive::Refused(&value[SCHEME_BYTES..]),
         Authorization::OtherScheme | Authorization::Absent => Sensitive::Unread(value),
     }
 }
@@ -68,7 +114,7 @@ fn subprotocol(name: &[u8]) -> Option<Sensitive<'_>> {
         Ok(Subprotocol::Token(token)) => Some(Sensitive::Token(token)),
         // It may be a part of a token in which a comma stands.
         Ok(Subprotocol::Other) => Some(Sensitive::Unread(name)),
-        Err(_) => Some(Sensitive::Unusable(name)),
+        Err(_) => Some(Sensitive::Refused(name)),
     }
 }
 
@@ -83,7 +129,8 @@ mod tests {
         let head = scanner.scan(text.as_bytes()).unwrap().unwrap();
         let shown = |part| match part {
             Sensitive::Token(token) => ('t', token),
-            Sensitive::Unusable(part) => ('u', str::from_utf8(part).unwrap()),
+            Sensitive::Compared(part) => ('c', str::from_utf8(part).unwrap()),
+            Sensitive::Refused(part) => ('r', str::from_utf8(part).unwrap()),
             Sensitive::Unread(part) => ('x', str::from_utf8(part).unwrap()),
         };
         let parts = sensitive(head).into_iter().map(shown);
@@ -92,26 +139,40 @@ mod tests {
 
     #[test]
     fn what_may_hold_a_secret_is_lent() {
+        let head = "GET / HTTP/1.1\r\nHost: h\r\n";
         assert_eq!(
             parts("GET /ws?a=b?c HTTP/1.1\r\nHost: me:pass@h:1\r\nCookie: sid; b\r\n\r\n"),
-            [('x', "a=b?c"), ('x', "me:pass"), ('x', "sid; b")]
+            [('x', "a=b?c"), ('r', "me:pass@h:1"), ('x', "sid; b")]
         );
         assert_eq!(
             parts("GET http://a@b@h/c@d HTTP/1.1\r\nHost: h\r\nForwarded: for=h\r\n\r\n"),
-            [('x', "a@b")]
+            [('r', "a@b@h"), ('x', "c"), ('c', "h"), ('x', "h")]
         );
-        let head = "GET / HTTP/1.1\r\nHost: h\r\n";
-        for (field, part) in [
-            ("Authorization: Basic c2Vj", ('x', "Basic c2Vj")),
-            ("Authorization: bearer  c2Vj", ('t', "c2Vj")),
-            ("Authorization: Bearer\tc2Vj", ('u', "c2Vj")),
+        for (field, wanted) in [
+            ("Authorization: Basic c2Vj", &[('x', "Basic c2Vj")][..]),
+            ("Authorization: bearer  c2Vj", &[('t', "c2Vj")]),
+            ("Authorization: Bearer\tc2Vj", &[('r', "\tc2Vj")]),
+            (
+                "Origin: http://a@h",
+                &[('c', "http://a@h"), ('x', "http://a")],
+            ),
+            ("Connection: a, upgrade,b", &[('x', "a"), ('x', "b")]),
+            ("Expect: a", &[('x', "a")]),
+            ("Content-Length: 1", &[]),
+            ("Content-Length: -1", &[('r', "-1")]),
+            ("Transfer-Encoding: gzip", &[('r', "gzip")]),
+            ("Sec-WebSocket-Key: key", &[('r', "key")]),
+            ("Sec-WebSocket-Version: 8", &[('r', "8")]),
+            ("Sec-WebSocket-Version: 13", &[]),
+            ("X-Forwarded-For: ::1, a", &[('x', "a")]),
         ] {
-            assert_eq!(parts(&format!("{head}{field}\r\n\r\n")), [part]);
+            let head = format!("{head}{field}\r\n\r\n");
+            assert_eq!(parts(&head)[1..], *wanted, "{field}");
         }
         let offer = "framegate.v1, framegate.bearer.c2Vj, c2Vj, c(2)";
         assert_eq!(
             parts(&format!("{head}Sec-WebSocket-Protocol: {offer}\r\n\r\n")),
-            [('t', "c2Vj"), ('x', "c2Vj"), ('u', "c(2)")]
+            [('c', "h"), ('t', "c2Vj"), ('x', "c2Vj"), ('r', "c(2)")]
         );
     }
 }

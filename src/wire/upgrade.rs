@@ -334,7 +334,7 @@ fn token<'a>(
 /// True when `key` is the base64 of 16 bytes: 22 characters and two of padding. Of the last
 /// character four bits are unused, and may be anything (RFC 4648 §3.5 leaves it to the decoder):
 /// libraries of small devices do not clear them.
-fn is_key(key: &[u8]) -> bool {
+pub fn is_key(key: &[u8]) -> bool {
     let in_alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let body = key.strip_suffix(b"==");
     key.len() == KEY_BYTES && body.is_some_and(|body| body.iter().all(in_alphabet))

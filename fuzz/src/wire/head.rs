@@ -1,6 +1,7 @@
 //! Where a head ends, found byte by byte and line by line.
 
 use super::ends;
+use super::shown::assert_shown;
 use crate::told::{assert_hidden, assert_told};
 use framegate::internals::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
 use framegate::internals::wire::{Head, HeadError, HeadScanner, Sensitive, blanked, sensitive};
@@ -27,6 +28,7 @@ pub(super) fn head<'s>(stream: &'s [u8], lengths: &[u8]) -> Option<Head<'s>> {
         Ok(Some(head)) => {
             assert_hidden(&head, &String::from_utf8_lossy(head.bytes()));
             assert_sensitive(head);
+            assert_shown(head);
         }
         Ok(None) => {}
     }
@@ -48,7 +50,7 @@ fn assert_sensitive(head: Head<'_>) {
         .into_iter()
         .map(|part| match part {
             Sensitive::Token(token) => token.as_bytes(),
-            Sensitive::Unusable(part) | Sensitive::Unread(part) => part,
+            Sensitive::Compared(part) | Sensitive::Refused(part) | Sensitive::Unread(part) => part,
         })
         .collect();
     let within = head.bytes().as_ptr_range();

@@ -12,6 +12,7 @@ mod head;
 mod http;
 mod receiver;
 mod request;
+mod shown;
 
 pub use endpoint::endpoint;
 pub use frames::frames;

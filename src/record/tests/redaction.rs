@@ -1,11 +1,12 @@
 //! What is redacted says what it said, but for its secrets.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use crate::app::Credentials;
 use crate::gate::{Envelope, FrameError, Keys, ReplayTokens, Secret};
-use crate::record::mask::mask;
 use crate::record::redaction::{self, blank, body, message};
 use crate::wire::head::blanked;
-use crate::wire::{Authorization, HeadError, HeadScanner, Origins, Request, Upgrade};
+use crate::wire::{Authorization, HeadError, HeadScanner, Origins, Request, Upgrade, forwarded};
 
 fn tokens(letter: u8) -> ReplayTokens {
     let secret = Secret::from_bytes(&[letter; 32]).unwrap();
@@ -50,11 +51,15 @@ fn what_the_core_reads_of_a_message_stays_and_nothing_else() {
         ),
         (
             r#"{"token":"a.bc.d","event":"getUser","data":{"id":["al"]}}"#,
-            r#"{"event":"getUser","data":{},"token":"a.bc.x"}"#,
+            r#"{"event":"getUser","data":{},"token":"x.xx.x"}"#,
         ),
         (
             r#"{"event":"x","token":"a.bc","data":"some"}"#,
             r#"{"event":"x","data":0,"token":"x.xx"}"#,
+        ),
+        (
+            r#"{"event":"\u0065yJh.eyJi.signature of more than sixty-four bytes, which nobody decodes"}"#,
+            r#"{"event":"(longer than 64 bytes)"}"#,
         ),
         (r#"{"event":"getUser","token":12}"#, r#"{"token":0}"#),
         (r#"{"event":"x","event":"y"}"#, r#"{"":0,"":0}"#),
@@ -69,11 +74,7 @@ fn what_the_core_reads_of_a_message_stays_and_nothing_else() {
 /// What a gate would know of a frame's text.
 fn verdict(text: &str) -> Result<(String, Option<String>, Option<usize>), FrameError> {
     let envelope = Envelope::parse(text)?;
-    let id = envelope.id.map(|id| {
-        let mut bytes = id.as_bytes().to_vec();
-        mask(&mut bytes);
-        String::from_utf8(bytes).unwrap()
-    });
+    let id = envelope.id.map(str::to_owned);
     let token_bytes = envelope.token.map(|token| token.len());
     Ok((envelope.event.into_owned(), id, token_bytes))
 }
@@ -138,11 +139,56 @@ const OFFER: &str = "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgra
     Sec-WebSocket-Protocol: framegate.v1 , framegate.bearer.secret,other\r\n\
     Sec-WebSocket-Protocol: more\r\n\r\n";
 
-const BASIC: &str =
-    "GET /eyJh.eyJi.secret HTTP/1.1\r\nHost: h\r\nAuthorization: Basic c2VjcmV0 secret\r\n\r\n";
+const BASIC: &str = "GET /eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE.secret HTTP/1.1\r\nHost: h\r\nAuthorization: Basic c2VjcmV0 secret\r\n\r\n";
 
 /// Who is named ahead of a host is an error, and may have a password.
 const NAMED: &str = "POST /login HTTP/1.1\r\nHost: me:secret@me:secret@h:1\r\n\r\n";
+
+/// Targets that are refused, or name nothing here.
+const TARGETS: [&str; 12] = [
+    "me:secret@h:80",
+    "//me:secret@h/",
+    "/secret@h",
+    "http:/me:secret@h/",
+    "http:me:secret@h",
+    "http://me:secret@h/",
+    "http://me:secret?x@h/",
+    "http://me:secret/x@h/",
+    "http://h/ws?secret#secret",
+    "http://h#secret@h/",
+    "/ws#secret",
+    "ftp://secret/",
+];
+
+/// Values of fields that mean something to us, and do not say it.
+const VALUES: [&str; 22] = [
+    "Host: localhost:secret",
+    "Host: [secret]",
+    "Host: me:secret%40h",
+    "Origin: http://me:secret@h",
+    "Authorization: Bearer\tsecret",
+    "Authorization: Bearer secret",
+    "Authorization: Bearer a.secret.secret",
+    "Connection: secret, Upgrade",
+    "Upgrade: secret , websocket",
+    "Content-Length: secret",
+    "Content-Length: 1, secret",
+    "Transfer-Encoding: secret, chunked",
+    "Expect: 100-continue, secret",
+    "Sec-WebSocket-Key: secret==",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub2secret",
+    "Sec-WebSocket-Version: 13, secret",
+    "X-Forwarded-For: 192.0.2.1, secret, 192.0.2.2:secret",
+    "Forwarded: for=192.0.2.1;by=secret, for=\"_secret\";host=secret",
+    "Forwarded: for=192.0.2.1, secret",
+    "Forwarded: for=192.0.2.1 \"secret, for=192.0.2.2",
+    "Forwarded: for=\"secret\\\"\", for=192.0.2.2;for=secret",
+    "Forwarded: for=192.0.2.1, for=192.0.2.2;proto=\"secret",
+];
+
+/// What is read beside a token stays, whatever it looks like.
+const LIKE_TOKENS: &str = "GET http://eyJ.a.h/health HTTP/1.1\r\nHost: eyJ.a.localhost\r\n\
+    Origin: http://eyJ.a.h\r\nForwarded: eyJ.a.b=1;for=9.9.9.9\r\n\r\n";
 
 /// What the server would know of a head.
 fn request(bytes: &[u8]) -> Result<String, HeadError> {
@@ -162,9 +208,16 @@ fn request(bytes: &[u8]) -> Result<String, HeadError> {
             upgrade.token.map(|t| t.text.len()),
         )
     });
+    let page = Origins::LoopbackAnd(&[]).check(&request);
+    let clients = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(192, 0, 2, 2)].map(|trusted| {
+        let is_trusted = |address: IpAddr| address.is_loopback() || address == trusted;
+        forwarded::client(&request, Ipv4Addr::LOCALHOST.into(), is_trusted)
+    });
+    let path = ["/", "/ws", "/login", "/health", "*"].map(|path| path == request.path);
+    let (length, expects) = (request.content_length, request.expectation);
     Ok(format!(
-        "{} {} {:?} {token} {:?} {upgrade:?}",
-        request.method, request.host, request.origin, request.content_length
+        "{} {path:?} {} {token} {length:?} {:?} {expects:?} {upgrade:?} {page:?} {clients:?}",
+        request.method, request.host, request.transfer_encoding
     ))
 }
 
@@ -189,18 +242,45 @@ fn a_head_says_what_it_said_but_for_its_secrets() {
         assert_eq!(redacted_head(&seen), seen, "{}", head.escape_ascii());
         seen
     };
-    for head in [HEAD, OFFER, BASIC, NAMED].map(str::as_bytes) {
+    let heads = [HEAD, OFFER, BASIC, NAMED, LIKE_TOKENS].map(str::to_owned);
+    let targets =
+        TARGETS.map(|target| format!("GET {target} HTTP/1.1\r\nHost: h\r\nCookie: b\r\n\r\n"));
+    let values = VALUES.map(|value| {
+        let host = if value.starts_with("Host") {
+            ""
+        } else {
+            "Host: h\r\n"
+        };
+        format!(
+            "GET /ws HTTP/1.1\r\n{host}{value}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
+    });
+    for head in heads.iter().chain(&targets).chain(&values) {
+        let head = head.as_bytes();
         let seen = String::from_utf8(judged(head)).expect("it stays text");
         assert!(!seen.contains("secret") && !seen.contains("c2Vj"), "{seen}");
         for at in 0..head.len() {
             judged(&head[..at]);
-            for byte in b" \r\n\0\t\x7F:x?,.(\x80\xC3\xFF" {
+            for byte in b" \r\n\0\t\x7F:x?,.(@#/\"\\\x80\xC3\xFF" {
                 let mut spoiled = head.to_vec();
                 spoiled[at] = *byte;
                 judged(&spoiled);
             }
         }
     }
+}
+
+#[test]
+fn names_that_look_like_tokens_stay() {
+    let text = r#"{"event":"login","to":"eyJa.b.cde","data":{"id":"eyJa.b.cde"}}"#;
+    assert_eq!(redacted_message(text), text);
+    let body = r#"{"id":"eyJa.b.cde","password":"xxx"}"#;
+    assert_eq!(redacted_body(body), body);
+    let seen = redacted_head(LIKE_TOKENS.as_bytes());
+    assert_eq!(
+        seen.escape_ascii().to_string(),
+        LIKE_TOKENS.replace("=1;", "=x;").escape_debug().to_string()
+    );
 }
 
 #[test]

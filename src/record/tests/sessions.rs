@@ -203,11 +203,14 @@ fn a_token_that_somebody_sends_around_is_of_no_use() {
     let (alice, token) = (rig.member("alice"), rig.token("bob"));
     let data = format!(r#""event":"message","data":["{token}","{token}x",{{"{token}":0}}]"#);
     rig.say_as(alice, "alice", &data);
-    rig.send(alice, &masked(0x89, b"eyJh.eyJi.pinged-signature"));
+    rig.send(
+        alice,
+        &masked(0x89, b"eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE.pinged-signature"),
+    );
     rig.say_as(
         alice,
         "alice",
-        r#""event":"message","id":"eyJ..echoed","data":0"#,
+        r#""event":"message","id":"eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE.echoed","data":0"#,
     );
     rig.say_as(alice, "alice", &format!(r#""event":"{token}""#));
     let heard = rig.heard(alice);

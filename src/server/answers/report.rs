@@ -10,9 +10,6 @@ use crate::time::UnixSeconds;
 use crate::server::answers::cause::CloseCause;
 use crate::server::connection::{ConnectionId, Peer};
 
-/// Bytes of an event's name that a report keeps.
-const EVENT_BYTES_MAX: usize = 64;
-
 /// Something worth a line in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -24,7 +21,7 @@ pub struct Report {
     pub peer: Peer,
     /// Who is logged in on it.
     pub user: Option<Rc<str>>,
-    /// The event of the frame at hand, as the peer wrote it, cut short.
+    /// The event of the frame at hand, as the gate read it.
     pub event: Option<Box<str>>,
 }
 
@@ -137,13 +134,4 @@ impl fmt::Display for ReportKind {
             }
         })
     }
-}
-
-/// The part of an event's name that is kept.
-pub(crate) fn cut(event: &str) -> Box<str> {
-    let mut end = event.len().min(EVENT_BYTES_MAX);
-    while !event.is_char_boundary(end) {
-        end -= 1;
-    }
-    event[..end].into()
 }

@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use crate::network::AddressKey;
-use crate::server::answers::report::{self, Report, ReportKind};
+use crate::server::answers::report::{Report, ReportKind};
 use crate::server::connection::{ConnectionId, Peer};
 use crate::server::core::Core;
 use crate::time::Now;
@@ -44,7 +44,7 @@ impl Core {
             peer: self.sessions[key].peer,
             user,
             // The peer chose this text, and its length.
-            event: event.map(report::cut),
+            event: event.map(Into::into),
         });
     }
 

@@ -1,0 +1,63 @@
+//! A head as it is shown in a recording: without what may be a secret, and read as before.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use framegate::internals::wire::{
+    Authorization, Head, HeadError, HeadScanner, Origins, Request, Sensitive, Upgrade, forwarded,
+    sensitive,
+};
+
+/// What may be a secret is filled up, and the head says what it said.
+pub(super) fn assert_shown(head: Head<'_>) {
+    let text = head.bytes();
+    let mut shown = text.to_vec();
+    for part in sensitive(head) {
+        let (part, fill) = match part {
+            Sensitive::Token(token) => (token.as_bytes(), b'x'),
+            Sensitive::Refused(part) => (part, b'@'),
+            Sensitive::Unread(part) => (part, b'x'),
+            Sensitive::Compared(_) => continue,
+        };
+        let start = part.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
+        // What is empty may stand anywhere.
+        let place = shown.get_mut(start..start.wrapping_add(part.len()));
+        place.unwrap_or_default().fill(fill);
+    }
+    let mut scanner = HeadScanner::default();
+    let seen = scanner.scan(&shown).map(|seen| seen.map(read));
+    assert_eq!(seen, Ok(Some(read(head))), "{}", shown.escape_ascii());
+}
+
+/// What the server knows of a head.
+fn read(head: Head<'_>) -> Result<String, HeadError> {
+    let request = Request::parse(head)?;
+    let token_bytes = match request.authorization {
+        Authorization::Bearer(token) => Some(token.len()),
+        _ => None,
+    };
+    let origins = [
+        Origins::Any,
+        Origins::OwnAnd(&[]),
+        Origins::LoopbackAnd(&[]),
+    ];
+    let upgrades = origins.map(|origins| {
+        let upgrade = Upgrade::check(&request, origins);
+        upgrade.map(|upgrade| (upgrade.offers_subprotocol, upgrade.token))
+    });
+    let proxies = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(9, 9, 9, 9)];
+    let clients = proxies.map(|proxy| {
+        let is_trusted = |address: IpAddr| address == proxy || address.is_loopback();
+        forwarded::client(&request, Ipv4Addr::LOCALHOST.into(), is_trusted)
+    });
+    let routes = ["/ws", "/login", "/health", "/"];
+    Ok(format!(
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {token_bytes:?} {upgrades:?} {clients:?}",
+        request.method,
+        routes.map(|route| route == request.path),
+        request.host,
+        request.content_length,
+        request.transfer_encoding,
+        request.expectation,
+        request.authorization,
+    ))
+}
