@@ -11,6 +11,7 @@
 
 mod client_parser;
 pub mod exchange;
+pub mod mutator;
 pub mod peer;
 pub mod reference;
 pub mod simulation;

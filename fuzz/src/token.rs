@@ -6,7 +6,8 @@ mod door;
 mod mint;
 mod replay_token;
 
-use self::case::{Case, Words, sign};
+pub(crate) use self::case::sign;
+use self::case::{Case, Words};
 use self::door::{CURRENT, Door, FOREIGN, keys_of, reference_verdict};
 use self::mint::assert_minted;
 use self::replay_token::assert_replay_token;

@@ -27,7 +27,7 @@ use framegate::internals::server::{
 use framegate::internals::time::{Instant, Now, UnixSeconds};
 use framegate::internals::turn::{Readiness, Turn};
 
-pub use notation::compose;
+pub use notation::{UPGRADE, compose};
 pub use script::{Leaving, MAGIC, PEERS, Record, records, write_record};
 use sockets::{Socket, Sockets};
 use transcript::Transcript;

@@ -77,7 +77,8 @@ fn action(line: &str) -> Result<Action, &'static str> {
     Ok(Action::Send(peer.ok_or(WANTED)?, bytes, leaving))
 }
 
-const UPGRADE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+/// A request that opens a WebSocket.
+pub const UPGRADE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// A Text frame of a client (RFC 6455 §5.2), with a mask that changes nothing.

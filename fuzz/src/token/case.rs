@@ -69,7 +69,7 @@ fn str(bytes: &[u8]) -> Option<&str> {
 }
 
 /// RFC 7515 §5.1, by the reference.
-pub(super) fn sign(secret: &[u8], header: &[u8], claims: &[u8]) -> String {
+pub(crate) fn sign(secret: &[u8], header: &[u8], claims: &[u8]) -> String {
     sign_raw(secret, &encode(header), &encode(claims))
 }
 

@@ -1,0 +1,159 @@
+//! A mutator that signs again: it takes a [script](crate::exchange::records) apart, changes its
+//! records, frames, messages or tokens, and puts it together so that lengths, masks and signatures
+//! are right. What a fuzzer changes so goes on to be read behind the signature's check, while the
+//! check is as it is.
+//!
+//! Promises that the same input and seed come to the same output, and that the output is a script.
+//! Refuses to make all good: now and then a length lies, a mask is missing, or a signature is wrong.
+
+mod havoc;
+mod message;
+mod random;
+mod stream;
+mod token;
+
+use std::time::Duration;
+
+use crate::exchange::{Leaving, PEERS, UPGRADE};
+pub use havoc::havoc;
+use random::Random;
+use stream::{Frame, Part, Piece};
+
+/// How an engine changes bytes that it knows nothing of.
+pub type Plain<'p> = dyn FnMut(&mut Vec<u8>) + 'p;
+
+/// Changes a script in one to four places, or now and then as `plain` changes what it knows nothing
+/// of. Returns at most `bytes_max` bytes, of which the last may be missing.
+pub fn mutate(script: &[u8], bytes_max: usize, seed: u64, plain: &mut Plain<'_>) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    let mut script = match random.below(16) {
+        0 => {
+            let mut script = script.to_vec();
+            plain(&mut script);
+            script
+        }
+        _ => {
+            let mut pieces = stream::take_apart(script);
+            for _ in 0..=random.below(4) {
+                change(&mut pieces, &mut random, plain);
+            }
+            stream::put_together(&pieces)
+        }
+    };
+    script.truncate(bytes_max);
+    script
+}
+
+/// As [`mutate`], the script being the first `bytes` of `place`, as libFuzzer has it. `engine` changes
+/// as much of what it is given, to as many bytes at the most. Returns how many bytes it is then.
+pub fn mutate_in_place(
+    place: &mut [u8],
+    bytes: usize,
+    seed: u32,
+    engine: impl Fn(&mut [u8], usize, usize) -> usize,
+) -> usize {
+    /// What the engine may add to one part.
+    const GROWTH_BYTES: usize = 64;
+    let plain: &mut Plain<'_> = &mut |part| {
+        let bytes = part.len();
+        let bytes_max = bytes + GROWTH_BYTES;
+        part.resize(bytes_max, 0);
+        let bytes = engine(part, bytes, bytes_max);
+        part.truncate(bytes);
+    };
+    let script = mutate(&place[..bytes], place.len(), seed.into(), plain);
+    place[..script.len()].copy_from_slice(&script);
+    script.len()
+}
+
+fn change(pieces: &mut Vec<Piece>, random: &mut Random, plain: &mut Plain<'_>) {
+    let kind = random.below(16);
+    if pieces.is_empty() || kind == 0 {
+        return insert(pieces, random);
+    }
+    let at = random.below(pieces.len());
+    let piece = &mut pieces[at];
+    let part_at = random.below(piece.parts.len().max(1));
+    match (kind, piece.parts.get_mut(part_at)) {
+        (1..=3, _) | (_, None) => change_order(pieces, at, random),
+        (4, Some(_)) => change_parts(&mut piece.parts, part_at, random),
+        (5, Some(part)) => plain(part.bytes_mut()),
+        (6..=7, Some(Part::Frame(frame))) => frame.change(random, plain),
+        (8..=11, Some(Part::Frame(frame))) => message::change(&mut frame.payload, random, plain),
+        (_, Some(Part::Frame(frame))) => message::change_token(&mut frame.payload, random, plain),
+        (6..=9, Some(Part::Head(head))) => token::change_in_head(head, random, plain),
+        (_, Some(part)) => plain(part.bytes_mut()),
+    }
+}
+
+/// A peer says something, on a WebSocket that it may have or opens.
+fn insert(pieces: &mut Vec<Piece>, random: &mut Random) {
+    let at = random.below(pieces.len() + 1);
+    let peer = match at.checked_sub(1) {
+        Some(before) if random.below(4) != 0 => pieces[before].peer,
+        _ => random.below(PEERS.into()) as u8,
+    };
+    let is_here = pieces[..at].iter().any(|piece| piece.peer == peer);
+    let mut parts = vec![Part::Frame(Frame::text(message::new(random)))];
+    if !is_here || random.below(8) == 0 {
+        parts.insert(0, Part::Head(UPGRADE.to_vec()));
+    }
+    let piece = Piece {
+        peer,
+        pause: Duration::ZERO,
+        leaving: None,
+        parts,
+    };
+    pieces.insert(at, piece);
+}
+
+/// Changes who sends, when, or in which order.
+fn change_order(pieces: &mut Vec<Piece>, at: usize, random: &mut Random) {
+    /// Around the deadlines of the server, in milliseconds.
+    const PAUSES: [u16; 10] = [
+        0, 1, 999, 1_000, 5_000, 10_000, 20_000, 30_000, 60_000, 65_535,
+    ];
+    let other = random.below(pieces.len());
+    let piece = &mut pieces[at];
+    match random.below(7) {
+        0 => piece.peer = random.below(PEERS.into()) as u8,
+        1 => piece.pause = Duration::from_millis(random.one_of(&PAUSES).into()),
+        2 => piece.leaving = random.one_of(&[None, Some(Leaving::Fin), Some(Leaving::Reset)]),
+        3 => _ = pieces.remove(at),
+        4 => pieces.swap(at, other),
+        5 => {
+            let again = pieces[at].clone();
+            pieces.insert(other, again);
+        }
+        // What came in one piece comes in two.
+        _ => {
+            let middle = random.below(piece.parts.len() + 1);
+            let rest = Piece {
+                pause: Duration::ZERO,
+                parts: piece.parts.split_off(middle),
+                ..*piece
+            };
+            piece.leaving = None;
+            pieces.insert(at + 1, rest);
+        }
+    }
+}
+
+/// Changes the order of what one record sends.
+fn change_parts(parts: &mut Vec<Part>, at: usize, random: &mut Random) {
+    let other = random.below(parts.len());
+    match random.below(4) {
+        0 => _ = parts.remove(at),
+        1 => parts.swap(at, other),
+        2 => parts.insert(other, parts[at].clone()),
+        _ => {
+            let bytes = parts[at].written();
+            let (first, second) = bytes.split_at(random.below(bytes.len() + 1));
+            let halves = [first, second].map(|half| Part::Bytes(half.to_vec()));
+            parts.splice(at..=at, halves);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

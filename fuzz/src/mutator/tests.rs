@@ -1,0 +1,115 @@
+use super::{Plain, havoc, mutate, mutate_in_place, stream};
+use crate::exchange::{compose, play, records};
+
+const LINES: &str = r#"
+    0 upgrade
+    0 text {"token":"$alice","event":"getUser","data":{"id":"bob"},"id":1}
+    pause 1000
+    1 raw GET /health HTTP/1.1\r\nHost: x\r\n\r\n
+    1 fin
+    2 upgrade
+    2 text {"token":"$bob","event":"message","data":"hello"}
+"#;
+
+fn no_change(_: &mut Vec<u8>) {}
+
+fn script() -> Vec<u8> {
+    compose(LINES).unwrap()
+}
+
+#[test]
+fn what_is_taken_apart_is_put_together_as_it_was() {
+    let script = script();
+    assert_eq!(stream::put_together(&stream::take_apart(&script)), script);
+    for end in 0..script.len() {
+        let again = stream::put_together(&stream::take_apart(&script[..end]));
+        let played: Vec<_> = records(&script[..end]).collect();
+        assert_eq!(records(&again).collect::<Vec<_>>(), played, "{end} bytes");
+    }
+}
+
+#[test]
+fn the_same_seed_makes_the_same_change_and_another_another() {
+    let script = script();
+    let made = |seed| mutate(&script, 10_000, seed, &mut no_change);
+    assert_eq!(made(1), made(1));
+    let different = (0..100)
+        .filter(|seed| made(*seed) != made(seed + 1))
+        .count();
+    assert!(different > 90, "{different}");
+    assert!(mutate(&script, 7, 1, &mut no_change).len() <= 7);
+}
+
+/// A token that is changed is read: of what a mutator does who knows nothing of signatures, next to
+/// nothing is.
+#[test]
+fn most_of_what_is_changed_is_read_behind_the_signature() {
+    let script = script();
+    let (mut refused_for_claims, mut refused_for_signature) = (0, 0);
+    for seed in 0..400 {
+        let state = play(&mutate(&script, 10_000, seed, &mut no_change));
+        let state = state.lines().last().unwrap().to_owned();
+        let count = |reasons: &[&str]| {
+            let is_there = reasons.iter().any(|reason| state.contains(reason));
+            usize::from(is_there)
+        };
+        refused_for_claims += count(&[
+            "bad_alg",
+            "bad_aud",
+            "bad_exp",
+            "bad_iat",
+            "bad_nbf",
+            "bad_sub",
+            "other_subject",
+            "token_expired",
+            "not_yet_valid",
+        ]);
+        refused_for_signature += count(&["bad_signature", "signature_form", "not_three_parts"]);
+    }
+    assert!(refused_for_claims > 60, "{refused_for_claims}");
+    assert!(refused_for_signature < 20, "{refused_for_signature}");
+    assert!(refused_for_signature > 0);
+}
+
+#[test]
+fn the_engines_own_changes_are_made_where_they_fit() {
+    let script = script();
+    let mut calls = 0;
+    for seed in 0..100 {
+        let plain: &mut Plain<'_> = &mut |bytes| {
+            calls += 1;
+            bytes.push(b'!');
+        };
+        mutate(&script, 10_000, seed, plain);
+    }
+    assert!(calls > 20, "{calls}");
+}
+
+#[test]
+fn in_place_is_the_same_and_stays_in_its_place() {
+    let script = script();
+    for seed in 0..200 {
+        let mut place = vec![0; script.len() + 10];
+        place[..script.len()].copy_from_slice(&script);
+        let bytes = mutate_in_place(&mut place, script.len(), seed, |_, bytes, _| bytes);
+        let made = mutate(&script, script.len() + 10, seed.into(), &mut no_change);
+        assert_eq!(&place[..bytes], made, "{seed}");
+    }
+}
+
+#[test]
+fn havoc_changes_bytes_and_makes_some_of_none() {
+    for seed in 0..1_000 {
+        let mut none = Vec::new();
+        havoc(&mut none, seed);
+        let mut some = b"0123456789".to_vec();
+        havoc(&mut some, seed);
+        assert!(none.len() <= 24 && some.len() <= 34, "{seed}");
+    }
+    let changed = |seed| {
+        let mut some = b"0123456789".to_vec();
+        havoc(&mut some, seed);
+        some != b"0123456789"
+    };
+    assert!((0..1_000).filter(|seed| changed(*seed)).count() > 950);
+}
