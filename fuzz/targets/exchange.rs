@@ -1,14 +1,29 @@
 //! A target of libFuzzer: its body is a function of the library, and so is its mutator.
 #![no_main]
-use framegate_fuzz::mutator::mutate_in_place;
-use libfuzzer_sys::fuzzer_mutate;
+use std::sync::atomic::{AtomicU8, Ordering};
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| framegate_fuzz::exchange::exchange(input));
+use framegate_fuzz::exchange::{STATES, exchange_by_states};
 
+/// The states of connections, for libFuzzer to look at after an input: a new one is as good as new code.
+#[used]
+#[unsafe(link_section = "__libfuzzer_extra_counters")]
+static REACHED: [AtomicU8; STATES] = [const { AtomicU8::new(0) }; STATES];
+
+libfuzzer_sys::fuzz_target!(|script: &[u8]| {
+    exchange_by_states(script, |state| {
+        REACHED[state.number()].store(1, Ordering::Relaxed)
+    });
+});
+
+#[cfg(not(feature = "plain"))]
 libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    // To compare with a fuzzer that knows nothing of signatures.
-    match std::env::var_os("PLAIN") {
-        Some(_) => fuzzer_mutate(data, size, max_size),
-        None => mutate_in_place(&mut data[..max_size], size, seed, fuzzer_mutate),
-    }
+    let place = &mut data[..max_size];
+    framegate_fuzz::mutator::mutate_in_place(place, size, seed, libfuzzer_sys::fuzzer_mutate)
+});
+
+#[cfg(not(feature = "plain"))]
+libfuzzer_sys::fuzz_crossover!(|one: &[u8], other: &[u8], out: &mut [u8], seed: u32| {
+    let script = framegate_fuzz::mutator::cross(one, other, out.len(), seed.into());
+    out[..script.len()].copy_from_slice(&script);
+    script.len()
 });

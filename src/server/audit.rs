@@ -73,6 +73,36 @@ impl Server {
             .any(|(_, login)| login.connection == id)
     }
 
+    /// Returns how a connection stands, in a few words each, for those who fuzz: how far it has come,
+    /// what of a request or a frame has begun, and what waits to be written.
+    pub fn standing(&self, id: ConnectionId) -> Option<[&'static str; 3]> {
+        let key = self.core.sessions.key(id)?;
+        let session = &self.core.sessions[key];
+        let begun = |is_begun| if is_begun { "a request" } else { "nothing" };
+        let (phase, begun) = match session.state() {
+            State::Head { held, .. } => ("head", begun(!held.is_empty())),
+            State::Body { held, .. } => ("body", begun(!held.is_empty())),
+            State::Answering { .. } => ("answering", "nothing"),
+            State::Open(open) => match self.core.members.is_member(key) {
+                true => ("member", open.progress()),
+                false => ("open", open.progress()),
+            },
+            State::LoggingOut { .. } => ("logging out", "nothing"),
+            State::Closing {
+                fin_sent: false, ..
+            } => ("closing", "nothing"),
+            State::Closing { fin_sent: true, .. } => ("lingering", "nothing"),
+            State::Closed => return None,
+        };
+        let outbox = session.outbox();
+        let waiting = match (outbox.is_empty(), outbox.unoffered_bytes()) {
+            (true, _) => "nothing",
+            (false, 0) => "what was offered",
+            (false, _) => "more",
+        };
+        Some([phase, begun, waiting])
+    }
+
     /// Counts everything again, between two steps of a turn. O(n log n) in the connections.
     ///
     /// # Errors

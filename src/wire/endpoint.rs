@@ -105,6 +105,22 @@ impl Endpoint {
         matches!(self.state, State::Open(Assembly(Some(_))))
     }
 
+    /// What has begun and is not finished, in a word or two, for those who fuzz.
+    pub fn progress(&self) -> &'static str {
+        let State::Open(Assembly(unfinished)) = &self.state else {
+            return "over";
+        };
+        match unfinished.as_deref() {
+            None => "nothing",
+            Some(unfinished) => match (&unfinished.message, &unfinished.frame) {
+                (None, Frame::Header(_)) => "a header",
+                (None, Frame::Payload(_)) => "a frame",
+                (Some(_), Frame::Header(_)) => "a message",
+                (Some(_), Frame::Payload(_)) => "a message's frame",
+            },
+        }
+    }
+
     /// Heap held for what is unfinished, in bytes: at most twice what was received of it, and
     /// a small constant.
     pub fn held_bytes(&self) -> usize {

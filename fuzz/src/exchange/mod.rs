@@ -7,6 +7,7 @@
 mod notation;
 mod script;
 mod sockets;
+mod states;
 mod transcript;
 
 use std::cell::Cell;
@@ -30,6 +31,8 @@ use framegate::internals::turn::{Readiness, Turn};
 pub use notation::{UPGRADE, compose};
 pub use script::{Leaving, MAGIC, PEERS, Record, records, write_record};
 use sockets::{Socket, Sockets};
+use states::LastCauses;
+pub use states::{STATES, State};
 use transcript::Transcript;
 
 /// The secret that signs and verifies.
@@ -54,6 +57,16 @@ thread_local! {
 /// The target: plays a script, and asserts what [`play`] does.
 pub fn exchange(script: &[u8]) {
     play(script);
+}
+
+/// As [`exchange`]; tells of every state that a connection is in after a record.
+pub fn exchange_by_states(script: &[u8], mut told: impl FnMut(State)) {
+    let mut world = World::new();
+    for record in records(script) {
+        world.play(&record);
+        world.states().for_each(&mut told);
+    }
+    world.leave();
 }
 
 /// Plays a script. Returns what every peer heard, a line each, and a last line on the server's state.
@@ -92,6 +105,7 @@ struct World {
     /// The last connection of each peer, if it had one.
     peers: [Option<Socket>; PEERS as usize],
     transcript: Transcript,
+    last_causes: LastCauses,
     turns_left: usize,
 }
 
@@ -118,6 +132,7 @@ impl World {
             },
             peers: Default::default(),
             transcript: Transcript::default(),
+            last_causes: LastCauses::default(),
             turns_left: TURNS_MAX,
         }
     }
@@ -127,6 +142,9 @@ impl World {
         self.pass(record.pause);
         let socket = self.connection(record.peer);
         socket.borrow_mut().sent.extend(record.bytes);
+        if let Some(hears) = record.hears {
+            socket.borrow_mut().is_deaf = !hears;
+        }
         match record.leaving {
             Some(Leaving::Fin) => socket.borrow_mut().has_finished = true,
             Some(Leaving::Reset) => socket.borrow_mut().is_reset = true,
@@ -149,7 +167,7 @@ impl World {
             return Rc::clone(socket);
         }
         let socket = Socket::default();
-        let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, number + 1));
+        let address = address(number);
         let peer = Peer {
             address: Some(address),
             port: 49_152,
@@ -168,6 +186,7 @@ impl World {
             let end = socket.borrow();
             let readiness = Readiness {
                 readable: true,
+                writable: !end.is_deaf,
                 peer_finished: end.has_finished,
                 has_failed: end.is_reset,
                 ..Readiness::default()
@@ -226,7 +245,8 @@ impl World {
                     self.turn.core.handle(self.now, Input::Hashed(outcome));
                 }
                 Output::Store(job) => self.write_to_store(job),
-                Output::Summary(_) | Output::StoreNews(_) | Output::Report(_) => {}
+                Output::Report(report) => self.last_causes.note(&report),
+                Output::Summary(_) | Output::StoreNews(_) => {}
             }
         }
         for (index, socket) in self.peers.iter().enumerate() {
@@ -266,6 +286,15 @@ impl World {
         line + "\n"
     }
 
+    /// How the connections stand that there are.
+    fn states(&self) -> impl Iterator<Item = State> {
+        self.peers.iter().enumerate().filter_map(|(index, socket)| {
+            let id = socket.as_ref()?.borrow().id?;
+            let standing = self.turn.core.standing(id)?;
+            Some(State::new(standing, self.last_causes.of(index)))
+        })
+    }
+
     /// Every peer resets what it has, and nothing is left.
     fn leave(&mut self) {
         for socket in self.peers.clone().into_iter().flatten() {
@@ -277,6 +306,11 @@ impl World {
         assert_eq!(self.turn.core.connections(), 0, "a connection is left");
         assert_eq!(self.turn.core.held_bytes(), 0, "bytes are left");
     }
+}
+
+/// The address of a peer.
+fn address(number: u8) -> IpAddr {
+    Ipv4Addr::new(192, 0, 2, number + 1).into()
 }
 
 fn keys() -> Keys {

@@ -15,12 +15,14 @@ use super::{USERS, token};
 /// pause 1000
 /// 1 raw GET /health HTTP/1.1\r\nHost: x\r\n\r\n
 /// 1 fin
+/// 0 deaf
 /// 0 reset
 /// ```
 ///
 /// `$alice`, `$bob` and `$carol` stand for good tokens of theirs. `text` sends a WebSocket frame with a
 /// mask of zeros, so that it can be read in the script; `raw` sends bytes, with `\r`, `\n`, `\\` and
-/// `\x` and two hexadecimal digits for what cannot be typed. A pause is in milliseconds.
+/// `\x` and two hexadecimal digits for what cannot be typed. A pause is in milliseconds. A
+/// peer that is `deaf` takes nothing of what is written to it, until it `hears`.
 ///
 /// # Errors
 /// The first line that is none of these, and what would be right.
@@ -33,11 +35,17 @@ pub fn compose(lines: &str) -> Result<Vec<u8>, String> {
         match action(&line).map_err(told)? {
             Action::Nothing => {}
             Action::Pause(time) => pause += time,
-            Action::Send(peer, bytes, leaving) => {
+            Action::Send {
+                peer,
+                bytes,
+                hears,
+                leaving,
+            } => {
                 let record = Record {
                     peer,
                     pause: std::mem::take(&mut pause),
                     bytes: &bytes,
+                    hears,
                     leaving,
                 };
                 write_record(&mut script, &record);
@@ -50,12 +58,17 @@ pub fn compose(lines: &str) -> Result<Vec<u8>, String> {
 enum Action {
     Nothing,
     Pause(Duration),
-    Send(u8, Vec<u8>, Option<Leaving>),
+    Send {
+        peer: u8,
+        bytes: Vec<u8>,
+        hears: Option<bool>,
+        leaving: Option<Leaving>,
+    },
 }
 
 fn action(line: &str) -> Result<Action, &'static str> {
     const WANTED: &str = "wanted: `pause MILLISECONDS`, or a peer from 0 to 7 and one of `upgrade`, \
-                          `text JSON`, `raw BYTES`, `fin`, `reset`";
+                          `text JSON`, `raw BYTES`, `deaf`, `hears`, `fin`, `reset`";
     if line.is_empty() || line.starts_with('#') {
         return Ok(Action::Nothing);
     }
@@ -66,15 +79,24 @@ fn action(line: &str) -> Result<Action, &'static str> {
     }
     let peer = first.parse().ok().filter(|peer| *peer < PEERS);
     let (verb, words) = rest.split_once(' ').unwrap_or((rest, ""));
-    let (bytes, leaving) = match verb {
-        "upgrade" => (UPGRADE.to_vec(), None),
-        "text" => (frame(words.as_bytes()), None),
-        "raw" => (unescaped(words)?, None),
-        "fin" => (Vec::new(), Some(Leaving::Fin)),
-        "reset" => (Vec::new(), Some(Leaving::Reset)),
+    let peer = peer.ok_or(WANTED)?;
+    let (mut bytes, mut hears, mut leaving) = (Vec::new(), None, None);
+    match verb {
+        "upgrade" => bytes.extend(UPGRADE),
+        "text" => bytes = frame(words.as_bytes()),
+        "raw" => bytes = unescaped(words)?,
+        "deaf" => hears = Some(false),
+        "hears" => hears = Some(true),
+        "fin" => leaving = Some(Leaving::Fin),
+        "reset" => leaving = Some(Leaving::Reset),
         _ => return Err(WANTED),
-    };
-    Ok(Action::Send(peer.ok_or(WANTED)?, bytes, leaving))
+    }
+    Ok(Action::Send {
+        peer,
+        bytes,
+        hears,
+        leaving,
+    })
 }
 
 /// A request that opens a WebSocket.
@@ -158,7 +180,9 @@ mod tests {
             pause 1000
             1 raw GET /health HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n
             1 fin
+            0 deaf
             0 text {\"event\":\"getUser\"}
+            0 hears
         ";
         let script = compose(lines).unwrap();
         let heard = play(&script);

@@ -18,6 +18,11 @@ const FINISHES: u8 = 1;
 /// In a record's second byte: the connection is reset after the bytes.
 const RESETS: u8 = 2;
 
+/// In a record's second byte: the peer takes nothing any more of what is written to it.
+const DEAFENS: u8 = 4;
+/// In a record's second byte: the peer takes all again.
+const HEARS: u8 = 8;
+
 /// One record: time passes, and then a peer sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'s> {
@@ -27,6 +32,8 @@ pub struct Record<'s> {
     pub pause: Duration,
     /// What is sent; perhaps nothing.
     pub bytes: &'s [u8],
+    /// Whether the peer takes what is written to it from now on; `None` leaves it as it was.
+    pub hears: Option<bool>,
     /// How the peer leaves after it, if it does.
     pub leaving: Option<Leaving>,
 }
@@ -48,7 +55,8 @@ pub enum Leaving {
 ///                                     1     1      2       2     length
 /// ```
 ///
-/// The pause is in milliseconds; both numbers are big-endian. Flags: 1 a FIN after the bytes, 2 a reset.
+/// The pause is in milliseconds; both numbers are big-endian. Flags: 1 a FIN after the bytes, 2 a reset,
+/// 4 the peer takes nothing of what is written to it any more, 8 it takes all again.
 pub fn records(script: &[u8]) -> impl Iterator<Item = Record<'_>> {
     let (plain, mut rest) = match script.strip_prefix(MAGIC) {
         Some(rest) => (None, rest),
@@ -58,6 +66,7 @@ pub fn records(script: &[u8]) -> impl Iterator<Item = Record<'_>> {
         peer: 0,
         pause: Duration::ZERO,
         bytes,
+        hears: None,
         leaving: None,
     });
     let next = move || {
@@ -70,6 +79,11 @@ pub fn records(script: &[u8]) -> impl Iterator<Item = Record<'_>> {
             peer: peer & PEER_BITS,
             pause: Duration::from_millis(u16::from_be_bytes(pause).into()),
             bytes,
+            hears: match flags {
+                flags if flags & DEAFENS != 0 => Some(false),
+                flags if flags & HEARS != 0 => Some(true),
+                _ => None,
+            },
             leaving: match flags {
                 flags if flags & RESETS != 0 => Some(Leaving::Reset),
                 flags if flags & FINISHES != 0 => Some(Leaving::Fin),
@@ -87,12 +101,17 @@ pub fn records(script: &[u8]) -> impl Iterator<Item = Record<'_>> {
 pub fn write_record(script: &mut Vec<u8>, record: &Record<'_>) {
     let pause = u16::try_from(record.pause.as_millis()).unwrap_or(u16::MAX);
     let length = u16::try_from(record.bytes.len()).unwrap_or(u16::MAX);
-    let flags = match record.leaving {
+    let leaving = match record.leaving {
         None => 0,
         Some(Leaving::Fin) => FINISHES,
         Some(Leaving::Reset) => RESETS,
     };
-    script.extend([record.peer, flags]);
+    let hears = match record.hears {
+        None => 0,
+        Some(false) => DEAFENS,
+        Some(true) => HEARS,
+    };
+    script.extend([record.peer, leaving | hears]);
     script.extend(pause.to_be_bytes());
     script.extend(length.to_be_bytes());
     script.extend(&record.bytes[..usize::from(length)]);
@@ -109,6 +128,7 @@ mod tests {
             peer: 0,
             pause: Duration::ZERO,
             bytes: b"GET / HTTP/1.1\r\n",
+            hears: None,
             leaving: None,
         };
         assert_eq!(all, [expected]);
@@ -116,16 +136,17 @@ mod tests {
 
     #[test]
     fn records_are_read_as_they_were_written() {
-        let some = |peer, millis, bytes, leaving| Record {
+        let some = |peer, millis, bytes, hears, leaving| Record {
             peer,
             pause: Duration::from_millis(millis),
             bytes,
+            hears,
             leaving,
         };
         let written = [
-            some(3, 0, b"one".as_slice(), None),
-            some(0, 65_535, b"", Some(Leaving::Fin)),
-            some(7, 256, b"two", Some(Leaving::Reset)),
+            some(3, 0, b"one".as_slice(), Some(true), None),
+            some(0, 65_535, b"", None, Some(Leaving::Fin)),
+            some(7, 256, b"two", Some(false), Some(Leaving::Reset)),
         ];
         let mut script = MAGIC.to_vec();
         for record in &written {

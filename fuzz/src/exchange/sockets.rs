@@ -1,5 +1,5 @@
-//! A network in memory in which nothing goes wrong: all that is sent arrives, and every socket takes what
-//! it is offered.
+//! A network in memory in which nothing goes wrong: all that is sent arrives, and every socket whose peer
+//! hears takes what it is offered.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -20,6 +20,8 @@ pub(super) struct End {
     pub(super) has_finished: bool,
     /// True once the peer has reset it.
     pub(super) is_reset: bool,
+    /// True while the peer takes nothing.
+    pub(super) is_deaf: bool,
     /// Written by the server, and not yet heard.
     pub(super) heard: Vec<u8>,
     /// What became of the server's side, once anything did.
@@ -63,6 +65,9 @@ impl Io for Sockets {
         let mut end = socket.borrow_mut();
         if end.is_reset {
             return Err(ErrorKind::BrokenPipe.into());
+        }
+        if end.is_deaf {
+            return Err(ErrorKind::WouldBlock.into());
         }
         let before = end.heard.len();
         for slice in slices {

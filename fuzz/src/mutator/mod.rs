@@ -44,6 +44,18 @@ pub fn mutate(script: &[u8], bytes_max: usize, seed: u64, plain: &mut Plain<'_>)
     script
 }
 
+/// A script that begins as one does and ends as another. Returns at most `bytes_max` bytes.
+pub fn cross(one: &[u8], other: &[u8], bytes_max: usize, seed: u64) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    let mut pieces = stream::take_apart(one);
+    let mut others = stream::take_apart(other);
+    pieces.truncate(random.below(pieces.len() + 1));
+    pieces.extend(others.drain(random.below(others.len() + 1)..));
+    let mut script = stream::put_together(&pieces);
+    script.truncate(bytes_max);
+    script
+}
+
 /// As [`mutate`], the script being the first `bytes` of `place`, as libFuzzer has it. `engine` changes
 /// as much of what it is given, to as many bytes at the most. Returns how many bytes it is then.
 pub fn mutate_in_place(
@@ -101,6 +113,7 @@ fn insert(pieces: &mut Vec<Piece>, random: &mut Random) {
     let piece = Piece {
         peer,
         pause: Duration::ZERO,
+        hears: None,
         leaving: None,
         parts,
     };
@@ -115,13 +128,14 @@ fn change_order(pieces: &mut Vec<Piece>, at: usize, random: &mut Random) {
     ];
     let other = random.below(pieces.len());
     let piece = &mut pieces[at];
-    match random.below(7) {
+    match random.below(8) {
         0 => piece.peer = random.below(PEERS.into()) as u8,
         1 => piece.pause = Duration::from_millis(random.one_of(&PAUSES).into()),
         2 => piece.leaving = random.one_of(&[None, Some(Leaving::Fin), Some(Leaving::Reset)]),
-        3 => _ = pieces.remove(at),
-        4 => pieces.swap(at, other),
-        5 => {
+        3 => piece.hears = random.one_of(&[None, Some(false), Some(true)]),
+        4 => _ = pieces.remove(at),
+        5 => pieces.swap(at, other),
+        6 => {
             let again = pieces[at].clone();
             pieces.insert(other, again);
         }

@@ -15,6 +15,7 @@ const MASKED: u8 = 0x80;
 pub(super) struct Piece {
     pub(super) peer: u8,
     pub(super) pause: Duration,
+    pub(super) hears: Option<bool>,
     pub(super) leaving: Option<Leaving>,
     pub(super) parts: Vec<Part>,
 }
@@ -171,6 +172,7 @@ pub(super) fn take_apart(script: &[u8]) -> Vec<Piece> {
             Piece {
                 peer: record.peer,
                 pause: record.pause,
+                hears: record.hears,
                 leaving: record.leaving,
                 parts,
             }
@@ -211,6 +213,7 @@ pub(super) fn put_together(pieces: &[Piece]) -> Vec<u8> {
             peer: piece.peer,
             pause: piece.pause,
             bytes: &bytes,
+            hears: piece.hears,
             leaving: piece.leaving,
         };
         write_record(&mut script, &record);

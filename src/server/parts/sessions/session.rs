@@ -194,6 +194,11 @@ impl Open {
             login_pending: false,
         }
     }
+
+    /// What of a frame or a message has begun: [`Endpoint::progress`].
+    pub(crate) fn progress(&self) -> &'static str {
+        self.endpoint.progress()
+    }
 }
 
 /// A question for a sign of life.
