@@ -20,7 +20,7 @@
 //!   tokens' insides and sockets.
 //!
 //! Between turn and server stands `record`, through which a core can be watched and its every
-//! input run again. Beside them lie `config` (what a person may set), `limits` (what nobody may), `network`
+//! input run again; `export` makes of that what other programs read. Beside them lie `config` (what a person may set), `limits` (what nobody may), `network`
 //! (addresses), `time` (two clocks, as values) and `cli` (the commands).
 //! What tries to prove all of this wrong is a library of its own, `fuzz`.
 //!
@@ -33,6 +33,7 @@ mod app;
 mod cli;
 mod config;
 mod driver;
+mod export;
 mod gate;
 mod ids;
 mod json;
@@ -59,5 +60,5 @@ pub mod internals {
         )*};
     }
 
-    lend!(app cli config driver gate json limits network record server time turn wire);
+    lend!(app cli config driver export gate json limits network record server time turn wire);
 }

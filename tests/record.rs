@@ -148,6 +148,46 @@ fn what_was_recorded_until_the_server_was_killed_is_replayed() {
 }
 
 #[test]
+fn a_recording_is_exported_for_those_who_read_packets_or_raw_bytes() {
+    let home = Home::with_users(&["alice"]);
+    let mut server = home.serve(&["--record", "session.rec"]);
+    let mut alice = open(&server, Some(&home.token("alice")));
+    let frame = r#"{"event":"getUser"}"#;
+    assert!(ask(&mut alice, frame).contains("token missing"));
+    drop(alice);
+    server.signal("-TERM");
+    server.wait();
+
+    for kind in ["raw", "pcap"] {
+        let exported = home.run(&["replay", "session.rec", "--export", kind, "out"]);
+        assert!(exported.status.success(), "{}", text(&exported.stderr));
+        // Nothing is written over.
+        let again = home.run(&["replay", "session.rec", "--export", kind, "out"]);
+        assert_eq!(again.status.code(), Some(1));
+        let told = text(&again.stderr);
+        assert!(
+            told.starts_with("framegate: cannot export into out: "),
+            "{told}"
+        );
+    }
+    let out = home.path().join("out");
+    let sent = fs::read(out.join("0.raw")).expect("a raw exchange");
+    let head = "GET /ws HTTP/1.1\r\n";
+    assert!(sent.starts_with(head.as_bytes()), "{}", sent.escape_ascii());
+    let capture = fs::read(out.join("session.pcap")).expect("a capture");
+    assert_eq!(capture[..4], [0xA1, 0xB2, 0xC3, 0xD4]);
+    for said in [head.as_bytes(), b"HTTP/1.1 101 ", b"token missing"] {
+        assert!(capture.windows(said.len()).any(|window| window == said));
+    }
+    let refused = home.run(&["replay", "session.rec", "--export", "zip", "out"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert_eq!(
+        text(&refused.stderr),
+        "framegate: --export takes raw or pcap, and a folder\n"
+    );
+}
+
+#[test]
 fn a_recording_takes_no_files_place_and_a_replay_needs_one() {
     let home = Home::with_users(&["alice"]);
     fs::write(home.path().join("there"), "mine").expect("it can be written");

@@ -13,25 +13,25 @@ const WALLS: &[(&str, &[&str])] = &[
     (
         "limits",
         &[
-            "config", "wire", "gate", "server", "app", "record", "turn", "driver", "cli",
+            "config", "wire", "gate", "server", "app", "export", "record", "turn", "driver", "cli",
         ],
     ),
     (
         "time",
         &[
-            "config", "wire", "gate", "server", "app", "record", "turn", "driver", "cli",
+            "config", "wire", "gate", "server", "app", "export", "record", "turn", "driver", "cli",
         ],
     ),
     (
         "json",
         &[
-            "config", "wire", "gate", "server", "app", "record", "turn", "driver", "cli",
+            "config", "wire", "gate", "server", "app", "export", "record", "turn", "driver", "cli",
         ],
     ),
     (
         "config",
         &[
-            "wire", "gate", "server", "app", "record", "turn", "driver", "cli",
+            "wire", "gate", "server", "app", "export", "record", "turn", "driver", "cli",
         ],
     ),
     (
@@ -51,6 +51,7 @@ const WALLS: &[(&str, &[&str])] = &[
         &["wire", "server", "record", "turn", "driver", "cli"],
     ),
     ("server", &["record", "turn", "driver", "cli"]),
+    ("export", &["record", "turn", "driver", "cli"]),
     ("record", &["turn", "driver", "cli"]),
     ("turn", &["driver", "cli"]),
     ("driver", &["cli"]),

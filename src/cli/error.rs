@@ -182,6 +182,15 @@ pub enum CliError {
         /// What the system says.
         error: io::Error,
     },
+    /// `--export` takes another word.
+    ExportKind,
+    /// What a recording is exported to cannot be written.
+    ExportNotMade {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
     /// A recording is not replayed to the same outputs.
     Replay(ReplayError),
 }
@@ -201,6 +210,7 @@ impl CliError {
             | CliError::MissingValue { .. }
             | CliError::TwoPasswordSources
             | CliError::NobodyToAsk
+            | CliError::ExportKind
             | CliError::ArgumentNotUtf8
             | CliError::User(_)
             | CliError::Sign(SignError::Subject)
@@ -230,6 +240,7 @@ impl CliError {
             | CliError::Serve(_)
             | CliError::RecordingNotMade { .. }
             | CliError::RecordingUnreadable { .. }
+            | CliError::ExportNotMade { .. }
             | CliError::Replay(_) => 1,
         }
     }
@@ -374,6 +385,12 @@ impl fmt::Display for CliError {
             | CliError::RecordingUnreadable { path, error } => {
                 write!(f, "cannot read {}: {error}", path.display())
             }
+            CliError::ExportKind => f.write_str("--export takes raw or pcap, and a folder"),
+            CliError::ExportNotMade { folder, error } => write!(
+                f,
+                "cannot export into {}: {error}; no file there is written over",
+                folder.display()
+            ),
             CliError::SecretMissing {
                 env_file,
                 env_file_exists: true,

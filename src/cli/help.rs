@@ -133,7 +133,10 @@ const REPLAY: &str = "\
 Runs a recording of `framegate serve --record FILE` through the server again, without sockets,
 and says whether it did the same: 0 when it did, else 1 and where it first did otherwise.
 
-Usage: framegate replay FILE
+Usage: framegate replay FILE [--export raw|pcap DIR]
+
+  --export raw DIR    also write what each client sent to DIR/SERIAL.raw, as fuzzers take it
+  --export pcap DIR   also write DIR/session.pcap, a capture of packets for Wireshark
 ";
 
 /// `framegate help [COMMAND]`.

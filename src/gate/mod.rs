@@ -25,7 +25,7 @@ pub use admit::{
     LoginFrame, Unavailable, VerifiedToken, check_account_status,
 };
 pub use envelope::{Envelope, FrameError};
-pub use replay_tokens::ReplayTokens;
+pub use replay_tokens::{REPLAY_SECRET, ReplayTokens};
 pub use secret::{Keys, OtherKey, Secret, SecretError};
 pub use sign::{Minted, SignError, Signer};
 pub use token::{ClaimRules, TokenError, Verified, Verifier, is_subject};

@@ -1,29 +1,39 @@
 //! Replay tokens: what a recording holds in the place of tokens. They are judged as the tokens are,
 //! by a gate that has the keys of a replay, and let nobody in anywhere else.
 
+use std::cell::RefCell;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::jws::{Decoder, Parts};
+use super::jws::{Decoder, Parts, TAG_CHARACTERS};
 use super::key::Key;
 use super::secret::Keys;
 use super::token::TokenError;
 
 /// The secret of every replay. It is public on purpose: nobody is to sign with it but a
 /// recording.
-const REPLAY_SECRET: &[u8] = b"the secret of framegate's recordings is no secret at all";
+pub const REPLAY_SECRET: &[u8] = b"the secret of framegate's recordings is no secret at all";
+
+/// How many places are tried where a token may begin, when something may be glued to its front.
+const BEGINNINGS_MAX: usize = 8;
 
 /// Makes the replay tokens for the tokens of one server.
 pub struct ReplayTokens {
     keys: Keys,
     replay: Key,
+    decoder: RefCell<Decoder>,
 }
 
 impl ReplayTokens {
     /// For the tokens that `keys` verify.
     pub fn new(keys: Keys) -> ReplayTokens {
         let replay = Key::new(REPLAY_SECRET);
-        ReplayTokens { keys, replay }
+        ReplayTokens {
+            keys,
+            replay,
+            decoder: RefCell::new(Decoder::new()),
+        }
     }
 
     /// The keys under which a replay token is what its token was.
@@ -36,12 +46,52 @@ impl ReplayTokens {
     /// of all that nobody reads then, the dots are left.
     pub fn token_for(&self, token: &str) -> String {
         let (message, _) = token.rsplit_once('.').unwrap_or_default();
-        match Parts::split(token, &mut Decoder::new()).and_then(|parts| parts.check(&self.keys)) {
-            Ok(_) => self.signed(message.to_owned(), 0),
+        match self.judge(token) {
+            Ok(()) => self.signed(message.to_owned(), 0),
             Err(TokenError::Signature) => self.signed(dots(message), 1),
             // 43 of them set a bit that no tag has, so that they are no signature either.
             Err(_) => dots(token),
         }
+    }
+
+    /// True when the signature of `token` is right, so that there is a replay token that is good.
+    pub fn are_for(&self, token: &str) -> bool {
+        self.judge(token).is_ok()
+    }
+
+    fn judge(&self, token: &str) -> Result<(), TokenError> {
+        let mut decoder = self.decoder.borrow_mut();
+        let signed = Parts::split(token, &mut decoder)?.check(&self.keys);
+        signed.map(drop)
+    }
+
+    /// Puts replay tokens in the places of all tokens in `text` whose signatures are right. What else
+    /// looks like a token stays: somebody may go by it.
+    pub fn replace_in(&self, text: &mut [u8]) {
+        for dot_at in 0..text.len() {
+            if text[dot_at] == b'.'
+                && let Some((start, token)) = self.find(text, dot_at)
+            {
+                text[start..start + token.len()].copy_from_slice(token.as_bytes());
+            }
+        }
+    }
+
+    /// The replay token for the token whose signature follows a dot, and where that token begins.
+    fn find(&self, text: &[u8], dot_at: usize) -> Option<(usize, String)> {
+        let end = dot_at + 1 + TAG_CHARACTERS;
+        let signature = text.get(dot_at + 1..end)?;
+        let payload_at = part_before(text, dot_at);
+        let header_end = payload_at.checked_sub(1).filter(|at| text[*at] == b'.')?;
+        let is_form = signature.iter().all(is_part_byte) && payload_at < dot_at;
+        let header_at = is_form.then(|| part_before(text, header_end))?;
+        // What begins with `{`, or with white space, begins with one of these in base64.
+        let beginnings = (header_at..header_end).filter(|at| b"eICD".contains(&text[*at]));
+        let mut beginnings = beginnings.take(BEGINNINGS_MAX);
+        beginnings.find_map(|at| {
+            let token = str::from_utf8(&text[at..end]).ok()?;
+            self.are_for(token).then(|| (at, self.token_for(token)))
+        })
     }
 
     /// A replay token with these bits of its signature changed.
@@ -50,6 +100,20 @@ impl ReplayTokens {
         tag[0] ^= wrong_bits;
         message + "." + &URL_SAFE_NO_PAD.encode(tag)
     }
+}
+
+/// Where the part of a token begins that ends at `end`.
+fn part_before(text: &[u8], end: usize) -> usize {
+    let part = text[..end]
+        .iter()
+        .rev()
+        .take_while(|byte| is_part_byte(byte));
+    end - part.count()
+}
+
+/// RFC 4648 §5.
+fn is_part_byte(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_".contains(byte)
 }
 
 /// What is left of a text that nobody reads.

@@ -13,7 +13,7 @@
 //!
 //! A replay is a recording of its own: where it writes another line than the file has, the
 //! server behaves differently. Since what peers send was redacted, what leaves may differ in the
-//! signatures of tokens; those are masked on both sides.
+//! signatures of tokens; those are masked on both sides before they are compared.
 
 mod input;
 mod lines;
@@ -35,7 +35,7 @@ use std::rc::Rc;
 use crate::app::Events;
 use crate::app::users::UserStore;
 use crate::config::Config;
-use crate::gate::Keys;
+use crate::gate::{Keys, ReplayTokens};
 use crate::limits::RECORDING_BYTES_MAX;
 use crate::server::{
     ConnectionId, Ending, FlushesLeft, Input, Output, Peer, ReadInterest, SLICES_MAX, Server,
@@ -59,7 +59,9 @@ pub fn record(
     seed: u64,
 ) -> Recorded {
     let file = FileSink::new(file, RECORDING_BYTES_MAX);
-    let recorder = Recorder::begin(file, &config, seed);
+    let tokens = Rc::new(ReplayTokens::new(keys.clone()));
+    let mut recorder = Recorder::new(tokens, Some(file));
+    recorder.begin(&config, seed);
     Recorded::build(Rc::new(RefCell::new(recorder)), config, keys, store, seed)
 }
 
@@ -95,7 +97,7 @@ impl Recorded {
         store: Box<dyn UserStore>,
         seed: u64,
     ) -> Recorded {
-        let tap = RecordingTap::new(Rc::clone(&recorder), keys.clone());
+        let tap = RecordingTap::new(Rc::clone(&recorder));
         let store = Box::new(RecordingStore {
             store,
             recorder: Rc::clone(&recorder),
@@ -147,13 +149,18 @@ impl Recorded {
     pub fn wrote(&mut self, now: Now, id: ConnectionId, count: usize, full: bool) {
         if let Some(recorder) = &self.recorder {
             let mut recorder = recorder.borrow_mut();
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let filled = self.server.gather(id, &mut slices);
-            let bytes = slices[..filled].iter().flat_map(|slice| slice.iter());
-            let digest = recorder.digest(id, bytes.take(count));
+            let digest = recorder.digest(id, &self.waiting(id, count));
             recorder.call(now, format_args!("wrote {id:?} {count} {full} {digest}"));
         }
         self.server.wrote(now, id, count, full);
+    }
+
+    /// The next `count` bytes that wait to be written to a peer.
+    fn waiting(&self, id: ConnectionId, count: usize) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let filled = self.server.gather(id, &mut slices);
+        let bytes = slices[..filled].iter().flat_map(|slice| slice.iter());
+        bytes.copied().take(count).collect()
     }
 
     /// As [`Server::next_flush`].

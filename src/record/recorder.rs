@@ -10,13 +10,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
 use super::lines::{FileSink, escaped, hex};
-use super::mask::{Mask, mask};
+use super::mask::Mask;
 use crate::app::password::{HashJob, PasswordHash};
 use crate::config::Config;
+use crate::gate::ReplayTokens;
 use crate::server::{ConnectionId, Output};
 use crate::time::Now;
 
@@ -28,8 +30,9 @@ pub(super) const ENDED: &str = "end stopped";
 const DIGEST_BYTES: usize = 8;
 
 /// Writes down what a core is told and what it does, line by line.
-#[derive(Default)]
 pub(super) struct Recorder {
+    /// For what lines are to hold in the place of tokens.
+    pub(super) tokens: Rc<ReplayTokens>,
     /// The lines of this turn, each with its line feed.
     pub(super) lines: String,
     /// Where they go at its end; `None` in a replay. It is kept when the recording is over: to close
@@ -45,18 +48,26 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Begins the file of a server with these settings and this seed.
-    pub(super) fn begin(file: FileSink, config: &Config, seed: u64) -> Recorder {
-        let mut recorder = Recorder {
-            file: Some(file),
-            ..Recorder::default()
-        };
-        let version = env!("CARGO_PKG_VERSION");
-        recorder.line(format_args!("{FIRST_LINE} {version} seed {seed}"));
-        for (name, value) in config.shown() {
-            recorder.line(format_args!("set {name} {value}"));
+    /// A recorder to `file`; to nowhere but its lines in a replay.
+    pub(super) fn new(tokens: Rc<ReplayTokens>, file: Option<FileSink>) -> Recorder {
+        Recorder {
+            tokens,
+            lines: String::new(),
+            file,
+            is_over: false,
+            written_at: None,
+            told: BTreeMap::new(),
+            hashes: BTreeMap::new(),
         }
-        recorder
+    }
+
+    /// Begins the file of a server with these settings and this seed.
+    pub(super) fn begin(&mut self, config: &Config, seed: u64) {
+        let version = env!("CARGO_PKG_VERSION");
+        self.line(format_args!("{FIRST_LINE} {version} seed {seed}"));
+        for (name, value) in config.shown() {
+            self.line(format_args!("set {name} {value}"));
+        }
     }
 
     /// A call at a moment, or what it returned.
@@ -76,10 +87,12 @@ impl Recorder {
         }
     }
 
-    /// A line, without the signatures of tokens in it.
+    /// A line, with replay tokens for the tokens in it.
     #[cold]
     pub(super) fn line(&mut self, line: fmt::Arguments<'_>) {
-        self.push(&shown(&line.to_string()));
+        let mut bytes = line.to_string().into_bytes();
+        self.tokens.replace_in(&mut bytes);
+        self.push(&escaped(&bytes));
     }
 
     /// A piece of what a peer sent, and where in its stream that begins.
@@ -122,13 +135,9 @@ impl Recorder {
 
     /// A hash of bytes that a peer took.
     #[cold]
-    pub(super) fn digest<'a>(
-        &mut self,
-        id: ConnectionId,
-        bytes: impl Iterator<Item = &'a u8>,
-    ) -> String {
+    pub(super) fn digest(&mut self, id: ConnectionId, bytes: &[u8]) -> String {
         let told = self.told.entry(id.serial).or_default();
-        let seen: Vec<u8> = bytes.map(|byte| told.pass(*byte)).collect();
+        let seen: Vec<u8> = bytes.iter().map(|byte| told.pass(*byte)).collect();
         hex(&Sha256::digest(seen)[..DIGEST_BYTES])
     }
 
@@ -140,11 +149,4 @@ impl Recorder {
         }
         !self.is_over
     }
-}
-
-/// A text as it stands in a line.
-pub(super) fn shown(text: &str) -> String {
-    let mut bytes = text.as_bytes().to_vec();
-    mask(&mut bytes);
-    escaped(&bytes)
 }

@@ -1,28 +1,24 @@
 //! What a recording shows of what peers send: what the core reads, without its secrets, in as many
-//! bytes. Replay tokens stand for tokens and a placeholder for a password; for what the core does
-//! not read, or refuses, stands the shortest text that it reads as little, or refuses for the same
-//! reason. What stands as it came is listed in docs/operations.md. What was redacted before is
-//! redacted to itself.
+//! bytes. Replay tokens stand for tokens and a placeholder for a password; for what the core does not
+//! read, or refuses, stands what it reads as little, or refuses for the same reason. What stands as it
+//! came is listed in docs/operations.md. What was redacted before is redacted to itself.
 
-use std::borrow::Cow;
-
-use super::mask::mask;
 use crate::gate::{Envelope, ReplayTokens};
 use crate::json::{self, JsonError};
+use crate::limits::SUBJECT_BYTES_MAX;
 use crate::wire::{Head, Sensitive, sensitive};
 
 /// A whole head.
 pub(super) fn head(tokens: &ReplayTokens, head: Head<'_>) -> Vec<u8> {
     let text = head.bytes();
     let mut out = text.to_vec();
-    mask(&mut out);
+    tokens.replace_in(&mut out);
     for part in sensitive(head) {
         match part {
             Sensitive::Token(token) => {
                 let place = place(&mut out, text, token.as_bytes());
                 place.copy_from_slice(tokens.token_for(token).as_bytes());
             }
-            Sensitive::Compared(part) => place(&mut out, text, part).copy_from_slice(part),
             Sensitive::Refused(part) => place(&mut out, text, part).fill(b'@'),
             Sensitive::Unread(part) => place(&mut out, text, part).fill(b'x'),
         }
@@ -41,47 +37,44 @@ pub(super) fn message(tokens: &ReplayTokens, text: &str) -> Vec<u8> {
 }
 
 fn envelope(tokens: &ReplayTokens, envelope: Envelope<'_>) -> Vec<u8> {
-    let data = envelope.data.map(|data| match &*envelope.event {
-        // Others hear its data as it is.
-        "message" => data.to_owned(),
-        _ => credentials(data),
+    let token = envelope.token.as_deref();
+    let is_let_in = token.is_some_and(|token| tokens.are_for(token));
+    let event = &*envelope.event;
+    let data = envelope.data.and_then(|data| match event {
+        "login" => Some(members(data, &["id", "password"])),
+        "getUser" if is_let_in => Some(members(data, &["id"])),
+        // Others hear it as it is.
+        "message" if is_let_in => Some(data.to_owned()),
+        _ => None,
     });
+    let is_for_one = event == "message" && is_let_in;
+    let to = envelope.to.filter(|_| is_for_one).map(|to| string(&to));
     let id = envelope.id.map(str::to_owned);
-    let mut out = format!(r#"{{"event":{}"#, string(envelope.event));
-    for (name, value) in [("id", id), ("to", envelope.to.map(string)), ("data", data)] {
+    let mut out = format!(r#"{{"event":{}"#, string(event));
+    for (name, value) in [("id", id), ("to", to), ("data", data)] {
         if let Some(value) = value {
             out += &format!(r#","{name}":{value}"#);
         }
     }
     let mut out = out.into_bytes();
-    mask(&mut out);
-    if let Some(token) = &envelope.token {
-        let token = tokens.token_for(token).into();
-        out.extend(format!(r#","token":{}"#, string(token)).bytes());
+    tokens.replace_in(&mut out);
+    if let Some(token) = token {
+        let token = tokens.token_for(token);
+        out.extend(format!(r#","token":{}"#, string(&token)).bytes());
     }
     out.push(b'}');
     out
 }
 
 /// The body of a `POST /login`.
-pub(super) fn body(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn body(tokens: &ReplayTokens, bytes: &[u8]) -> Vec<u8> {
     let mut out = match str::from_utf8(bytes) {
-        Ok(text) => credentials(text).into_bytes(),
+        Ok(text) => members(text, &["id", "password"]).into_bytes(),
         Err(_) => vec![0xFF],
     };
-    mask(&mut out);
+    tokens.replace_in(&mut out);
     out.resize(bytes.len(), b' ');
     out
-}
-
-/// Fills up all of a text but the bytes at which it is found to be none.
-pub(super) fn blank(bytes: &mut [u8]) {
-    let error = str::from_utf8(bytes).err();
-    let bad_at = error.map_or(bytes.len(), |error| error.valid_up_to());
-    let bad_bytes = error.and_then(|error| error.error_len());
-    let rest_at = bad_bytes.map_or(bytes.len(), |bad_bytes| bad_at + bad_bytes);
-    bytes[..bad_at].fill(b'x');
-    bytes[rest_at..].fill(b'x');
 }
 
 /// Where `part`, which was lent from `text`, stands in a copy of that.
@@ -91,21 +84,25 @@ fn place<'a>(copy: &'a mut [u8], text: &[u8], part: &[u8]) -> &'a mut [u8] {
     place.unwrap_or_default()
 }
 
-/// A string that was read of JSON, written in the shortest way. Every text is a JSON string.
-fn string(text: Cow<'_, str>) -> String {
-    serde_json::to_string(&text).unwrap_or_default()
+/// A string of JSON, in the shortest writing. Every text is one.
+fn string(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
 }
 
-/// Data that is read as `{"id","password"}`, or less; `0` for what is no object.
-fn credentials(data: &str) -> String {
+/// The members of data that are read of it, those of a login; `0` for what is no object.
+fn members(data: &str, names: &[&str]) -> String {
     let mut shown = Vec::new();
     let read = json::members_seldom::<JsonError>(data, |name, value| {
         let text = match name {
-            "id" => value.string(),
-            "password" => value.secret_string().map(|text| placeholder(&text).into()),
-            _ => None,
+            _ if !names.contains(&name) || !value.is_string() => None,
+            "password" => value.secret_string().map(|text| placeholder(&text)),
+            // One that is too long is nobody's, and is not decoded.
+            _ => Some(match value.short_string(SUBJECT_BYTES_MAX) {
+                Some(id) => id.into_owned(),
+                None => "x".repeat(SUBJECT_BYTES_MAX + 1),
+            }),
         };
-        shown.extend(text.map(|text| format!(r#""{name}":{}"#, string(text))));
+        shown.extend(text.map(|text| format!(r#""{name}":{}"#, string(&text))));
         Ok(())
     });
     match read {

@@ -14,9 +14,10 @@ use super::lines::{FULL, read_lines, text, text_bytes};
 use super::recorder::{ENDED, FIRST_LINE, Recorder};
 use super::store::ReplayStore;
 use crate::config::{Config, ConfigError};
+use crate::export::{Seen, Watcher};
 use crate::gate::ReplayTokens;
 use crate::limits::MESSAGE_BYTES_MAX;
-use crate::server::{ConnectionId, FlushesLeft};
+use crate::server::{ConnectionId, FlushesLeft, Peer};
 use crate::time::{Instant, Now, UnixSeconds};
 
 /// What stands for a byte that was never written: nobody looked into it. It may stand in whatever is
@@ -25,11 +26,11 @@ const FILLER: u8 = b'x';
 /// What is shown of a line that differs, in characters.
 const SHOWN_CHARACTERS_MAX: usize = 160;
 
-/// Runs a recording through the core.
+/// Runs a recording through the core, while `watcher` looks on.
 ///
 /// # Errors
 /// When the file is no recording or was edited, and when the core does otherwise than it did.
-pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
+pub fn replay(file: &[u8], watcher: &mut Watcher<'_>) -> Result<Replayed, ReplayError> {
     let mut lines = read_lines(file).map_err(ReplayError::Changed)?;
     let first = lines.first().and_then(|line| read_first(line));
     let (recorded_by, seed) = first.ok_or(ReplayError::NotARecording)?;
@@ -43,7 +44,7 @@ pub fn replay(file: &[u8]) -> Result<Replayed, ReplayError> {
     if !is_ended {
         drop_last_call(&mut lines, header_lines);
     }
-    let mut replay = Replay::new(&lines, config, seed);
+    let mut replay = Replay::new(&lines, config, seed, watcher);
     replay.run(&lines, header_lines)?;
     Ok(Replayed {
         inputs: lines.iter().filter(|line| is_input(line)).count(),
@@ -143,19 +144,27 @@ fn drop_last_call(lines: &mut Vec<Box<str>>, header_lines: usize) {
     lines.pop_if(|line| line.starts_with('@'));
 }
 
-struct Replay {
+struct Replay<'w> {
+    watcher: &'w mut Watcher<'w>,
     recorded: Recorded,
     recorder: Rc<RefCell<Recorder>>,
     peers: PeerBytes,
     now: Now,
 }
 
-impl Replay {
+impl<'w> Replay<'w> {
     /// The server that was recorded, but with the keys of a replay and a store that recalls.
-    fn new(lines: &[Box<str>], config: Config, seed: u64) -> Replay {
-        let recorder = Rc::<RefCell<Recorder>>::default();
+    fn new(
+        lines: &[Box<str>],
+        config: Config,
+        seed: u64,
+        watcher: &'w mut Watcher<'w>,
+    ) -> Replay<'w> {
         let (keys, store) = (ReplayTokens::keys(), Box::new(ReplayStore::new(lines)));
+        let tokens = Rc::new(ReplayTokens::new(keys.clone()));
+        let recorder = Rc::new(RefCell::new(Recorder::new(tokens, None)));
         Replay {
+            watcher,
             recorded: Recorded::build(Rc::clone(&recorder), config, keys, store, seed),
             recorder,
             peers: PeerBytes {
@@ -193,7 +202,7 @@ impl Replay {
     /// Makes the call of a line.
     fn make(&mut self, line: &str) -> Option<()> {
         let words = words(line);
-        let (now, recorded) = (self.now, &mut self.recorded);
+        let (now, recorded, watcher) = (self.now, &mut self.recorded, &mut self.watcher);
         match words[..] {
             ["@", monotonic, unix, nanos] => self.move_clocks(Now {
                 monotonic: Instant::from_micros(monotonic.parse().ok()?),
@@ -209,7 +218,11 @@ impl Replay {
                 };
                 recorded.next_flush(now, &mut left);
             }
-            ["ending", ..] => _ = recorded.next_ending(),
+            ["ending", ..] => {
+                if let Some((id, ending)) = recorded.next_ending() {
+                    watcher(now, id, Seen::Ended(ending));
+                }
+            }
             ["poll", ..] => _ = recorded.poll(now),
             ["end", "stopped"] => {
                 // A server that came to its end had nothing left to tell.
@@ -217,7 +230,12 @@ impl Replay {
                 recorded.poll(now);
                 recorded.end();
             }
-            ["accept", peer] => _ = recorded.accept(now, peer.parse().ok()?),
+            ["accept", peer] => {
+                let peer: Peer = peer.parse().ok()?;
+                if let Some(id) = recorded.accept(now, peer) {
+                    watcher(now, id, Seen::Accepted(peer));
+                }
+            }
             // Nobody hands over more than is wanted: the file is of another server.
             ["receive", ..] if recorded.has_write_backlog() => return None,
             ["receive", id, count] => {
@@ -225,10 +243,12 @@ impl Replay {
                 let count = count.parse().ok();
                 let count = count.filter(|count| *count as u64 <= MESSAGE_BYTES_MAX)?;
                 let mut bytes = self.peers.next(id, count);
+                watcher(now, id, Seen::Received(&bytes));
                 recorded.receive(now, id, &mut bytes);
             }
             ["wrote", id, count, full, _] => {
                 let (id, count) = (id.parse().ok()?, count.parse().ok()?);
+                watcher(now, id, Seen::Written(&recorded.waiting(id, count)));
                 recorded.wrote(now, id, count, full.parse().ok()?);
             }
             ["handle", ref input @ ..] => recorded.handle(now, read_input(input)?),

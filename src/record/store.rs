@@ -9,8 +9,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::lines::text;
-use super::recorder::{Recorder, shown};
+use super::lines::{escaped, text};
+use super::recorder::Recorder;
 use crate::app::password::PasswordHash;
 use crate::app::users::{Changes, StoreError, User, UserStore};
 use crate::time::{Instant, UnixSeconds};
@@ -102,7 +102,7 @@ impl ReplayStore {
     /// The next answer in the recording; empty where that is to another question.
     fn answer(&mut self, question: &str) -> String {
         let line = self.answers.next().unwrap_or_default();
-        let answer = line.strip_prefix(&*shown(&format!("= {question} ")));
+        let answer = line.strip_prefix(&*escaped(format!("= {question} ").as_bytes()));
         answer.and_then(text).unwrap_or_default()
     }
 }

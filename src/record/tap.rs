@@ -15,13 +15,11 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::rc::Rc;
 
-use super::mask::mask;
 use super::recorder::Recorder;
-use super::redaction::{self, blank};
-use crate::gate::{Keys, ReplayTokens};
+use super::redaction;
+use crate::gate::ReplayTokens;
 use crate::server::{ConnectionId, Tap};
-use crate::wire::blanked;
-use crate::wire::{Event, Head, Part, Violation};
+use crate::wire::{Event, Head, Part, Violation, blank_text, blanked};
 
 /// A Close whose reason is no UTF-8, after the code 1000 (RFC 6455 §5.5.1).
 const BAD_CLOSE: &[u8] = b"\x03\xE8\xFF";
@@ -29,7 +27,7 @@ const BAD_CLOSE: &[u8] = b"\x03\xE8\xFF";
 /// The tap of a recording. It has no `Debug`, for it holds keys, and content.
 pub(super) struct RecordingTap {
     recorder: Rc<RefCell<Recorder>>,
-    tokens: ReplayTokens,
+    tokens: Rc<ReplayTokens>,
     /// By the connection's serial.
     streams: BTreeMap<u32, Stream>,
 }
@@ -48,11 +46,12 @@ struct Stream {
 }
 
 impl RecordingTap {
-    /// The tap of a server with these keys.
-    pub(super) fn new(recorder: Rc<RefCell<Recorder>>, keys: Keys) -> RecordingTap {
+    /// The tap of what this recorder records.
+    pub(super) fn new(recorder: Rc<RefCell<Recorder>>) -> RecordingTap {
+        let tokens = Rc::clone(&recorder.borrow().tokens);
         RecordingTap {
             recorder,
-            tokens: ReplayTokens::new(keys),
+            tokens,
             streams: BTreeMap::new(),
         }
     }
@@ -124,7 +123,7 @@ impl Tap for RecordingTap {
     }
 
     fn body(&mut self, id: ConnectionId, body: &[u8]) {
-        self.write_content(id, &redaction::body(body));
+        self.write_content(id, &redaction::body(&self.tokens, body));
     }
 
     fn frame(&mut self, id: ConnectionId, frame: Result<&Event<'_>, Violation>) {
@@ -136,13 +135,13 @@ impl Tap for RecordingTap {
             }
             Err(Violation::Text) => {
                 let mut content = mem::take(&mut self.stream(id).content);
-                blank(&mut content);
+                blank_text(&mut content);
                 self.write_content(id, &content);
             }
             // It is sent back.
             Ok(Event::Ping(payload)) => {
                 let mut payload = payload.to_vec();
-                mask(&mut payload);
+                self.tokens.replace_in(&mut payload);
                 self.write(id, payload_at, &payload);
             }
             // Only the code is read.

@@ -121,6 +121,9 @@ impl BodyDecoder {
                 Coming::Unread(count) => {
                     part(Part::Unread(take(bytes, count)));
                     self.framing_left -= count;
+                    if let State::TrailerStart = self.state {
+                        self.state = State::TrailerName;
+                    }
                     continue;
                 }
                 Coming::Content(bytes_max) => bytes_max,
@@ -162,7 +165,7 @@ impl BodyDecoder {
     fn unread_bytes(&self, bytes: &[u8]) -> usize {
         let is_unread = match self.state {
             State::Extension { .. } | State::TrailerValue => is_value_byte,
-            State::TrailerName => is_token_byte,
+            State::TrailerStart | State::TrailerName => is_token_byte,
             _ => return 0,
         };
         let unread = bytes.iter().take_while(|byte| is_unread(**byte));
@@ -222,9 +225,6 @@ impl BodyDecoder {
 
             // RFC 9112 §7.1.2: trailer-section = *( field-line CRLF ), all of it ignored.
             (State::TrailerStart, b'\r') => Ok(State::LastLineFeed),
-            (State::TrailerStart | State::TrailerName, _) if is_token_byte(byte) => {
-                Ok(State::TrailerName)
-            }
             (State::TrailerName, b':') => Ok(State::TrailerValue),
             (State::TrailerValue, b'\r') => Ok(State::TrailerLineFeed),
             (State::TrailerLineFeed, b'\n') => Ok(State::TrailerStart),

@@ -101,7 +101,10 @@ pub fn is_read(name: &[u8]) -> bool {
 pub fn unread<'a>(name: &[u8], value: &'a [u8], parts: &mut Vec<Sensitive<'a>>) {
     if is_x_forwarded_for(name) {
         let entries = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        let unread = entries.filter(|entry| x_forwarded_node(entry).is_none());
+        let unread = entries.map(|entry| match x_forwarded_node(entry) {
+            Some(_) => hidden(entry),
+            None => entry,
+        });
         return parts.extend(unread.map(Sensitive::Unread));
     }
     let mut rest = Rest(value);
@@ -188,6 +191,12 @@ fn node(text: &[u8]) -> Option<SocketAddr> {
     Some(SocketAddr::new(address.to_canonical(), port))
 }
 
+/// The name that stands for a port, of a node that names an address.
+fn hidden(node: &[u8]) -> &[u8] {
+    let at = node.iter().rposition(|byte| *byte == b'_');
+    at.map_or(&[], |at| &node[at + 1..])
+}
+
 /// RFC 7239 §6: node-port = 1*5DIGIT / "_" 1*( ALPHA / DIGIT / "." / "_" / "-" ).
 fn is_node_port(text: &str) -> bool {
     let is_hidden_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
@@ -237,8 +246,10 @@ impl<'a> Rest<'a> {
                 if is_for && hop.replace(value).is_some() {
                     return None;
                 }
-                if !is_for || node(value).is_none() {
-                    unread(value);
+                match is_for {
+                    true if node(value).is_some() => unread(hidden(value)),
+                    true => unread(value),
+                    false => [name, value].map(&mut unread).into_iter().collect(),
                 }
             }
             self.0 = self.0.trim_ascii_start();

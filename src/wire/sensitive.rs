@@ -1,5 +1,6 @@
 //! Where in a request's head secrets may stand: tokens, what nobody reads, where other programs may
-//! have put theirs, and what is refused. One who shows a head shows something else there.
+//! have put theirs, and what is refused; and what is to be seen of a text that is none. One who shows
+//! what peers sent shows something else there.
 
 use super::forwarded;
 use super::head::{Head, HeadError};
@@ -14,17 +15,14 @@ const SCHEME_BYTES: usize = "Bearer".len();
 pub enum Sensitive<'a> {
     /// A token.
     Token(&'a str),
-    /// What no secret is looked for in, since it is compared with something else byte by byte: the
-    /// host, and the origin.
-    Compared(&'a [u8]),
     /// What is refused, and for the same reason when it is all `@`.
     Refused(&'a [u8]),
     /// What is not read, or says as much when it is all `x`.
     Unread(&'a [u8]),
 }
 
-/// The parts of a head that may hold a secret, each after those around it. In none of them are the
-/// method, the path, the names of fields, and the values that we know.
+/// The parts of a head that may hold a secret. In none of them are the method, the path, the host, the
+/// names of fields, and the values that we know.
 pub fn sensitive(head: Head<'_>) -> Vec<Sensitive<'_>> {
     let mut parts = Vec::new();
     target(head, &mut parts);
@@ -49,7 +47,7 @@ fn target<'a>(head: Head<'a>, parts: &mut Vec<Sensitive<'a>>) {
     let absolute = str::from_utf8(target).ok().and_then(request::absolute);
     let path = match absolute {
         Some((authority, path)) => {
-            parts.push(host(authority.as_bytes()));
+            parts.extend(host(authority.as_bytes()));
             path.as_bytes()
         }
         None if target.starts_with(b"/") || target == b"*" => target,
@@ -62,8 +60,8 @@ fn target<'a>(head: Head<'a>, parts: &mut Vec<Sensitive<'a>>) {
 /// A value of a field that means something to us.
 fn known<'a>(field: Field, value: &'a [u8], parts: &mut Vec<Sensitive<'a>>) {
     let is_sound = match field {
-        Field::Host => return parts.push(host(value)),
-        Field::Origin => return parts.extend([Sensitive::Compared(value), user(value)]),
+        Field::Host => return parts.extend(host(value)),
+        Field::Origin => return parts.push(user(value)),
         Field::Authorization => return parts.push(credentials(value)),
         Field::WebSocketProtocol => {
             return parts.extend(request::list(value).filter_map(subprotocol));
@@ -87,11 +85,10 @@ fn others<'a>(value: &'a [u8], known: &[u8], parts: &mut Vec<Sensitive<'a>>) {
     parts.extend(others.map(Sensitive::Unread));
 }
 
-fn host(value: &[u8]) -> Sensitive<'_> {
-    match request::host(value) {
-        Some(_) => Sensitive::Compared(value),
-        None => Sensitive::Refused(value),
-    }
+fn host(value: &[u8]) -> Option<Sensitive<'_>> {
+    request::host(value)
+        .is_none()
+        .then_some(Sensitive::Refused(value))
 }
 
 /// Who is named ahead of a host, with what else stands there.
@@ -118,6 +115,16 @@ fn subprotocol(name: &[u8]) -> Option<Sensitive<'_>> {
     }
 }
 
+/// Fills up all of a text but the bytes at which it is found to be none.
+pub fn blank_text(bytes: &mut [u8]) {
+    let error = str::from_utf8(bytes).err();
+    let bad_at = error.map_or(bytes.len(), |error| error.valid_up_to());
+    let bad_bytes = error.and_then(|error| error.error_len());
+    let rest_at = bad_bytes.map_or(bytes.len(), |bad_bytes| bad_at + bad_bytes);
+    bytes[..bad_at].fill(b'x');
+    bytes[rest_at..].fill(b'x');
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,7 +136,6 @@ mod tests {
         let head = scanner.scan(text.as_bytes()).unwrap().unwrap();
         let shown = |part| match part {
             Sensitive::Token(token) => ('t', token),
-            Sensitive::Compared(part) => ('c', str::from_utf8(part).unwrap()),
             Sensitive::Refused(part) => ('r', str::from_utf8(part).unwrap()),
             Sensitive::Unread(part) => ('x', str::from_utf8(part).unwrap()),
         };
@@ -146,16 +152,13 @@ mod tests {
         );
         assert_eq!(
             parts("GET http://a@b@h/c@d HTTP/1.1\r\nHost: h\r\nForwarded: for=h\r\n\r\n"),
-            [('r', "a@b@h"), ('x', "c"), ('c', "h"), ('x', "h")]
+            [('r', "a@b@h"), ('x', "c"), ('x', "h")]
         );
         for (field, wanted) in [
             ("Authorization: Basic c2Vj", &[('x', "Basic c2Vj")][..]),
             ("Authorization: bearer  c2Vj", &[('t', "c2Vj")]),
             ("Authorization: Bearer\tc2Vj", &[('r', "\tc2Vj")]),
-            (
-                "Origin: http://a@h",
-                &[('c', "http://a@h"), ('x', "http://a")],
-            ),
+            ("Origin: http://a@h", &[('x', "http://a")]),
             ("Connection: a, upgrade,b", &[('x', "a"), ('x', "b")]),
             ("Expect: a", &[('x', "a")]),
             ("Content-Length: 1", &[]),
@@ -167,12 +170,12 @@ mod tests {
             ("X-Forwarded-For: ::1, a", &[('x', "a")]),
         ] {
             let head = format!("{head}{field}\r\n\r\n");
-            assert_eq!(parts(&head)[1..], *wanted, "{field}");
+            assert_eq!(parts(&head), *wanted, "{field}");
         }
         let offer = "framegate.v1, framegate.bearer.c2Vj, c2Vj, c(2)";
         assert_eq!(
             parts(&format!("{head}Sec-WebSocket-Protocol: {offer}\r\n\r\n")),
-            [('c', "h"), ('t', "c2Vj"), ('x', "c2Vj"), ('r', "c(2)")]
+            [('t', "c2Vj"), ('x', "c2Vj"), ('r', "c(2)")]
         );
     }
 }

@@ -1,7 +1,7 @@
 //! A mutator that signs again: it takes a [script](crate::exchange::records) apart, changes its
 //! records, frames, messages or tokens, and puts it together so that lengths, masks and signatures
-//! are right. What a fuzzer changes so goes on to be read behind the signature's check, while the
-//! check is as it is.
+//! are right. What a fuzzer changes so is read after the signature was found good, while the check of
+//! the signature is as it is.
 //!
 //! Promises that the same input and seed come to the same output, and that the output is a script.
 //! Refuses to make all good: now and then a length lies, a mask is missing, or a signature is wrong.

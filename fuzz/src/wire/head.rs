@@ -50,7 +50,7 @@ fn assert_sensitive(head: Head<'_>) {
         .into_iter()
         .map(|part| match part {
             Sensitive::Token(token) => token.as_bytes(),
-            Sensitive::Compared(part) | Sensitive::Refused(part) | Sensitive::Unread(part) => part,
+            Sensitive::Refused(part) | Sensitive::Unread(part) => part,
         })
         .collect();
     let within = head.bytes().as_ptr_range();

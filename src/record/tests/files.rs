@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::rig::{Rig, login, masked, password, upgrade};
+use super::rig::{Rig, login, masked, password, replayed, upgrade};
 use crate::record::lines::{FileSink, read_lines};
-use crate::record::{ReplayError, Replayed, replay};
+use crate::record::{ReplayError, Replayed};
 
 /// A small session with something of everything in it.
 fn recording() -> Vec<u8> {
@@ -49,7 +49,7 @@ fn any_byte_that_is_edited_is_told_with_its_line() {
         edited[at] ^= 1 + (at % 255) as u8;
         let line = 1 + file[..at].iter().filter(|byte| **byte == b'\n').count();
         let changed = Err(ReplayError::Changed(line));
-        assert_eq!(replay(&edited), changed, "byte {at}");
+        assert_eq!(replayed(&edited), changed, "byte {at}");
     }
 }
 
@@ -61,7 +61,7 @@ fn a_server_that_does_otherwise_is_told_from_an_edited_file() {
         lines[hello] = lines[hello].replace("hello", "hullo").into();
     });
     // The bytes that leave are others; the line says how many, and their hash.
-    let at = differs_at(replay(&other));
+    let at = differs_at(replayed(&other));
     let line = read_lines(&other).expect("a good file")[at - 1].clone();
     assert!(at > hello && line.starts_with("wrote "), "{line}");
 
@@ -69,13 +69,13 @@ fn a_server_that_does_otherwise_is_told_from_an_edited_file() {
     let other = rewritten(&file, |lines| {
         lines[user] = lines[user].replace("false", "true").into();
     });
-    assert!(differs_at(replay(&other)) > user);
+    assert!(differs_at(replayed(&other)) > user);
 
     let report = line_with(&file, "poll Report");
     let other = rewritten(&file, |lines| _ = lines.remove(report));
-    assert!(differs_at(replay(&other)) > report);
+    assert!(differs_at(replayed(&other)) > report);
     let other = rewritten(&file, |lines| lines.insert(report, "poll StoreNews".into()));
-    let error = replay(&other).expect_err("there was none").to_string();
+    let error = replayed(&other).expect_err("there was none").to_string();
     let differs = format!(
         "the outputs differ from line {} on: recorded `poll StoreNews`, replayed `poll Report",
         report + 1
@@ -91,15 +91,15 @@ fn a_file_that_is_cut_off_is_replayed_up_to_there() {
     let ends = (0..file.len()).filter(|at| file[*at] == b'\n').skip(begun);
     for end in ends {
         for end in [end - 5, end + 1] {
-            let replayed = replay(&file[..end]).expect("what is there is right");
+            let replayed = replayed(&file[..end]).expect("what is there is right");
             assert_eq!(replayed.is_cut, end < file.len());
             assert!(replayed.inputs >= inputs);
             inputs = replayed.inputs;
         }
     }
     assert!(inputs > 20, "{inputs}");
-    assert_eq!(replay(b""), Err(ReplayError::NotARecording));
-    assert_eq!(replay(b"something else\n"), Err(ReplayError::Changed(1)));
+    assert_eq!(replayed(b""), Err(ReplayError::NotARecording));
+    assert_eq!(replayed(b"something else\n"), Err(ReplayError::Changed(1)));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_server_that_is_killed_within_a_frame_a_head_or_a_body_is_replayed_up_to_the
             let mut rig = Rig::new(|_| {});
             let id = if is_open { rig.open("") } else { rig.connect() };
             rig.send_cut(id, &sent[..end], 1 + end / 4);
-            let replayed = replay(&rig.so_far()).expect("what is there is right");
+            let replayed = replayed(&rig.so_far()).expect("what is there is right");
             assert!(replayed.is_cut && replayed.inputs > 0);
         }
     }
@@ -138,7 +138,7 @@ fn a_recording_that_is_full_ends_and_the_server_goes_on() {
     assert!(rig.heard(id).contains(r#""data":49"#));
     let file = rig.end();
     assert!(file.len() <= 4_000, "{}", file.len());
-    let replayed = replay(&file).expect("it is whole");
+    let replayed = replayed(&file).expect("it is whole");
     assert!(!replayed.is_cut && replayed.lasted < Duration::from_secs(1));
 }
 
@@ -185,7 +185,7 @@ fn no_file_makes_a_replay_panic() {
                 }
             }
         });
-        let outcome = match replay(&spoiled) {
+        let outcome = match replayed(&spoiled) {
             Ok(_) => 0,
             Err(ReplayError::Differs { .. }) => 1,
             Err(error) => {

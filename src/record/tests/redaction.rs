@@ -3,21 +3,36 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::app::Credentials;
-use crate::gate::{Envelope, FrameError, Keys, ReplayTokens, Secret};
-use crate::record::redaction::{self, blank, body, message};
+use crate::gate::{ClaimRules, Envelope, FrameError, Keys, ReplayTokens, Secret, Signer};
+use crate::record::redaction::{self, body, message};
+use crate::time::UnixSeconds;
 use crate::wire::head::blanked;
-use crate::wire::{Authorization, HeadError, HeadScanner, Origins, Request, Upgrade, forwarded};
+use crate::wire::{
+    Authorization, HeadError, HeadScanner, Origins, Request, Upgrade, blank_text, forwarded,
+};
 
-fn tokens(letter: u8) -> ReplayTokens {
-    let secret = Secret::from_bytes(&[letter; 32]).unwrap();
-    ReplayTokens::new(Keys::new(&secret, None))
+fn keys() -> Keys {
+    Keys::new(
+        &Secret::from_bytes(b"a secret of thirty-two bytes, ok").unwrap(),
+        None,
+    )
+}
+
+/// A token that is good here, and what stands for it in a recording.
+fn good() -> [String; 2] {
+    let signer = Signer::new(&keys(), &ClaimRules::default(), 60);
+    let token = signer.mint("al", UnixSeconds(1_700_000_000)).unwrap().token;
+    let replay_token = ReplayTokens::new(keys()).token_for(&token);
+    assert_ne!(token, replay_token);
+    [token, replay_token]
 }
 
 fn redacted(text: &str, redact: fn(&ReplayTokens, &str) -> Vec<u8>) -> String {
-    let once = String::from_utf8(redact(&tokens(b'k'), text)).expect("it stays text");
+    let once = redact(&ReplayTokens::new(keys()), text);
+    let once = String::from_utf8(once).expect("it stays text");
     assert_eq!(once.len(), text.len(), "{text}\n{once}");
-    // In a replay the keys are others; no token here is of either.
-    let twice = redact(&tokens(b'r'), &once);
+    // In a replay the keys are others.
+    let twice = redact(&ReplayTokens::new(ReplayTokens::keys()), &once);
     assert_eq!(twice, once.as_bytes(), "redacted twice: {text}");
     once
 }
@@ -27,15 +42,28 @@ fn redacted_message(text: &str) -> String {
 }
 
 fn redacted_body(text: &str) -> String {
-    redacted(text, |_, text| body(text.as_bytes()))
+    redacted(text, |tokens, text| body(tokens, text.as_bytes()))
 }
 
 #[test]
 fn what_the_core_reads_of_a_message_stays_and_nothing_else() {
     for (text, wanted) in [
         (
+            r#"{"token":"GOOD","event":"message","id":12,"to":"bob","data":{"password":"p"},"x":{"y":["z",42]}}"#,
+            r#"{"event":"message","id":12,"to":"bob","data":{"password":"p"},"token":"GOOD"}"#,
+        ),
+        // Without a good token nobody looks at them.
+        (
             r#"{"event":"message","id":12,"to":"bob","data":{"password":"p"},"x":{"y":["z",42]}}"#,
-            r#"{"event":"message","id":12,"to":"bob","data":{"password":"p"}}"#,
+            r#"{"event":"message","id":12}"#,
+        ),
+        (
+            r#"{"event":"refresh","token":"GOOD","data":{"id":"al"},"to":"bob"}"#,
+            r#"{"event":"refresh","token":"GOOD"}"#,
+        ),
+        (
+            r#"{"event":"message","token":"GOOD","data":["GOOD","x\nGOOD"]}"#,
+            r#"{"event":"message","data":["GOOD","x\nGOOD"],"token":"GOOD"}"#,
         ),
         (
             r#"{"event":"login","id":"a","data":{"id":"al","password":"pass","x":[true,null]}}"#,
@@ -51,11 +79,15 @@ fn what_the_core_reads_of_a_message_stays_and_nothing_else() {
         ),
         (
             r#"{"token":"a.bc.d","event":"getUser","data":{"id":["al"]}}"#,
-            r#"{"event":"getUser","data":{},"token":"x.xx.x"}"#,
+            r#"{"event":"getUser","token":"x.xx.x"}"#,
+        ),
+        (
+            r#"{"token":"GOOD","event":"getUser","data":{"id":["al"],"password":"p"}}"#,
+            r#"{"event":"getUser","data":{},"token":"GOOD"}"#,
         ),
         (
             r#"{"event":"x","token":"a.bc","data":"some"}"#,
-            r#"{"event":"x","data":0,"token":"x.xx"}"#,
+            r#"{"event":"x","token":"x.xx"}"#,
         ),
         (
             r#"{"event":"\u0065yJh.eyJi.signature of more than sixty-four bytes, which nobody decodes"}"#,
@@ -66,8 +98,11 @@ fn what_the_core_reads_of_a_message_stays_and_nothing_else() {
         ("event=login", "x"),
         (r#"[1,"two"]"#, "0"),
     ] {
+        let [token, replay_token] = good();
+        let text = text.replace("GOOD", &token);
+        let wanted = wanted.replace("GOOD", &replay_token);
         let wanted = format!("{wanted:width$}", width = text.len());
-        assert_eq!(redacted_message(text), wanted);
+        assert_eq!(redacted_message(&text), wanted);
     }
 }
 
@@ -139,7 +174,7 @@ const OFFER: &str = "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgra
     Sec-WebSocket-Protocol: framegate.v1 , framegate.bearer.secret,other\r\n\
     Sec-WebSocket-Protocol: more\r\n\r\n";
 
-const BASIC: &str = "GET /eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE.secret HTTP/1.1\r\nHost: h\r\nAuthorization: Basic c2VjcmV0 secret\r\n\r\n";
+const BASIC: &str = "GET /path HTTP/1.1\r\nHost: h\r\nAuthorization: Basic c2VjcmV0 secret\r\n\r\n";
 
 /// Who is named ahead of a host is an error, and may have a password.
 const NAMED: &str = "POST /login HTTP/1.1\r\nHost: me:secret@me:secret@h:1\r\n\r\n";
@@ -161,7 +196,7 @@ const TARGETS: [&str; 12] = [
 ];
 
 /// Values of fields that mean something to us, and do not say it.
-const VALUES: [&str; 22] = [
+const VALUES: [&str; 24] = [
     "Host: localhost:secret",
     "Host: [secret]",
     "Host: me:secret%40h",
@@ -181,6 +216,8 @@ const VALUES: [&str; 22] = [
     "X-Forwarded-For: 192.0.2.1, secret, 192.0.2.2:secret",
     "Forwarded: for=192.0.2.1;by=secret, for=\"_secret\";host=secret",
     "Forwarded: for=192.0.2.1, secret",
+    "Forwarded: secret=1;for=\"[::1]:_secret\"",
+    "X-Forwarded-For: 192.0.2.9:_secret",
     "Forwarded: for=192.0.2.1 \"secret, for=192.0.2.2",
     "Forwarded: for=\"secret\\\"\", for=192.0.2.2;for=secret",
     "Forwarded: for=192.0.2.1, for=192.0.2.2;proto=\"secret",
@@ -226,7 +263,7 @@ fn redacted_head(bytes: &[u8]) -> Vec<u8> {
     let mut scanner = HeadScanner::default();
     match scanner.scan(bytes) {
         Ok(None) => Vec::new(),
-        Ok(Some(head)) => redaction::head(&tokens(b'k'), head),
+        Ok(Some(head)) => redaction::head(&ReplayTokens::new(keys()), head),
         Err(_) => blanked(&bytes[..scanner.judged_bytes()]),
     }
 }
@@ -272,15 +309,60 @@ fn a_head_says_what_it_said_but_for_its_secrets() {
 
 #[test]
 fn names_that_look_like_tokens_stay() {
-    let text = r#"{"event":"login","to":"eyJa.b.cde","data":{"id":"eyJa.b.cde"}}"#;
-    assert_eq!(redacted_message(text), text);
-    let body = r#"{"id":"eyJa.b.cde","password":"xxx"}"#;
-    assert_eq!(redacted_body(body), body);
-    let seen = redacted_head(LIKE_TOKENS.as_bytes());
-    assert_eq!(
-        seen.escape_ascii().to_string(),
-        LIKE_TOKENS.replace("=1;", "=x;").escape_debug().to_string()
+    let [token, replay_token] = good();
+    let name = "eyJa.b.".to_owned() + &"c".repeat(43);
+    for id in [
+        &*name,
+        r"\u000eyJ.b.ccccccccccccccccccccccccccccccccccccccccccc",
+    ] {
+        let text = format!(r#"{{"event":"message","to":"{id}","data":0,"token":"{token}"}}"#);
+        let seen = text.replace(&token, &replay_token);
+        assert_eq!(redacted_message(&text), seen);
+        let body = format!(r#"{{"id":"{id}","password":"xxx"}}"#);
+        assert_eq!(redacted_body(&body), body);
+    }
+    let head = LIKE_TOKENS.replace("eyJ.a.b=", &format!("{name}="));
+    let head = head.replace("eyJ.a.h", &name);
+    let seen = redacted_head(head.as_bytes());
+    let wanted = head.replace(
+        &format!("{name}=1;"),
+        &format!("{}=x;", "x".repeat(name.len())),
     );
+    assert_eq!(String::from_utf8(seen).unwrap(), wanted);
+}
+
+/// An id of more than 128 bytes is nobody's, and is not looked into.
+#[test]
+fn an_id_that_is_too_long_is_told_to_be_that() {
+    for (bytes, seen) in [
+        (128, "i".repeat(128)),
+        (129, "x".repeat(129)),
+        (200, "x".repeat(129)),
+    ] {
+        let body = format!(r#"{{"id":"{}","password":"p"}}"#, "i".repeat(bytes));
+        let seen = format!(r#"{{"id":"{seen}","password":"x"}}"#);
+        assert_eq!(redacted_body(&body).trim_end(), seen);
+    }
+}
+
+#[test]
+fn a_good_token_is_replaced_wherever_it_stands() {
+    let [token, replay_token] = good();
+    let head = "GET /ws/TOKEN?TOKEN#TOKEN HTTP/1.1\r\nHost: TOKEN.localhost\r\nTOKEN: TOKEN\r\n\
+                Origin: http://TOKEN\r\nForwarded: TOKEN=1;for=TOKEN\r\nConnection: x.TOKEN.y\r\n\r\n";
+    let seen = redacted_head(head.replace("TOKEN", &token).as_bytes());
+    let seen = String::from_utf8(seen).unwrap();
+    let (_, signature) = token.rsplit_once('.').unwrap();
+    assert!(!seen.contains(&signature[..20]), "{seen}");
+    for shown in [
+        "/ws/TOKEN?",
+        "Host: TOKEN.localhost",
+        "http://TOKEN\r",
+        "TOKEN: xx",
+    ] {
+        let shown = shown.replace("TOKEN", &replay_token);
+        assert!(seen.contains(&shown), "{shown}: {seen}");
+    }
 }
 
 #[test]
@@ -323,7 +405,7 @@ fn where_a_text_ends_to_be_one_stays_and_nothing_else() {
     ] {
         for _ in 0..2 {
             let mut bytes = bytes.to_vec();
-            blank(&mut bytes);
+            blank_text(&mut bytes);
             assert_eq!(bytes, wanted);
         }
     }

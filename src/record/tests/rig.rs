@@ -10,11 +10,11 @@ use std::time::Duration;
 use crate::app::password::{AddressSpace, HashJob, hash};
 use crate::app::users::{MemoryStore, User};
 use crate::config::Config;
-use crate::gate::{ClaimRules, Keys, Secret, Signer};
+use crate::gate::{ClaimRules, Keys, ReplayTokens, Secret, Signer};
 use crate::limits::RECORDING_BYTES_MAX;
 use crate::record::lines::FileSink;
 use crate::record::recorder::Recorder;
-use crate::record::{Recorded, replay};
+use crate::record::{Recorded, ReplayError, Replayed, replay};
 use crate::server::{ConnectionId, Input, Output, StoreJob, StoreOutcome};
 use crate::time::{Instant, Now, UnixSeconds};
 use crate::turn::net::Net;
@@ -36,6 +36,11 @@ impl Write for File {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// A recording, run again while nobody looks on.
+pub(super) fn replayed(file: &[u8]) -> Result<Replayed, ReplayError> {
+    replay(file, &mut |_, _, _| {})
 }
 
 /// A recorded server and its peers.
@@ -86,7 +91,9 @@ impl Rig {
         let keys = Keys::new(&secret(SECRET), Some(&secret(PREVIOUS)));
         let file = File::default();
         let sink = FileSink::new(Box::new(file.clone()), bytes_max);
-        let recorder = Recorder::begin(sink, &config, 7);
+        let tokens = Rc::new(ReplayTokens::new(keys.clone()));
+        let mut recorder = Recorder::new(tokens, Some(sink));
+        recorder.begin(&config, 7);
         let mut users = MemoryStore::new();
         let mut secrets = vec![SECRET.to_owned(), PREVIOUS.to_owned()];
         for id in ["alice", "bob", "carol"] {
@@ -320,7 +327,7 @@ impl Rig {
     pub(super) fn replayed(self) -> Vec<u8> {
         let file = self.end();
         let text = || String::from_utf8_lossy(&file).into_owned();
-        match replay(&file) {
+        match replayed(&file) {
             Ok(replayed) => assert!(!replayed.is_cut && replayed.inputs > 0),
             Err(error) => panic!("{error}\n{}", text()),
         }

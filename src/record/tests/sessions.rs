@@ -203,22 +203,11 @@ fn a_token_that_somebody_sends_around_is_of_no_use() {
     let (alice, token) = (rig.member("alice"), rig.token("bob"));
     let data = format!(r#""event":"message","data":["{token}","{token}x",{{"{token}":0}}]"#);
     rig.say_as(alice, "alice", &data);
-    rig.send(
-        alice,
-        &masked(0x89, b"eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE.pinged-signature"),
-    );
-    rig.say_as(
-        alice,
-        "alice",
-        r#""event":"message","id":"eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE.echoed","data":0"#,
-    );
     rig.say_as(alice, "alice", &format!(r#""event":"{token}""#));
     let heard = rig.heard(alice);
-    for told in [&token, "pinged-signature", "echoed", "unknown_event"] {
+    for told in [&token, "unknown_event"] {
         assert!(heard.contains(told), "{heard}");
     }
-    rig.secrets
-        .extend(["pinged-signature", "echoed"].map(str::to_owned));
     rig.replayed();
 }
 

@@ -59,7 +59,7 @@ fn what_nobody_reads_is_told_apart() {
         }
     });
     assert_eq!(whole, Ok(true));
-    assert_eq!(unread, ["ext=\"v;w\"", "e", "ame", " value"]);
+    assert_eq!(unread, ["ext=\"v;w\"", "e", "Name", " value"]);
 }
 
 #[test]

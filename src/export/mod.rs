@@ -1,0 +1,27 @@
+//! A recording as other programs read it: what each client sent, or a capture of packets. Is told what
+//! happens in a replay; refuses to know how that is run, and files and folders.
+
+mod pcap;
+mod raw;
+
+use crate::server::{ConnectionId, Ending, Peer};
+use crate::time::Now;
+
+pub use pcap::Capture;
+pub use raw::RawExchanges;
+
+/// What happens on a connection in a replay.
+#[derive(Debug)]
+pub enum Seen<'s> {
+    /// It was accepted.
+    Accepted(Peer),
+    /// Its peer sent this.
+    Received(&'s [u8]),
+    /// This was written to its peer.
+    Written(&'s [u8]),
+    /// Its descriptor ends.
+    Ended(Ending),
+}
+
+/// One who is told of what happens on connections, and when.
+pub type Watcher<'w> = dyn FnMut(Now, ConnectionId, Seen<'_>) + 'w;
