@@ -3,6 +3,7 @@
 //! ```text
 //! fuzz-stdin < SCRIPT          plays a script
 //! fuzz-stdin compose < LINES   makes a script of lines as a person types them
+//! fuzz-stdin recorded < FILE   makes a script of a recording of `framegate serve --record`
 //! fuzz-stdin token USER        prints a token that the server takes
 //! ```
 
@@ -12,8 +13,8 @@ use std::process::ExitCode;
 
 use framegate_fuzz::exchange;
 
-const USAGE: &str =
-    "usage: fuzz-stdin < SCRIPT | fuzz-stdin compose < LINES | fuzz-stdin token USER";
+const USAGE: &str = "usage: fuzz-stdin < SCRIPT | fuzz-stdin compose < LINES | \
+                     fuzz-stdin recorded < FILE | fuzz-stdin token USER";
 
 #[expect(
     clippy::disallowed_methods,
@@ -43,6 +44,7 @@ fn output(arguments: &[&str]) -> Result<Vec<u8>, String> {
             let lines = String::from_utf8(input()?).map_err(|error| error.to_string())?;
             exchange::compose(&lines)
         }
+        ["recorded"] => exchange::recorded(&input()?),
         ["token", user] => match exchange::token(user) {
             Some(token) => Ok(format!("{token}\n").into_bytes()),
             None => Err(format!("{user:?} is no id of a user")),

@@ -17,6 +17,10 @@ pub enum Seen<'s> {
     Accepted(Peer),
     /// Its peer sent this.
     Received(&'s [u8]),
+    /// Its peer sends no more.
+    Finished,
+    /// Its peer has reset it, or it failed otherwise.
+    Failed,
     /// This was written to its peer.
     Written(&'s [u8]),
     /// Its descriptor ends.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::mem;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::export::Seen;
@@ -48,6 +49,7 @@ struct End {
     address: SocketAddr,
     /// The sequence number of the byte that it sends next.
     next: u32,
+    has_finished: bool,
 }
 
 /// Where the ends stand in a [`Flow`].
@@ -90,11 +92,12 @@ impl<W: Write> Capture<W> {
             }
             Seen::Received(bytes) => self.stream(now, key, CLIENT, bytes),
             Seen::Written(bytes) => self.stream(now, key, SERVER, bytes),
-            Seen::Ended(Ending::Fin) => self.packet(now, key, SERVER, FIN | ACK, &[]),
-            // A replay does not know who ended it; a reader wants an end from both sides.
+            Seen::Finished => self.finish(now, key, CLIENT),
+            Seen::Failed => self.packet(now, key, CLIENT, RST | ACK, &[]),
+            Seen::Ended(Ending::Fin) => self.finish(now, key, SERVER),
             Seen::Ended(Ending::Close) => {
-                self.packet(now, key, CLIENT, FIN | ACK, &[])?;
-                self.packet(now, key, SERVER, ACK, &[])
+                self.finish(now, key, SERVER)?;
+                self.packet(now, key, CLIENT, ACK, &[])
             }
             Seen::Ended(Ending::Reset) => self.packet(now, key, SERVER, RST | ACK, &[]),
         }
@@ -111,6 +114,15 @@ impl<W: Write> Capture<W> {
     fn stream(&mut self, now: Now, key: u32, from: usize, bytes: &[u8]) -> io::Result<()> {
         let mut pieces = bytes.chunks(PAYLOAD_BYTES_MAX);
         pieces.try_for_each(|piece| self.packet(now, key, from, PSH | ACK, piece))
+    }
+
+    /// A FIN, unless there was one.
+    fn finish(&mut self, now: Now, key: u32, from: usize) -> io::Result<()> {
+        let end = self.flows.get_mut(&key).map(|flow| &mut flow.ends[from]);
+        match end.is_some_and(|end| !mem::replace(&mut end.has_finished, true)) {
+            true => self.packet(now, key, from, FIN | ACK, &[]),
+            false => Ok(()),
+        }
     }
 
     /// Writes one packet, and moves its sender's sequence number on.
@@ -152,7 +164,11 @@ impl Flow {
             IpAddr::V4(_) => local,
             IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
         };
-        let end = |address| End { address, next: 0 };
+        let end = |address| End {
+            address,
+            next: 0,
+            has_finished: false,
+        };
         Flow {
             ends: [end(client), end(SocketAddr::new(server, server_port))],
         }

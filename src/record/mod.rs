@@ -47,7 +47,7 @@ use recorder::{ENDED, Recorder};
 use store::RecordingStore;
 use tap::RecordingTap;
 
-pub use replay::{ReplayError, Replayed, replay};
+pub use replay::{ReplayError, Replayed, replay, users};
 
 /// A server as [`Server::build`] makes it, with the program's own events, that is recorded to
 /// `file`.

@@ -12,12 +12,13 @@ use super::Recorded;
 use super::input::{read_input, words};
 use super::lines::{FULL, read_lines, text, text_bytes};
 use super::recorder::{ENDED, FIRST_LINE, Recorder};
-use super::store::ReplayStore;
+use super::store::{ReplayStore, first_users};
+use crate::app::users::User;
 use crate::config::{Config, ConfigError};
 use crate::export::{Seen, Watcher};
 use crate::gate::ReplayTokens;
 use crate::limits::MESSAGE_BYTES_MAX;
-use crate::server::{ConnectionId, FlushesLeft, Peer};
+use crate::server::{ConnectionId, FlushesLeft, Input, Peer};
 use crate::time::{Instant, Now, UnixSeconds};
 
 /// What stands for a byte that was never written: nobody looked into it. It may stand in whatever is
@@ -52,6 +53,11 @@ pub fn replay(file: &[u8], watcher: &mut Watcher<'_>) -> Result<Replayed, Replay
         is_cut: !(is_ended || is_full) || !file.ends_with(b"\n"),
         recorded_by,
     })
+}
+
+/// The users that a recording names, as they were first; none of what is no recording.
+pub fn users(file: &[u8]) -> Vec<User> {
+    read_lines(file).map_or_else(|_| Vec::new(), |lines| first_users(&lines))
 }
 
 /// A replay in which everything was as it had been.
@@ -251,7 +257,15 @@ impl<'w> Replay<'w> {
                 watcher(now, id, Seen::Written(&recorded.waiting(id, count)));
                 recorded.wrote(now, id, count, full.parse().ok()?);
             }
-            ["handle", ref input @ ..] => recorded.handle(now, read_input(input)?),
+            ["handle", ref input @ ..] => {
+                let input = read_input(input)?;
+                match input {
+                    Input::Finished(id) => watcher(now, id, Seen::Finished),
+                    Input::Failed(id) => watcher(now, id, Seen::Failed),
+                    _ => {}
+                }
+                recorded.handle(now, input);
+            }
             _ => return None,
         }
         Some(())

@@ -7,6 +7,7 @@
 //! ```
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::lines::{escaped, text};
@@ -81,6 +82,22 @@ fn read_user(id: &str, text: &str) -> Option<User> {
         disabled,
         tokens_valid_from: Some(valid_from).filter(|from| *from > UnixSeconds(0)),
     })
+}
+
+/// The users that were answered, as they were first.
+pub(super) fn first_users(lines: &[Box<str>]) -> Vec<User> {
+    let mut users = BTreeMap::new();
+    for line in lines {
+        let answer = line.strip_prefix("= user ").and_then(text);
+        let user = answer.and_then(|answer| {
+            let (id, answer) = answer.strip_prefix('"')?.split_once("\" ")?;
+            read_user(id, answer)
+        });
+        if let Some(user) = user {
+            users.entry(user.id.clone()).or_insert(user);
+        }
+    }
+    users.into_values().collect()
 }
 
 /// A store that answers as it was recorded. Of a question that was not recorded it knows

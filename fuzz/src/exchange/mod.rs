@@ -5,7 +5,9 @@
 //! itself right after every record. Refuses to be kind: tokens are verified as anywhere else.
 
 mod notation;
+mod recorded;
 mod script;
+mod setting;
 mod sockets;
 mod states;
 mod transcript;
@@ -20,7 +22,7 @@ use framegate::internals::app::Events;
 use framegate::internals::app::password::{AddressSpace, hash};
 use framegate::internals::app::users::{MemoryStore, User};
 use framegate::internals::config::Config;
-use framegate::internals::gate::{Keys, Secret, Signer};
+use framegate::internals::gate::{Keys, REPLAY_SECRET, ReplayTokens, Signer};
 use framegate::internals::limits::PASSWORD_MEMORY_KIB_MIN;
 use framegate::internals::server::{
     Input, Output, Peer, Server, StoreJob, StoreOutcome, claim_rules,
@@ -29,14 +31,16 @@ use framegate::internals::time::{Instant, Now, UnixSeconds};
 use framegate::internals::turn::{Readiness, Turn};
 
 pub use notation::{UPGRADE, compose};
-pub use script::{Leaving, MAGIC, PEERS, Record, records, write_record};
+pub use recorded::recorded;
+pub use script::{Leaving, MAGIC, PEERS, Record, records, setting, write_record, write_setting};
+use setting::Setting;
 use sockets::{Socket, Sockets};
 use states::LastCauses;
 pub use states::{STATES, State};
 use transcript::Transcript;
 
-/// The secret that signs and verifies.
-pub const SECRET: &str = "framegate fuzz-stdin: everybody knows this secret";
+/// The secret that signs and verifies: that of every replay, so that the tokens of a recording are good.
+pub const SECRET: &[u8] = REPLAY_SECRET;
 /// The users, in whose name a token may be made. The password of each is `password of ` and the id.
 pub const USERS: [&str; 3] = ["alice", "bob", "carol"];
 /// The wall clock when a script begins.
@@ -61,7 +65,7 @@ pub fn exchange(script: &[u8]) {
 
 /// As [`exchange`]; tells of every state that a connection is in after a record.
 pub fn exchange_by_states(script: &[u8], mut told: impl FnMut(State)) {
-    let mut world = World::new();
+    let mut world = World::new(script);
     for record in records(script) {
         world.play(&record);
         world.states().for_each(&mut told);
@@ -75,7 +79,7 @@ pub fn exchange_by_states(script: &[u8], mut told: impl FnMut(State)) {
 /// When the core does not count itself right, does not come to rest, or keeps a connection though every
 /// peer has left.
 pub fn play(script: &[u8]) -> String {
-    let mut world = World::new();
+    let mut world = World::new(script);
     for record in records(script) {
         world.play(&record);
     }
@@ -101,6 +105,8 @@ struct World {
     turn: Turn<Sockets>,
     sockets: Sockets,
     store: MemoryStore,
+    /// The wall clock when the script began.
+    start: UnixSeconds,
     now: Now,
     /// The last connection of each peer, if it had one.
     peers: [Option<Socket>; PEERS as usize],
@@ -110,9 +116,10 @@ struct World {
 }
 
 impl World {
-    fn new() -> World {
+    fn new(script: &[u8]) -> World {
+        let Setting { start, users } = Setting::read(setting(script));
         let mut store = MemoryStore::new();
-        for user in users() {
+        for user in users {
             store.add(&user);
         }
         let users = Box::new(store.connect());
@@ -125,9 +132,10 @@ impl World {
             turn,
             sockets: Sockets::default(),
             store,
+            start,
             now: Now {
                 monotonic: Instant::ORIGIN,
-                unix: START,
+                unix: start,
                 fraction: Duration::ZERO,
             },
             peers: Default::default(),
@@ -216,7 +224,7 @@ impl World {
         let since = at.since(Instant::ORIGIN);
         self.now = Now {
             monotonic: at,
-            unix: START.plus(since.as_secs()),
+            unix: self.start.plus(since.as_secs()),
             fraction: Duration::from_nanos(since.subsec_nanos().into()),
         };
     }
@@ -314,9 +322,7 @@ fn address(number: u8) -> IpAddr {
 }
 
 fn keys() -> Keys {
-    let secret = Secret::parse(SECRET);
-    let secret = secret.unwrap_or_else(|error| unreachable!("the secret is one: {error}"));
-    Keys::new(&secret, None)
+    ReplayTokens::keys()
 }
 
 fn users() -> impl Iterator<Item = User> {

@@ -23,6 +23,9 @@ const DEAFENS: u8 = 4;
 /// In a record's second byte: the peer takes all again.
 const HEARS: u8 = 8;
 
+/// In the second byte of a script's first record: its bytes say what the world is like.
+const SETS: u8 = 128;
+
 /// One record: time passes, and then a peer sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'s> {
@@ -56,7 +59,8 @@ pub enum Leaving {
 /// ```
 ///
 /// The pause is in milliseconds; both numbers are big-endian. Flags: 1 a FIN after the bytes, 2 a reset,
-/// 4 the peer takes nothing of what is written to it any more, 8 it takes all again.
+/// 4 the peer takes nothing of what is written to it any more, 8 it takes all again; 128 the bytes are no
+/// peer's, but a [`setting`].
 pub fn records(script: &[u8]) -> impl Iterator<Item = Record<'_>> {
     let (plain, mut rest) = match script.strip_prefix(MAGIC) {
         Some(rest) => (None, rest),
@@ -70,11 +74,12 @@ pub fn records(script: &[u8]) -> impl Iterator<Item = Record<'_>> {
         leaving: None,
     });
     let next = move || {
-        let (head, after) = rest.split_first_chunk::<RECORD_HEAD_BYTES>()?;
-        let [peer, flags, pause @ .., length_high, length_low] = *head;
-        let length = usize::from(u16::from_be_bytes([length_high, length_low]));
-        let (bytes, after) = after.split_at(length.min(after.len()));
-        rest = after;
+        let ([peer, flags, pause @ ..], bytes) = loop {
+            let (head, bytes) = next_record(&mut rest)?;
+            if head[1] & SETS == 0 {
+                break (head, bytes);
+            }
+        };
         Some(Record {
             peer: peer & PEER_BITS,
             pause: Duration::from_millis(u16::from_be_bytes(pause).into()),
@@ -95,6 +100,31 @@ pub fn records(script: &[u8]) -> impl Iterator<Item = Record<'_>> {
         .into_iter()
         .chain(std::iter::from_fn(next))
         .take(RECORDS_MAX)
+}
+
+/// The next record of `rest`, taken from it: peer, flags and pause, and the bytes.
+fn next_record<'s>(rest: &mut &'s [u8]) -> Option<([u8; 4], &'s [u8])> {
+    let (head, after) = rest.split_first_chunk::<RECORD_HEAD_BYTES>()?;
+    let [peer, flags, pause_high, pause_low, length_high, length_low] = *head;
+    let length = usize::from(u16::from_be_bytes([length_high, length_low]));
+    let (bytes, after) = after.split_at(length.min(after.len()));
+    *rest = after;
+    Some(([peer, flags, pause_high, pause_low], bytes))
+}
+
+/// What the first record says of the world, if it is no peer's.
+pub fn setting(script: &[u8]) -> Option<&[u8]> {
+    let mut rest = script.strip_prefix(MAGIC)?;
+    let (head, bytes) = next_record(&mut rest)?;
+    (head[1] & SETS != 0).then_some(bytes)
+}
+
+/// Writes what [`setting`] reads.
+pub fn write_setting(script: &mut Vec<u8>, setting: &[u8]) {
+    let length = u16::try_from(setting.len()).unwrap_or(u16::MAX);
+    script.extend([0, SETS, 0, 0]);
+    script.extend(length.to_be_bytes());
+    script.extend(&setting[..usize::from(length)]);
 }
 
 /// Writes a record down, as [`records`] reads it. Bytes past 65,535 are left out.
@@ -153,6 +183,19 @@ mod tests {
             write_record(&mut script, record);
         }
         assert_eq!(records(&script).collect::<Vec<_>>(), written);
+    }
+
+    #[test]
+    fn a_setting_is_no_record_of_a_peer() {
+        let mut script = MAGIC.to_vec();
+        write_setting(&mut script, b"{}");
+        script.extend(b"\x01\x00\x00\x00\x00\x01a");
+        assert_eq!(setting(&script), Some(&b"{}"[..]));
+        let all: Vec<_> = records(&script).map(|record| record.bytes).collect();
+        assert_eq!(all, [b"a"]);
+        for none in [&b""[..], b"GET", MAGIC, b"FGX1\x01\x00\x00\x00\x00\x01a"] {
+            assert_eq!(setting(none), None);
+        }
     }
 
     #[test]

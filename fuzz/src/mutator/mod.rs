@@ -37,7 +37,7 @@ pub fn mutate(script: &[u8], bytes_max: usize, seed: u64, plain: &mut Plain<'_>)
             for _ in 0..=random.below(4) {
                 change(&mut pieces, &mut random, plain);
             }
-            stream::put_together(&pieces)
+            stream::put_together(script, &pieces)
         }
     };
     script.truncate(bytes_max);
@@ -51,7 +51,7 @@ pub fn cross(one: &[u8], other: &[u8], bytes_max: usize, seed: u64) -> Vec<u8> {
     let mut others = stream::take_apart(other);
     pieces.truncate(random.below(pieces.len() + 1));
     pieces.extend(others.drain(random.below(others.len() + 1)..));
-    let mut script = stream::put_together(&pieces);
+    let mut script = stream::put_together(one, &pieces);
     script.truncate(bytes_max);
     script
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::Plain;
 use super::random::Random;
-use crate::exchange::{Leaving, MAGIC, PEERS, Record, records, write_record};
+use crate::exchange::{
+    Leaving, MAGIC, PEERS, Record, records, setting, write_record, write_setting,
+};
 
 const FIN: u8 = 0x80;
 const TEXT: u8 = 1;
@@ -205,8 +207,12 @@ fn head_bytes(bytes: &[u8]) -> Option<usize> {
     Some(at + END.len())
 }
 
-pub(super) fn put_together(pieces: &[Piece]) -> Vec<u8> {
+/// A script of these pieces, in the world of another.
+pub(super) fn put_together(world: &[u8], pieces: &[Piece]) -> Vec<u8> {
     let mut script = MAGIC.to_vec();
+    if let Some(setting) = setting(world) {
+        write_setting(&mut script, setting);
+    }
     for piece in pieces {
         let bytes: Vec<u8> = piece.parts.iter().flat_map(Part::written).collect();
         let record = Record {

@@ -20,9 +20,12 @@ fn script() -> Vec<u8> {
 #[test]
 fn what_is_taken_apart_is_put_together_as_it_was() {
     let script = script();
-    assert_eq!(stream::put_together(&stream::take_apart(&script)), script);
+    assert_eq!(
+        stream::put_together(&script, &stream::take_apart(&script)),
+        script
+    );
     for end in 0..script.len() {
-        let again = stream::put_together(&stream::take_apart(&script[..end]));
+        let again = stream::put_together(&[], &stream::take_apart(&script[..end]));
         let played: Vec<_> = records(&script[..end]).collect();
         assert_eq!(records(&again).collect::<Vec<_>>(), played, "{end} bytes");
     }

@@ -60,7 +60,7 @@ pub(super) fn change_in_head(head: &mut Vec<u8>, random: &mut Random, plain: &mu
 }
 
 fn signed(header: &str, claims: &str) -> String {
-    sign(SECRET.as_bytes(), header.as_bytes(), claims.as_bytes())
+    sign(SECRET, header.as_bytes(), claims.as_bytes())
 }
 
 fn header() -> Value {

@@ -78,6 +78,7 @@ fn a_connection_is_a_handshake_its_bytes_and_an_end() {
         &[
             Seen::Received(b"GET"),
             Seen::Written(b"HTTP"),
+            Seen::Finished,
             Seen::Ended(Ending::Fin),
             Seen::Ended(Ending::Close),
         ],
@@ -92,9 +93,9 @@ fn a_connection_is_a_handshake_its_bytes_and_an_end() {
             (5_000, 1, 1, ACK, b""),
             (5_000, 1, 1, PSH | ACK, b"GET"),
             (7_420, 1, 4, PSH | ACK, b"HTTP"),
-            (7_420, 5, 4, FIN | ACK, b""),
-            (5_000, 4, 6, FIN | ACK, b""),
-            (7_420, 6, 5, ACK, b""),
+            (5_000, 4, 5, FIN | ACK, b""),
+            (7_420, 5, 5, FIN | ACK, b""),
+            (5_000, 5, 6, ACK, b""),
         ]
     );
     for packet in &packets {
@@ -104,6 +105,13 @@ fn a_connection_is_a_handshake_its_bytes_and_an_end() {
         let summed = [addresses, &length, &[0, 0, 0, TCP], packet.segment].concat();
         assert_eq!(checksum(&summed), [0, 0], "the segment's sum");
     }
+}
+
+#[test]
+fn a_peer_that_resets_is_seen_to() {
+    let capture = captured(Some("192.0.2.1"), &[Seen::Failed]);
+    let packets = packets(&capture);
+    assert_eq!(packets[3].told(), (5_000, 1, 1, RST | ACK, &b""[..]));
 }
 
 #[test]

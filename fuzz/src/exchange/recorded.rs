@@ -1,0 +1,100 @@
+//! A recording of a real server, as a script: the same peers say the same at the same times.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use framegate::internals::app::users::User;
+use framegate::internals::export::Seen;
+use framegate::internals::record::{replay, users};
+use framegate::internals::server::Ending;
+use framegate::internals::time::Now;
+
+use super::setting;
+use super::{Leaving, MAGIC, PEERS, Record, write_record, write_setting};
+
+/// The longest pause that one record says.
+const PAUSE_MAX: Duration = Duration::from_millis(u16::MAX as u64);
+
+/// Makes a script of a recording. Its clock, its users and the tokens in it are those of the recording;
+/// its settings are not, nor passwords, which no recording holds.
+///
+/// # Errors
+/// When the recording cannot be replayed, or more peers are connected at once than a script has.
+pub fn recorded(file: &[u8]) -> Result<Vec<u8>, String> {
+    let mut made = Made::default();
+    let replayed = replay(file, &mut |now, id, seen| made.see(now, id.serial, &seen));
+    replayed.map_err(|error| error.to_string())?;
+    if made.is_crowded {
+        return Err(format!("more than {PEERS} peers are connected at once"));
+    }
+    let users: Vec<User> = users(file);
+    let mut script = MAGIC.to_vec();
+    write_setting(
+        &mut script,
+        &setting::write(made.began.unwrap_or_default().unix, &users),
+    );
+    script.extend(made.records);
+    Ok(script)
+}
+
+/// A script in the making.
+#[derive(Default)]
+struct Made {
+    records: Vec<u8>,
+    began: Option<Now>,
+    /// How much of the time since then the records' pauses take. A script has whole milliseconds: what
+    /// is left of one is left for the next.
+    paused: Duration,
+    /// The number of each connection's peer.
+    peers: BTreeMap<u32, u8>,
+    is_crowded: bool,
+}
+
+impl Made {
+    fn see(&mut self, now: Now, serial: u32, seen: &Seen<'_>) {
+        self.began.get_or_insert(now);
+        match seen {
+            Seen::Accepted(_) => {
+                let free = (0..PEERS).find(|peer| !self.peers.values().any(|taken| taken == peer));
+                self.is_crowded |= free.is_none();
+                self.peers.extend(free.map(|peer| (serial, peer)));
+            }
+            Seen::Received(bytes) => self.record(now, serial, bytes, None),
+            Seen::Finished => self.record(now, serial, &[], Some(Leaving::Fin)),
+            Seen::Failed => self.record(now, serial, &[], Some(Leaving::Reset)),
+            Seen::Ended(Ending::Close | Ending::Reset) => _ = self.peers.remove(&serial),
+            Seen::Ended(Ending::Fin) | Seen::Written(_) => {}
+        }
+    }
+
+    fn record(&mut self, now: Now, serial: u32, bytes: &[u8], leaving: Option<Leaving>) {
+        let Some(peer) = self.peers.get(&serial).copied() else {
+            return;
+        };
+        let mut some = |pause, bytes, leaving| {
+            let record = Record {
+                peer,
+                pause,
+                bytes,
+                hears: None,
+                leaving,
+            };
+            write_record(&mut self.records, &record);
+        };
+        let began = self.began.unwrap_or(now).monotonic;
+        let passed = now.monotonic.since(began).saturating_sub(self.paused);
+        let mut pause = Duration::from_millis(passed.as_millis() as u64);
+        self.paused += pause;
+        while pause > PAUSE_MAX {
+            some(PAUSE_MAX, &[], None);
+            pause -= PAUSE_MAX;
+        }
+        let mut pieces = bytes.chunks(u16::MAX.into()).peekable();
+        let mut next = Some(pieces.next().unwrap_or_default());
+        while let Some(piece) = next {
+            next = pieces.next();
+            some(pause, piece, leaving.filter(|_| next.is_none()));
+            pause = Duration::ZERO;
+        }
+    }
+}
