@@ -97,7 +97,8 @@ impl<W: Write> Capture<W> {
             Seen::Ended(Ending::Fin) => self.finish(now, key, SERVER),
             Seen::Ended(Ending::Close) => {
                 self.finish(now, key, SERVER)?;
-                self.packet(now, key, CLIENT, ACK, &[])
+                let last = self.flows.get(&key).map_or(CLIENT, |flow| flow.last());
+                self.packet(now, key, last, ACK, &[])
             }
             Seen::Ended(Ending::Reset) => self.packet(now, key, SERVER, RST | ACK, &[]),
         }
@@ -171,6 +172,14 @@ impl Flow {
         };
         Flow {
             ends: [end(client), end(SocketAddr::new(server, server_port))],
+        }
+    }
+
+    /// Who acknowledges last: the one that did not send the last FIN.
+    fn last(&self) -> usize {
+        match self.ends[CLIENT].has_finished {
+            true => SERVER,
+            false => CLIENT,
         }
     }
 }
