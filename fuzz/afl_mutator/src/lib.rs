@@ -1,0 +1,117 @@
+//! The mutator that signs again, as AFL++ loads it. AFL++ calls it by an interface of C, so that there is
+//! unsafe code here, and nothing else is.
+//!
+//! ```text
+//! AFL_CUSTOM_MUTATOR_LIBRARY=target/release/libframegate_afl_mutator.so afl-fuzz …
+//! ```
+
+use std::ffi::{c_uint, c_void};
+use std::{ptr, slice};
+
+use framegate_fuzz::mutator::{cross, havoc, mutate};
+
+/// A fuzzer's mutator.
+pub struct Mutator {
+    /// Another one for each change.
+    seed: u64,
+    /// What was made last. AFL++ reads it until the next call.
+    made: Vec<u8>,
+}
+
+impl Mutator {
+    /// Every eighth script begins as one and ends as another, where there is another.
+    fn make(&mut self, script: &[u8], other: &[u8], bytes_max: usize) -> &[u8] {
+        self.seed = self.seed.wrapping_add(1);
+        let seed = self.seed;
+        self.made = match seed % 8 {
+            0 if !other.is_empty() => cross(script, other, bytes_max, seed),
+            _ => mutate(script, bytes_max, seed, &mut |part| havoc(part, seed)),
+        };
+        &self.made
+    }
+}
+
+/// Makes a mutator. `_afl` is the fuzzer's state, which it has no use for.
+#[unsafe(no_mangle)]
+pub extern "C" fn afl_custom_init(_afl: *mut c_void, seed: c_uint) -> *mut Mutator {
+    let mutator = Mutator {
+        seed: u64::from(seed) << 32,
+        made: Vec::new(),
+    };
+    Box::into_raw(Box::new(mutator))
+}
+
+/// Changes a script. Returns how many bytes it is then, and where they are in `made`.
+///
+/// # Safety
+/// `mutator` is of [`afl_custom_init`], and not in use; `script` and `other` have as many bytes as is said,
+/// or none; `made` can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn afl_custom_fuzz(
+    mutator: *mut Mutator,
+    script: *const u8,
+    script_bytes: usize,
+    made: *mut *const u8,
+    other: *const u8,
+    other_bytes: usize,
+    bytes_max: usize,
+) -> usize {
+    // SAFETY: the caller's promise.
+    let (script, other) = unsafe { (bytes(script, script_bytes), bytes(other, other_bytes)) };
+    // SAFETY: it was made by `Box::into_raw`, and nobody else has it now.
+    let script = unsafe { &mut *mutator }.make(script, other, bytes_max);
+    // SAFETY: the caller's promise.
+    unsafe { ptr::write(made, script.as_ptr()) };
+    script.len()
+}
+
+/// Ends a mutator.
+///
+/// # Safety
+/// `mutator` is of [`afl_custom_init`], and is not used any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn afl_custom_deinit(mutator: *mut Mutator) {
+    // SAFETY: it was made by `Box::into_raw`, and this is its end.
+    drop(unsafe { Box::from_raw(mutator) });
+}
+
+/// # Safety
+/// There are as many bytes, for as long as the slice is used, unless the pointer is null.
+unsafe fn bytes<'b>(start: *const u8, count: usize) -> &'b [u8] {
+    match start.is_null() {
+        true => &[],
+        // SAFETY: the caller's promise.
+        false => unsafe { slice::from_raw_parts(start, count) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_called_as_a_fuzzer_does() {
+        let script = b"GET /ws HTTP/1.1\r\n\r\n";
+        let mutator = afl_custom_init(ptr::null_mut(), 7);
+        let mut changed = 0;
+        for round in 0..64 {
+            let mut made = ptr::null();
+            let (other, other_bytes) = match round % 2 {
+                0 => (script.as_ptr(), script.len()),
+                _ => (ptr::null(), 0),
+            };
+            let (start, count) = (script.as_ptr(), script.len());
+            // SAFETY: the bytes are there, and the mutator is ours.
+            let made = unsafe {
+                let count =
+                    afl_custom_fuzz(mutator, start, count, &mut made, other, other_bytes, 100);
+                bytes(made, count)
+            };
+            assert!(made.len() <= 100);
+            changed += usize::from(made != script);
+        }
+        assert!(changed > 50, "{changed}");
+        // SAFETY: it is not used any more.
+        unsafe { afl_custom_deinit(mutator) };
+    }
+}
