@@ -15,7 +15,8 @@ use super::token::TokenError;
 /// recording.
 pub const REPLAY_SECRET: &[u8] = b"the secret of framegate's recordings is no secret at all";
 
-/// How many places are tried where a token may begin, when something may be glued to its front.
+/// How many places are tried where a header seems to begin, when something may be glued to its front: one
+/// who has more of them there hid a token on purpose.
 const BEGINNINGS_MAX: usize = 8;
 
 /// Makes the replay tokens for the tokens of one server.
@@ -85,8 +86,7 @@ impl ReplayTokens {
         let header_end = payload_at.checked_sub(1).filter(|at| text[*at] == b'.')?;
         let is_form = signature.iter().all(is_part_byte) && payload_at < dot_at;
         let header_at = is_form.then(|| part_before(text, header_end))?;
-        // What begins with `{`, or with white space, begins with one of these in base64.
-        let beginnings = (header_at..header_end).filter(|at| b"eICD".contains(&text[*at]));
+        let beginnings = (header_at..header_end).filter(|at| begins_header(&text[*at..]));
         let mut beginnings = beginnings.take(BEGINNINGS_MAX);
         beginnings.find_map(|at| {
             let token = str::from_utf8(&text[at..end]).ok()?;
@@ -100,6 +100,21 @@ impl ReplayTokens {
         tag[0] ^= wrong_bits;
         message + "." + &URL_SAFE_NO_PAD.encode(tag)
     }
+}
+
+/// True when this may be the beginning of a header in base64url: of an object, with white space perhaps.
+fn begins_header(text: &[u8]) -> bool {
+    let mut decoded = [0; 3];
+    let is_decoded = text
+        .get(..4)
+        .is_some_and(|four| URL_SAFE_NO_PAD.decode_slice(four, &mut decoded).is_ok());
+    let [first, second, _] = decoded;
+    let is_space = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    is_decoded
+        && match first {
+            b'{' => second == b'"' || is_space(second),
+            space => is_space(space) && (second == b'{' || is_space(second)),
+        }
 }
 
 /// Where the part of a token begins that ends at `end`.
@@ -202,6 +217,46 @@ mod tests {
             let replay_token = replay_tokens.token_for(&token(b'f', &number.to_string()));
             let judged = verdict(ReplayTokens::keys(), &replay_token, NOW);
             assert_eq!(judged, Err(TokenError::Signature), "{number}");
+        }
+    }
+
+    #[test]
+    fn good_tokens_are_replaced_wherever_they_stand_and_nothing_else_is() {
+        let keys = Keys::new(&secret(b'k'), Some(&secret(b'p')));
+        let replay_tokens = ReplayTokens::new(keys);
+        let replaced = |text: &str| {
+            let mut bytes = text.as_bytes().to_vec();
+            replay_tokens.replace_in(&mut bytes);
+            String::from_utf8(bytes).unwrap()
+        };
+        let spaced = {
+            let claims = token(b'k', "alice").split('.').nth(1).unwrap().to_owned();
+            let message = format!(
+                "{}.{claims}",
+                URL_SAFE_NO_PAD.encode("\n{ \"alg\":\"HS256\"}")
+            );
+            let tag = Key::new(&[b'k'; 32]).tag(message.as_bytes()).into_bytes();
+            format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag))
+        };
+        for good in [token(b'k', "alice"), token(b'p', "bob"), spaced] {
+            let shown = replay_tokens.token_for(&good);
+            assert_ne!(shown, good);
+            for around in [
+                "TOKEN",
+                "/the_token_type_bearer_access_token_value_TOKEN.json",
+                r#"["x\nTOKEN","TOKENx",{"TOKEN":0}]"#,
+                "eyJ.a.TOKEN.b",
+                "..TOKEN..TOKEN",
+                "TOKENTOKEN",
+                "eeeeeeeeeeeeeeeeeeeeeeeTOKEN",
+            ] {
+                let seen = replaced(&around.replace("TOKEN", &good));
+                assert_eq!(seen, around.replace("TOKEN", &shown), "{around}");
+            }
+        }
+        let foreign = token(b'f', "alice");
+        for other in [&*foreign, &foreign[1..], "eyJ.a.b", ".", ""] {
+            assert_eq!(replaced(other), other);
         }
     }
 
