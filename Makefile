@@ -9,7 +9,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check tidy autobahn interop proxies fail2ban hostile bench sim sim-faults \
-	constant-time fuzz fuzz-smoke fuzz-cov fuzz-min verify micro instructions instructions-baseline static \
+	constant-time fuzz fuzz-smoke fuzz-live fuzz-cov fuzz-min verify micro instructions instructions-baseline static \
 	api api-write
 
 ## help: list the targets
@@ -107,6 +107,10 @@ fuzz:
 ## fuzz-smoke: every fuzz target for 20 seconds; prints what each did
 fuzz-smoke:
 	fuzz/run 20
+
+## fuzz-live: boofuzz against the live server for SECS seconds, with a monitor of its process
+fuzz-live:
+	fuzz/live/run $(or $(SECS),60)
 
 ## fuzz-cov: regions of the core that seeds and corpora reach; LINES=1 lists what they do not
 fuzz-cov:

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import boofuzz
 from boofuzz import Block, Delim, FuzzableBlock, Group, Request, Session, Static, String, Target
+from boofuzz.monitors import BaseMonitor
 
 SECRET = "a secret of a fuzzing campaign that is no secret"
 # What the process may have: some for itself, and those of connections that are on their way out.
@@ -113,35 +114,38 @@ def upgrade() -> Request:
 
 
 def message(event: str, data: str, now: int) -> Request:
+    # They are changed in this order, the token last.
     parts = (
-        Static("token-name", '{"token":"'),
-        token("token", now),
-        Static("token-end", '","event":"'),
-        String("event", event),
-        Static("event-end", '","id":'),
+        Static("event-name", '{"event":'),
+        String("event", f'"{event}"'),
+        Static("id-name", ',"id":'),
         String("id", '"1"'),
-        Static("id-end", ',"data":'),
+        Static("data-name", ',"data":'),
         String("data", data),
-        Static("end", "}"),
+        Static("token-name", ',"token":"'),
+        token("token", now),
+        Static("end", '"}'),
     )
     return Request(event, children=(Frame("frame", children=(Block("text", children=parts),)),))
 
 
-class Server(boofuzz.BaseMonitor):
+class Server(BaseMonitor):
     """The process, and what is asked of it after each case."""
 
     def __init__(self, program: Path, folder: Path, port: int):
         self.port = port
         self.why = None
         environment = {**os.environ, "LOCAL_JWT_SECRET": SECRET}
-        settings = ["--listen", f"127.0.0.1:{port}", "--ban-after", "0", "--connect-rate", "off"]
+        settings = ["--listen", f"127.0.0.1:{port}", "--ban-after", "0", "--connect-rate", "0"]
         subprocess.run([program, "user", "add", "alice", "--no-password"], cwd=folder, env=environment, check=True)
         self.log = open(folder / "log", "wb")
         self.process = subprocess.Popen(
             [program, "serve", *settings], cwd=folder, env=environment, stdout=self.log, stderr=self.log
         )
         until = time.monotonic() + PATIENCE_SECONDS
-        while not self.is_well() and time.monotonic() < until:
+        while not self.is_well():
+            if self.process.poll() is not None or time.monotonic() > until:
+                sys.exit(f"the server does not start: {(folder / 'log').read_text().strip()}")
             time.sleep(0.05)
 
     def is_well(self) -> bool:
@@ -188,6 +192,48 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+class Counts:
+    """What was sent, and how much of it was read."""
+
+    cases = 0
+    read = 0
+
+
+def campaign(server: Server, counts: Counts, messages: list, name: str, seconds: float) -> None:
+    """Changes one of the requests for so many seconds, or until something is found."""
+    until = time.monotonic() + seconds
+
+    def count(*_args, session=None, **_more):
+        counts.cases += 1
+        # What is answered without an error was read to its end, its token among it.
+        heard = session.last_recv or b""
+        counts.read += b'{"event":"' in heard and b'{"event":"error"' not in heard
+        if server.why or time.monotonic() > until:
+            raise KeyboardInterrupt
+
+    connection = boofuzz.TCPSocketConnection("127.0.0.1", server.port, send_timeout=1, recv_timeout=0.05)
+    session = Session(
+        target=Target(connection=connection, monitors=[server]),
+        fuzz_loggers=[],
+        post_test_case_callbacks=[count],
+        web_port=None,
+        receive_data_after_each_request=True,
+        receive_data_after_fuzz=True,
+        check_data_received_each_request=False,
+        restart_sleep_time=0,
+        crash_threshold_request=1,
+        crash_threshold_element=1,
+    )
+    opened = upgrade()
+    session.connect(opened)
+    for request in messages:
+        session.connect(opened, request)
+    try:
+        session.fuzz(name=name)
+    except KeyboardInterrupt:
+        pass
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("seconds", type=int)
@@ -197,51 +243,30 @@ def main() -> int:
     port = free_port()
     server = Server(arguments.framegate.resolve(), folder, port)
     began = time.monotonic()
-    cases = 0
-
-    def count(*_args, session=None, **_more):
-        nonlocal cases
-        cases += 1
-        if server.why or time.monotonic() - began > arguments.seconds:
-            raise KeyboardInterrupt
-
     os.chdir(folder)
-    connection = boofuzz.TCPSocketConnection("127.0.0.1", port, send_timeout=1, recv_timeout=0.05)
-    session = Session(
-        target=Target(connection=connection, monitors=[server]),
-        fuzz_loggers=[],
-        post_test_case_callbacks=[count],
-        web_port=None,
-        receive_data_after_each_request=False,
-        receive_data_after_fuzz=True,
-        check_data_received_each_request=False,
-        reuse_target_connection=False,
-        restart_sleep_time=0,
-        sleep_time=0,
-        crash_threshold_request=1,
-        crash_threshold_element=1,
-    )
     now = int(time.time())
-    opened = upgrade()
-    session.connect(opened)
-    for request in [
+    messages = [
         message("getUser", '{"id":"alice"}', now),
         message("message", '"hello"', now),
         message("refresh", "{}", now),
-    ]:
-        session.connect(opened, request)
-    try:
-        session.fuzz()
-    except (KeyboardInterrupt, SystemExit):
-        pass
+    ]
+    counts = Counts()
+    share = arguments.seconds / (1 + len(messages))
+    campaign(server, counts, messages, "upgrade", share)
+    for request in messages:
+        campaign(server, counts, messages, f"upgrade->{request.name}", share)
+    cases, read = counts.cases, counts.read
     seconds = time.monotonic() - began
-    print(f"{cases} cases in {seconds:.0f} s ({cases / seconds:.0f} a second): {server.why or 'nothing was found'}")
+    print(
+        f"{cases} cases in {seconds:.0f} s ({cases / seconds:.0f} a second), {read} answered without an error: "
+        f"{server.why or 'nothing was found'}"
+    )
     server.end()
     if server.why:
         print(f"the folder: {folder}")
         return 1
-    if cases < 100:
-        print("too few cases: the server was not reached")
+    if read == 0:
+        print("nothing was answered: the server was not reached")
         return 1
     os.chdir("/")
     shutil.rmtree(folder)
