@@ -5,9 +5,10 @@
 //! After Magma (Hazimeh, Herrera, Payer: "Magma: A Ground-Truth Fuzzing Benchmark", 2020). A place in
 //! the code is `planted::fault(N, condition)`. The place is *reached* when it runs. The fault is
 //! *triggered* when the condition holds: then the faulty program would do something else than the
-//! sound one. Only fault [`LIVE`] does so. With none live the program is sound, and one run measures
+//! sound one. Only the fault that is [`LIVE`] does so. With none live the program is sound, and one run measures
 //! all faults, since no fault hides another.
 
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -18,11 +19,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// How many faults there are; they are counted from 1.
 pub(crate) const FAULTS: usize = 37;
 
-/// The fault that is live, chosen when the copy is built; 0: none is.
-const LIVE: usize = match option_env!("PLANTED_FAULT") {
+/// The fault that is live in this build, chosen when it begins; 0: none is, or the one that
+/// `PLANTED_LIVE` says when the program begins, so that one build can be tried with each.
+const BUILT: usize = match option_env!("PLANTED_FAULT") {
     Some(text) => number(text.as_bytes()),
     None => 0,
 };
+
+static LIVE: LazyLock<usize> = LazyLock::new(|| match BUILT {
+    0 => variable("PLANTED_LIVE").map_or(0, |text| number(text.as_encoded_bytes())),
+    built => built,
+});
 
 /// What is counted of a fault.
 #[derive(Clone, Copy)]
@@ -42,7 +49,7 @@ pub(crate) fn fault(number: usize, condition: bool) -> bool {
     if condition {
         REPORT.count(number, Event::Triggered);
     }
-    condition && number == LIVE
+    condition && number == *LIVE
 }
 
 /// A file of lines, each `unix time<TAB>event<TAB>fault<TAB>count`, written at each power of two of a
@@ -57,12 +64,8 @@ pub(crate) struct Report {
 impl Report {
     /// The report that `PLANTED_REPORT` names, or else `planted.tsv` in the copy: a server that a test
     /// starts may have no environment.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "no argument of the program can say it: the program must not change for it"
-    )]
     fn open() -> Report {
-        let named = std::env::var_os("PLANTED_REPORT").map(PathBuf::from);
+        let named = variable("PLANTED_REPORT").map(PathBuf::from);
         Report::at(named.unwrap_or_else(|| {
             let copy = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
             copy.join("planted.tsv")
@@ -117,11 +120,19 @@ impl Report {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no argument of the program can say it: the program must not change for it"
+)]
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
 /// The number that decimal digits say.
 const fn number(mut digits: &[u8]) -> usize {
     let mut number = 0;
     while let [digit, rest @ ..] = digits {
-        number = 10 * number + (*digit - b'0') as usize;
+        number = 10 * number + digit.wrapping_sub(b'0') as usize;
         digits = rest;
     }
     number
