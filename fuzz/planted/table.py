@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""Tables of what `fuzz/planted/run` has measured.
+"""Tables of what `fuzz/planted/run` has measured. The three files lie in WORK.
 
-    table.py measured REPORTS OUT            a row for each fault and finder into OUT; prints the table
-    table.py table MEASURED NOTICED          the table again, with who noticed what
-    table.py who MEASURED FAULT              the finders that triggered the fault, the soonest first
-    table.py noticed REPORTS FINDER FAULT OUT  whether the finder noticed it; a line, also into OUT
+    table.py measured WORK                   measured.tsv and sound.tsv from the reports; the table
+    table.py table WORK                      the table again
+    table.py who WORK FAULT                  the finders that triggered the fault, the soonest first
+    table.py noticed WORK FINDER FAULT       whether the finder noticed it: a line, also of noticed.tsv
+
+measured.tsv  when each finder reached and triggered each fault, none of them live
+sound.tsv     what a finder said all the same: a finding of ours, or a bound that this machine is too slow for
+noticed.tsv   which finder noticed which fault when that was live
 """
 
 import pathlib
@@ -12,13 +16,20 @@ import re
 import sys
 
 FAULTS = pathlib.Path(__file__).with_name("faults.tsv")
-# What shows that a finder has noticed something: a claim, a promise or a bound did not hold.
-SAID = re.compile(r"^seed \d+, .*|.*DOES NOT HOLD\*\*: .*|^SUMMARY: .*|^ALARM.*")
+NOT_FUZZERS = ["simulator", "hostile"]
+# Where a claim did not hold, which promise was broken, and which attack was not withstood.
+PANIC = re.compile(r".* panicked at (.*):$")
+PROMISE = re.compile(r"seed \d+, step \d+ of \d+: (.*)")
+ATTACK = re.compile(r"\| ([^|]*) \|.*DOES NOT HOLD\*\*(.*)\|")
 
 
 def rows(path):
-    lines = pathlib.Path(path).read_text().splitlines() if pathlib.Path(path).exists() else []
-    return [line.split("\t") for line in lines]
+    path = pathlib.Path(path)
+    return [line.split("\t") for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def write(path, table):
+    pathlib.Path(path).write_text("".join("\t".join(row) + "\n" for row in table))
 
 
 def faults():
@@ -34,94 +45,98 @@ def report(path):
     return first, count, min(first.values(), default=None)
 
 
-def measured(reports, out):
-    lines = ["fault\tCWE\tfinder\tseconds\treached\ttriggered\ttimes reached\ttimes triggered"]
-    for end in sorted(pathlib.Path(reports).glob("*.end")):
+def said(log):
+    """What a finder said that it has noticed: in words, by where or in which attack."""
+    lines = pathlib.Path(log).read_text(errors="replace").splitlines()
+    claims = {}
+    for at, line in enumerate(lines):
+        if match := PANIC.match(line):
+            claims.setdefault(match[1], " ".join(line.strip() for line in lines[at + 1 : at + 4]))
+        elif match := PROMISE.match(line):
+            claims.setdefault(re.sub(r"\d+", "0", match[1]), match[1])
+        elif match := ATTACK.match(line):
+            claims.setdefault(match[1], match[1] + match[2])
+    return {key: ascii(text)[1:-1][:200] for key, text in claims.items()}
+
+
+def measured(work):
+    table = ["fault CWE finder seconds reached triggered times_reached times_triggered".split()]
+    sound = []
+    for end in sorted((work / "reports").glob("*.end")):
         finder, status, _, seconds = rows(end)[0]
         first, count, began = report(end.with_suffix(".tsv"))
         if began is None:
             print(f"{finder} reached nothing: see {end.with_suffix('.log')}", file=sys.stderr)
         if status != "0":
-            what = said(end.with_suffix(".log"))
-            print(f"{finder} ended with {status}, though no fault is live: {what}", file=sys.stderr)
+            sound += [[finder, key, text] for key, text in said(end.with_suffix(".log")).items()]
         for fault, _, cwe, *_ in faults():
-            times = [first.get((event, fault)) for event in ("reached", "triggered")]
-            cells = ["" if time is None else f"{time - began:.1f}" for time in times]
-            counts = [str(count.get((event, fault), 0)) for event in ("reached", "triggered")]
-            lines.append("\t".join([fault, cwe, finder, seconds, *cells, *counts]))
-    pathlib.Path(out).write_text("\n".join(lines) + "\n")
-    table(out, pathlib.Path(out).with_name("noticed.tsv"))
+            events = [(event, fault) for event in ("reached", "triggered")]
+            times = [f"{first[event] - began:.1f}" if event in first else "" for event in events]
+            table.append([fault, cwe, finder, seconds, *times, *(str(count.get(event, 0)) for event in events)])
+    write(work / "measured.tsv", table)
+    write(work / "sound.tsv", sound)
+    print_table(work)
 
 
 def place(engine):
-    """Engines that fuzz come ahead of the others."""
-    others = ["simulator", "hostile"]
-    return (engine in others, others.index(engine) if engine in others else 0, engine)
+    """Fuzzers come ahead of the others."""
+    return (engine in NOT_FUZZERS, NOT_FUZZERS.index(engine) if engine in NOT_FUZZERS else engine)
 
 
-def cell(of_engine, seconds):
+def cell(times):
     """When the soonest target of an engine triggered a fault, and which that was."""
-    triggered = [(float(row[5]), row[2]) for row in of_engine if row[5]]
+    triggered = [(float(row[5]), row[2]) for row in times if row[5]]
     if triggered:
         time, finder = min(triggered)
-        target = finder.partition(":")[2]
-        return f"{time:.1f} s {target}".rstrip()
-    reached = any(row[4] for row in of_engine)
-    return f"not in {seconds} s" if reached else "not reached"
+        return f"{time:.1f} {finder.partition(':')[2]}".rstrip()
+    return f"not in {times[0][3]}" if any(row[4] for row in times) else "–"
 
 
-def table(path, noticed_path):
-    measured_rows = rows(path)[1:]
-    engines = sorted({row[2].partition(":")[0] for row in measured_rows}, key=place)
-    noticed_by = {}
-    for fault, finder, verdict, seconds, *_ in rows(noticed_path):
+def print_table(work):
+    times = rows(work / "measured.tsv")[1:]
+    engines = sorted({row[2].partition(":")[0] for row in times}, key=place)
+    seen = {}
+    for fault, finder, verdict, seconds, *_ in rows(work / "noticed.tsv"):
         if verdict == "noticed":
-            noticed_by.setdefault(fault, f"{seconds} s {finder.partition(':')[2] or finder}")
-    print("| | fault | CWE | " + " | ".join(engines) + " | noticed, live |")
-    print("| --- " * (len(engines) + 4) + "|")
+            seen.setdefault(fault, f"{seconds} {finder.partition(':')[2] or finder}")
+    print("| | fault | CWE | " + " | ".join(engines) + " | noticed, when live |")
+    print("| ---: | --- " + "| --- " * (len(engines) + 2) + "|")
+    missed = []
     for fault, name, cwe, *_ in faults():
-        cells = []
-        for engine in engines:
-            mine = [row for row in measured_rows if row[0] == fault and row[2].partition(":")[0] == engine]
-            cells.append(cell(mine, mine[0][3]) if mine else "")
-        print(f"| {fault} | {name} | {cwe} | " + " | ".join(cells) + f" | {noticed_by.get(fault, '')} |")
-    missed = [fault for fault, *_ in faults() if not any(row[0] == fault and row[5] for row in measured_rows)]
-    print(f"\ntriggered by nobody: {', '.join(missed) or 'none'}")
+        mine = [row for row in times if row[0] == fault]
+        cells = [cell([row for row in mine if row[2].partition(":")[0] == engine]) for engine in engines]
+        print(f"| {fault} | {name} | {cwe} | {' | '.join(cells)} | {seen.get(fault, '')} |")
+        if not any(row[5] for row in mine):
+            missed.append(name)
+    print(f"\ntriggered by none: {', '.join(missed) or 'no fault'}")
+    for finder, _, text in rows(work / "sound.tsv"):
+        print(f"none live, and yet {finder} said: {text}")
 
 
-def who(path, fault):
-    found = [(float(row[5]), row[2]) for row in rows(path)[1:] if row[0] == fault and row[5]]
+def who(work, fault):
+    times = rows(work / "measured.tsv")[1:]
+    found = [(float(row[5]), row[2]) for row in times if row[0] == fault and row[5]]
     print("\n".join(finder for _, finder in sorted(found)))
 
 
-def said(log):
-    """What a finder said that it has noticed; of a panic the claim, else the line that tells."""
-    lines = pathlib.Path(log).read_text(errors="replace").splitlines()
-    for at, line in enumerate(lines):
-        if " panicked at " in line:
-            return " ".join(line.strip() for line in lines[at + 1 : at + 4])[:200]
-        if SAID.match(line):
-            return line[:200]
-    return ""
-
-
-def noticed(reports, finder, fault, out):
-    end = pathlib.Path(reports) / f"{finder}.end"
+def noticed(work, finder, fault):
+    end = work / "reports" / f"{finder}.end"
     _, status, ended, seconds = rows(end)[0]
     _, _, began = report(end.with_suffix(".tsv"))
-    what = said(end.with_suffix(".log"))
-    if status == "0":
-        verdict, time = "not noticed", seconds
-    elif began is None or not what:
-        verdict, time = "did not run", "0"
+    sound = {row[1] for row in rows(work / "sound.tsv") if row[0] == finder}
+    new = [text for key, text in said(end.with_suffix(".log")).items() if key not in sound]
+    if began is None:
+        row = [fault, finder, "did not run", "", str(end.with_suffix(".log"))]
+    elif status == "0" or not new:
+        row = [fault, finder, "not noticed", seconds, ""]
     else:
-        verdict, time = "noticed", f"{float(ended) - began:.1f}"
-    line = "\t".join([fault, finder, verdict, time, what])
-    others = [row for row in rows(out) if row[:2] != [fault, finder]]
-    pathlib.Path(out).write_text("".join("\t".join(row) + "\n" for row in others) + line + "\n")
-    print(line)
+        row = [fault, finder, "noticed", f"{float(ended) - began:.1f}", new[0]]
+    others = [other for other in rows(work / "noticed.tsv") if other[:2] != [fault, finder]]
+    write(work / "noticed.tsv", [*others, row])
+    print("\t".join(row))
 
 
 if __name__ == "__main__":
-    command, *arguments = sys.argv[1:]
-    {"measured": measured, "table": table, "who": who, "noticed": noticed}[command](*arguments)
+    command, directory, *arguments = sys.argv[1:]
+    commands = {"measured": measured, "table": print_table, "who": who, "noticed": noticed}
+    commands[command](pathlib.Path(directory), *arguments)
