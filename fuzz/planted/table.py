@@ -11,6 +11,7 @@ sound.tsv     what a finder said all the same: a finding of ours, or a bound tha
 noticed.tsv   which finder noticed which fault when that was live
 """
 
+import itertools
 import pathlib
 import re
 import sys
@@ -51,7 +52,8 @@ def said(log):
     claims = {}
     for at, line in enumerate(lines):
         if match := PANIC.match(line):
-            claims.setdefault(match[1], " ".join(line.strip() for line in lines[at + 1 : at + 4]))
+            words = itertools.takewhile(lambda line: line != "stack backtrace:", lines[at + 1 : at + 4])
+            claims.setdefault(match[1], " ".join(word.strip() for word in words))
         elif match := PROMISE.match(line):
             claims.setdefault(re.sub(r"\d+", "0", match[1]), match[1])
         elif match := ATTACK.match(line):
@@ -89,7 +91,10 @@ def cell(times):
     if triggered:
         time, finder = min(triggered)
         return f"{time:.1f} {finder.partition(':')[2]}".rstrip()
-    return f"not in {times[0][3]}" if any(row[4] for row in times) else "–"
+    if not any(row[4] for row in times):
+        return "–"
+    # The suite takes as long as it takes.
+    return "no" if times[0][2] == "hostile" else f"not in {times[0][3]}"
 
 
 def print_table(work):
@@ -116,7 +121,8 @@ def print_table(work):
 def who(work, fault):
     times = rows(work / "measured.tsv")[1:]
     found = [(float(row[5]), row[2]) for row in times if row[0] == fault and row[5]]
-    print("\n".join(finder for _, finder in sorted(found)))
+    for _, finder in sorted(found):
+        print(finder)
 
 
 def noticed(work, finder, fault):
