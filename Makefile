@@ -9,8 +9,8 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check tidy autobahn interop proxies fail2ban hostile bench sim sim-faults \
-	constant-time fuzz fuzz-smoke fuzz-live fuzz-cov fuzz-min verify micro instructions instructions-baseline static \
-	api api-write
+	planted planted-check constant-time fuzz fuzz-smoke fuzz-live fuzz-cov fuzz-min verify micro instructions \
+	instructions-baseline static api api-write
 
 ## help: list the targets
 help:
@@ -95,6 +95,14 @@ sim:
 ## sim-faults: faults planted in a copy, one at a time: the simulator or a test finds each
 sim-faults:
 	tests/planted/run
+
+## planted: seconds until each fuzzer triggers each planted fault; with FAULT=7, whether it is noticed
+planted:
+	fuzz/planted/run $(if $(FAULT),prove $(FAULT),measure) $(or $(SECS),60) $(FINDERS)
+
+## planted-check: whether the faults of `make planted` still fit the sources, and the copy compiles
+planted-check:
+	fuzz/planted/run check
 
 ## constant-time: whether a MAC's check tells nothing by its time; prints what was seen
 constant-time:

@@ -151,6 +151,10 @@ const NOWHERE: &[(&str, &str)] = &[
         "#[expect(..., reason = \"...\")] ends when its cause does",
     ),
     (concat!("usize::MA", "X;"), "a bound is a bound"),
+    (
+        concat!("plan", "ted"),
+        "a fault stands in a copy alone: fuzz/planted",
+    ),
 ];
 
 /// Words that no comment uses, and what is said instead: who reads it may have English as a third
