@@ -167,9 +167,12 @@ fn assert_same(envelope: &Envelope<'_>, members: &[Member<'_>]) {
     let member = |name: &str| members.iter().find(|member| member.name == name);
     assert_string(envelope.token.as_ref(), member("token"));
     match member("event").and_then(|member| member.value.as_str()) {
-        // One that is too long to be known stays as it is written.
+        // One that is too long to be known is not decoded, and shown nowhere.
         Some(event) if event.len() > EVENT_BYTES_MAX => {
-            assert_inside(&envelope.event, member("event"));
+            assert_eq!(
+                envelope.event,
+                format!("(longer than {EVENT_BYTES_MAX} bytes)")
+            );
         }
         _ => assert_string(Some(&envelope.event), member("event")),
     }
@@ -205,11 +208,6 @@ fn assert_read_again(envelope: &Envelope<'_>) {
             }
         }
     }
-}
-
-fn assert_inside(ours: &str, member: Option<&Member<'_>>) {
-    let inside = member.map(|member| &member.raw[1..member.raw.len() - 1]);
-    assert_eq!(Some(ours), inside);
 }
 
 fn assert_string(ours: Option<&Cow<'_, str>>, member: Option<&Member<'_>>) {
