@@ -33,6 +33,7 @@ fuzz() {
     [ ${#found[@]} -eq 0 ]
 }
 
-stat() { awk -v name="$2" '$1 == name { print int($3) }' "$made/out/$1/default/fuzzer_stats"; }
+stat() { awk -v name="$2" '$1 == name { print $3 }' "$made/out/$1/default/fuzzer_stats"; }
 executions() { stat "$1" execs_done; }
-speed() { stat "$1" execs_per_sec; }
+# A run of less than a second has no time.
+speed() { echo $(($(stat "$1" execs_done) / ($(stat "$1" run_time) + ($(stat "$1" run_time) == 0)))); }

@@ -6,11 +6,11 @@ dictionary=--dict
 # whether there was one.
 make_engine() {
     source_of honggfuzz honggfuzz
-    local built=$made/build
-    make -C "$made/source" OS=POSIX REALOS=POSIX BUILD_DIR="$built" \
-        "$built/honggfuzz" "$built/libhfuzz/libhfuzz.a" "$built/libhfcommon/libhfcommon.a" || return
-    cp "$built/honggfuzz" "$made"
-    ar rcs "$made/libengine.a" "$built"/libhfuzz/*.o "$built"/libhfcommon/*.o
+    local into=$made/build
+    make -C "$made/source" OS=POSIX REALOS=POSIX BUILD_DIR="$into" \
+        "$into/honggfuzz" "$into/libhfuzz/libhfuzz.a" "$into/libhfcommon/libhfcommon.a" || return
+    cp "$into/honggfuzz" "$made"
+    ar rcs "$made/libengine.a" "$into"/libhfuzz/*.o "$into"/libhfcommon/*.o
 }
 
 fuzz() {

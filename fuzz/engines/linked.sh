@@ -4,6 +4,7 @@
 work=$(realpath -m "${CARGO_TARGET_DIR:-target}")/engines
 host=$(rustc -vV | sed -n 's/^host: //p')
 made=$work/$engine
+built=$work/build
 # Both engines count edges by the same hooks, and see what is compared.
 coverage=(-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3
     -Cllvm-args=-sanitizer-coverage-trace-pc-guard -Cllvm-args=-sanitizer-coverage-trace-compares
@@ -30,23 +31,29 @@ engine_made() {
 
 program() { echo "$made/targets/$1"; }
 
-# The targets and fuzz-stdin, which has a `main` of its own: of the library it is given what counts edges.
-# Both engines' are built in one place, under one name, so that only what is linked is made again.
-build() {
-    local target into=$work/build library=$work/build/libengine.a bins=()
-    engine_made || return
-    mkdir -p "$into" "$made/targets"
+# Both engines' are built in one place, with the library under one name, so that only what is linked is made
+# again: compile CARGO'S_ARGUMENTS...
+compile() {
+    local library=$built/libengine.a
+    mkdir -p "$built"
     cmp -s "$made/libengine.a" "$library" || cp "$made/libengine.a" "$library" || return
+    CUSTOM_LIBFUZZER_PATH=$library CUSTOM_LIBFUZZER_STD_CXX=none \
+        RUSTFLAGS="${coverage[*]} -Clink-arg=$library" cargo build --release --target "$host" \
+        --target-dir "$built" "$@"
+}
+
+# The targets and fuzz-stdin, which has a `main` of its own: of the library it is given what counts edges.
+build() {
+    local target bins=()
+    engine_made || return
     for target in "${targets[@]}"; do
         [ "$target" = fuzz-stdin ] || bins+=(--bin "$target")
     done
-    CUSTOM_LIBFUZZER_PATH=$library CUSTOM_LIBFUZZER_STD_CXX=none \
-        RUSTFLAGS="${coverage[*]} -Clink-arg=$library" cargo build --release --target "$host" \
-        --target-dir "$into" --package framegate-fuzz --features libfuzzer \
-        --example fuzz-stdin "${bins[@]}" || return
-    cp -f "$into/$host/release/examples/fuzz-stdin" "$made/targets" || return
+    compile --package framegate-fuzz --features libfuzzer --example fuzz-stdin "${bins[@]}" || return
+    mkdir -p "$made/targets"
+    cp -f "$built/$host/release/examples/fuzz-stdin" "$made/targets" || return
     for target in "${bins[@]}"; do
-        [ "$target" = --bin ] || cp -f "$into/$host/release/$target" "$made/targets" || return
+        [ "$target" = --bin ] || cp -f "$built/$host/release/$target" "$made/targets" || return
     done
 }
 
