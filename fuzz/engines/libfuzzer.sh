@@ -3,10 +3,11 @@
 sanitizer=${SANITIZER:-none}
 
 # How a target is built. A byte of server_ops is a choice: what the server compares is nothing that
-# the fuzzer could write there, and to note it would take most of the time.
+# the fuzzer could write there, and to note it would take most of the time. With a sanitizer that is not
+# worth building everything once more.
 flags() {
     flags=(--features libfuzzer --sanitizer "$sanitizer" --no-cfg-fuzzing)
-    [ "$1" != server_ops ] || flags+=(--no-trace-compares)
+    [ "$1$sanitizer" != server_opsnone ] || flags+=(--no-trace-compares)
 }
 
 build() {
