@@ -6,11 +6,12 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 STATIC_TARGET = $(if $(LIBC),$(subst -gnu,-$(LIBC),$(HOST)),$(HOST))
 # The crates apart share what is compiled.
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
+FUZZ = $(notdir $(wildcard fuzz/seeds/*))
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check tidy autobahn interop proxies fail2ban hostile bench sim sim-faults \
-	planted planted-check constant-time fuzz fuzz-smoke fuzz-live fuzz-cov fuzz-min verify micro instructions \
-	instructions-baseline static api api-write
+	planted planted-check constant-time fuzz fuzz-afl fuzz-honggfuzz fuzz-smoke fuzz-asan fuzz-speed fuzz-live \
+	fuzz-cov fuzz-min verify micro instructions instructions-baseline static api api-write
 
 ## help: list the targets
 help:
@@ -110,11 +111,25 @@ constant-time:
 
 ## fuzz: one target for a time: make fuzz T=envelope SECS=600
 fuzz:
-	fuzz/run $(or $(SECS),60) $(or $(filter $(T),$(notdir $(wildcard fuzz/seeds/*))),$(error T=target, one of: $(notdir $(wildcard fuzz/seeds/*))))
+	fuzz/run $(or $(SECS),60) $(or $(filter $(T),$(FUZZ)),$(error T=target, one of: $(FUZZ)))
 
-## fuzz-smoke: every fuzz target for 20 seconds; prints what each did
+## fuzz-afl: the same by AFL++; T=fuzz-stdin too, by standard input
+## fuzz-honggfuzz: the same by honggfuzz; T=fuzz-stdin too
+fuzz-afl fuzz-honggfuzz: FUZZ += fuzz-stdin
+fuzz-afl fuzz-honggfuzz:
+	ENGINE=$(@:fuzz-%=%) fuzz/run $(or $(SECS),60) $(or $(filter $(T),$(FUZZ)),$(error T=target, one of: $(FUZZ)))
+
+## fuzz-smoke: every target for 20 seconds: make fuzz-smoke ENGINE=afl SECS=5
 fuzz-smoke:
-	fuzz/run 20
+	ENGINE=$(ENGINE) fuzz/run $(or $(SECS),20)
+
+## fuzz-asan: seeds and a minute of every target, and the store with SQLite, under AddressSanitizer
+fuzz-asan:
+	fuzz/asan $(or $(SECS),60)
+
+## fuzz-speed: executions a second of fuzz-stdin, each way, beside the live server
+fuzz-speed:
+	fuzz/speed
 
 ## fuzz-live: boofuzz against the live server for SECS seconds, with a monitor of its process
 fuzz-live:

@@ -34,7 +34,7 @@ impl Setting {
             start: start.map_or(START, UnixSeconds),
             users: match users_said {
                 Some(users) => users.iter().take(USERS_MAX).filter_map(read_user).collect(),
-                None => users().collect(),
+                None => users().to_vec(),
             },
         }
     }

@@ -1,0 +1,86 @@
+# What AFL++ and honggfuzz have in common: a library of the engine's is linked in libFuzzer's stead, since
+# each has a `main` that calls what libFuzzer calls. A part of fuzz/run.
+
+work=$(realpath -m "${CARGO_TARGET_DIR:-target}")/engines
+host=$(rustc -vV | sed -n 's/^host: //p')
+made=$work/$engine
+built=$work/build
+# Both engines count edges by the same hooks, and see what is compared.
+coverage=(-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3
+    -Cllvm-args=-sanitizer-coverage-trace-pc-guard -Cllvm-args=-sanitizer-coverage-trace-compares
+    -Cdebug-assertions)
+
+# The source of the engine, out of the crate that ships it: source_of CRATE FOLDER.
+source_of() {
+    local manifest
+    rm -rf "$made"
+    mkdir -p "$made"
+    manifest=$(cargo metadata --locked --format-version 1 --filter-platform "$host" \
+        --manifest-path fuzz/engines/Cargo.toml |
+        grep -o "\"manifest_path\":\"[^\"]*/$1-[0-9.]*/Cargo.toml\"" | cut -d '"' -f 4)
+    cp -R "$(dirname "$manifest")/$2" "$made/source"
+}
+
+# Makes the engine once for each version of it, and for each change of how it is made.
+engine_made() {
+    local is="$made/.complete" from
+    from=$(cat fuzz/engines/Cargo.lock "fuzz/engines/$engine.sh")
+    [ "$(cat "$is" 2>/dev/null)" != "$from" ] || return 0
+    make_engine && printf '%s\n' "$from" >"$is"
+}
+
+program() { echo "$made/targets/$1"; }
+
+# Both engines' are built in one place, with the library under one name, so that only what is linked is made
+# again: compile CARGO'S_ARGUMENTS...
+compile() {
+    local library=$built/libengine.a
+    mkdir -p "$built"
+    cmp -s "$made/libengine.a" "$library" || cp "$made/libengine.a" "$library" || return
+    CUSTOM_LIBFUZZER_PATH=$library CUSTOM_LIBFUZZER_STD_CXX=none \
+        RUSTFLAGS="${coverage[*]} -Clink-arg=$library" cargo build --release --target "$host" \
+        --target-dir "$built" "$@"
+}
+
+# The targets and fuzz-stdin, which has a `main` of its own: of the library it is given what counts edges.
+build() {
+    local target bins=()
+    engine_made || return
+    for target in "${targets[@]}"; do
+        [ "$target" = fuzz-stdin ] || bins+=(--bin "$target")
+    done
+    compile --package framegate-fuzz --features libfuzzer --example fuzz-stdin "${bins[@]}" || return
+    mkdir -p "$made/targets"
+    cp -f "$built/$host/release/examples/fuzz-stdin" "$made/targets" || return
+    for target in "${bins[@]}"; do
+        [ "$target" = --bin ] || cp -f "$built/$host/release/$target" "$made/targets" || return
+    done
+}
+
+# The seeds and the corpus in one folder, and an empty one for what comes of them.
+begin() {
+    out=$made/out/$1
+    rm -rf "$out"
+    mkdir -p "$out/inputs"
+    find "fuzz/seeds/$name" "fuzz/corpus/$name" -type f -exec cp -t "$out/inputs" {} +
+    options=()
+    [ ! -e "fuzz/dictionaries/$name.dict" ] || options=("$dictionary" "fuzz/dictionaries/$name.dict")
+}
+
+# Copies files, named by what is in them as libFuzzer does: keep FOLDER PREFIX FILE...
+keep() {
+    local folder=$1 prefix=$2 sum path
+    shift 2
+    [ $# -eq 0 ] || sha1sum "$@" | while read -r sum path; do cp "$path" "$folder/$prefix$sum"; done
+}
+
+# The claim that did not hold, by the newest finding run again.
+why() {
+    local finding again
+    finding=$(find "fuzz/artifacts/$name" -type f -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2)
+    [ -n "$finding" ] || { tail -n 20 "$log"; return; }
+    echo "found: $finding"
+    again=("$finding")
+    [ "$1" != fuzz-stdin ] || again=()
+    (timeout 10 "$(program "$1")" "${again[@]}" <"$finding" || true) 2>&1 | grep -a -A 2 'panicked at'
+}

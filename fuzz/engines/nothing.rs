@@ -1,0 +1,1 @@
+//! Nothing: a manifest is read only when it has something to build.
