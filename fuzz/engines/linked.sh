@@ -24,7 +24,7 @@ source_of() {
 # Makes the engine once for each version of it, and for each change of how it is made.
 engine_made() {
     local is="$made/.complete" from
-    from=$(cat fuzz/engines/Cargo.lock "fuzz/engines/$engine.sh")
+    from=$(cat fuzz/engines/Cargo.lock "fuzz/engines/$engine.sh" fuzz/engines/states.c)
     [ "$(cat "$is" 2>/dev/null)" != "$from" ] || return 0
     make_engine && printf '%s\n' "$from" >"$is"
 }
