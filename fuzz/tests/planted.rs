@@ -88,7 +88,7 @@ fn a_report_goes_on_where_another_process_left_it() {
     let path = std::env::temp_dir().join(format!("planted-{}.tsv", std::process::id()));
     let _ = fs::remove_file(&path);
     let told = |times: usize| {
-        let report = Report::at(path.clone());
+        let report = Report::at(Some(path.clone()));
         (0..times).for_each(|_| report.count(7, planted::Event::Triggered));
         let text = fs::read_to_string(&path).unwrap();
         let words = |line: &str| line.split_once('\t').unwrap().1.to_owned();
