@@ -243,6 +243,12 @@ fn smuggling(arena: &mut Arena) {
         ("bare CR", with("X: a\rb\r\n")),
         ("folded", with("X: a\r\n b\r\n")),
         ("space before colon", with("X : a\r\n")),
+        (
+            "a login with two framings",
+            b"POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n\
+              19\r\n{\"id\":\"a\",\"password\":\"b\"}\r\n0\r\n\r\n"
+                .to_vec(),
+        ),
     ];
     let count = cases.len();
     for (index, (name, head)) in cases.into_iter().enumerate() {
