@@ -359,6 +359,7 @@ fn little_memory(arena: &mut Arena) {
     let server = crate::support::Server::start(command);
     let stage = Stage::of(home, server);
     let to = stage.address();
+    let base = stage.probe.descriptors();
     let mobs = memory_floods(to, &stage.token);
     let began = Instant::now();
     let mut highest = 0;
@@ -372,6 +373,9 @@ fn little_memory(arena: &mut Arena) {
     let acts: Vec<String> = mobs.into_iter().map(|mob| mob.stop().to_string()).collect();
     let alive = stage.probe.is_alive();
     let honest = stage.newcomer(Duration::from_secs(5));
+    let freed = stage
+        .probe
+        .wait_for_descriptors(base, Duration::from_secs(12));
     arena.saw(format!(
         "fragment floods, unread pings, slow readers, half messages, logins: {} connections; alive: {alive}, \
          RSS <= {}; honest in after {}",
@@ -380,6 +384,7 @@ fn little_memory(arena: &mut Arena) {
         honest.map_or("never".to_owned(), millis)
     ));
     arena.must(alive, "it died");
+    arena.must(freed.is_some(), "descriptors did not come back");
     arena.must_be_within(
         honest.unwrap_or(Duration::MAX),
         Duration::from_secs(1),
