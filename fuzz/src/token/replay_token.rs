@@ -22,6 +22,25 @@ pub(super) fn assert_replay_token(token: &str, rules: &ClaimRules, now: UnixSeco
     assert!(here.is_some_and(|error| unsigned.contains(&error)));
     let again = ReplayTokens::new(ReplayTokens::keys());
     assert_eq!(again.token_for(&replay_token), replay_token);
+    assert_replaced(token, &replay_token, here_is_good(rules, token, now));
+}
+
+fn here_is_good(rules: &ClaimRules, token: &str, now: UnixSeconds) -> bool {
+    judge(keys(), rules, token, now).is_ok()
+}
+
+/// A good token is replaced wherever it stands, and what is replaced is its own in a replay.
+fn assert_replaced(token: &str, replay_token: &str, is_good: bool) {
+    for around in ["TOKEN", "/a/TOKEN?b", "the_e.eyJ.TOKEN.TOKENx", "\\nTOKEN"] {
+        let mut seen = around.replace("TOKEN", token).into_bytes();
+        ReplayTokens::new(keys()).replace_in(&mut seen);
+        if is_good {
+            assert_eq!(seen, around.replace("TOKEN", replay_token).into_bytes());
+        }
+        let mut again = seen.clone();
+        ReplayTokens::new(ReplayTokens::keys()).replace_in(&mut again);
+        assert_eq!(again, seen);
+    }
 }
 
 /// All that a token is worth: its subject and its dates.

@@ -1,6 +1,6 @@
 //! What stands before the first frame: a PROXY header, a request's head, the handshake.
 
-use super::{body, ends, head, request, split_line};
+use super::{body, ends, head, request, shown, split_line};
 use crate::told::assert_told;
 use framegate::internals::limits::PROXY_HEADER_BYTES_MAX;
 use framegate::internals::wire::ProxyHeader;
@@ -12,6 +12,7 @@ use framegate::internals::wire::ProxyHeader;
 pub fn http_head(input: &[u8]) {
     let (lengths, stream) = split_line(input);
     let stream = &stream[proxy_header_bytes(stream, lengths)..];
+    shown::assert_blank(stream);
     if let Some(head) = head::head(stream, lengths) {
         request::request(head);
         body::body(&stream[head.bytes_used()..], lengths);

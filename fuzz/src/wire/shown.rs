@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use framegate::internals::wire::{
-    Authorization, Head, HeadError, HeadScanner, Origins, Request, Sensitive, Upgrade, forwarded,
-    sensitive,
+    Authorization, Head, HeadError, HeadScanner, Origins, Request, Sensitive, Upgrade, blank_text,
+    forwarded, sensitive,
 };
 
 /// What may be a secret is filled up, and the head says what it said.
@@ -25,6 +25,16 @@ pub(super) fn assert_shown(head: Head<'_>) {
     let mut scanner = HeadScanner::default();
     let seen = scanner.scan(&shown).map(|seen| seen.map(read));
     assert_eq!(seen, Ok(Some(read(head))), "{}", shown.escape_ascii());
+}
+
+/// A text that is none is none from the same byte on when only that is to be seen of it.
+pub(super) fn assert_blank(text: &[u8]) {
+    let mut shown = text.to_vec();
+    blank_text(&mut shown);
+    assert_eq!(str::from_utf8(&shown).err(), str::from_utf8(text).err());
+    let again = shown.clone();
+    blank_text(&mut shown);
+    assert_eq!(shown, again);
 }
 
 /// What the server knows of a head.
