@@ -1,6 +1,7 @@
 //! What a recording holds in the place of a token.
 
 use super::door::keys;
+use crate::one_of_eight;
 use crate::told::assert_told;
 use framegate::internals::gate::{ClaimRules, Keys, ReplayTokens, TokenError, Verifier};
 use framegate::internals::time::UnixSeconds;
@@ -22,11 +23,10 @@ pub(super) fn assert_replay_token(token: &str, rules: &ClaimRules, now: UnixSeco
     assert!(here.is_some_and(|error| unsigned.contains(&error)));
     let again = ReplayTokens::new(ReplayTokens::keys());
     assert_eq!(again.token_for(&replay_token), replay_token);
-    assert_replaced(token, &replay_token, here_is_good(rules, token, now));
-}
-
-fn here_is_good(rules: &ClaimRules, token: &str, now: UnixSeconds) -> bool {
-    judge(keys(), rules, token, now).is_ok()
+    if one_of_eight(token.as_bytes()) == 0 {
+        let is_good = judge(keys(), rules, token, now).is_ok();
+        assert_replaced(token, &replay_token, is_good);
+    }
 }
 
 /// A good token is replaced wherever it stands, and what is replaced is its own in a replay.
