@@ -205,9 +205,10 @@ def campaign(server: Server, counts: Counts, messages: list, name: str, seconds:
 
     def count(*_args, session=None, **_more):
         counts.cases += 1
-        # What is answered without an error was read to its end, its token among it.
+        # What is answered, and not for its form or its token, has a token that was found good.
         heard = session.last_recv or b""
-        counts.read += b'{"event":"' in heard and b'{"event":"error"' not in heard
+        refused = any(code in heard for code in (b'"code":"bad_frame"', b'"code":"unauthorized"'))
+        counts.read += b'{"event":"' in heard and not refused
         if server.why or time.monotonic() > until:
             raise KeyboardInterrupt
 
@@ -258,7 +259,7 @@ def main() -> int:
     cases, read = counts.cases, counts.read
     seconds = time.monotonic() - began
     print(
-        f"{cases} cases in {seconds:.0f} s ({cases / seconds:.0f} a second), {read} answered without an error: "
+        f"{cases} cases in {seconds:.0f} s ({cases / seconds:.0f} a second), {read} with a good token: "
         f"{server.why or 'nothing was found'}"
     )
     server.end()
@@ -266,7 +267,7 @@ def main() -> int:
         print(f"the folder: {folder}")
         return 1
     if read == 0:
-        print("nothing was answered: the server was not reached")
+        print("no token was found good: the server was not reached")
         return 1
     os.chdir("/")
     shutil.rmtree(folder)
