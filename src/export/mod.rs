@@ -4,7 +4,7 @@
 mod pcap;
 mod raw;
 
-use crate::server::{ConnectionId, Ending, Peer};
+use crate::server::{ConnectionId, Ending, Input, Peer};
 use crate::time::Now;
 
 pub use pcap::Capture;
@@ -25,6 +25,17 @@ pub enum Seen<'s> {
     Written(&'s [u8]),
     /// Its descriptor ends.
     Ended(Ending),
+}
+
+impl Seen<'_> {
+    /// What an input says of a connection's peer.
+    pub fn of(input: &Input) -> Option<(ConnectionId, Seen<'static>)> {
+        match input {
+            Input::Finished(id) => Some((*id, Seen::Finished)),
+            Input::Failed(id) => Some((*id, Seen::Failed)),
+            _ => None,
+        }
+    }
 }
 
 /// One who is told of what happens on connections, and when.

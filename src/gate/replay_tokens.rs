@@ -26,6 +26,13 @@ pub struct ReplayTokens {
     decoder: RefCell<Decoder>,
 }
 
+/// Those of a replay: each is its own.
+impl Default for ReplayTokens {
+    fn default() -> ReplayTokens {
+        ReplayTokens::new(ReplayTokens::keys())
+    }
+}
+
 impl ReplayTokens {
     /// For the tokens that `keys` verify.
     pub fn new(keys: Keys) -> ReplayTokens {
@@ -263,7 +270,7 @@ mod tests {
     #[test]
     fn a_replay_token_is_its_own_in_a_replay() {
         let replay_tokens = ReplayTokens::new(Keys::new(&secret(b'k'), None));
-        let again = ReplayTokens::new(ReplayTokens::keys());
+        let again = ReplayTokens::default();
         for token in tokens() {
             let replay_token = replay_tokens.token_for(&token);
             assert_eq!(again.token_for(&replay_token), replay_token, "{token}");

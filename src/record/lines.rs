@@ -72,7 +72,7 @@ impl FileSink {
 ///
 /// # Errors
 /// The number of the first line that is not as it was written.
-pub(super) fn read_lines(file: &[u8]) -> Result<Vec<Box<str>>, usize> {
+pub fn read_lines(file: &[u8]) -> Result<Vec<Box<str>>, usize> {
     let mut chain = Chain::default();
     let mut lines = Vec::new();
     for line in file.split_inclusive(|byte| *byte == b'\n') {

@@ -47,7 +47,9 @@ use recorder::{ENDED, Recorder};
 use store::RecordingStore;
 use tap::RecordingTap;
 
-pub use replay::{ReplayError, Replayed, replay, users};
+pub use lines::read_lines;
+pub use replay::{ReplayError, Replayed, replay};
+pub use store::answered_user;
 
 /// A server as [`Server::build`] makes it, with the program's own events, that is recorded to
 /// `file`.
@@ -59,9 +61,7 @@ pub fn record(
     seed: u64,
 ) -> Recorded {
     let file = FileSink::new(file, RECORDING_BYTES_MAX);
-    let tokens = Rc::new(ReplayTokens::new(keys.clone()));
-    let mut recorder = Recorder::new(tokens, Some(file));
-    recorder.begin(&config, seed);
+    let recorder = Recorder::begin(ReplayTokens::new(keys.clone()), file, &config, seed);
     Recorded::build(Rc::new(RefCell::new(recorder)), config, keys, store, seed)
 }
 

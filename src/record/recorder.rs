@@ -30,6 +30,7 @@ pub(super) const ENDED: &str = "end stopped";
 const DIGEST_BYTES: usize = 8;
 
 /// Writes down what a core is told and what it does, line by line.
+#[derive(Default)]
 pub(super) struct Recorder {
     /// For what lines are to hold in the place of tokens.
     pub(super) tokens: Rc<ReplayTokens>,
@@ -48,26 +49,24 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder to `file`; to nowhere but its lines in a replay.
-    pub(super) fn new(tokens: Rc<ReplayTokens>, file: Option<FileSink>) -> Recorder {
-        Recorder {
-            tokens,
-            lines: String::new(),
-            file,
-            is_over: false,
-            written_at: None,
-            told: BTreeMap::new(),
-            hashes: BTreeMap::new(),
-        }
-    }
-
     /// Begins the file of a server with these settings and this seed.
-    pub(super) fn begin(&mut self, config: &Config, seed: u64) {
+    pub(super) fn begin(
+        tokens: ReplayTokens,
+        file: FileSink,
+        config: &Config,
+        seed: u64,
+    ) -> Recorder {
+        let mut recorder = Recorder {
+            tokens: Rc::new(tokens),
+            file: Some(file),
+            ..Recorder::default()
+        };
         let version = env!("CARGO_PKG_VERSION");
-        self.line(format_args!("{FIRST_LINE} {version} seed {seed}"));
+        recorder.line(format_args!("{FIRST_LINE} {version} seed {seed}"));
         for (name, value) in config.shown() {
-            self.line(format_args!("set {name} {value}"));
+            recorder.line(format_args!("set {name} {value}"));
         }
+        recorder
     }
 
     /// A call at a moment, or what it returned.

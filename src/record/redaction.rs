@@ -6,23 +6,13 @@
 use crate::gate::{Envelope, ReplayTokens};
 use crate::json::{self, JsonError};
 use crate::limits::SUBJECT_BYTES_MAX;
-use crate::wire::{Head, Sensitive, sensitive};
+use crate::wire::{Head, fill_sensitive};
 
 /// A whole head.
 pub(super) fn head(tokens: &ReplayTokens, head: Head<'_>) -> Vec<u8> {
-    let text = head.bytes();
-    let mut out = text.to_vec();
+    let mut out = head.bytes().to_vec();
     tokens.replace_in(&mut out);
-    for part in sensitive(head) {
-        match part {
-            Sensitive::Token(token) => {
-                let place = place(&mut out, text, token.as_bytes());
-                place.copy_from_slice(tokens.token_for(token).as_bytes());
-            }
-            Sensitive::Refused(part) => place(&mut out, text, part).fill(b'@'),
-            Sensitive::Unread(part) => place(&mut out, text, part).fill(b'x'),
-        }
-    }
+    fill_sensitive(head, &mut out, |token| tokens.token_for(token));
     out
 }
 
@@ -75,13 +65,6 @@ pub(super) fn body(tokens: &ReplayTokens, bytes: &[u8]) -> Vec<u8> {
     tokens.replace_in(&mut out);
     out.resize(bytes.len(), b' ');
     out
-}
-
-/// Where `part`, which was lent from `text`, stands in a copy of that.
-fn place<'a>(copy: &'a mut [u8], text: &[u8], part: &[u8]) -> &'a mut [u8] {
-    let start = part.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
-    let place = copy.get_mut(start..start.wrapping_add(part.len()));
-    place.unwrap_or_default()
 }
 
 /// A string of JSON, in the shortest writing. Every text is one.

@@ -12,13 +12,12 @@ use super::Recorded;
 use super::input::{read_input, words};
 use super::lines::{FULL, read_lines, text, text_bytes};
 use super::recorder::{ENDED, FIRST_LINE, Recorder};
-use super::store::{ReplayStore, first_users};
-use crate::app::users::User;
+use super::store::ReplayStore;
 use crate::config::{Config, ConfigError};
 use crate::export::{Seen, Watcher};
 use crate::gate::ReplayTokens;
 use crate::limits::MESSAGE_BYTES_MAX;
-use crate::server::{ConnectionId, FlushesLeft, Input, Peer};
+use crate::server::{ConnectionId, FlushesLeft, Peer};
 use crate::time::{Instant, Now, UnixSeconds};
 
 /// What stands for a byte that was never written: nobody looked into it. It may stand in whatever is
@@ -53,11 +52,6 @@ pub fn replay(file: &[u8], watcher: &mut Watcher<'_>) -> Result<Replayed, Replay
         is_cut: !(is_ended || is_full) || !file.ends_with(b"\n"),
         recorded_by,
     })
-}
-
-/// The users that a recording names, as they were first; none of what is no recording.
-pub fn users(file: &[u8]) -> Vec<User> {
-    read_lines(file).map_or_else(|_| Vec::new(), |lines| first_users(&lines))
 }
 
 /// A replay in which everything was as it had been.
@@ -166,9 +160,8 @@ impl<'w> Replay<'w> {
         seed: u64,
         watcher: &'w mut Watcher<'w>,
     ) -> Replay<'w> {
+        let recorder = Rc::<RefCell<Recorder>>::default();
         let (keys, store) = (ReplayTokens::keys(), Box::new(ReplayStore::new(lines)));
-        let tokens = Rc::new(ReplayTokens::new(keys.clone()));
-        let recorder = Rc::new(RefCell::new(Recorder::new(tokens, None)));
         Replay {
             watcher,
             recorded: Recorded::build(Rc::clone(&recorder), config, keys, store, seed),
@@ -259,10 +252,8 @@ impl<'w> Replay<'w> {
             }
             ["handle", ref input @ ..] => {
                 let input = read_input(input)?;
-                match input {
-                    Input::Finished(id) => watcher(now, id, Seen::Finished),
-                    Input::Failed(id) => watcher(now, id, Seen::Failed),
-                    _ => {}
+                if let Some((id, seen)) = Seen::of(&input) {
+                    watcher(now, id, seen);
                 }
                 recorded.handle(now, input);
             }

@@ -7,7 +7,6 @@
 //! ```
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::lines::{escaped, text};
@@ -84,20 +83,11 @@ fn read_user(id: &str, text: &str) -> Option<User> {
     })
 }
 
-/// The users that were answered, as they were first.
-pub(super) fn first_users(lines: &[Box<str>]) -> Vec<User> {
-    let mut users = BTreeMap::new();
-    for line in lines {
-        let answer = line.strip_prefix("= user ").and_then(text);
-        let user = answer.and_then(|answer| {
-            let (id, answer) = answer.strip_prefix('"')?.split_once("\" ")?;
-            read_user(id, answer)
-        });
-        if let Some(user) = user {
-            users.entry(user.id.clone()).or_insert(user);
-        }
-    }
-    users.into_values().collect()
+/// The user in a line, where that is the answer to a question for one who is there.
+pub fn answered_user(line: &str) -> Option<User> {
+    let answer = text(line.strip_prefix("= user \"")?)?;
+    let (id, answer) = answer.split_once("\" ")?;
+    read_user(id, answer)
 }
 
 /// A store that answers as it was recorded. Of a question that was not recorded it knows

@@ -44,6 +44,6 @@ pub use part::Part;
 pub use proxy::{ProxyError, ProxyHeader};
 pub use request::{Authorization, Expectation, Request, TransferEncoding};
 pub use response::{Reply, Response, Status};
-pub use sensitive::{Sensitive, blank_text, sensitive};
+pub use sensitive::{Sensitive, blank_text, fill_sensitive, sensitive};
 pub use upgrade::{HandshakeToken, Rejection, Subprotocol, TokenSource, Upgrade};
 pub use violation::Violation;

@@ -36,6 +36,27 @@ pub fn sensitive(head: Head<'_>) -> Vec<Sensitive<'_>> {
     parts
 }
 
+/// Writes over the parts of a copy of `head` that may hold a secret, so that it says as much as before:
+/// over a token what `token_for` makes of it, which is as long.
+pub fn fill_sensitive(head: Head<'_>, copy: &mut [u8], token_for: impl Fn(&str) -> String) {
+    let text_at = head.bytes().as_ptr().addr();
+    let mut place = |part: &[u8], write: &dyn Fn(&mut [u8])| {
+        let start = part.as_ptr().addr().wrapping_sub(text_at);
+        let place = copy.get_mut(start..start.wrapping_add(part.len()));
+        // A part that is empty may be lent from anywhere.
+        write(place.unwrap_or_default());
+    };
+    for part in sensitive(head) {
+        match part {
+            Sensitive::Token(token) => place(token.as_bytes(), &|place| {
+                place.copy_from_slice(token_for(token).as_bytes());
+            }),
+            Sensitive::Refused(part) => place(part, &|place| place.fill(b'@')),
+            Sensitive::Unread(part) => place(part, &|place| place.fill(b'x')),
+        }
+    }
+}
+
 /// The target's query and fragment, its host, and who is named in it, which is an error (RFC 9110
 /// §4.2.4) or makes a path that is none of ours.
 fn target<'a>(head: Head<'a>, parts: &mut Vec<Sensitive<'a>>) {

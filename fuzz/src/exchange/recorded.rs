@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use framegate::internals::app::users::User;
 use framegate::internals::export::Seen;
-use framegate::internals::record::{replay, users};
+use framegate::internals::record::{answered_user, read_lines, replay};
 use framegate::internals::server::Ending;
 use framegate::internals::time::Now;
 
@@ -27,7 +27,13 @@ pub fn recorded(file: &[u8]) -> Result<Vec<u8>, String> {
     if made.is_crowded {
         return Err(format!("more than {PEERS} peers are connected at once"));
     }
-    let users: Vec<User> = users(file);
+    let lines = read_lines(file).map_err(|line| format!("line {line} was changed"))?;
+    let mut users = BTreeMap::new();
+    for user in lines.iter().filter_map(|line| answered_user(line)) {
+        // As they were first.
+        users.entry(user.id.clone()).or_insert(user);
+    }
+    let users: Vec<User> = users.into_values().collect();
     let mut script = MAGIC.to_vec();
     write_setting(
         &mut script,

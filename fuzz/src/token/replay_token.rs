@@ -21,7 +21,7 @@ pub(super) fn assert_replay_token(token: &str, rules: &ClaimRules, now: UnixSeco
     ];
     let here = judge(keys(), rules, &replay_token, now).err();
     assert!(here.is_some_and(|error| unsigned.contains(&error)));
-    let again = ReplayTokens::new(ReplayTokens::keys());
+    let again = ReplayTokens::default();
     assert_eq!(again.token_for(&replay_token), replay_token);
     if one_of_eight(token.as_bytes()) == 0 {
         let is_good = judge(keys(), rules, token, now).is_ok();
@@ -38,7 +38,7 @@ fn assert_replaced(token: &str, replay_token: &str, is_good: bool) {
             assert_eq!(seen, around.replace("TOKEN", replay_token).into_bytes());
         }
         let mut again = seen.clone();
-        ReplayTokens::new(ReplayTokens::keys()).replace_in(&mut again);
+        ReplayTokens::default().replace_in(&mut again);
         assert_eq!(again, seen);
     }
 }

@@ -91,9 +91,7 @@ impl Rig {
         let keys = Keys::new(&secret(SECRET), Some(&secret(PREVIOUS)));
         let file = File::default();
         let sink = FileSink::new(Box::new(file.clone()), bytes_max);
-        let tokens = Rc::new(ReplayTokens::new(keys.clone()));
-        let mut recorder = Recorder::new(tokens, Some(sink));
-        recorder.begin(&config, 7);
+        let recorder = Recorder::begin(ReplayTokens::new(keys.clone()), sink, &config, 7);
         let mut users = MemoryStore::new();
         let mut secrets = vec![SECRET.to_owned(), PREVIOUS.to_owned()];
         for id in ["alice", "bob", "carol"] {
