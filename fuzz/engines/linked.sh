@@ -43,8 +43,12 @@ compile() {
 }
 
 # The targets and fuzz-stdin, which has a `main` of its own: of the library it is given what counts edges.
-build() {
+# Runs that begin at the same time build one after the other, since the library's name is one for both.
+build() (
     local target bins=()
+    mkdir -p "$work"
+    exec 9>"$work/.lock"
+    flock 9
     engine_made || return
     for target in "${targets[@]}"; do
         [ "$target" = fuzz-stdin ] || bins+=(--bin "$target")
@@ -55,7 +59,7 @@ build() {
     for target in "${bins[@]}"; do
         [ "$target" = --bin ] || cp -f "$built/$host/release/$target" "$made/targets" || return
     done
-}
+)
 
 # The seeds and the corpus in one folder, and an empty one for what comes of them.
 begin() {
