@@ -60,6 +60,13 @@ impl Server {
         self.core.revocations.valid_from(id)
     }
 
+    /// Returns the logins whose passwords are being checked, or wait for that: each by its ticket, which
+    /// is greater than those of the logins before it, and the id that was given.
+    pub fn logins(&self) -> impl Iterator<Item = (u64, &str)> {
+        let logins = self.core.logins.all();
+        logins.map(|(ticket, login)| (ticket, &*login.id))
+    }
+
     /// Returns how many passwords are being checked, or wait for that.
     pub fn passwords_waiting(&self) -> usize {
         self.core.logins.all().count()

@@ -13,11 +13,12 @@ use super::world::World;
 
 pub(super) const MOMENT: Duration = Duration::from_millis(16);
 
-const PEER_KINDS: [PeerKind; 7] = [
+const PEER_KINDS: [PeerKind; 8] = [
     PeerKind::Honest,
     PeerKind::Silent,
     PeerKind::Slow,
     PeerKind::Deaf,
+    PeerKind::Pinging,
     PeerKind::Flooding,
     PeerKind::Forging,
     PeerKind::Rude,
@@ -207,7 +208,7 @@ impl World<'_> {
     fn somebody_speaks(&mut self) -> Result<(), String> {
         self.somebody(|world, index| {
             let times = match world.links[index].kind {
-                PeerKind::Flooding => 1 + world.choice.below(12),
+                PeerKind::Flooding | PeerKind::Pinging => 1 + world.choice.below(12),
                 PeerKind::Silent => u32::from(world.choice.chance(20)),
                 _ => 1,
             };
@@ -224,6 +225,9 @@ impl World<'_> {
         let kind = self.links[index].kind;
         if kind == PeerKind::Rude && self.choice.chance(30) {
             return client_bytes::broken(&mut self.choice);
+        }
+        if kind == PeerKind::Pinging {
+            return client_bytes::longest_ping(&mut self.choice);
         }
         if self.choice.chance(10) {
             return client_bytes::control(&mut self.choice);
@@ -350,7 +354,10 @@ impl World<'_> {
 
     fn answer_ping(&mut self, index: usize) {
         let link = &mut self.links[index];
-        let is_polite = !matches!(link.kind, PeerKind::Silent | PeerKind::Deaf);
+        let is_polite = !matches!(
+            link.kind,
+            PeerKind::Silent | PeerKind::Deaf | PeerKind::Pinging
+        );
         if std::mem::take(&mut link.is_asked) && is_polite && link.stage == Stage::Open {
             link.say(client_bytes::pong());
         }

@@ -6,7 +6,7 @@ use framegate::internals::server::CloseCause;
 
 use super::link::{Expected, Link};
 use super::model_messages::{Step, Told};
-use super::people::{PEOPLE, id_of};
+use super::people::{PEOPLE, id_of, user_of};
 use super::world::World;
 
 /// What every user has spent.
@@ -14,6 +14,9 @@ pub(super) struct Budgets {
     frames: Budget,
     message_bytes: Budget,
     deliveries: Budget,
+    logins: Budget,
+    /// The ticket of the next login that is not counted yet.
+    next_ticket: u64,
     /// By user; the last is nobody.
     spent: [Spent; PEOPLE + 1],
 }
@@ -23,6 +26,7 @@ struct Spent {
     frames: Meter,
     message_bytes: Meter,
     deliveries: Meter,
+    logins: Meter,
 }
 
 /// When a user who kept exactly to a rate would be due again, in microseconds: not before `least`,
@@ -112,6 +116,12 @@ impl Budgets {
             },
             message_bytes: of_many(config.broadcast_rate, config.broadcast_burst_bytes),
             deliveries: of_many(config.delivery_rate, config.delivery_burst),
+            logins: Budget {
+                rate: config.login_rate,
+                is_of_many: false,
+                burst: u64::from(config.login_rate.count),
+            },
+            next_ticket: 0,
             spent: [Spent::default(); PEOPLE + 1],
         }
     }
@@ -156,6 +166,29 @@ impl World<'_> {
             budget.spend(meter, now, (1, 1), is_sure);
         }
         verdict
+    }
+
+    /// Counts the logins whose passwords the server took in this turn against the rate of their ids.
+    /// One that made room for another in the same turn is not seen.
+    pub(super) fn count_logins(&mut self) -> Result<(), String> {
+        let (now, next) = (self.now.monotonic.as_micros(), self.budgets.next_ticket);
+        let budget = self.budgets.logins;
+        for (ticket, id) in self
+            .turn
+            .core
+            .logins()
+            .filter(|(ticket, _)| *ticket >= next)
+        {
+            self.budgets.next_ticket = ticket + 1;
+            let meter = &mut self.budgets.spent[user_of(id).min(PEOPLE)].logins;
+            if budget.judge(*meter, now, (1, 1)) == Verdict::Beyond {
+                return Err(format!(
+                    "more passwords of {id} are checked than its rate allows"
+                ));
+            }
+            budget.spend(meter, now, (1, 1), true);
+        }
+        Ok(())
     }
 
     /// A frame that is beyond a rate ends its connection, and no other does.

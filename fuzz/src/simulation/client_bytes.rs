@@ -104,6 +104,11 @@ impl Script {
         self.mark(begin, said);
     }
 
+    fn ping(&mut self, byte: u8, length: usize, choice: &mut Choice<'_>) {
+        let payload = vec![byte; length];
+        self.frame(0x89, &payload, Said::Ping(payload.clone()), choice);
+    }
+
     /// The same, in a request that a proxy passes on for somebody.
     pub(super) fn with_field(mut self, field: &str) -> Script {
         const HOST: &[u8] = b"Host: gate\r\n";
@@ -222,10 +227,17 @@ pub(super) fn control(choice: &mut Choice<'_>) -> Script {
         1 => script.frame(0x88, b"", Said::Close(None), choice),
         2..=4 => script.frame(0x8A, b"late", Said::Pong, choice),
         number => {
-            let payload = vec![b'0' + number as u8; choice.below(126) as usize];
-            script.frame(0x89, &payload, Said::Ping(payload.clone()), choice);
+            let length = choice.below(126) as usize;
+            script.ping(b'0' + number as u8, length, choice);
         }
     }
+    script
+}
+
+/// A Ping that says as much as it may (RFC 6455 §5.5).
+pub(super) fn longest_ping(choice: &mut Choice<'_>) -> Script {
+    let mut script = Script::default();
+    script.ping(b'9', 125, choice);
     script
 }
 

@@ -60,6 +60,7 @@ impl World<'_> {
 
     /// A password for the helper thread, of somebody who said one.
     pub(super) fn take_jobs(&mut self) -> Result<(), String> {
+        self.count_logins()?;
         self.take_outputs();
         while let Some(job) = self.outputs.hash_jobs.pop_front() {
             let id = self.turn.core.connection_of_job(job.ticket);

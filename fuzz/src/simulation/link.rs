@@ -25,6 +25,8 @@ pub(super) enum PeerKind {
     Slow,
     /// Takes nothing after the first kilobytes.
     Deaf,
+    /// As deaf, and says Pings alone: it never logs in.
+    Pinging,
     /// Says as much as it can.
     Flooding,
     /// Shows tokens that are bad, or other people's.
@@ -222,7 +224,7 @@ impl Link {
     ) -> Link {
         end.borrow_mut().room = match kind {
             PeerKind::Deaf => 3_000,
-            PeerKind::Slow => 400,
+            PeerKind::Slow | PeerKind::Pinging => 400,
             _ => usize::MAX / 2,
         };
         Link {

@@ -67,7 +67,7 @@ pub(super) fn config(choice: &mut Choice<'_>, reads: Reads) -> (Config, RunKinds
         config.trusted_proxies = "10.1.0.0/16".parse().unwrap_or_default();
         config.proxy_protocol = choice.chance(50);
     }
-    config.login_rate.count = choice.pick(&[0, 10, 1_000]);
+    config.login_rate.count = choice.pick(&[0, 2, 10, 1_000]);
     let (ping, pong) = choice.pick(&[(30, 10), (4, 2), (4, 2)]);
     config.ping_interval = Duration::from_secs(ping);
     config.pong_timeout = Duration::from_secs(pong);

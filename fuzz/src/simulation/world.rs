@@ -324,8 +324,12 @@ impl<'a> World<'a> {
         self.fold(id, 1, &[ending as u8]);
     }
 
-    /// This was reported of the connection.
+    /// This was reported of the connection. By which of an address's connections a ban is earned
+    /// depends on which is decided on first, and so on how they are read.
     pub(super) fn digest_report(&mut self, report: &Report) {
+        if self.is_compared && matches!(report.what, ReportKind::Banned(_)) {
+            return;
+        }
         let text = format!("{:?}", report.what);
         self.fold(report.connection, 2, text.as_bytes());
     }

@@ -20,7 +20,7 @@ pub(crate) struct RateLimit {
     ahead_micros_max: u64,
 }
 
-/// What one peer has used up of an [`RateLimit`].
+/// What one peer has used up of a [`RateLimit`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Meter(Instant);
 
@@ -35,7 +35,7 @@ impl RateLimit {
         }
     }
 
-    /// An limit of many small units, such as bytes, for [`spend`](RateLimit::spend).
+    /// A limit of many small units, such as bytes, for [`spend`](RateLimit::spend).
     pub(crate) fn of_units(rate: Rate, burst: u32) -> RateLimit {
         let mut limit = RateLimit::new(rate, burst);
         let whole = limit.cost(u64::from(burst.max(1))).as_micros();
