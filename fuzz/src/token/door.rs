@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::super::reference::{self, Verdict};
-use crate::told::{assert_hidden, assert_told};
+use crate::told::{assert_prints, assert_told};
 use framegate::internals::gate::{
     AccountStatus, Admission, Bound, ClaimRules, Denied, Directory, Forbidden, Gate, Keys, Secret,
     TokenError, Unavailable, VerifiedToken,
@@ -82,14 +82,17 @@ impl Door {
         let frame = String::from_utf8(frame).unwrap_or_default();
         let framed = match self.gate.admit(&frame, None, &mut self.people, now) {
             Ok(Admission::Admitted(admitted)) => {
-                assert_hidden(&admitted, token);
-                assert_hidden(&admitted, PASSWORD);
+                let subject = admitted.subject();
+                let shown = format!(r#"Admitted {{ subject: {subject:?}, event: "getUser", .. }}"#);
+                assert_prints(&admitted, &shown);
                 verdict(Ok(admitted.pass()))
             }
             Ok(Admission::Login(_)) => verdict(Err(&Denied::TokenMissing)),
             Err(denial) => {
-                assert_hidden(&denial, token);
-                assert_hidden(&denial, PASSWORD);
+                let (cause, event) = (denial.cause, Some("getUser"));
+                let shown = format!("Denial {{ cause: {cause:?}, id: None, event: {event:?} }}");
+                assert_prints(&denial, &shown);
+                assert_told(cause.word(), &cause);
                 verdict(Err(&denial.cause))
             }
         };

@@ -3,8 +3,8 @@
 use super::answer::{assert_answer, assert_framed};
 use super::client::assert_client;
 use super::handshake::assert_handshake;
-use crate::told::{assert_brief, assert_told};
-use framegate::internals::wire::{Head, Request};
+use crate::told::{assert_prints, assert_told};
+use framegate::internals::wire::{Authorization, Head, Request};
 
 pub(super) fn request(head: Head<'_>) {
     let fields = Fields::of(head);
@@ -15,7 +15,11 @@ pub(super) fn request(head: Head<'_>) {
             assert!(!request.path.contains('?'));
             assert_eq!(Some(request.path), fields.target().map(|(_, path)| path));
             assert_eq!(request.is_http_1_0, fields.is_http_1_0);
-            assert_brief(&request.authorization);
+            assert_prints(
+                &request,
+                &format!("Request({} {})", request.method, request.path),
+            );
+            assert_prints(&request.authorization, authorization(request.authorization));
             assert_framed(request.path.as_bytes());
             assert_client(&request, &fields);
             assert_handshake(&request, &fields);
@@ -25,6 +29,16 @@ pub(super) fn request(head: Head<'_>) {
             assert_told(error.word(), &error);
             assert_answer(|out, reply| error.write(out, reply), error.status().code());
         }
+    }
+}
+
+/// What may be shown of credentials: of which kind they are.
+fn authorization(credentials: Authorization<'_>) -> &'static str {
+    match credentials {
+        Authorization::Absent => "Absent",
+        Authorization::Bearer(_) => "Bearer(…)",
+        Authorization::Unusable => "Unusable",
+        Authorization::OtherScheme => "OtherScheme",
     }
 }
 
