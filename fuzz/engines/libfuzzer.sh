@@ -26,7 +26,8 @@ fuzz() {
     # every tenth input a new one.
     [ "$target" != server_ops ] || options+=(-max_len=256 -use_counters=0)
     flags "$target"
-    cargo fuzz run "${flags[@]}" "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+    cargo fuzz run "${flags[@]}" "$target" "$found/corpus/$target" "fuzz/seeds/$target" -- \
+        -artifact_prefix="$(realpath "$found/artifacts/$target")/" \
         -max_total_time="$seconds" -max_len=10000 -timeout=5 -print_final_stats=1 "${options[@]}"
 }
 

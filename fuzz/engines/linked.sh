@@ -10,23 +10,25 @@ coverage=(-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3
     -Cllvm-args=-sanitizer-coverage-trace-pc-guard -Cllvm-args=-sanitizer-coverage-trace-compares
     -Cdebug-assertions)
 
-# The source of the engine, out of the crate that ships it: source_of CRATE FOLDER.
+# The source of the engine, out of the crate that ships it, in $source: source_of CRATE FOLDER. In a folder whose
+# name has no blank, which make would take for the end of a name.
 source_of() {
     local manifest
     rm -rf "$made"
     mkdir -p "$made"
+    source=$(mktemp -d /tmp/framegate-engine.XXXXXX)/source
     manifest=$(cargo metadata --locked --format-version 1 --filter-platform "$host" \
         --manifest-path fuzz/engines/Cargo.toml |
         grep -o "\"manifest_path\":\"[^\"]*/$1-[0-9.]*/Cargo.toml\"" | cut -d '"' -f 4)
-    cp -R "$(dirname "$manifest")/$2" "$made/source"
+    cp -R "$(dirname "$manifest")/$2" "$source"
 }
 
 # Makes the engine once for each version of it, and for each change of how it is made.
 engine_made() {
-    local is="$made/.complete" from
-    from=$(cat fuzz/engines/Cargo.lock "fuzz/engines/$engine.sh" fuzz/engines/states.c)
+    local is="$made/.complete" from source
+    from=$(cat fuzz/engines/Cargo.lock "fuzz/engines/$engine.sh" fuzz/engines/*.c)
     [ "$(cat "$is" 2>/dev/null)" != "$from" ] || return 0
-    make_engine && printf '%s\n' "$from" >"$is"
+    make_engine && printf '%s\n' "$from" >"$is" && rm -rf "$(dirname "$source")"
 }
 
 program() { echo "$made/targets/$1"; }
@@ -34,12 +36,13 @@ program() { echo "$made/targets/$1"; }
 # Both engines' are built in one place, with the library under one name, so that only what is linked is made
 # again: compile CARGO'S_ARGUMENTS...
 compile() {
-    local library=$built/libengine.a
+    local library=$built/libengine.a flags
     mkdir -p "$built"
     cmp -s "$made/libengine.a" "$library" || cp "$made/libengine.a" "$library" || return
-    CUSTOM_LIBFUZZER_PATH=$library CUSTOM_LIBFUZZER_STD_CXX=none \
-        RUSTFLAGS="${coverage[*]} -Clink-arg=$library" cargo build --release --target "$host" \
-        --target-dir "$built" "$@"
+    # A blank may stand in the path of the library, so the flags are parted by what cargo parts them by.
+    flags=$(printf '%s\x1f' "${coverage[@]}")-Clink-arg=$library
+    CUSTOM_LIBFUZZER_PATH=$library CUSTOM_LIBFUZZER_STD_CXX=none CARGO_ENCODED_RUSTFLAGS=$flags \
+        cargo build --release --target "$host" --target-dir "$built" "$@"
 }
 
 # The targets and fuzz-stdin, which has a `main` of its own: of the library it is given what counts edges.
@@ -61,12 +64,17 @@ build() (
     done
 )
 
-# The seeds and the corpus in one folder, and an empty one for what comes of them.
+# The seeds and the corpus in one folder, and an empty one for what comes of them. No engine of these begins
+# with nothing, so where there is nothing, there is one byte.
 begin() {
     out=$made/out/$1
+    mkdir -p "$made/out"
+    exec 8>"$out.lock"
+    flock -n 8 || { echo "fuzz/run: $engine is at $1 already, in $out"; return 1; }
     rm -rf "$out"
     mkdir -p "$out/inputs"
-    find "fuzz/seeds/$name" "fuzz/corpus/$name" -type f -exec cp -t "$out/inputs" {} +
+    find "fuzz/seeds/$name" "$found/corpus/$name" -type f -exec cp -t "$out/inputs" {} +
+    [ -n "$(find "$out/inputs" -type f -print -quit)" ] || printf 0 >"$out/inputs/0"
     options=()
     [ ! -e "fuzz/dictionaries/$name.dict" ] || options=("$dictionary" "fuzz/dictionaries/$name.dict")
 }
@@ -75,16 +83,23 @@ begin() {
 keep() {
     local folder=$1 prefix=$2 sum path
     shift 2
-    [ $# -eq 0 ] || sha1sum "$@" | while read -r sum path; do cp "$path" "$folder/$prefix$sum"; done
+    [ $# -eq 0 ] || printf '%s\0' "$@" | xargs -0 sha1sum |
+        while read -r sum path; do cp "$path" "$folder/$prefix$sum" || exit; done
+}
+
+# One input, without an engine.
+run_once() {
+    case $1 in
+        fuzz-stdin) timeout 10 "$(program "$1")" <"$2" ;;
+        *) timeout 10 "$(program "$1")" "$2" ;;
+    esac
 }
 
 # The claim that did not hold, by the newest finding run again.
 why() {
-    local finding again
-    finding=$(find "fuzz/artifacts/$name" -type f -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2)
+    local finding
+    finding=$(find "$found/artifacts/$name" -type f -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2)
     [ -n "$finding" ] || { tail -n 20 "$log"; return; }
     echo "found: $finding"
-    again=("$finding")
-    [ "$1" != fuzz-stdin ] || again=()
-    (timeout 10 "$(program "$1")" "${again[@]}" <"$finding" || true) 2>&1 | grep -a -A 2 'panicked at'
+    (run_once "$1" "$finding" || true) 2>&1 | grep -a -A 2 'panicked at'
 }

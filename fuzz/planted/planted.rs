@@ -4,8 +4,8 @@
 //!
 //! After Magma (Hazimeh, Herrera, Payer: "Magma: A Ground-Truth Fuzzing Benchmark", 2020). A place in
 //! the code is `planted::fault(N, condition)`. The place is *reached* when it runs. The fault is
-//! *triggered* when the condition holds: then the faulty program would do something else than the
-//! sound one. Only the fault that is [`LIVE`] does so. With none live the program is sound, and one run measures
+//! *triggered* when the condition holds: then the faulty program decides otherwise at this place than
+//! the sound one, though a later check may refuse the same. Only the fault that is [`LIVE`] does so. With none live the program is sound, and one run measures
 //! all faults, since no fault hides another.
 
 use std::ffi::OsString;
@@ -71,7 +71,9 @@ impl Report {
         Report::at(named.or_else(|| (!cfg!(test)).then(of_copy)))
     }
 
-    /// A report that goes on where others left the file: what they told is not told again.
+    /// A report that goes on where others left the file: what they told is not told again. A process that
+    /// ends takes with it what it counted beyond its last line, so that times are right and counts are
+    /// at the least what is told.
     pub(crate) fn at(path: Option<PathBuf>) -> Report {
         let mut counts: Vec<[AtomicU64; EVENTS.len()]> = Vec::new();
         counts.resize_with(FAULTS + 1, Default::default);
