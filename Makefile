@@ -11,7 +11,7 @@ FUZZ = $(notdir $(wildcard fuzz/seeds/*))
 .DEFAULT_GOAL := help
 .PHONY: help run test check tidy autobahn interop proxies fail2ban hostile bench sim sim-faults \
 	planted planted-check constant-time fuzz fuzz-afl fuzz-honggfuzz fuzz-smoke fuzz-asan fuzz-speed fuzz-live \
-	fuzz-cov fuzz-min verify micro instructions instructions-baseline static api api-write
+	fuzz-cov fuzz-again fuzz-tmin fuzz-min verify micro instructions instructions-baseline static api api-write
 
 ## help: list the targets
 help:
@@ -138,6 +138,13 @@ fuzz-live:
 ## fuzz-cov: regions of the core that seeds and corpora reach; LINES=1 lists what they do not
 fuzz-cov:
 	fuzz/coverage $(if $(LINES),--lines)
+
+## fuzz-again: runs a finding again: make fuzz-again T=frames FILE=fuzz/artifacts/frames/crash-...
+## fuzz-tmin: makes a finding small, the same way
+fuzz-again fuzz-tmin:
+	RUSTC_BOOTSTRAP=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+		cargo fuzz $(patsubst again,run,$(@:fuzz-%=%)) --features libfuzzer -s none --no-cfg-fuzzing \
+		$(or $(filter $(T),$(FUZZ)),$(error T=target, one of: $(FUZZ))) $(or $(FILE),$(error FILE=finding))
 
 ## fuzz-min: the shortest of the corpora (of T) that reach new code, into fuzz/seeds
 fuzz-min:

@@ -70,6 +70,7 @@ begin() {
     out=$made/out/$1
     mkdir -p "$made/out"
     exec 8>"$out.lock"
+    touch "$out.lock"
     flock -n 8 || { echo "fuzz/run: $engine is at $1 already, in $out"; return 1; }
     rm -rf "$out"
     mkdir -p "$out/inputs"
@@ -95,10 +96,10 @@ run_once() {
     esac
 }
 
-# The claim that did not hold, by the newest finding run again.
+# The claim that did not hold, by the newest finding of this run, run again.
 why() {
     local finding
-    finding=$(find "$found/artifacts/$name" -type f -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2)
+    finding=$(find "$found/artifacts/$name" -type f -newer "$out.lock" -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2)
     [ -n "$finding" ] || { tail -n 20 "$log"; return; }
     echo "found: $finding"
     (run_once "$1" "$finding" || true) 2>&1 | grep -a -A 2 'panicked at'

@@ -23,7 +23,10 @@ fn main() -> io::Result<()> {
         let target = TARGETS
             .iter()
             .find(|target| directory.ends_with(target.name));
-        let target = target.ok_or_else(|| io::Error::other("no target of that name"))?;
+        let target = target.ok_or_else(|| {
+            let name = directory.display();
+            io::Error::other(format!("{name} is named after no target"))
+        })?;
         let mut files = 0;
         for entry in fs::read_dir(&directory)? {
             match fs::read(entry?.path()) {

@@ -61,16 +61,23 @@ def said(log):
     return {key: ascii(text)[1:-1][:200] for key, text in claims.items()}
 
 
+def last_line(log):
+    lines = pathlib.Path(log).read_text(errors="replace").split("\n")
+    return ascii(next((line for line in reversed(lines) if line.strip()), "nothing"))[1:-1][:200]
+
+
 def measured(work):
     table = ["fault CWE finder seconds reached triggered times_reached times_triggered".split()]
-    sound = []
+    sound, failed = [], []
     for end in sorted((work / "reports").glob("*.end")):
         finder, status, _, seconds = rows(end)[0]
         first, count, began = report(end.with_suffix(".tsv"))
         if began is None:
-            print(f"{finder} reached nothing: see {end.with_suffix('.log')}", file=sys.stderr)
-        if status != "0":
-            sound += [[finder, key, text] for key, text in said(end.with_suffix(".log")).items()]
+            failed.append(f"{finder} reached nothing: see {end.with_suffix('.log')}")
+        elif status != "0":
+            log = end.with_suffix(".log")
+            claims = said(log) or {f"ended with {status}": last_line(log)}
+            sound += [[finder, key, text] for key, text in claims.items()]
         for fault, _, cwe, *_ in faults():
             events = [(event, fault) for event in ("reached", "triggered")]
             times = [f"{first[event] - began:.1f}" if event in first else "" for event in events]
@@ -78,6 +85,8 @@ def measured(work):
     write(work / "measured.tsv", table)
     write(work / "sound.tsv", sound)
     print_table(work)
+    if failed:
+        sys.exit("\n".join(failed))
 
 
 def place(engine):
@@ -130,9 +139,14 @@ def noticed(work, finder, fault):
     _, status, ended, seconds = rows(end)[0]
     _, _, began = report(end.with_suffix(".tsv"))
     sound = {row[1] for row in rows(work / "sound.tsv") if row[0] == finder}
-    new = [text for key, text in said(end.with_suffix(".log")).items() if key not in sound]
+    log = end.with_suffix(".log")
+    claims = said(log)
+    # A finder that has words of its own tells by how it ends.
+    if status != "0" and not claims:
+        claims = {f"ended with {status}": last_line(log)}
+    new = [text for key, text in claims.items() if key not in sound]
     if began is None:
-        row = [fault, finder, "did not run", "", str(end.with_suffix(".log"))]
+        row = [fault, finder, "did not run", "", str(log)]
     elif status == "0" or not new:
         row = [fault, finder, "not noticed", seconds, ""]
     else:
