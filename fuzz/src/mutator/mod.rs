@@ -142,6 +142,7 @@ fn insert(pieces: &mut Vec<Piece>, random: &mut Random) {
         pause: Duration::ZERO,
         hears: None,
         leaving: None,
+        is_pause: false,
         parts,
     };
     pieces.insert(at, piece);
