@@ -8,10 +8,13 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
 
 use support::{Home, PATIENCE, Server, password_of, text};
 use tungstenite::client::IntoClientRequest;
@@ -185,6 +188,75 @@ fn a_recording_is_exported_for_those_who_read_packets_or_raw_bytes() {
         text(&refused.stderr),
         "framegate: --export takes raw or pcap, and a folder\n"
     );
+}
+
+/// The names in a folder; none where there is no folder.
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let name = |entry: io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
+    entries
+        .map(|entry| name(entry).into_string().expect("UTF-8"))
+        .collect()
+}
+
+#[test]
+fn an_export_that_fails_leaves_nothing_and_one_that_does_not_is_whole() {
+    let home = Home::with_users(&["alice"]);
+    let mut server = home.serve(&["--record", "good.rec"]);
+    for _ in 0..3 {
+        server.request("GET /health HTTP/1.1\r\nHost: h\r\n\r\n");
+    }
+    server.signal("-TERM");
+    server.wait();
+    let good = fs::read_to_string(home.path().join("good.rec")).expect("a recording");
+    let bad = good.replacen("GET /health", "GET /healtz", 1);
+    fs::write(home.path().join("bad.rec"), bad).expect("it can be written");
+    fs::create_dir(home.path().join("there")).expect("it can be made");
+    fs::write(home.path().join("there/2.raw"), "mine").expect("it can be written");
+    let (out, there) = (home.path().join("new/out"), home.path().join("there"));
+    let mine = names(&there);
+    let export = |limit: &str, file: &str, kind: &str, folder: &str| {
+        let script = format!("{limit} exec \"$0\" \"$@\"");
+        let done = Command::new("/bin/sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_framegate")])
+            .args(["replay", file, "--export", kind, folder])
+            .current_dir(home.path())
+            .env_clear()
+            .output()
+            .expect("it runs");
+        (done.status.code(), text(&done.stderr).to_owned())
+    };
+
+    for kind in ["raw", "pcap"] {
+        for folder in ["new/out", "there"] {
+            let (code, told) = export("", "bad.rec", kind, folder);
+            assert_eq!(code, Some(1));
+            assert!(told.contains(" was changed"), "{told}");
+            // A file may have no byte, as on a disk that is full.
+            let (code, told) = export("ulimit -f 0;", "good.rec", kind, folder);
+            assert_eq!(code, Some(1));
+            let cannot = format!("framegate: cannot export into {folder}: ");
+            assert!(told.starts_with(&cannot), "{told}");
+            assert!(!home.path().join("new").exists());
+            assert_eq!(names(&there), mine, "{kind}");
+        }
+    }
+    for kind in ["raw", "pcap"] {
+        let (code, told) = export("", "good.rec", kind, "new/out");
+        assert_eq!(code, Some(0), "{told}");
+    }
+    let all = ["0.raw", "1.raw", "2.raw", "session.pcap"].map(str::to_owned);
+    assert_eq!(names(&out), BTreeSet::from(all));
+    // The third is there already, and the first two go again.
+    let (code, told) = export("", "good.rec", "raw", "there");
+    assert_eq!(code, Some(1));
+    assert!(
+        told.ends_with("; no file there is written over\n"),
+        "{told}"
+    );
+    assert_eq!(names(&there), mine);
+    let kept = fs::read(there.join("2.raw")).expect("it is there");
+    assert_eq!(kept, b"mine");
 }
 
 #[test]

@@ -48,7 +48,13 @@ fn main() -> ExitCode {
 /// What the command that `arguments` name prints.
 fn output(arguments: &[&str]) -> Result<Vec<u8>, String> {
     match *arguments {
-        [] => Ok(exchange::play(&input()?).into_bytes()),
+        [] => {
+            let script = input()?;
+            if let Some(unplayed) = exchange::unplayed(&script) {
+                eprintln!("fuzz-stdin: not played as it stands: {unplayed}");
+            }
+            Ok(exchange::play(&script).into_bytes())
+        }
         ["compose"] => {
             let lines = String::from_utf8(input()?).map_err(|error| error.to_string())?;
             exchange::compose(&lines)

@@ -17,8 +17,13 @@ libfuzzer_sys::fuzz_target!(|script: &[u8]| {
 
 #[cfg(not(feature = "plain"))]
 libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    let place = &mut data[..max_size];
-    framegate_fuzz::mutator::mutate_in_place(place, size, seed, libfuzzer_sys::fuzzer_mutate)
+    framegate_fuzz::mutator::mutate_in_place(
+        data,
+        size,
+        max_size,
+        seed,
+        libfuzzer_sys::fuzzer_mutate,
+    )
 });
 
 #[cfg(not(feature = "plain"))]

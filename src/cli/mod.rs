@@ -11,6 +11,7 @@ mod help;
 pub mod import;
 mod init;
 mod lines;
+mod new_files;
 mod replay;
 mod secret;
 mod serve;

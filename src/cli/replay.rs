@@ -1,10 +1,11 @@
 //! `framegate replay`: a recording of `serve --record`, run again.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::error::CliError;
+use super::new_files::NewFiles;
 use super::{Argument, Arguments, Context, help};
 use crate::export::{Capture, RawExchanges};
 use crate::limits::RECORDING_BYTES_MAX;
@@ -68,19 +69,19 @@ fn export_raw(file: &[u8], folder: &Path) -> Outcome {
     let mut exchanges = RawExchanges::default();
     let replayed = replay(file, &mut |_, id, seen| exchanges.see(id, &seen));
     if replayed.is_ok() {
-        fs::create_dir_all(folder)?;
+        let mut files = NewFiles::begin(folder)?;
         for (serial, bytes) in exchanges.all() {
-            let name = format!("{serial}.raw");
-            new_file(&folder.join(name))?.write_all(bytes)?;
+            files.file(&format!("{serial}.raw"))?.write_all(bytes)?;
         }
+        files.keep()?;
     }
     Ok(replayed)
 }
 
 /// A file `session.pcap`.
 fn export_pcap(file: &[u8], folder: &Path) -> Outcome {
-    fs::create_dir_all(folder)?;
-    let out = BufWriter::new(new_file(&folder.join("session.pcap"))?);
+    let mut files = NewFiles::begin(folder)?;
+    let out = BufWriter::new(files.file("session.pcap")?);
     let mut capture = Capture::begin(out, CAPTURED_PORT)?;
     let mut written = Ok(());
     let replayed = replay(file, &mut |now, id, seen| {
@@ -89,12 +90,10 @@ fn export_pcap(file: &[u8], folder: &Path) -> Outcome {
         }
     });
     written.and_then(|()| capture.end())?;
+    if replayed.is_ok() {
+        files.keep()?;
+    }
     Ok(replayed)
-}
-
-/// A file that was not there: no other is written over.
-fn new_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(path)
 }
 
 fn tell(replayed: &Replayed, context: &mut Context<'_>) -> Result<(), CliError> {

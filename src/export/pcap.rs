@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::export::Seen;
 use crate::server::{ConnectionId, Ending, Peer};
@@ -155,23 +155,21 @@ impl<W: Write> Capture<W> {
 
 impl Flow {
     fn new(id: ConnectionId, peer: &Peer, server_port: u16) -> Flow {
-        // A process at the other end of a Unix socket has no address, and every flow needs its own.
-        let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let client = match peer.address {
             Some(address) => SocketAddr::new(address, peer.port),
-            None => SocketAddr::new(local, id.serial as u16),
+            None => address_of_local(id.serial),
         };
-        let server = match client.ip() {
-            IpAddr::V4(_) => local,
-            IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        };
+        let server = server_for(client, server_port);
+        // A port is used again in time. Wireshark tells the new connection from the old one by where its
+        // sequence numbers begin.
+        let next = first_number(id.serial);
         let end = |address| End {
             address,
-            next: 0,
+            next,
             has_finished: false,
         };
         Flow {
-            ends: [end(client), end(SocketAddr::new(server, server_port))],
+            ends: [end(client), end(server)],
         }
     }
 
@@ -182,6 +180,39 @@ impl Flow {
             false => CLIENT,
         }
     }
+}
+
+/// An address for a process at the other end of a Unix socket, which has none: another one for each
+/// serial, in 127.0.0.0/8 and apart from the addresses there that are in use.
+fn address_of_local(serial: u32) -> SocketAddr {
+    const PORTS_FROM: u32 = 1_024;
+    const PORTS: u32 = 65_536 - PORTS_FROM;
+    const NETWORK: u32 = u32::from_be_bytes([127, 128, 0, 1]);
+    let port = PORTS_FROM + serial % PORTS;
+    SocketAddr::new(Ipv4Addr::from(NETWORK + serial / PORTS).into(), port as u16)
+}
+
+/// The server's end: at the loopback of the client's kind, and never the client's own end.
+fn server_for(client: SocketAddr, port: u16) -> SocketAddr {
+    let (usual, other): (IpAddr, IpAddr) = match client.ip() {
+        IpAddr::V4(_) => (
+            Ipv4Addr::LOCALHOST.into(),
+            Ipv4Addr::new(127, 0, 0, 2).into(),
+        ),
+        IpAddr::V6(_) => (Ipv6Addr::LOCALHOST.into(), Ipv6Addr::from(2).into()),
+    };
+    let server = SocketAddr::new(usual, port);
+    match server == client {
+        true => SocketAddr::new(other, port),
+        false => server,
+    }
+}
+
+/// Where the sequence numbers of a connection begin, at both ends: elsewhere for each serial.
+fn first_number(serial: u32) -> u32 {
+    /// Odd, so that no two are the same; and large, so that they are far apart.
+    const STEP: u32 = 0x0100_0193;
+    serial.wrapping_mul(STEP)
 }
 
 /// A segment in its packet (RFC 9293 §3.1).

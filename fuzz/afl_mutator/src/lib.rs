@@ -89,26 +89,56 @@ unsafe fn bytes<'b>(start: *const u8, count: usize) -> &'b [u8] {
 mod tests {
     use super::*;
 
+    /// What AFL++ reads after a call.
+    fn fuzzed<'m>(
+        mutator: *mut Mutator,
+        script: &[u8],
+        other: &[u8],
+        bytes_max: usize,
+    ) -> &'m [u8] {
+        let mut made = ptr::null();
+        let other_start = match other {
+            [] => ptr::null(),
+            other => other.as_ptr(),
+        };
+        // SAFETY: the bytes are there, and the mutator is ours and is not called while they are read.
+        let made = unsafe {
+            let count = afl_custom_fuzz(
+                mutator,
+                script.as_ptr(),
+                script.len(),
+                &mut made,
+                other_start,
+                other.len(),
+                bytes_max,
+            );
+            bytes(made, count)
+        };
+        assert!(made.len() <= bytes_max);
+        made
+    }
+
+    #[test]
+    fn no_more_comes_than_is_asked_for_whatever_goes_in() {
+        let script = b"FGX1\x00\x00\x00\x00\x00\x03GET\x01\x01\x00\x00\x00\x00";
+        let mutator = afl_custom_init(ptr::null_mut(), 7);
+        for size in 0..=script.len() {
+            for bytes_max in 0..=script.len() {
+                fuzzed(mutator, &script[..size], script, bytes_max);
+            }
+        }
+        // SAFETY: it is not used any more.
+        unsafe { afl_custom_deinit(mutator) };
+    }
+
     #[test]
     fn it_is_called_as_a_fuzzer_does() {
         let script = b"GET /ws HTTP/1.1\r\n\r\n";
         let mutator = afl_custom_init(ptr::null_mut(), 7);
         let mut changed = 0;
         for round in 0..64 {
-            let mut made = ptr::null();
-            let (other, other_bytes) = match round % 2 {
-                0 => (script.as_ptr(), script.len()),
-                _ => (ptr::null(), 0),
-            };
-            let (start, count) = (script.as_ptr(), script.len());
-            // SAFETY: the bytes are there, and the mutator is ours.
-            let made = unsafe {
-                let count =
-                    afl_custom_fuzz(mutator, start, count, &mut made, other, other_bytes, 100);
-                bytes(made, count)
-            };
-            assert!(made.len() <= 100);
-            changed += usize::from(made != script);
+            let other = if round % 2 == 0 { &script[..] } else { &[] };
+            changed += usize::from(fuzzed(mutator, script, other, 100) != script);
         }
         assert!(changed > 50, "{changed}");
         // SAFETY: it is not used any more.

@@ -21,10 +21,11 @@ use std::time::Duration;
 
 use framegate::internals::app::Events;
 use framegate::internals::app::password::{AddressSpace, hash};
-use framegate::internals::app::users::{MemoryStore, User};
+use framegate::internals::app::users::{MemoryStore, User, UserStore};
 use framegate::internals::config::Config;
 use framegate::internals::gate::{Keys, REPLAY_SECRET, ReplayTokens, Signer};
 use framegate::internals::limits::PASSWORD_MEMORY_KIB_MIN;
+use framegate::internals::record::Recorded;
 use framegate::internals::server::{
     Input, Output, Peer, Server, StoreJob, StoreOutcome, claim_rules,
 };
@@ -33,8 +34,11 @@ use framegate::internals::turn::{Readiness, Turn};
 
 pub use notation::{UPGRADE, compose};
 pub use recorded::recorded;
-pub use script::{Leaving, MAGIC, PEERS, Record, records, setting, write_record, write_setting};
-use setting::Setting;
+use script::bytes_left;
+pub use script::{
+    Leaving, MAGIC, PEERS, RECORDS_MAX, Record, records, setting, write_record, write_setting,
+};
+use setting::{Setting, unread};
 use sockets::{Socket, Sockets};
 use states::LastCauses;
 pub use states::{STATES, State};
@@ -49,7 +53,8 @@ pub const START: UnixSeconds = UnixSeconds(1_800_000_000);
 /// How long a token of [`token`] is good, in seconds: longer than any script lasts.
 const TOKEN_TTL_SECONDS: u64 = 10 * 365 * 86_400;
 
-/// Turns of a script at the most: what has not come to rest by then never does.
+/// Turns of a record at the most, beside one for each of its bytes: what has not come to rest by then
+/// never does.
 const TURNS_MAX: usize = 100_000;
 /// Within this time after a script's end every connection is to have ended.
 const LAST_WORDS: Duration = Duration::from_secs(120);
@@ -59,15 +64,15 @@ thread_local! {
     static SPARE: Cell<Option<Turn<Sockets>>> = const { Cell::new(None) };
 }
 
-/// The target: plays a script, and asserts what [`play`] does.
+/// The target: plays a script's first [`RECORDS_MAX`] records, and asserts what [`play`] does.
 pub fn exchange(script: &[u8]) {
-    play(script);
+    exchange_by_states(script, |_| {});
 }
 
 /// As [`exchange`]; tells of every state that a connection is in after a record.
 pub fn exchange_by_states(script: &[u8], mut told: impl FnMut(State)) {
     let mut world = World::new(script);
-    for record in records(script) {
+    for record in records(script).take(RECORDS_MAX) {
         world.play(&record);
         world.states().for_each(&mut told);
     }
@@ -87,6 +92,19 @@ pub fn play(script: &[u8]) -> String {
     let heard = std::mem::take(&mut world.transcript.text) + &world.state();
     world.leave();
     heard
+}
+
+/// What [`play`] passes over in a script, in one line; `None` where it plays all.
+pub fn unplayed(script: &[u8]) -> Option<String> {
+    let left = match bytes_left(script) {
+        0 => None,
+        left => Some(format!(
+            "the last {left} bytes are too few for a record, which has 6 or more"
+        )),
+    };
+    let unread = setting(script).and_then(|text| unread(&text));
+    let all = [unread, left].into_iter().flatten().collect::<Vec<_>>();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// A token that the server of [`play`] takes; `None` when `user` is no id.
@@ -118,16 +136,22 @@ struct World {
 
 impl World {
     fn new(script: &[u8]) -> World {
-        let Setting { start, users } = Setting::read(setting(script));
+        World::of(script, |users| {
+            Server::build(config(), keys(), users, Events::builtin(), 1).into()
+        })
+    }
+
+    /// The world of a script, with a server of one's own.
+    fn of(script: &[u8], server: impl FnOnce(Box<dyn UserStore>) -> Recorded) -> World {
+        let Setting { start, users } = Setting::read(setting(script).as_deref());
         let mut store = MemoryStore::new();
         for user in users {
             store.add(&user);
         }
-        let users = Box::new(store.connect());
-        let server = Server::build(config(), keys(), users, Events::builtin(), 1);
+        let server = server(Box::new(store.connect()));
         let turn = match SPARE.take() {
-            Some(turn) => turn.renewed(server.into(), 1),
-            None => Turn::new(server.into(), 1),
+            Some(turn) => turn.renewed(server, 1),
+            None => Turn::new(server, 1),
         };
         World {
             turn,
@@ -148,7 +172,16 @@ impl World {
 
     /// Time passes, a peer sends, and the server comes to rest.
     fn play(&mut self, record: &Record<'_>) {
+        self.turns_left = TURNS_MAX + record.bytes.len();
         self.pass(record.pause);
+        if !record.is_pause {
+            self.send(record);
+        }
+        let audit = self.turn.core.audit();
+        assert_eq!(audit, Ok(()));
+    }
+
+    fn send(&mut self, record: &Record<'_>) {
         let socket = self.connection(record.peer);
         socket.borrow_mut().sent.extend(record.bytes);
         if let Some(hears) = record.hears {
@@ -161,8 +194,6 @@ impl World {
         }
         self.tell(&socket);
         self.settle();
-        let audit = self.turn.core.audit();
-        assert_eq!(audit, Ok(()));
     }
 
     /// The connection of a peer, which comes anew if it has none, or had one that has ended.
@@ -306,6 +337,7 @@ impl World {
 
     /// Every peer resets what it has, and nothing is left.
     fn leave(&mut self) {
+        self.turns_left = TURNS_MAX;
         for socket in self.peers.clone().into_iter().flatten() {
             socket.borrow_mut().is_reset = true;
             self.tell(&socket);

@@ -6,6 +6,9 @@ use std::time::Duration;
 use super::script::{Leaving, MAGIC, PEERS, Record, write_record};
 use super::{USERS, token};
 
+/// A day: a line is no more than some thousand records.
+const PAUSE_MILLIS_MAX: u64 = 86_400_000;
+
 /// Makes a script of lines such as these:
 ///
 /// ```text
@@ -21,8 +24,8 @@ use super::{USERS, token};
 ///
 /// `$alice`, `$bob` and `$carol` stand for good tokens of theirs. `text` sends a WebSocket frame with a
 /// mask of zeros, so that it can be read in the script; `raw` sends bytes, with `\r`, `\n`, `\\` and
-/// `\x` and two hexadecimal digits for what cannot be typed. A pause is in milliseconds. A
-/// peer that is `deaf` takes nothing of what is written to it, until it `hears`.
+/// `\x` and two hexadecimal digits for what cannot be typed. A pause is in milliseconds, and a day at the
+/// most. A peer that is `deaf` takes nothing of what is written to it, until it `hears`.
 ///
 /// # Errors
 /// The first line that is none of these, and what would be right.
@@ -34,7 +37,7 @@ pub fn compose(lines: &str) -> Result<Vec<u8>, String> {
         let told = |what| format!("line {number}: {what}");
         match action(&line).map_err(told)? {
             Action::Nothing => {}
-            Action::Pause(time) => pause += time,
+            Action::Pause(time) => pause = pause.saturating_add(time),
             Action::Send {
                 peer,
                 bytes,
@@ -47,10 +50,19 @@ pub fn compose(lines: &str) -> Result<Vec<u8>, String> {
                     bytes: &bytes,
                     hears,
                     leaving,
+                    is_pause: false,
                 };
                 write_record(&mut script, &record);
             }
         }
+    }
+    if !pause.is_zero() {
+        let last = Record {
+            pause,
+            is_pause: true,
+            ..Record::default()
+        };
+        write_record(&mut script, &last);
     }
     Ok(script)
 }
@@ -74,8 +86,11 @@ fn action(line: &str) -> Result<Action, &'static str> {
     }
     let (first, rest) = line.split_once(' ').ok_or(WANTED)?;
     if first == "pause" {
-        let millis = rest.parse().map_err(|_| WANTED)?;
-        return Ok(Action::Pause(Duration::from_millis(millis)));
+        let millis: u64 = rest.parse().map_err(|_| WANTED)?;
+        return match millis <= PAUSE_MILLIS_MAX {
+            true => Ok(Action::Pause(Duration::from_millis(millis))),
+            false => Err("a pause is of 86400000 milliseconds, a day, at the most"),
+        };
     }
     let peer = first.parse().ok().filter(|peer| *peer < PEERS);
     let (verb, words) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -169,7 +184,7 @@ fn unescaped(text: &str) -> Result<Vec<u8>, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::{play, records};
+    use crate::exchange::{play, records, unplayed};
 
     #[test]
     fn what_is_typed_is_played() {
@@ -202,6 +217,31 @@ mod tests {
     }
 
     #[test]
+    fn all_that_is_typed_is_played_however_long() {
+        let (long, last) = ("x".repeat(200_000), "6 reset\n6 fin\n".repeat(1_000));
+        let lines = format!("pause 100000\n5 raw {long}\n{last}pause 100001");
+        let script = compose(&lines).unwrap();
+        let all: Vec<_> = records(&script).collect();
+        let sent: usize = all.iter().map(|record| record.bytes.len()).sum();
+        let paused: Duration = all.iter().map(|record| record.pause).sum();
+        let left = all.iter().filter(|record| record.leaving.is_some()).count();
+        assert_eq!((sent, left), (long.len(), 2_000));
+        assert_eq!(paused, Duration::from_millis(200_001));
+        assert!(all[0].is_pause && !all[1].is_pause && all[all.len() - 1].is_pause);
+        assert_eq!(unplayed(&script), None);
+        assert!(play(&script).matches("6 reset").count() >= 1_000);
+    }
+
+    /// Nobody is there while a pause lasts that is longer than a record says.
+    #[test]
+    fn a_peer_comes_when_it_speaks_and_a_last_pause_is_played() {
+        let heard = play(&compose("pause 100000\n0 upgrade").unwrap());
+        assert_eq!(heard.lines().next(), Some("0 < HTTP 101"), "{heard}");
+        let heard = play(&compose("0 hears\npause 100000").unwrap());
+        assert_eq!(heard.lines().next(), Some("0 closed"), "{heard}");
+    }
+
+    #[test]
     fn what_cannot_be_typed_is_escaped() {
         let script = compose(r"2 raw \x00\xff\\\r\n").unwrap();
         let record = records(&script).next().unwrap();
@@ -215,6 +255,7 @@ mod tests {
             "8 fin",
             "0 dance",
             "pause long",
+            "pause 86400001",
             r"0 raw \q",
             r"0 raw \x1",
         ] {

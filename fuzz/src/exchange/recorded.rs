@@ -7,23 +7,21 @@ use framegate::internals::app::users::User;
 use framegate::internals::export::Seen;
 use framegate::internals::record::{answered_user, read_lines, replay};
 use framegate::internals::server::Ending;
-use framegate::internals::time::Now;
+use framegate::internals::time::{Instant, Now};
 
 use super::setting;
-use super::{Leaving, MAGIC, PEERS, Record, write_record, write_setting};
-
-/// The longest pause that one record says.
-const PAUSE_MAX: Duration = Duration::from_millis(u16::MAX as u64);
+use super::{Leaving, MAGIC, PEERS, Record, unplayed, write_record, write_setting};
 
 /// Makes a script of a recording. Its clock, its users and the tokens in it are those of the recording;
 /// its settings are not, nor passwords, which no recording holds.
 ///
 /// # Errors
-/// When the recording cannot be replayed, or more peers are connected at once than a script has.
+/// When the recording cannot be replayed, or more peers are connected at once than a script has, or its
+/// clock is none that a script may have.
 pub fn recorded(file: &[u8]) -> Result<Vec<u8>, String> {
     let mut made = Made::default();
     let replayed = replay(file, &mut |now, id, seen| made.see(now, id.serial, &seen));
-    replayed.map_err(|error| error.to_string())?;
+    let lasted = replayed.map_err(|error| error.to_string())?.lasted;
     if made.is_crowded {
         return Err(format!("more than {PEERS} peers are connected at once"));
     }
@@ -34,13 +32,17 @@ pub fn recorded(file: &[u8]) -> Result<Vec<u8>, String> {
         users.entry(user.id.clone()).or_insert(user);
     }
     let users: Vec<User> = users.into_values().collect();
+    made.wait_until(Instant::ORIGIN + lasted);
     let mut script = MAGIC.to_vec();
     write_setting(
         &mut script,
         &setting::write(made.began.unwrap_or_default().unix, &users),
     );
     script.extend(made.records);
-    Ok(script)
+    match unplayed(&script) {
+        Some(unplayed) => Err(unplayed),
+        None => Ok(script),
+    }
 }
 
 /// A script in the making.
@@ -64,6 +66,8 @@ impl Made {
                 let free = (0..PEERS).find(|peer| !self.peers.values().any(|taken| taken == peer));
                 self.is_crowded |= free.is_none();
                 self.peers.extend(free.map(|peer| (serial, peer)));
+                // It has come, though it may be long until it says anything.
+                self.record(now, serial, &[], None);
             }
             Seen::Received(bytes) => self.record(now, serial, bytes, None),
             Seen::Finished => self.record(now, serial, &[], Some(Leaving::Fin)),
@@ -77,30 +81,35 @@ impl Made {
         let Some(peer) = self.peers.get(&serial).copied() else {
             return;
         };
-        let mut some = |pause, bytes, leaving| {
-            let record = Record {
-                peer,
-                pause,
-                bytes,
-                hears: None,
-                leaving,
-            };
-            write_record(&mut self.records, &record);
+        let record = Record {
+            peer,
+            pause: self.pause(now.monotonic),
+            bytes,
+            leaving,
+            ..Record::default()
         };
-        let began = self.began.unwrap_or(now).monotonic;
-        let passed = now.monotonic.since(began).saturating_sub(self.paused);
-        let mut pause = Duration::from_millis(passed.as_millis() as u64);
+        write_record(&mut self.records, &record);
+    }
+
+    /// Lets the time pass that nobody sends anything in, up to the millisecond after `end`.
+    fn wait_until(&mut self, end: Instant) {
+        let record = Record {
+            pause: self.pause(end) + Duration::from_millis(1),
+            is_pause: true,
+            ..Record::default()
+        };
+        write_record(&mut self.records, &record);
+    }
+
+    /// The pause ahead of what happens at `at`.
+    fn pause(&mut self, at: Instant) -> Duration {
+        let began = self.began.map_or(at, |began| began.monotonic);
+        let passed = at.since(began).saturating_sub(self.paused);
+        let pause = Duration::from_millis(passed.as_millis() as u64);
         self.paused += pause;
-        while pause > PAUSE_MAX {
-            some(PAUSE_MAX, &[], None);
-            pause -= PAUSE_MAX;
-        }
-        let mut pieces = bytes.chunks(u16::MAX.into()).peekable();
-        let mut next = Some(pieces.next().unwrap_or_default());
-        while let Some(piece) = next {
-            next = pieces.next();
-            some(pause, piece, leaving.filter(|_| next.is_none()));
-            pause = Duration::ZERO;
-        }
+        pause
     }
 }
+
+#[cfg(test)]
+mod tests;

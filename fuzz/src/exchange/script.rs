@@ -7,8 +7,8 @@ pub const MAGIC: &[u8] = b"FGX1";
 /// Peers that a script may name. Each has an address of its own, and connects anew when it sends after
 /// its connection has ended.
 pub const PEERS: u8 = 8;
-/// Records of a script that are played; what comes after them is left out.
-const RECORDS_MAX: usize = 256;
+/// Records of a script that a fuzzer plays, and changes: an execution is to be short.
+pub const RECORDS_MAX: usize = 256;
 /// Bytes of a record ahead of what is sent.
 const RECORD_HEAD_BYTES: usize = 6;
 /// The lowest bits of a record's first byte: which peer.
@@ -22,12 +22,18 @@ const RESETS: u8 = 2;
 const DEAFENS: u8 = 4;
 /// In a record's second byte: the peer takes all again.
 const HEARS: u8 = 8;
-
-/// In the second byte of a script's first record: its bytes say what the world is like.
+/// In a record's second byte: it is a pause, and no peer's.
+const PAUSES: u8 = 16;
+/// In the second byte of the records that a script begins with: their bytes say what the world is like.
 const SETS: u8 = 128;
 
+/// The longest pause that one record says.
+const PAUSE_MAX: Duration = Duration::from_millis(u16::MAX as u64);
+/// The most bytes that one record has.
+const BYTES_MAX: usize = u16::MAX as usize;
+
 /// One record: time passes, and then a peer sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Record<'s> {
     /// Which peer, below [`PEERS`].
     pub peer: u8,
@@ -39,6 +45,8 @@ pub struct Record<'s> {
     pub hears: Option<bool>,
     /// How the peer leaves after it, if it does.
     pub leaving: Option<Leaving>,
+    /// True where time passes and that is all: the peer does not come for it.
+    pub is_pause: bool,
 }
 
 /// How a peer leaves.
@@ -59,19 +67,16 @@ pub enum Leaving {
 /// ```
 ///
 /// The pause is in milliseconds; both numbers are big-endian. Flags: 1 a FIN after the bytes, 2 a reset,
-/// 4 the peer takes nothing of what is written to it any more, 8 it takes all again; 128 the bytes are no
-/// peer's, but a [`setting`].
+/// 4 the peer takes nothing of what is written to it any more, 8 it takes all again, 16 there is the pause
+/// alone; 128 the bytes are no peer's, but a [`setting`].
 pub fn records(script: &[u8]) -> impl Iterator<Item = Record<'_>> {
     let (plain, mut rest) = match script.strip_prefix(MAGIC) {
         Some(rest) => (None, rest),
         None => (Some(script), [].as_slice()),
     };
     let plain = plain.map(|bytes| Record {
-        peer: 0,
-        pause: Duration::ZERO,
         bytes,
-        hears: None,
-        leaving: None,
+        ..Record::default()
     });
     let next = move || {
         let ([peer, flags, pause @ ..], bytes) = loop {
@@ -94,12 +99,10 @@ pub fn records(script: &[u8]) -> impl Iterator<Item = Record<'_>> {
                 flags if flags & FINISHES != 0 => Some(Leaving::Fin),
                 _ => None,
             },
+            is_pause: flags & PAUSES != 0,
         })
     };
-    plain
-        .into_iter()
-        .chain(std::iter::from_fn(next))
-        .take(RECORDS_MAX)
+    plain.into_iter().chain(std::iter::from_fn(next))
 }
 
 /// The next record of `rest`, taken from it: peer, flags and pause, and the bytes.
@@ -112,25 +115,35 @@ fn next_record<'s>(rest: &mut &'s [u8]) -> Option<([u8; 4], &'s [u8])> {
     Some(([peer, flags, pause_high, pause_low], bytes))
 }
 
-/// What the first record says of the world, if it is no peer's.
-pub fn setting(script: &[u8]) -> Option<&[u8]> {
+/// What the records say of the world that a script begins with and that are no peer's, if there are any.
+pub fn setting(script: &[u8]) -> Option<Vec<u8>> {
     let mut rest = script.strip_prefix(MAGIC)?;
-    let (head, bytes) = next_record(&mut rest)?;
-    (head[1] & SETS != 0).then_some(bytes)
+    let mut setting = None;
+    while let Some((head, bytes)) = next_record(&mut rest)
+        && head[1] & SETS != 0
+    {
+        setting.get_or_insert_with(Vec::new).extend(bytes);
+    }
+    setting
 }
 
-/// Writes what [`setting`] reads.
+/// How many bytes at the end of a script are too few for a record.
+pub(super) fn bytes_left(script: &[u8]) -> usize {
+    let mut rest = script.strip_prefix(MAGIC).unwrap_or_default();
+    while next_record(&mut rest).is_some() {}
+    rest.len()
+}
+
+/// Writes what [`setting`] reads, as so many records as it takes.
 pub fn write_setting(script: &mut Vec<u8>, setting: &[u8]) {
-    let length = u16::try_from(setting.len()).unwrap_or(u16::MAX);
-    script.extend([0, SETS, 0, 0]);
-    script.extend(length.to_be_bytes());
-    script.extend(&setting[..usize::from(length)]);
+    for piece in setting.chunks(BYTES_MAX) {
+        write_one(script, [0, SETS], Duration::ZERO, piece);
+    }
 }
 
-/// Writes a record down, as [`records`] reads it. Bytes past 65,535 are left out.
+/// Writes a record down, as [`records`] reads it. One that has a longer pause or more bytes than a record
+/// may is written as several, that come to the same.
 pub fn write_record(script: &mut Vec<u8>, record: &Record<'_>) {
-    let pause = u16::try_from(record.pause.as_millis()).unwrap_or(u16::MAX);
-    let length = u16::try_from(record.bytes.len()).unwrap_or(u16::MAX);
     let leaving = match record.leaving {
         None => 0,
         Some(Leaving::Fin) => FINISHES,
@@ -141,10 +154,28 @@ pub fn write_record(script: &mut Vec<u8>, record: &Record<'_>) {
         Some(false) => DEAFENS,
         Some(true) => HEARS,
     };
-    script.extend([record.peer, leaving | hears]);
-    script.extend(pause.to_be_bytes());
-    script.extend(length.to_be_bytes());
-    script.extend(&record.bytes[..usize::from(length)]);
+    let pauses = if record.is_pause { PAUSES } else { 0 };
+    let mut pause = record.pause;
+    while pause > PAUSE_MAX {
+        write_one(script, [record.peer, PAUSES], PAUSE_MAX, &[]);
+        pause -= PAUSE_MAX;
+    }
+    let (mut bytes, mut flags) = (record.bytes, hears | pauses);
+    while let Some((piece, rest)) = bytes.split_at_checked(BYTES_MAX)
+        && !rest.is_empty()
+    {
+        write_one(script, [record.peer, flags], pause, piece);
+        (bytes, flags, pause) = (rest, pauses, Duration::ZERO);
+    }
+    write_one(script, [record.peer, flags | leaving], pause, bytes);
+}
+
+/// Writes one record, whose pause and bytes are no more than one has.
+fn write_one(script: &mut Vec<u8>, [peer, flags]: [u8; 2], pause: Duration, bytes: &[u8]) {
+    script.extend([peer, flags]);
+    script.extend((pause.as_millis() as u16).to_be_bytes());
+    script.extend((bytes.len() as u16).to_be_bytes());
+    script.extend(bytes);
 }
 
 #[cfg(test)]
@@ -155,11 +186,8 @@ mod tests {
     fn plain_bytes_are_one_record_of_the_first_peer() {
         let all: Vec<_> = records(b"GET / HTTP/1.1\r\n").collect();
         let expected = Record {
-            peer: 0,
-            pause: Duration::ZERO,
             bytes: b"GET / HTTP/1.1\r\n",
-            hears: None,
-            leaving: None,
+            ..Record::default()
         };
         assert_eq!(all, [expected]);
     }
@@ -172,6 +200,7 @@ mod tests {
             bytes,
             hears,
             leaving,
+            is_pause: false,
         };
         let written = [
             some(3, 0, b"one".as_slice(), Some(true), None),
@@ -186,11 +215,51 @@ mod tests {
     }
 
     #[test]
+    fn what_is_longer_than_a_record_is_written_as_several() {
+        let long = [b'x'; 2 * BYTES_MAX + 1];
+        let record = Record {
+            peer: 3,
+            pause: 2 * PAUSE_MAX + Duration::from_millis(1),
+            bytes: &long,
+            hears: Some(true),
+            leaving: Some(Leaving::Fin),
+            is_pause: false,
+        };
+        let mut script = MAGIC.to_vec();
+        write_record(&mut script, &record);
+        let all: Vec<_> = records(&script).collect();
+        let pauses: Duration = all.iter().map(|record| record.pause).sum();
+        let bytes: Vec<u8> = all
+            .iter()
+            .flat_map(|record| record.bytes)
+            .copied()
+            .collect();
+        assert_eq!((pauses, bytes), (record.pause, long.to_vec()));
+        let told = |record: &Record<'_>| (record.is_pause, record.hears, record.leaving);
+        assert_eq!(
+            all.iter().map(told).collect::<Vec<_>>(),
+            [
+                (true, None, None),
+                (true, None, None),
+                (false, Some(true), None),
+                (false, None, None),
+                (false, None, Some(Leaving::Fin)),
+            ]
+        );
+        for bytes in [0, 1, BYTES_MAX, BYTES_MAX + 1, 3 * BYTES_MAX] {
+            let mut script = MAGIC.to_vec();
+            write_setting(&mut script, &vec![b'x'; bytes]);
+            let read = setting(&script).map_or(0, |setting| setting.len());
+            assert_eq!((read, records(&script).count()), (bytes, 0));
+        }
+    }
+
+    #[test]
     fn a_setting_is_no_record_of_a_peer() {
         let mut script = MAGIC.to_vec();
         write_setting(&mut script, b"{}");
         script.extend(b"\x01\x00\x00\x00\x00\x01a");
-        assert_eq!(setting(&script), Some(&b"{}"[..]));
+        assert_eq!(setting(&script), Some(b"{}".to_vec()));
         let all: Vec<_> = records(&script).map(|record| record.bytes).collect();
         assert_eq!(all, [b"a"]);
         for none in [&b""[..], b"GET", MAGIC, b"FGX1\x01\x00\x00\x00\x00\x01a"] {

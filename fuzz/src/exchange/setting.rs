@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{START, users};
 
-/// Users of a script at the most.
-const USERS_MAX: usize = 16;
+/// No script begins at this second or later: there is to be time behind it.
+const CLOCK_END: u64 = CLAIM_SECONDS_MAX / 2;
 
 /// The clock when a script begins, and the users.
 pub(super) struct Setting {
@@ -26,18 +26,41 @@ impl Setting {
         let said: Value = text
             .and_then(|text| serde_json::from_slice(text).ok())
             .unwrap_or_default();
-        let start = said["at"]
-            .as_u64()
-            .filter(|at| (1..CLAIM_SECONDS_MAX / 2).contains(at));
-        let users_said = said["users"].as_array();
         Setting {
-            start: start.map_or(START, UnixSeconds),
-            users: match users_said {
-                Some(users) => users.iter().take(USERS_MAX).filter_map(read_user).collect(),
+            start: read_start(&said).unwrap_or(START),
+            users: match said["users"].as_array() {
+                Some(users) => users.iter().filter_map(read_user).collect(),
                 None => users().to_vec(),
             },
         }
     }
+}
+
+/// What of a setting [`Setting::read`] does not take, in a few words.
+pub(super) fn unread(text: &[u8]) -> Option<String> {
+    let said: Value = match serde_json::from_slice(text) {
+        Ok(said) => said,
+        Err(error) => return Some(format!("the setting is no JSON: {error}")),
+    };
+    let is_clock_bad = !said["at"].is_null() && read_start(&said).is_none();
+    let users = said["users"].as_array().map_or(&[][..], Vec::as_slice);
+    let bad = users
+        .iter()
+        .filter(|user| read_user(user).is_none())
+        .count();
+    match (is_clock_bad, bad) {
+        (true, _) => Some(format!("the setting's clock is not 1 to {}", CLOCK_END - 1)),
+        (false, 0) => None,
+        (false, bad) => Some(format!(
+            "{bad} of the setting's {} users are none",
+            users.len()
+        )),
+    }
+}
+
+fn read_start(said: &Value) -> Option<UnixSeconds> {
+    let at = said["at"].as_u64();
+    at.filter(|at| (1..CLOCK_END).contains(at)).map(UnixSeconds)
 }
 
 fn read_user(said: &Value) -> Option<User> {

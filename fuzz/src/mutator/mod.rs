@@ -23,7 +23,8 @@ use stream::{Frame, Part, Piece};
 pub type Plain<'p> = dyn FnMut(&mut Vec<u8>) + 'p;
 
 /// Changes a script in one to four places, or now and then as `plain` changes what it knows nothing
-/// of. Returns at most `bytes_max` bytes, of which the last may be missing.
+/// of. Returns at most `bytes_max` bytes, of which the last may be missing; where that is less than there
+/// is, most changes take something out.
 pub fn mutate(script: &[u8], bytes_max: usize, seed: u64, plain: &mut Plain<'_>) -> Vec<u8> {
     let mut random = Random::new(seed);
     let mut script = match random.below(16) {
@@ -35,7 +36,11 @@ pub fn mutate(script: &[u8], bytes_max: usize, seed: u64, plain: &mut Plain<'_>)
         _ => {
             let mut pieces = stream::take_apart(script);
             for _ in 0..=random.below(4) {
-                change(&mut pieces, &mut random, plain);
+                // Where less is asked for, most that is there may go.
+                match bytes_max < script.len() && random.below(4) != 0 {
+                    true => shorten(&mut pieces, &mut random),
+                    false => change(&mut pieces, &mut random, plain),
+                }
             }
             stream::put_together(script, &pieces)
         }
@@ -56,11 +61,13 @@ pub fn cross(one: &[u8], other: &[u8], bytes_max: usize, seed: u64) -> Vec<u8> {
     script
 }
 
-/// As [`mutate`], the script being the first `bytes` of `place`, as libFuzzer has it. `engine` changes
-/// as much of what it is given, to as many bytes at the most. Returns how many bytes it is then.
+/// As [`mutate`], the script being the first `bytes` of `place`, as libFuzzer has it: there is room for
+/// `bytes` and for `bytes_max`, of which either may be the larger. `engine` changes as much of what it is
+/// given, to as many bytes at the most. Returns how many bytes it is then.
 pub fn mutate_in_place(
     place: &mut [u8],
     bytes: usize,
+    bytes_max: usize,
     seed: u32,
     engine: impl Fn(&mut [u8], usize, usize) -> usize,
 ) -> usize {
@@ -73,7 +80,7 @@ pub fn mutate_in_place(
         let bytes = engine(part, bytes, bytes_max);
         part.truncate(bytes);
     };
-    let script = mutate(&place[..bytes], place.len(), seed.into(), plain);
+    let script = mutate(&place[..bytes], bytes_max, seed.into(), plain);
     place[..script.len()].copy_from_slice(&script);
     script.len()
 }
@@ -98,6 +105,26 @@ fn change(pieces: &mut Vec<Piece>, random: &mut Random, plain: &mut Plain<'_>) {
     }
 }
 
+/// Takes out a record, a part of what one sends, or bytes of such a part.
+fn shorten(pieces: &mut Vec<Piece>, random: &mut Random) {
+    if pieces.is_empty() {
+        return;
+    }
+    let at = random.below(pieces.len());
+    let parts = &mut pieces[at].parts;
+    let part_at = random.below(parts.len().max(1));
+    match (random.below(3), parts.get_mut(part_at)) {
+        (0, _) | (_, None) => _ = pieces.remove(at),
+        (1, Some(_)) => _ = parts.remove(part_at),
+        (_, Some(part)) => {
+            let bytes = part.bytes_mut();
+            let start = random.below(bytes.len() + 1);
+            let end = start + random.below(bytes.len() - start + 1);
+            bytes.drain(start..end);
+        }
+    }
+}
+
 /// A peer says something, on a WebSocket that it may have or opens.
 fn insert(pieces: &mut Vec<Piece>, random: &mut Random) {
     let at = random.below(pieces.len() + 1);
@@ -115,6 +142,7 @@ fn insert(pieces: &mut Vec<Piece>, random: &mut Random) {
         pause: Duration::ZERO,
         hears: None,
         leaving: None,
+        is_pause: false,
         parts,
     };
     pieces.insert(at, piece);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Plain;
 use super::random::Random;
 use crate::exchange::{
-    Leaving, MAGIC, PEERS, Record, records, setting, write_record, write_setting,
+    Leaving, MAGIC, PEERS, RECORDS_MAX, Record, records, setting, write_record, write_setting,
 };
 
 const FIN: u8 = 0x80;
@@ -19,6 +19,7 @@ pub(super) struct Piece {
     pub(super) pause: Duration,
     pub(super) hears: Option<bool>,
     pub(super) leaving: Option<Leaving>,
+    pub(super) is_pause: bool,
     pub(super) parts: Vec<Part>,
 }
 
@@ -167,6 +168,7 @@ fn masked(bytes: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
 pub(super) fn take_apart(script: &[u8]) -> Vec<Piece> {
     let mut is_open = [false; PEERS as usize];
     records(script)
+        .take(RECORDS_MAX)
         .map(|record| {
             let is_open = &mut is_open[usize::from(record.peer)];
             let parts = parts(record.bytes, is_open);
@@ -176,6 +178,7 @@ pub(super) fn take_apart(script: &[u8]) -> Vec<Piece> {
                 pause: record.pause,
                 hears: record.hears,
                 leaving: record.leaving,
+                is_pause: record.is_pause,
                 parts,
             }
         })
@@ -211,7 +214,7 @@ fn head_bytes(bytes: &[u8]) -> Option<usize> {
 pub(super) fn put_together(world: &[u8], pieces: &[Piece]) -> Vec<u8> {
     let mut script = MAGIC.to_vec();
     if let Some(setting) = setting(world) {
-        write_setting(&mut script, setting);
+        write_setting(&mut script, &setting);
     }
     for piece in pieces {
         let bytes: Vec<u8> = piece.parts.iter().flat_map(Part::written).collect();
@@ -221,6 +224,7 @@ pub(super) fn put_together(world: &[u8], pieces: &[Piece]) -> Vec<u8> {
             bytes: &bytes,
             hears: piece.hears,
             leaving: piece.leaving,
+            is_pause: piece.is_pause,
         };
         write_record(&mut script, &record);
     }

@@ -88,16 +88,43 @@ fn the_engines_own_changes_are_made_where_they_fit() {
     assert!(calls > 20, "{calls}");
 }
 
+/// libFuzzer asks for less than it hands over when it makes a finding smaller.
 #[test]
-fn in_place_is_the_same_and_stays_in_its_place() {
-    let script = script();
-    for seed in 0..200 {
-        let mut place = vec![0; script.len() + 10];
-        place[..script.len()].copy_from_slice(&script);
-        let bytes = mutate_in_place(&mut place, script.len(), seed, |_, bytes, _| bytes);
-        let made = mutate(&script, script.len() + 10, seed.into(), &mut no_change);
-        assert_eq!(&place[..bytes], made, "{seed}");
+fn in_place_is_the_same_at_every_size_and_every_bound() {
+    let script = compose("0 raw GET / HTTP/1.1\\r\\n\\r\\n\n1 text {}\n1 fin").unwrap();
+    let all = 0..=script.len();
+    for (size, size_max) in all
+        .clone()
+        .flat_map(|size| all.clone().map(move |max| (size, max)))
+    {
+        for seed in 0..4 {
+            let mut place = vec![0; size.max(size_max)];
+            place[..size].copy_from_slice(&script[..size]);
+            let bytes = mutate_in_place(&mut place, size, size_max, seed, |part, bytes, max| {
+                assert!(bytes <= part.len() && max <= part.len());
+                bytes
+            });
+            let made = mutate(&script[..size], size_max, seed.into(), &mut no_change);
+            assert_eq!(&place[..bytes], made, "{size} bytes, {size_max} wanted");
+            let crossed = cross(&script[..size], &script, size_max, seed.into());
+            assert!(made.len() <= size_max && crossed.len() <= size_max);
+        }
     }
+}
+
+/// As `cargo fuzz tmin` does it: one byte less is asked for, until nothing less will do.
+#[test]
+fn a_finding_is_made_smaller() {
+    let mut least = script();
+    for seed in 0..1_000 {
+        let bytes = least.len();
+        let mut place = least.clone();
+        let made = mutate_in_place(&mut place, bytes, bytes - 1, seed, |_, bytes, _| bytes);
+        if play(&place[..made]).contains("< HTTP 200 ok") {
+            least = place[..made].to_vec();
+        }
+    }
+    assert!(least.len() < 80, "{}", least.escape_ascii());
 }
 
 #[test]

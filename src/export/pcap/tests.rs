@@ -1,3 +1,4 @@
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::*;
@@ -8,6 +9,8 @@ const NOW: Now = Now {
     unix: UnixSeconds(1_800_000_000),
     fraction: Duration::from_millis(250),
 };
+
+const SERIAL: u32 = 3;
 
 /// A packet of a capture: its IP header, and the segment in it.
 struct Packet<'c> {
@@ -20,17 +23,15 @@ impl Packet<'_> {
         u32::from_be_bytes(self.segment[at..at + 4].try_into().unwrap())
     }
 
-    /// Port, sequence number, acknowledged, control, payload.
+    /// Port, sequence number, acknowledged, control, payload. The numbers count from the first of
+    /// [`SERIAL`]'s.
     fn told(&self) -> (u16, u32, u32, u8, &[u8]) {
         let port = u16::from_be_bytes([self.segment[0], self.segment[1]]);
         let payload = &self.segment[TCP_HEADER_BYTES..];
-        (
-            port,
-            self.number(4),
-            self.number(8),
-            self.segment[13],
-            payload,
-        )
+        let control = self.segment[13];
+        let number = |at| self.number(at).wrapping_sub(first_number(SERIAL));
+        let acknowledged = if control & ACK == 0 { 0 } else { number(8) };
+        (port, number(4), acknowledged, control, payload)
     }
 }
 
@@ -60,7 +61,10 @@ fn captured(address: Option<&str>, seen: &[Seen<'_>]) -> Vec<u8> {
         port: 5_000,
         user: None,
     };
-    let id = ConnectionId { slot: 1, serial: 3 };
+    let id = ConnectionId {
+        slot: 1,
+        serial: SERIAL,
+    };
     capture.see(NOW, id, &Seen::Accepted(peer)).unwrap();
     for seen in seen {
         capture.see(NOW, id, seen).unwrap();
@@ -130,6 +134,66 @@ fn what_is_long_is_cut_and_a_reset_ends_it() {
     assert_eq!(first[8..10], [0x20, 0x01]);
 }
 
+/// The two ends of a flow.
+fn ends(serial: u32, address: Option<&str>, port: u16, server_port: u16) -> [SocketAddr; 2] {
+    let peer = Peer {
+        address: address.map(|address| address.parse().unwrap()),
+        port,
+        user: None,
+    };
+    let flow = Flow::new(ConnectionId { slot: 1, serial }, &peer, server_port);
+    flow.ends.map(|end| end.address)
+}
+
+#[test]
+fn a_client_without_an_address_has_one_of_its_own() {
+    let far = (1..=32).map(|bits| u32::MAX >> (32 - bits));
+    let serials = (0..130_000).chain(far.flat_map(|serial| [serial - 1, serial]));
+    let serials: BTreeSet<u32> = serials.collect();
+    for server_port in [80, 1_024] {
+        let mut seen = HashSet::new();
+        for &serial in &serials {
+            let [client, server] = ends(serial, None, 0, server_port);
+            assert!(client.port() >= 1_024 && client.ip().is_loopback());
+            assert_ne!(client, server);
+            assert!(seen.insert(client), "{serial}: {client} again");
+        }
+    }
+}
+
+#[test]
+fn no_client_is_at_the_servers_end() {
+    for address in ["127.0.0.1", "127.0.0.2", "::1", "::2", "192.0.2.1"] {
+        let [client, server] = ends(3, Some(address), 80, 80);
+        assert_ne!(client, server);
+        assert_eq!(client, SocketAddr::new(address.parse().unwrap(), 80));
+        assert_eq!(server.port(), 80);
+    }
+}
+
+/// With the same number Wireshark takes the second SYN for the first one, sent again.
+#[test]
+fn a_port_that_is_used_again_begins_at_another_number() {
+    let mut out = Vec::new();
+    let mut capture = Capture::begin(&mut out, 80).unwrap();
+    for serial in 0..100 {
+        let id = ConnectionId { slot: 0, serial };
+        let peer = Peer {
+            address: Some(Ipv4Addr::LOCALHOST.into()),
+            port: 5_000,
+            user: None,
+        };
+        capture.see(NOW, id, &Seen::Accepted(peer)).unwrap();
+        capture.see(NOW, id, &Seen::Ended(Ending::Reset)).unwrap();
+    }
+    capture.end().unwrap();
+    let syn = |packet: &Packet<'_>| packet.segment[13] & (SYN | ACK) == SYN;
+    let packets = packets(&out[24..]);
+    let begun = packets.iter().filter(|packet| syn(packet));
+    let numbers: HashSet<u32> = begun.map(|packet| packet.number(4)).collect();
+    assert_eq!(numbers.len(), 100);
+}
+
 #[test]
 fn a_peer_without_an_address_has_a_flow_too() {
     let capture = captured(None, &[Seen::Received(b"x")]);
@@ -137,5 +201,5 @@ fn a_peer_without_an_address_has_a_flow_too() {
         .iter()
         .map(|packet| packet.told().0)
         .collect();
-    assert_eq!(told, [3, 7_420, 3, 3]);
+    assert_eq!(told, [1_027, 7_420, 1_027, 1_027]);
 }
