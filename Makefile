@@ -11,7 +11,7 @@ FUZZ = $(notdir $(wildcard fuzz/seeds/*))
 .DEFAULT_GOAL := help
 .PHONY: help run test check tidy autobahn interop proxies fail2ban hostile bench sim sim-faults \
 	planted planted-check constant-time fuzz fuzz-afl fuzz-honggfuzz fuzz-smoke fuzz-asan fuzz-speed fuzz-live \
-	fuzz-cov fuzz-min verify micro instructions instructions-baseline static api api-write
+	fuzz-live-check fuzz-cov fuzz-min verify micro instructions instructions-baseline static api api-write
 
 ## help: list the targets
 help:
@@ -134,6 +134,10 @@ fuzz-speed:
 ## fuzz-live: boofuzz against the live server for SECS seconds, with a monitor of its process
 fuzz-live:
 	fuzz/live/run $(or $(SECS),60)
+
+## fuzz-live-check: is each way noticed in which a live server may end?
+fuzz-live-check:
+	fuzz/live/run --check
 
 ## fuzz-cov: regions of the core that seeds and corpora reach; LINES=1 lists what they do not
 fuzz-cov:
