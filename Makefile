@@ -11,7 +11,8 @@ FUZZ = $(notdir $(wildcard fuzz/seeds/*))
 .DEFAULT_GOAL := help
 .PHONY: help run test check tidy autobahn interop proxies fail2ban hostile bench sim sim-faults \
 	planted planted-check constant-time fuzz fuzz-afl fuzz-honggfuzz fuzz-smoke fuzz-asan fuzz-speed fuzz-live \
-	fuzz-cov fuzz-again fuzz-tmin fuzz-min verify micro instructions instructions-baseline static api api-write
+	fuzz-live-check fuzz-engines-check fuzz-cov fuzz-again fuzz-tmin fuzz-min verify micro instructions \
+	instructions-baseline static api api-write
 
 ## help: list the targets
 help:
@@ -123,6 +124,10 @@ fuzz-afl fuzz-honggfuzz:
 fuzz-smoke:
 	ENGINE=$(ENGINE) fuzz/run $(or $(SECS),20)
 
+## fuzz-engines-check: do AFL++ and honggfuzz, as they are called here, tell and keep what they find?
+fuzz-engines-check:
+	fuzz/engines/check
+
 ## fuzz-asan: seeds and a minute of every target, and the store with SQLite, under AddressSanitizer
 fuzz-asan:
 	fuzz/asan $(or $(SECS),60)
@@ -134,6 +139,10 @@ fuzz-speed:
 ## fuzz-live: boofuzz against the live server for SECS seconds, with a monitor of its process
 fuzz-live:
 	fuzz/live/run $(or $(SECS),60)
+
+## fuzz-live-check: is each way noticed in which a live server may end?
+fuzz-live-check:
+	fuzz/live/run --check
 
 ## fuzz-cov: regions of the core that seeds and corpora reach; LINES=1 lists what they do not
 fuzz-cov:

@@ -1,6 +1,8 @@
 """Prints the regions that `llvm-cov export` found covered, by file and by room.
 
     coverage.py JSON [--lines]
+
+The exit status is 1 when a room has no regions: then its sources are elsewhere, or were not measured.
 """
 
 import json
@@ -10,7 +12,7 @@ from pathlib import Path
 ROOMS = ["src/wire", "src/gate", "src/server", "src/turn"]
 
 
-def main() -> None:
+def main() -> int:
     with open(sys.argv[1]) as file:
         [data] = json.load(file)["data"]
     root = Path.cwd()
@@ -19,6 +21,7 @@ def main() -> None:
         path = Path(file["filename"])
         if path.is_relative_to(root):
             files[str(path.relative_to(root))] = file
+    missing = []
     for room in ROOMS:
         inside = {path: file for path, file in files.items() if path.startswith(f"{room}/")}
         for path in sorted(inside):
@@ -29,13 +32,19 @@ def main() -> None:
                     print(line)
         summaries = [file["summary"]["regions"] for file in inside.values()]
         covered = sum(regions["covered"] for regions in summaries)
-        print(row(f"{room}, all", covered, sum(regions["count"] for regions in summaries)))
+        count = sum(regions["count"] for regions in summaries)
+        print(row(f"{room}, all", covered, count))
         print()
+        if count == 0:
+            missing.append(room)
+    if missing:
+        print(f"coverage: no regions of {', '.join(missing)} under {root} were measured", file=sys.stderr)
+    return 1 if missing else 0
 
 
 def row(name: str, covered: int, count: int) -> str:
-    percent = 100 * covered / count if count else 100
-    return f"{name:40} {covered:6} of {count:6} {percent:7.2f} %"
+    percent = f"{100 * covered / count:7.2f} %" if count else "        –"
+    return f"{name:40} {covered:6} of {count:6} {percent}"
 
 
 def uncovered_lines(file: dict) -> list[str]:
@@ -48,4 +57,4 @@ def uncovered_lines(file: dict) -> list[str]:
     return [f"    {line:4}  {text[line - 1].strip()}" for line in sorted(lines)]
 
 
-main()
+sys.exit(main())

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
@@ -151,7 +151,7 @@ fn a_client_without_an_address_has_one_of_its_own() {
     let serials = (0..130_000).chain(far.flat_map(|serial| [serial - 1, serial]));
     let serials: BTreeSet<u32> = serials.collect();
     for server_port in [80, 1_024] {
-        let mut seen = HashSet::new();
+        let mut seen = BTreeSet::new();
         for &serial in &serials {
             let [client, server] = ends(serial, None, 0, server_port);
             assert!(client.port() >= 1_024 && client.ip().is_loopback());
