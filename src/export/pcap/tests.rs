@@ -190,7 +190,7 @@ fn a_port_that_is_used_again_begins_at_another_number() {
     let syn = |packet: &Packet<'_>| packet.segment[13] & (SYN | ACK) == SYN;
     let packets = packets(&out[24..]);
     let begun = packets.iter().filter(|packet| syn(packet));
-    let numbers: HashSet<u32> = begun.map(|packet| packet.number(4)).collect();
+    let numbers: BTreeSet<u32> = begun.map(|packet| packet.number(4)).collect();
     assert_eq!(numbers.len(), 100);
 }
 
