@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
@@ -113,8 +113,10 @@ fn a_connection_is_a_handshake_its_bytes_and_an_end() {
 
 #[test]
 fn a_peer_that_resets_is_seen_to() {
-    let capture = captured(Some("192.0.2.1"), &[Seen::Failed]);
+    let seen = [Seen::Failed, Seen::Ended(Ending::Close)];
+    let capture = captured(Some("192.0.2.1"), &seen);
     let packets = packets(&capture);
+    assert_eq!(packets.len(), 4, "nothing comes after a reset");
     assert_eq!(packets[3].told(), (5_000, 1, 1, RST | ACK, &b""[..]));
 }
 
@@ -151,7 +153,7 @@ fn a_client_without_an_address_has_one_of_its_own() {
     let serials = (0..130_000).chain(far.flat_map(|serial| [serial - 1, serial]));
     let serials: BTreeSet<u32> = serials.collect();
     for server_port in [80, 1_024] {
-        let mut seen = HashSet::new();
+        let mut seen = BTreeSet::new();
         for &serial in &serials {
             let [client, server] = ends(serial, None, 0, server_port);
             assert!(client.port() >= 1_024 && client.ip().is_loopback());
@@ -190,7 +192,7 @@ fn a_port_that_is_used_again_begins_at_another_number() {
     let syn = |packet: &Packet<'_>| packet.segment[13] & (SYN | ACK) == SYN;
     let packets = packets(&out[24..]);
     let begun = packets.iter().filter(|packet| syn(packet));
-    let numbers: HashSet<u32> = begun.map(|packet| packet.number(4)).collect();
+    let numbers: BTreeSet<u32> = begun.map(|packet| packet.number(4)).collect();
     assert_eq!(numbers.len(), 100);
 }
 
