@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{START, users};
 
-/// No script begins at this second or later: there is to be time behind it.
+/// No script begins at this second or later: there is to be time after it.
 const CLOCK_END: u64 = CLAIM_SECONDS_MAX / 2;
 
 /// The clock when a script begins, and the users.
