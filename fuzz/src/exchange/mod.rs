@@ -105,7 +105,7 @@ pub fn unplayed(script: &[u8]) -> Option<String> {
     let left = match bytes_left(script) {
         0 => None,
         left => Some(format!(
-            "the last {left} bytes are too few for a record, which has 6 or more"
+            "it ends with {left} of the 6 bytes that a record begins with"
         )),
     };
     let unread = setting(script).and_then(|text| unread(&text));
