@@ -2,14 +2,14 @@
 #![no_main]
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use framegate_fuzz::exchange::{STATES, exchange_by_states};
+use framegate_fuzz::exchange::{STATES, begin, exchange_by_states};
 
 /// The states of connections, for libFuzzer to look at after an input: a new one is as good as new code.
 #[used]
 #[unsafe(link_section = "__libfuzzer_extra_counters")]
 static REACHED: [AtomicU8; STATES] = [const { AtomicU8::new(0) }; STATES];
 
-libfuzzer_sys::fuzz_target!(|script: &[u8]| {
+libfuzzer_sys::fuzz_target!(init: begin(), |script: &[u8]| {
     exchange_by_states(script, |state| {
         REACHED[state.number()].store(1, Ordering::Relaxed)
     });

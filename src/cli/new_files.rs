@@ -1,5 +1,5 @@
-//! Files that are made together: all of them whole, or none. Refuses to write over another's file, and removes
-//! what it has begun where it does not come to the end.
+//! Files that are made together: all of them whole, or none. Promises that what was made is removed where
+//! one cannot be made; refuses to write over another's file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};

@@ -93,14 +93,16 @@ impl<W: Write> Capture<W> {
             Seen::Received(bytes) => self.stream(now, key, CLIENT, bytes),
             Seen::Written(bytes) => self.stream(now, key, SERVER, bytes),
             Seen::Finished => self.finish(now, key, CLIENT),
-            Seen::Failed => self.packet(now, key, CLIENT, RST | ACK, &[]),
+            Seen::Failed => self.reset(now, key, CLIENT),
             Seen::Ended(Ending::Fin) => self.finish(now, key, SERVER),
             Seen::Ended(Ending::Close) => {
                 self.finish(now, key, SERVER)?;
                 let last = self.flows.get(&key).map_or(CLIENT, |flow| flow.last());
-                self.packet(now, key, last, ACK, &[])
+                self.packet(now, key, last, ACK, &[])?;
+                self.flows.remove(&key);
+                Ok(())
             }
-            Seen::Ended(Ending::Reset) => self.packet(now, key, SERVER, RST | ACK, &[]),
+            Seen::Ended(Ending::Reset) => self.reset(now, key, SERVER),
         }
     }
 
@@ -115,6 +117,13 @@ impl<W: Write> Capture<W> {
     fn stream(&mut self, now: Now, key: u32, from: usize, bytes: &[u8]) -> io::Result<()> {
         let mut pieces = bytes.chunks(PAYLOAD_BYTES_MAX);
         pieces.try_for_each(|piece| self.packet(now, key, from, PSH | ACK, piece))
+    }
+
+    /// An RST, after which nothing is sent.
+    fn reset(&mut self, now: Now, key: u32, from: usize) -> io::Result<()> {
+        self.packet(now, key, from, RST | ACK, &[])?;
+        self.flows.remove(&key);
+        Ok(())
     }
 
     /// A FIN, unless there was one.

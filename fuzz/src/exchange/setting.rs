@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{START, users};
 
-/// No script begins at this second or later: time is to be left after it.
+/// No script begins at this second or later: there is to be time after it.
 const CLOCK_END: u64 = CLAIM_SECONDS_MAX / 2;
 
 /// The clock when a script begins, and the users.
@@ -79,4 +79,33 @@ pub(super) fn write(start: UnixSeconds, users: &[User]) -> Vec<u8> {
     json!({"at": start.0, "users": users})
         .to_string()
         .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{MAGIC, play, unplayed, write_setting};
+
+    #[test]
+    fn what_is_not_taken_is_told_and_the_rest_is_played() {
+        let users = r#"{"users":[{"id":"a"},{"name":"b"},7]}"#;
+        for (setting, told) in [
+            (r#"{"at":1800000000,"users":[{"id":"a"}]}"#, None),
+            ("{}", None),
+            ("{", Some("the setting is no JSON: ")),
+            (r#"{"at":0}"#, Some("the setting's clock is not 1 to ")),
+            (r#"{"at":"now"}"#, Some("the setting's clock is not 1 to ")),
+            (users, Some("2 of the setting's 3 users are none")),
+        ] {
+            let mut script = MAGIC.to_vec();
+            write_setting(&mut script, setting.as_bytes());
+            let unread = unplayed(&script).unwrap_or_default();
+            assert_eq!(unread.is_empty(), told.is_none(), "{setting}: {unread}");
+            assert!(unread.starts_with(told.unwrap_or_default()), "{unread}");
+            assert!(play(&script).starts_with("state "));
+            script.push(0);
+            let left = unplayed(&script).unwrap_or_default();
+            assert!(left.contains("it ends with 1 of the 6 bytes "), "{left}");
+        }
+        assert_eq!(unplayed(b"GET"), None);
+    }
 }

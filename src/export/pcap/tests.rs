@@ -113,8 +113,10 @@ fn a_connection_is_a_handshake_its_bytes_and_an_end() {
 
 #[test]
 fn a_peer_that_resets_is_seen_to() {
-    let capture = captured(Some("192.0.2.1"), &[Seen::Failed]);
+    let seen = [Seen::Failed, Seen::Ended(Ending::Close)];
+    let capture = captured(Some("192.0.2.1"), &seen);
     let packets = packets(&capture);
+    assert_eq!(packets.len(), 4, "nothing comes after a reset");
     assert_eq!(packets[3].told(), (5_000, 1, 1, RST | ACK, &b""[..]));
 }
 
