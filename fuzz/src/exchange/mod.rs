@@ -203,13 +203,14 @@ impl World {
         self.settle();
     }
 
-    /// The connection that a record is of. Its peer comes anew if it has none, or had one that has ended.
+    /// The connection that a record is of. Its peer comes anew if it has none, or had one that has ended,
+    /// or has bytes to send behind its FIN.
     fn connection(&mut self, record: &Record<'_>) -> Socket {
         let index = usize::from(record.peer);
         if let Some(socket) = &self.peers[index]
             && !socket.borrow().is_gone()
             && !socket.borrow().is_reset
-            && !socket.borrow().has_finished
+            && !(socket.borrow().has_finished && !record.bytes.is_empty())
         {
             return Rc::clone(socket);
         }
@@ -375,3 +376,6 @@ fn users() -> &'static [User] {
         all.collect()
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,19 +90,16 @@ pub(super) fn unread(text: &[u8]) -> Option<String> {
         Err(error) => return Some(format!("the setting is no JSON: {error}")),
     };
     let Some(start) = read_start(&said) else {
-        return Some(format!(
-            "the setting's clocks do not read 1 to {} seconds, \"micros\" of one, and an \"uptime\" that \
-             may be",
-            CLOCK_END - 1
-        ));
+        return Some(match read_second(&said, START.0) {
+            None => format!("the setting's clock is not 1 to {}", CLOCK_END - 1),
+            Some(_) => "the setting's \"micros\" or \"uptime\" is none that may be".to_owned(),
+        });
     };
     if read_steps(&said, start).is_none() {
         return Some("the setting's \"steps\" are none".to_owned());
     }
     if read_peers(&said).is_none() {
-        return Some(format!(
-            "the setting's \"peers\" are not {PEERS} at the most"
-        ));
+        return Some(format!("the setting's \"peers\" are not {PEERS} or less"));
     }
     let users = said["users"].as_array().map_or(&[][..], Vec::as_slice);
     let bad = users.iter().filter(|user| read_user(user).is_none());
@@ -123,20 +120,22 @@ fn number(said: &Value, name: &str, usual: u64, max: u64) -> Option<u64> {
     }
 }
 
-/// What the wall clock reads, and how much of its second has gone by.
-fn read_wall_clock(said: &Value, usual: u64) -> Option<(UnixSeconds, Duration)> {
+fn read_second(said: &Value, usual: u64) -> Option<UnixSeconds> {
     let unix = number(said, "at", usual, CLOCK_END - 1)?;
-    let micros = number(said, "micros", 0, 999_999)?;
-    (unix > 0).then_some((UnixSeconds(unix), Duration::from_micros(micros)))
+    (unix > 0).then_some(UnixSeconds(unix))
+}
+
+/// How much of the wall clock's second has gone by.
+fn read_fraction(said: &Value) -> Option<Duration> {
+    number(said, "micros", 0, 999_999).map(Duration::from_micros)
 }
 
 fn read_start(said: &Value) -> Option<Now> {
-    let (unix, fraction) = read_wall_clock(said, START.0)?;
     let uptime = number(said, "uptime", 0, MICROS_MAX)?;
     Some(Now {
         monotonic: Instant::from_micros(uptime),
-        unix,
-        fraction,
+        unix: read_second(said, START.0)?,
+        fraction: read_fraction(said)?,
     })
 }
 
@@ -147,11 +146,10 @@ fn read_steps(said: &Value, start: Now) -> Option<Vec<Now>> {
     };
     let read_step = |step: &Value| {
         let after = number(step, "after", 0, MICROS_MAX)?;
-        let (unix, fraction) = read_wall_clock(step, 0)?;
         Some(Now {
             monotonic: start.monotonic + Duration::from_micros(after),
-            unix,
-            fraction,
+            unix: read_second(step, 0)?,
+            fraction: read_fraction(step)?,
         })
     };
     steps.iter().map(read_step).collect()
@@ -243,6 +241,24 @@ mod tests {
             ("{", Some("the setting is no JSON: ")),
             (r#"{"at":0}"#, Some("the setting's clock is not 1 to ")),
             (r#"{"at":"now"}"#, Some("the setting's clock is not 1 to ")),
+            (
+                r#"{"micros":1000000}"#,
+                Some("the setting's \"micros\" or "),
+            ),
+            (r#"{"uptime":-1}"#, Some("the setting's \"micros\" or ")),
+            (
+                r#"{"steps":[{"at":9},{"after":9}]}"#,
+                Some("the setting's \"steps\" are none"),
+            ),
+            (r#"{"steps":7}"#, Some("the setting's \"steps\" are none")),
+            (
+                r#"{"peers":["unix","me"]}"#,
+                Some("the setting's \"peers\" are not 8 or less"),
+            ),
+            (
+                r#"{"peers":["unix","[::1]:7"],"steps":[{"at":9}],"micros":9}"#,
+                None,
+            ),
             (users, Some("2 of the setting's 3 users are none")),
         ] {
             let mut script = MAGIC.to_vec();
