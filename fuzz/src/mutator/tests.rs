@@ -1,5 +1,7 @@
-use super::{Plain, cross, havoc, mutate, mutate_in_place, stream};
-use crate::exchange::{compose, play, records};
+use super::random::Random;
+use super::{Plain, cross, havoc, message, mutate, mutate_in_place, stream};
+use crate::exchange::{Known, MAGIC, SECRET, compose, play, records, setting, write_setting};
+use crate::token::sign;
 
 const LINES: &str = r#"
     0 upgrade
@@ -167,4 +169,68 @@ fn a_cross_begins_as_one_and_ends_as_the_other() {
         lengths.insert((from_one, all.len()));
     }
     assert!(lengths.len() > 10, "{lengths:?}");
+}
+
+/// Another world than the usual one: long before it, and with users of its own.
+fn script_of_another_world() -> Vec<u8> {
+    let mut script = MAGIC.to_vec();
+    let users = r#"[{"id":"dora"},{"id":"emil"}]"#;
+    let setting = format!(r#"{{"at":1600000000,"users":{users}}}"#);
+    write_setting(&mut script, setting.as_bytes());
+    let claims = br#"{"sub":"emil","iat":1600000000,"exp":1600003600}"#;
+    let token = sign(SECRET, br#"{"alg":"HS256"}"#, claims);
+    let lines = format!(
+        "0 upgrade\n0 text {{\"token\":\"{token}\",\"event\":\"message\",\"data\":\"here\"}}\n\
+         1 raw GET /ws HTTP/1.1\\r\\nHost: x\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n\
+         Sec-WebSocket-Version: 13\\r\\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\
+         Sec-WebSocket-Protocol: framegate.v1, framegate.bearer.{token}\\r\\n\\r\\n\n"
+    );
+    script.extend(&compose(&lines).unwrap()[MAGIC.len()..]);
+    script
+}
+
+#[test]
+fn fresh_tokens_are_of_the_scripts_world() {
+    let script = script_of_another_world();
+    assert!(!play(&script).contains("error"), "{}", play(&script));
+    let state = |seed| play(&mutate(&script, 10_000, seed, &mut no_change));
+    let states: Vec<_> = (0..300).map(state).collect();
+    let count = |part: &str| states.iter().filter(|state| state.contains(part)).count();
+    assert!(count("issued_ahead") < 10, "{}", count("issued_ahead"));
+    assert!(count(r#""from":"dora""#) > 3);
+}
+
+#[test]
+fn a_cross_of_two_worlds_is_one_world() {
+    let (one, other) = (script(), script_of_another_world());
+    let setting_of_other = setting(&other);
+    for seed in 0..100 {
+        for (one, other, world) in [(&one, &other, &None), (&other, &one, &setting_of_other)] {
+            let crossed = cross(one, other, 10_000, seed);
+            assert_eq!(setting(&crossed), *world, "{seed}");
+            let heard = play(&crossed);
+            assert!(!heard.contains("token rejected"), "{seed}: {heard}");
+            assert!(!heard.contains("HTTP 401"), "{seed}: {heard}");
+            assert!(!heard.contains("HTTP 403"), "{seed}: {heard}");
+        }
+    }
+}
+
+/// A token is changed where it stands: the message around it is as it was, whatever it is.
+#[test]
+fn a_message_stays_as_it_is_around_a_changed_token() {
+    let token = crate::exchange::token("alice").unwrap();
+    let text = format!(r#"{{ "id":7, "id":8,"token" : "{token}" ,"event":"a" }}"#);
+    let (before, after) = text.split_once(&token).unwrap();
+    for seed in 0..100 {
+        let mut changed = text.clone().into_bytes();
+        let known = Known::of(b"");
+        let random = &mut Random::new(seed);
+        message::change_token(&mut changed, random, &known, &mut no_change);
+        let changed = String::from_utf8(changed).unwrap();
+        assert!(
+            changed.starts_with(before) && changed.ends_with(after),
+            "{changed}"
+        );
+    }
 }
