@@ -1,6 +1,8 @@
 use super::random::Random;
 use super::{Plain, cross, havoc, message, mutate, mutate_in_place, stream};
-use crate::exchange::{Known, MAGIC, SECRET, compose, play, records, setting, write_setting};
+use crate::exchange::{
+    Known, MAGIC, SECRET, UPGRADE, compose, play, records, setting, write_setting,
+};
 use crate::token::sign;
 
 const LINES: &str = r#"
@@ -212,6 +214,32 @@ fn a_cross_of_two_worlds_is_one_world() {
             assert!(!heard.contains("token rejected"), "{seed}: {heard}");
             assert!(!heard.contains("HTTP 401"), "{seed}: {heard}");
             assert!(!heard.contains("HTTP 403"), "{seed}: {heard}");
+        }
+    }
+}
+
+/// Whatever the form of its length, its mask and the bits around them.
+#[test]
+fn a_frame_stays_as_it_was_written() {
+    for payload_bytes in [0, 1, 125, 126, 65_535, 65_536] {
+        for (code, length_bytes, bytes_max) in [
+            (payload_bytes as u8, 0, 125),
+            (126, 2, 65_535),
+            (127, 8, usize::MAX),
+        ] {
+            for mask in [&[][..], &[0; 4], &[1, 2, 3, 4]] {
+                let mask_bit = if mask.is_empty() { 0 } else { 0x80 };
+                let length = &(payload_bytes as u64).to_be_bytes()[8 - length_bytes..];
+                let payload = vec![b'x'; payload_bytes];
+                let first = [&[0xF1, mask_bit | code], length, mask, &payload].concat();
+                let bytes = [UPGRADE, &first, b"\x81\x80\0\0\0\0"].concat();
+                if payload_bytes <= bytes_max {
+                    let pieces = stream::take_apart(&bytes);
+                    assert_eq!(pieces[0].parts.len(), 3, "{code} {payload_bytes}");
+                    let again = pieces[0].parts.iter().flat_map(|part| part.written());
+                    assert!(again.eq(bytes), "{code} {payload_bytes} {mask:?}");
+                }
+            }
         }
     }
 }
