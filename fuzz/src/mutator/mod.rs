@@ -15,7 +15,7 @@ mod token;
 use std::time::Duration;
 
 use crate::exchange::{Known, Leaving, PEERS, UPGRADE};
-pub use havoc::havoc;
+pub use havoc::{havoc, havocs};
 use random::Random;
 use stream::{Frame, Part, Piece};
 

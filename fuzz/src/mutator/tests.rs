@@ -1,5 +1,5 @@
 use super::random::Random;
-use super::{Plain, cross, havoc, message, mutate, mutate_in_place, stream};
+use super::{Plain, cross, havoc, havocs, message, mutate, mutate_in_place, stream};
 use crate::exchange::{
     Known, MAGIC, SECRET, UPGRADE, compose, play, records, setting, write_setting,
 };
@@ -146,6 +146,26 @@ fn havoc_changes_bytes_and_makes_some_of_none() {
         some != b"0123456789"
     };
     assert!((0..1_000).filter(|seed| changed(*seed)).count() > 950);
+}
+
+/// What one call changes says nothing of what the next does, nor do two seeds that follow each other.
+#[test]
+fn each_change_of_a_mutation_is_another() {
+    let changed = |havoc: &mut dyn FnMut(&mut Vec<u8>)| {
+        let mut some = b"0123456789".to_vec();
+        havoc(&mut some);
+        some
+    };
+    let (mut same, mut all) = (0, std::collections::BTreeSet::new());
+    for seed in 0..500 {
+        let mut havoc = havocs(seed);
+        let calls = [changed(&mut havoc), changed(&mut havoc)];
+        let mut again = havocs(seed);
+        assert_eq!(calls, [changed(&mut again), changed(&mut again)]);
+        same += usize::from(calls[0] == calls[1]);
+        all.extend(calls);
+    }
+    assert!(same < 20 && all.len() > 800, "{same} {}", all.len());
 }
 
 #[test]
