@@ -204,13 +204,13 @@ impl World {
     }
 
     /// The connection that a record is of. Its peer comes anew if it has none, or had one that has ended,
-    /// or has bytes to send behind its FIN.
+    /// or has bytes to send after its FIN.
     fn connection(&mut self, record: &Record<'_>) -> Socket {
         let index = usize::from(record.peer);
         if let Some(socket) = &self.peers[index]
             && !socket.borrow().is_gone()
             && !socket.borrow().is_reset
-            && !(socket.borrow().has_finished && !record.bytes.is_empty())
+            && (!socket.borrow().has_finished || record.bytes.is_empty())
         {
             return Rc::clone(socket);
         }

@@ -28,7 +28,7 @@ fn who_has_finished_is_still_there() {
 }
 
 #[test]
-fn bytes_behind_a_fin_are_another_connections() {
+fn bytes_after_a_fin_are_another_connections() {
     let lines = format!("0 deaf\n{HEALTH}\n0 fin\n{HEALTH}");
     assert_eq!(
         heard(&lines),

@@ -59,7 +59,7 @@ pub(super) struct Frame {
     first: u8,
     /// The masking key, if there is one.
     mask: Option<[u8; 4]>,
-    /// How many bytes the length takes behind the second, where it need not take as many: 2 or 8. Else 0.
+    /// How many bytes the length takes after the second, where it need not take as many: 2 or 8. Else 0.
     long_length_bytes: usize,
     /// What the header says of the length, where that is a lie.
     said_bytes: Option<u64>,
@@ -160,7 +160,7 @@ impl Frame {
     }
 }
 
-/// RFC 6455 §5.2: how many bytes a length takes behind a frame's second byte, at the least.
+/// RFC 6455 §5.2: how many bytes a length takes after a frame's second byte, at the least.
 fn shortest_bytes(length: u64) -> usize {
     match length {
         0..=125 => 0,

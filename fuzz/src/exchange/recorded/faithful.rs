@@ -138,7 +138,7 @@ fn the_clocks_begin_where_they_did() {
 }
 
 #[test]
-fn what_happens_behind_the_last_byte_happens_again() {
+fn what_happens_after_the_last_byte_happens_again() {
     let lines = format!(
         "0 upgrade\n{}1 hears\npause 25000",
         says(0, &token_until(15))
