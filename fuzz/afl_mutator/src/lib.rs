@@ -8,7 +8,7 @@
 use std::ffi::{c_uint, c_void};
 use std::{ptr, slice};
 
-use framegate_fuzz::mutator::{cross, havoc, mutate};
+use framegate_fuzz::mutator::{cross, havocs, mutate};
 
 /// A fuzzer's mutator.
 pub struct Mutator {
@@ -25,7 +25,7 @@ impl Mutator {
         let seed = self.seed;
         self.made = match seed % 8 {
             0 if !other.is_empty() => cross(script, other, bytes_max, seed),
-            _ => mutate(script, bytes_max, seed, &mut |part| havoc(part, seed)),
+            _ => mutate(script, bytes_max, seed, &mut havocs(seed)),
         };
         &self.made
     }

@@ -4,6 +4,7 @@
 //! Promises that the same script comes to the same transcript, byte for byte, and that the core counts
 //! itself right after every record. Refuses to be kind: tokens are verified as anywhere else.
 
+mod clocks;
 mod notation;
 mod recorded;
 mod script;
@@ -14,7 +15,7 @@ mod transcript;
 
 use std::cell::Cell;
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -32,12 +33,14 @@ use framegate::internals::server::{
 use framegate::internals::time::{Instant, Now, UnixSeconds};
 use framegate::internals::turn::{Readiness, Turn};
 
+use clocks::Clocks;
 pub use notation::{UPGRADE, compose};
 pub use recorded::recorded;
 use script::bytes_left;
 pub use script::{
     Leaving, MAGIC, PEERS, RECORDS_MAX, Record, records, setting, write_record, write_setting,
 };
+pub use setting::Known;
 use setting::{Setting, unread};
 use sockets::{Socket, Sockets};
 use states::LastCauses;
@@ -130,9 +133,10 @@ struct World {
     turn: Turn<Sockets>,
     sockets: Sockets,
     store: MemoryStore,
-    /// The wall clock when the script began.
-    start: UnixSeconds,
+    clocks: Clocks,
     now: Now,
+    /// Who each peer is.
+    who: [Peer; PEERS as usize],
     /// The last connection of each peer, if it had one.
     peers: [Option<Socket>; PEERS as usize],
     transcript: Transcript,
@@ -149,10 +153,10 @@ impl World {
 
     /// The world of a script, with a server of one's own.
     fn of(script: &[u8], server: impl FnOnce(Box<dyn UserStore>) -> Recorded) -> World {
-        let Setting { start, users } = Setting::read(setting(script).as_deref());
+        let setting = Setting::read(setting(script).as_deref());
         let mut store = MemoryStore::new();
-        for user in users {
-            store.add(&user);
+        for user in &setting.users {
+            store.add(user);
         }
         let server = server(Box::new(store.connect()));
         let turn = match SPARE.take() {
@@ -163,12 +167,9 @@ impl World {
             turn,
             sockets: Sockets::default(),
             store,
-            start,
-            now: Now {
-                monotonic: Instant::ORIGIN,
-                unix: start,
-                fraction: Duration::ZERO,
-            },
+            now: setting.clocks.start(),
+            clocks: setting.clocks,
+            who: setting.who,
             peers: Default::default(),
             transcript: Transcript::default(),
             last_causes: LastCauses::default(),
@@ -188,7 +189,7 @@ impl World {
     }
 
     fn send(&mut self, record: &Record<'_>) {
-        let socket = self.connection(record.peer);
+        let socket = self.connection(record);
         socket.borrow_mut().sent.extend(record.bytes);
         if let Some(hears) = record.hears {
             socket.borrow_mut().is_deaf = !hears;
@@ -202,23 +203,19 @@ impl World {
         self.settle();
     }
 
-    /// The connection of a peer, which comes anew if it has none, or had one that has ended.
-    fn connection(&mut self, number: u8) -> Socket {
-        let index = usize::from(number);
+    /// The connection that a record is of. Its peer comes anew if it has none, or had one that has ended,
+    /// or has bytes to send after its FIN.
+    fn connection(&mut self, record: &Record<'_>) -> Socket {
+        let index = usize::from(record.peer);
         if let Some(socket) = &self.peers[index]
             && !socket.borrow().is_gone()
             && !socket.borrow().is_reset
-            && !socket.borrow().has_finished
+            && (!socket.borrow().has_finished || record.bytes.is_empty())
         {
             return Rc::clone(socket);
         }
         let socket = Socket::default();
-        let address = address(number);
-        let peer = Peer {
-            address: Some(address),
-            port: 49_152,
-            user: None,
-        };
+        let peer = self.who[index];
         self.sockets.coming.push_back((Rc::clone(&socket), peer));
         self.peers[index] = Some(Rc::clone(&socket));
         self.transcript.begin(index);
@@ -248,23 +245,23 @@ impl World {
     /// Lets time pass, with a turn at each deadline.
     fn pass(&mut self, time: Duration) {
         let until = self.now.monotonic + time;
-        while let Some(at) = self.turn.next_at().filter(|at| *at < until)
+        while let Some(at) = self.next_at().filter(|at| *at < until)
             && self.turns_left > 0
         {
-            self.set_clock(at.max(self.now.monotonic));
+            self.now = self.clocks.at(at.max(self.now.monotonic));
             self.turn();
         }
-        self.set_clock(until);
+        self.now = self.clocks.at(until);
         self.settle();
     }
 
-    fn set_clock(&mut self, at: Instant) {
-        let since = at.since(Instant::ORIGIN);
-        self.now = Now {
-            monotonic: at,
-            unix: self.start.plus(since.as_secs()),
-            fraction: Duration::from_nanos(since.subsec_nanos().into()),
-        };
+    /// When the next turn is due, or the wall clock is set.
+    fn next_at(&self) -> Option<Instant> {
+        let times = [
+            self.turn.next_at(),
+            self.clocks.next_step(self.now.monotonic),
+        ];
+        times.into_iter().flatten().min()
     }
 
     /// As many turns as there is work for now.
@@ -291,7 +288,7 @@ impl World {
                     self.turn.core.handle(self.now, Input::Hashed(outcome));
                 }
                 Output::Store(job) => self.write_to_store(job),
-                Output::Report(report) => self.last_causes.note(&report),
+                Output::Report(report) => self.last_causes.note(&self.who, &report),
                 Output::Summary(_) | Output::StoreNews(_) => {}
             }
         }
@@ -358,9 +355,9 @@ impl World {
     }
 }
 
-/// The address of a peer.
-fn address(number: u8) -> IpAddr {
-    Ipv4Addr::new(192, 0, 2, number + 1).into()
+/// Who the peers are, where the setting says nothing of them.
+fn usual_peer(number: u8) -> Peer {
+    Peer::from(SocketAddr::from(([192, 0, 2, number + 1], 49_152)))
 }
 
 fn keys() -> Keys {
@@ -379,3 +376,6 @@ fn users() -> &'static [User] {
         all.collect()
     })
 }
+
+#[cfg(test)]
+mod tests;

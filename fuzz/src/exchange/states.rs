@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-use framegate::internals::server::{Report, ReportKind};
+use framegate::internals::server::{Peer, Report, ReportKind};
 
-use super::{PEERS, address};
+use super::PEERS;
 
 /// Numbers that [`State::number`] may be, a bound for a table of counters.
 pub const STATES: usize = 16 * 1_024;
@@ -65,13 +65,14 @@ impl fmt::Display for State {
 pub(super) struct LastCauses([Option<&'static str>; PEERS as usize]);
 
 impl LastCauses {
-    pub(super) fn note(&mut self, report: &Report) {
+    pub(super) fn note(&mut self, who: &[Peer], report: &Report) {
         let (ReportKind::Refused(cause) | ReportKind::Closed(cause)) = report.what else {
             return;
         };
-        let peers = (0..PEERS).filter(|peer| report.peer.address == Some(address(*peer)));
-        for peer in peers {
-            self.0[usize::from(peer)] = Some(cause.word());
+        for (last, peer) in self.0.iter_mut().zip(who) {
+            if *peer == report.peer {
+                *last = Some(cause.word());
+            }
         }
     }
 

@@ -2,6 +2,13 @@
 
 use super::random::Random;
 
+/// Changes for one mutation with this seed: each is as [`havoc`] makes it, with a seed of its own.
+pub fn havocs(seed: u64) -> impl FnMut(&mut Vec<u8>) {
+    // Not the sequence that the mutation itself takes its choices from.
+    let mut seeds = Random::new(!seed);
+    move |bytes| havoc(bytes, seeds.next())
+}
+
 /// Changes, adds or takes away a few bytes.
 pub fn havoc(bytes: &mut Vec<u8>, seed: u64) {
     const ODD: [u8; 8] = [0, 1, 0x7F, 0x80, 0xFF, b' ', b'"', b'0'];

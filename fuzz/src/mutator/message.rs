@@ -1,29 +1,36 @@
 //! The text of a message: its members, and the token in it.
 
+use std::ops::Range;
+
 use serde_json::{Map, Value, json};
 
 use super::Plain;
 use super::random::Random;
 use super::token;
-use crate::exchange::USERS;
+use crate::exchange::Known;
 
 const EVENTS: [&str; 8] = [
     "login", "refresh", "logout", "getUser", "message", "", "none", "error",
 ];
 
 /// A message with a good token.
-pub(super) fn new(random: &mut Random) -> Vec<u8> {
+pub(super) fn new(random: &mut Random, known: &Known) -> Vec<u8> {
     let mut members = Map::new();
-    members.insert("token".to_owned(), token::new(random).into());
+    members.insert("token".to_owned(), token::new(random, known).into());
     members.insert("event".to_owned(), random.one_of(&EVENTS).into());
-    members.insert("data".to_owned(), data(random));
+    members.insert("data".to_owned(), data(random, known));
     Value::Object(members).to_string().into_bytes()
 }
 
 /// Changes a member, or how the text is written.
-pub(super) fn change(text: &mut Vec<u8>, random: &mut Random, plain: &mut Plain<'_>) {
+pub(super) fn change(
+    text: &mut Vec<u8>,
+    random: &mut Random,
+    known: &Known,
+    plain: &mut Plain<'_>,
+) {
     let Some(mut members) = members(text) else {
-        *text = new(random);
+        *text = new(random, known);
         return;
     };
     let member = random.one_of(&["event", "id", "to", "data", "token", "other"]);
@@ -39,24 +46,45 @@ pub(super) fn change(text: &mut Vec<u8>, random: &mut Random, plain: &mut Plain<
             *value = serde_json::from_slice(&written)
                 .unwrap_or_else(|_| String::from_utf8_lossy(&written).into());
         }
-        _ => _ = members.insert(member.to_owned(), value(member, random)),
+        _ => _ = members.insert(member.to_owned(), value(member, random, known)),
     }
     *text = Value::Object(members).to_string().into_bytes();
 }
 
-/// Changes the token, and signs it again.
-pub(super) fn change_token(text: &mut Vec<u8>, random: &mut Random, plain: &mut Plain<'_>) {
+/// Changes the token, and signs it again. The rest of the text stays as it is.
+pub(super) fn change_token(
+    text: &mut Vec<u8>,
+    random: &mut Random,
+    known: &Known,
+    plain: &mut Plain<'_>,
+) {
     let Some(mut members) = members(text) else {
-        *text = new(random);
+        *text = new(random, known);
         return;
     };
-    let token = members.get("token").and_then(Value::as_str);
-    let token = match token {
-        Some(token) => token::changed(token, random, plain),
-        None => token::new(random),
+    let old = members.get("token").and_then(Value::as_str);
+    let token = match old {
+        Some(old) => token::changed(old, random, known, plain),
+        None => token::new(random, known),
     };
-    members.insert("token".to_owned(), token.into());
-    *text = Value::Object(members).to_string().into_bytes();
+    let place = old.and_then(|old| place_of(old, text));
+    let quoted = Value::from(token);
+    match place {
+        Some(place) => _ = text.splice(place, quoted.to_string().into_bytes()),
+        None => {
+            members.insert("token".to_owned(), quoted);
+            *text = Value::Object(members).to_string().into_bytes();
+        }
+    }
+}
+
+/// Where a string stands in a text, with its quotation marks.
+fn place_of(string: &str, text: &[u8]) -> Option<Range<usize>> {
+    let quoted = Value::from(string).to_string().into_bytes();
+    let at = text
+        .windows(quoted.len())
+        .rposition(|part| part == quoted)?;
+    Some(at..at + quoted.len())
 }
 
 fn members(text: &[u8]) -> Option<Map<String, Value>> {
@@ -67,14 +95,14 @@ fn members(text: &[u8]) -> Option<Map<String, Value>> {
 }
 
 /// A value that the member may have, or may nearly have.
-fn value(member: &str, random: &mut Random) -> Value {
+fn value(member: &str, random: &mut Random, known: &Known) -> Value {
     match (member, random.below(8)) {
         (_, 0) => random_value(random),
         ("event", _) => random.one_of(&EVENTS).into(),
         ("id", 1..=3) => random.below(1_000).into(),
-        ("to", _) => random.one_of(&USERS).into(),
-        ("data", _) => data(random),
-        ("token", _) => token::new(random).into(),
+        ("to", _) => random.user(known).into(),
+        ("data", _) => data(random, known),
+        ("token", _) => token::new(random, known).into(),
         _ => "x"
             .repeat(random.one_of(&[0, 1, 63, 64, 65, 128, 129]))
             .into(),
@@ -82,8 +110,8 @@ fn value(member: &str, random: &mut Random) -> Value {
 }
 
 /// What an event may take.
-fn data(random: &mut Random) -> Value {
-    let user = random.one_of(&USERS);
+fn data(random: &mut Random, known: &Known) -> Value {
+    let user = random.user(known);
     match random.below(6) {
         0 => json!({"id": user, "password": format!("password of {user}")}),
         1 => json!({"id": user, "password": "wrong"}),

@@ -14,8 +14,8 @@ mod token;
 
 use std::time::Duration;
 
-use crate::exchange::{Leaving, PEERS, UPGRADE};
-pub use havoc::havoc;
+use crate::exchange::{Known, Leaving, PEERS, UPGRADE};
+pub use havoc::{havoc, havocs};
 use random::Random;
 use stream::{Frame, Part, Piece};
 
@@ -34,12 +34,12 @@ pub fn mutate(script: &[u8], bytes_max: usize, seed: u64, plain: &mut Plain<'_>)
             script
         }
         _ => {
-            let mut pieces = stream::take_apart(script);
+            let (mut pieces, known) = (stream::take_apart(script), Known::of(script));
             for _ in 0..=random.below(4) {
                 // Where less is asked for, most that is there may go.
                 match bytes_max < script.len() && random.below(4) != 0 {
                     true => shorten(&mut pieces, &mut random),
-                    false => change(&mut pieces, &mut random, plain),
+                    false => change(&mut pieces, &mut random, &known, plain),
                 }
             }
             stream::put_together(script, &pieces)
@@ -49,13 +49,20 @@ pub fn mutate(script: &[u8], bytes_max: usize, seed: u64, plain: &mut Plain<'_>)
     script
 }
 
-/// A script that begins as one does and ends as another. Returns at most `bytes_max` bytes.
+/// A script that begins as one does and ends as another, in the world of the first: of the other, good
+/// tokens are made tokens of that world. Returns at most `bytes_max` bytes.
 pub fn cross(one: &[u8], other: &[u8], bytes_max: usize, seed: u64) -> Vec<u8> {
     let mut random = Random::new(seed);
     let mut pieces = stream::take_apart(one);
     let mut others = stream::take_apart(other);
     pieces.truncate(random.below(pieces.len() + 1));
-    pieces.extend(others.drain(random.below(others.len() + 1)..));
+    others.drain(..random.below(others.len() + 1));
+    let (here, there) = (Known::of(one), Known::of(other));
+    if here != there {
+        let parts = others.iter_mut().flat_map(|piece| &mut piece.parts);
+        parts.for_each(|part| token::move_all(part.bytes_mut(), &there, &here));
+    }
+    pieces.extend(others);
     let mut script = stream::put_together(one, &pieces);
     script.truncate(bytes_max);
     script
@@ -85,10 +92,10 @@ pub fn mutate_in_place(
     script.len()
 }
 
-fn change(pieces: &mut Vec<Piece>, random: &mut Random, plain: &mut Plain<'_>) {
+fn change(pieces: &mut Vec<Piece>, random: &mut Random, known: &Known, plain: &mut Plain<'_>) {
     let kind = random.below(16);
     if pieces.is_empty() || kind == 0 {
-        return insert(pieces, random);
+        return insert(pieces, random, known);
     }
     let at = random.below(pieces.len());
     let piece = &mut pieces[at];
@@ -98,9 +105,13 @@ fn change(pieces: &mut Vec<Piece>, random: &mut Random, plain: &mut Plain<'_>) {
         (4, Some(_)) => change_parts(&mut piece.parts, part_at, random),
         (5, Some(part)) => plain(part.bytes_mut()),
         (6..=7, Some(Part::Frame(frame))) => frame.change(random, plain),
-        (8..=11, Some(Part::Frame(frame))) => message::change(&mut frame.payload, random, plain),
-        (_, Some(Part::Frame(frame))) => message::change_token(&mut frame.payload, random, plain),
-        (6..=9, Some(Part::Head(head))) => token::change_in_head(head, random, plain),
+        (8..=11, Some(Part::Frame(Frame { payload, .. }))) => {
+            message::change(payload, random, known, plain);
+        }
+        (_, Some(Part::Frame(Frame { payload, .. }))) => {
+            message::change_token(payload, random, known, plain);
+        }
+        (6..=9, Some(Part::Head(head))) => token::change_in_head(head, random, known, plain),
         (_, Some(part)) => plain(part.bytes_mut()),
     }
 }
@@ -126,14 +137,14 @@ fn shorten(pieces: &mut Vec<Piece>, random: &mut Random) {
 }
 
 /// A peer says something, on a WebSocket that it may have or opens.
-fn insert(pieces: &mut Vec<Piece>, random: &mut Random) {
+fn insert(pieces: &mut Vec<Piece>, random: &mut Random, known: &Known) {
     let at = random.below(pieces.len() + 1);
     let peer = match at.checked_sub(1) {
         Some(before) if random.below(4) != 0 => pieces[before].peer,
         _ => random.below(PEERS.into()) as u8,
     };
     let is_here = pieces[..at].iter().any(|piece| piece.peer == peer);
-    let mut parts = vec![Part::Frame(Frame::text(message::new(random)))];
+    let mut parts = vec![Part::Frame(Frame::text(message::new(random, known)))];
     if !is_here || random.below(8) == 0 {
         parts.insert(0, Part::Head(UPGRADE.to_vec()));
     }

@@ -59,6 +59,8 @@ pub(super) struct Frame {
     first: u8,
     /// The masking key, if there is one.
     mask: Option<[u8; 4]>,
+    /// How many bytes the length takes after the second, where it need not take as many: 2 or 8. Else 0.
+    long_length_bytes: usize,
     /// What the header says of the length, where that is a lie.
     said_bytes: Option<u64>,
     /// Without its mask.
@@ -71,6 +73,7 @@ impl Frame {
         Frame {
             first: FIN | TEXT,
             mask: Some([0; 4]),
+            long_length_bytes: 0,
             said_bytes: None,
             payload,
         }
@@ -79,16 +82,16 @@ impl Frame {
     /// The frame that `bytes` begin with, and how long it is.
     fn read(bytes: &[u8]) -> Option<(Frame, usize)> {
         let ([first, second], rest) = bytes.split_first_chunk()?;
-        let (payload_bytes, rest) = match second & !MASKED {
+        let (payload_bytes, length_bytes, rest) = match second & !MASKED {
             126 => {
                 let (length, rest) = rest.split_first_chunk()?;
-                (u16::from_be_bytes(*length).into(), rest)
+                (u16::from_be_bytes(*length).into(), 2, rest)
             }
             127 => {
                 let (length, rest) = rest.split_first_chunk()?;
-                (u64::from_be_bytes(*length), rest)
+                (u64::from_be_bytes(*length), 8, rest)
             }
-            length => (length.into(), rest),
+            length => (length.into(), 0, rest),
         };
         let (mask, rest) = match second & MASKED {
             0 => (None, rest),
@@ -102,6 +105,10 @@ impl Frame {
         let frame = Frame {
             first: *first,
             mask,
+            long_length_bytes: match length_bytes > shortest_bytes(payload_bytes) {
+                true => length_bytes,
+                false => 0,
+            },
             said_bytes: None,
             payload: masked(payload, mask),
         };
@@ -112,11 +119,11 @@ impl Frame {
         let mask_bit = self.mask.map_or(0, |_| MASKED);
         let mut out = vec![self.first];
         let length = self.said_bytes.unwrap_or(self.payload.len() as u64);
-        match (u8::try_from(length), u16::try_from(length)) {
-            (Ok(length @ 0..=125), _) => out.push(mask_bit | length),
-            (_, Ok(length)) => {
+        match self.long_length_bytes.max(shortest_bytes(length)) {
+            0 => out.push(mask_bit | length as u8),
+            2 => {
                 out.push(mask_bit | 126);
-                out.extend(length.to_be_bytes());
+                out.extend((length as u16).to_be_bytes());
             }
             _ => {
                 out.push(mask_bit | 127);
@@ -150,6 +157,15 @@ impl Frame {
             }
             _ => plain(&mut self.payload),
         }
+    }
+}
+
+/// RFC 6455 §5.2: how many bytes a length takes after a frame's second byte, at the least.
+fn shortest_bytes(length: u64) -> usize {
+    match length {
+        0..=125 => 0,
+        126..=0xFFFF => 2,
+        _ => 8,
     }
 }
 

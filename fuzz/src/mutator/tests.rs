@@ -1,5 +1,9 @@
-use super::{Plain, cross, havoc, mutate, mutate_in_place, stream};
-use crate::exchange::{compose, play, records};
+use super::random::Random;
+use super::{Plain, cross, havoc, havocs, message, mutate, mutate_in_place, stream};
+use crate::exchange::{
+    Known, MAGIC, SECRET, UPGRADE, compose, play, records, setting, write_setting,
+};
+use crate::token::sign;
 
 const LINES: &str = r#"
     0 upgrade
@@ -144,6 +148,26 @@ fn havoc_changes_bytes_and_makes_some_of_none() {
     assert!((0..1_000).filter(|seed| changed(*seed)).count() > 950);
 }
 
+/// What one call changes says nothing of what the next does, nor do two seeds that follow each other.
+#[test]
+fn each_change_of_a_mutation_is_another() {
+    let changed = |havoc: &mut dyn FnMut(&mut Vec<u8>)| {
+        let mut some = b"0123456789".to_vec();
+        havoc(&mut some);
+        some
+    };
+    let (mut same, mut all) = (0, std::collections::BTreeSet::new());
+    for seed in 0..500 {
+        let mut havoc = havocs(seed);
+        let calls = [changed(&mut havoc), changed(&mut havoc)];
+        let mut again = havocs(seed);
+        assert_eq!(calls, [changed(&mut again), changed(&mut again)]);
+        same += usize::from(calls[0] == calls[1]);
+        all.extend(calls);
+    }
+    assert!(same < 20 && all.len() > 800, "{same} {}", all.len());
+}
+
 #[test]
 fn a_cross_begins_as_one_and_ends_as_the_other() {
     let (one, other) = (
@@ -167,4 +191,94 @@ fn a_cross_begins_as_one_and_ends_as_the_other() {
         lengths.insert((from_one, all.len()));
     }
     assert!(lengths.len() > 10, "{lengths:?}");
+}
+
+/// Another world than the usual one: long before it, and with users of its own.
+fn script_of_another_world() -> Vec<u8> {
+    let mut script = MAGIC.to_vec();
+    let users = r#"[{"id":"dora"},{"id":"emil"}]"#;
+    let setting = format!(r#"{{"at":1600000000,"users":{users}}}"#);
+    write_setting(&mut script, setting.as_bytes());
+    let claims = br#"{"sub":"emil","iat":1600000000,"exp":1600003600}"#;
+    let token = sign(SECRET, br#"{"alg":"HS256"}"#, claims);
+    let lines = format!(
+        "0 upgrade\n0 text {{\"token\":\"{token}\",\"event\":\"message\",\"data\":\"here\"}}\n\
+         1 raw GET /ws HTTP/1.1\\r\\nHost: x\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n\
+         Sec-WebSocket-Version: 13\\r\\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\
+         Sec-WebSocket-Protocol: framegate.v1, framegate.bearer.{token}\\r\\n\\r\\n\n"
+    );
+    script.extend(&compose(&lines).unwrap()[MAGIC.len()..]);
+    script
+}
+
+#[test]
+fn fresh_tokens_are_of_the_scripts_world() {
+    let script = script_of_another_world();
+    assert!(!play(&script).contains("error"), "{}", play(&script));
+    let state = |seed| play(&mutate(&script, 10_000, seed, &mut no_change));
+    let states: Vec<_> = (0..300).map(state).collect();
+    let count = |part: &str| states.iter().filter(|state| state.contains(part)).count();
+    assert!(count("issued_ahead") < 10, "{}", count("issued_ahead"));
+    assert!(count(r#""from":"dora""#) > 3);
+}
+
+#[test]
+fn a_cross_of_two_worlds_is_one_world() {
+    let (one, other) = (script(), script_of_another_world());
+    let setting_of_other = setting(&other);
+    for seed in 0..100 {
+        for (one, other, world) in [(&one, &other, &None), (&other, &one, &setting_of_other)] {
+            let crossed = cross(one, other, 10_000, seed);
+            assert_eq!(setting(&crossed), *world, "{seed}");
+            let heard = play(&crossed);
+            assert!(!heard.contains("token rejected"), "{seed}: {heard}");
+            assert!(!heard.contains("HTTP 401"), "{seed}: {heard}");
+            assert!(!heard.contains("HTTP 403"), "{seed}: {heard}");
+        }
+    }
+}
+
+/// Whatever the form of its length, its mask and the bits around them.
+#[test]
+fn a_frame_stays_as_it_was_written() {
+    for payload_bytes in [0, 1, 125, 126, 65_535, 65_536] {
+        for (code, length_bytes, bytes_max) in [
+            (payload_bytes as u8, 0, 125),
+            (126, 2, 65_535),
+            (127, 8, usize::MAX),
+        ] {
+            for mask in [&[][..], &[0; 4], &[1, 2, 3, 4]] {
+                let mask_bit = if mask.is_empty() { 0 } else { 0x80 };
+                let length = &(payload_bytes as u64).to_be_bytes()[8 - length_bytes..];
+                let payload = vec![b'x'; payload_bytes];
+                let first = [&[0xF1, mask_bit | code], length, mask, &payload].concat();
+                let bytes = [UPGRADE, &first, b"\x81\x80\0\0\0\0"].concat();
+                if payload_bytes <= bytes_max {
+                    let pieces = stream::take_apart(&bytes);
+                    assert_eq!(pieces[0].parts.len(), 3, "{code} {payload_bytes}");
+                    let again = pieces[0].parts.iter().flat_map(|part| part.written());
+                    assert!(again.eq(bytes), "{code} {payload_bytes} {mask:?}");
+                }
+            }
+        }
+    }
+}
+
+/// A token is changed where it stands: the message around it is as it was, whatever it is.
+#[test]
+fn a_message_stays_as_it_is_around_a_changed_token() {
+    let token = crate::exchange::token("alice").unwrap();
+    let text = format!(r#"{{ "id":7, "id":8,"token" : "{token}" ,"event":"a" }}"#);
+    let (before, after) = text.split_once(&token).unwrap();
+    for seed in 0..100 {
+        let mut changed = text.clone().into_bytes();
+        let known = Known::of(b"");
+        let random = &mut Random::new(seed);
+        message::change_token(&mut changed, random, &known, &mut no_change);
+        let changed = String::from_utf8(changed).unwrap();
+        assert!(
+            changed.starts_with(before) && changed.ends_with(after),
+            "{changed}"
+        );
+    }
 }

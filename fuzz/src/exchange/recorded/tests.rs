@@ -8,7 +8,7 @@ use super::super::{START, World, compose, config, keys, play, records};
 use super::*;
 
 #[derive(Clone, Default)]
-struct File(Rc<RefCell<Vec<u8>>>);
+pub(super) struct File(pub(super) Rc<RefCell<Vec<u8>>>);
 
 impl Write for File {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -33,6 +33,13 @@ fn record_of(script: &[u8]) -> (Vec<u8>, String) {
     (file.0.take(), heard)
 }
 
+fn at_start() -> Now {
+    Now {
+        unix: START,
+        ..Now::default()
+    }
+}
+
 /// A script of these lines, in a world with alice and so many others.
 fn script(others: usize, lines: &str) -> Vec<u8> {
     let ids = (0..others).map(|number| format!("somebody-{number}"));
@@ -41,7 +48,7 @@ fn script(others: usize, lines: &str) -> Vec<u8> {
         .map(|id| User::new(&id, &"name ".repeat(20), None, START).unwrap())
         .collect();
     let mut script = MAGIC.to_vec();
-    write_setting(&mut script, &setting::write(START, &users));
+    write_setting(&mut script, &setting::write(at_start(), &[], &[], &users));
     script.extend(&compose(lines).unwrap()[MAGIC.len()..]);
     script
 }
