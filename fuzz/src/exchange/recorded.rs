@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use framegate::internals::app::users::User;
 use framegate::internals::export::Seen;
-use framegate::internals::limits::RECORDING_BYTES_MAX;
 use framegate::internals::record::{answered_user, read_lines, replay};
 use framegate::internals::server::{Ending, Peer};
 use framegate::internals::time::{Instant, Now};
@@ -15,6 +14,10 @@ use super::{Leaving, MAGIC, PEERS, Record, unplayed, write_record, write_setting
 
 /// A script lasts no longer than this.
 const LASTS_MAX: Duration = Duration::from_secs(366 * 86_400);
+/// The records of a script take no more bytes than this.
+const RECORDS_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+/// The wall clock is set no more often than this.
+const STEPS_MAX: usize = 65_536;
 /// How far the wall clock may run away from the other one before that counts as a step of it.
 const STEP_MICROS_MIN: u128 = 1_000;
 
@@ -24,8 +27,8 @@ const STEP_MICROS_MIN: u128 = 1_000;
 ///
 /// # Errors
 /// When the recording cannot be replayed, or more peers are connected at once than a script has, or its
-/// clock is none that a script may have, or it lasts longer than a year, or the script would be longer than
-/// any recording.
+/// clock is none that a script may have or is set all the time, or it lasts longer than a year, or the script
+/// would be longer than 64 MiB.
 pub fn recorded(file: &[u8]) -> Result<Vec<u8>, String> {
     let mut made = Made::default();
     let replayed = replay(file, &mut |now, id, seen| made.see(now, id.serial, &seen));
@@ -107,7 +110,10 @@ impl Made {
             let passed = now.monotonic.since(self.start.monotonic);
             // Nobody sends between this millisecond's beginning and now.
             let step = back(now, passed.subsec_micros() % 1_000);
-            self.steps.push(step);
+            match self.steps.len() < STEPS_MAX {
+                true => self.steps.push(step),
+                false => self.refuse(format!("the clock was set {STEPS_MAX} times")),
+            }
         }
     }
 
@@ -162,10 +168,8 @@ impl Made {
         if self.paused > LASTS_MAX {
             self.refuse("the recording lasts longer than a year".to_owned());
         }
-        if self.records.len() + record.bytes.len() > RECORDING_BYTES_MAX as usize {
-            self.refuse(format!(
-                "the script has more than {RECORDING_BYTES_MAX} bytes"
-            ));
+        if self.records.len() + record.bytes.len() > RECORDS_BYTES_MAX {
+            self.refuse("the script is longer than 64 MiB".to_owned());
         }
         if self.refused.is_none() {
             write_record(&mut self.records, record);

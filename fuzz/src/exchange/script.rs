@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// What a script of records begins with. All other input is plain bytes.
 pub const MAGIC: &[u8] = b"FGX1";
-/// Peers that a script may name. Each has an address of its own, and connects anew when it sends after
-/// its connection has ended.
+/// Peers that a script may name. Each has an address of its own, unless the setting says otherwise, and comes
+/// anew when it sends after its connection has ended.
 pub const PEERS: u8 = 8;
 /// Records of a script that a fuzzer plays, and changes: an execution is to be short.
 pub const RECORDS_MAX: usize = 256;

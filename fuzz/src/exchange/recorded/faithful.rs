@@ -226,3 +226,27 @@ fn a_clock_that_runs_away_is_told_at_once() {
         assert_eq!(refused, "the recording lasts longer than a year");
     }
 }
+
+#[test]
+fn a_recording_of_more_than_a_script_holds_is_refused_without_holding_it() {
+    let bytes = vec![b'x'; 16 * 1_024 * 1_024];
+    let mut made = Made::default();
+    made.see(
+        start(0, Duration::ZERO),
+        7,
+        &Seen::Accepted(World::new(b"").who[0]),
+    );
+    for _ in 0..100 {
+        made.see(start(0, Duration::ZERO), 7, &Seen::Received(&bytes));
+    }
+    assert!(made.records.len() <= RECORDS_BYTES_MAX + 8_192);
+    assert_eq!(made.refused.unwrap(), "the script is longer than 64 MiB");
+
+    let mut made = Made::default();
+    for second in 0..2 * STEPS_MAX as u64 {
+        let now = start(0, Duration::from_millis(500 * (second % 2)));
+        made.see(now, 7, &Seen::Finished);
+    }
+    assert_eq!(made.steps.len(), STEPS_MAX);
+    assert_eq!(made.refused.unwrap(), "the clock was set 65536 times");
+}
