@@ -41,6 +41,8 @@ pub struct Capture<W> {
 /// A TCP connection.
 struct Flow {
     ends: [End; 2],
+    /// Who sent the last FIN so far: the other one acknowledges it.
+    finished_last: usize,
 }
 
 /// One end of it.
@@ -128,11 +130,14 @@ impl<W: Write> Capture<W> {
 
     /// A FIN, unless there was one.
     fn finish(&mut self, now: Now, key: u32, from: usize) -> io::Result<()> {
-        let end = self.flows.get_mut(&key).map(|flow| &mut flow.ends[from]);
-        match end.is_some_and(|end| !mem::replace(&mut end.has_finished, true)) {
-            true => self.packet(now, key, from, FIN | ACK, &[]),
-            false => Ok(()),
+        let Some(flow) = self.flows.get_mut(&key) else {
+            return Ok(());
+        };
+        if mem::replace(&mut flow.ends[from].has_finished, true) {
+            return Ok(());
         }
+        flow.finished_last = from;
+        self.packet(now, key, from, FIN | ACK, &[])
     }
 
     /// Writes one packet, and moves its sender's sequence number on.
@@ -179,14 +184,15 @@ impl Flow {
         };
         Flow {
             ends: [end(client), end(server)],
+            finished_last: SERVER,
         }
     }
 
     /// Who acknowledges last: the one that did not send the last FIN.
     fn last(&self) -> usize {
-        match self.ends[CLIENT].has_finished {
-            true => SERVER,
-            false => CLIENT,
+        match self.finished_last {
+            CLIENT => SERVER,
+            _ => CLIENT,
         }
     }
 }

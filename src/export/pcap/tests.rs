@@ -99,7 +99,7 @@ fn a_connection_is_a_handshake_its_bytes_and_an_end() {
             (7_420, 1, 4, PSH | ACK, b"HTTP"),
             (5_000, 4, 5, FIN | ACK, b""),
             (7_420, 5, 5, FIN | ACK, b""),
-            (7_420, 6, 5, ACK, b""),
+            (5_000, 5, 6, ACK, b""),
         ]
     );
     for packet in &packets {
