@@ -385,10 +385,15 @@ pub(super) fn plain_request(choice: &mut Choice<'_>) -> Script {
 
 /// A request that somebody may take otherwise than the next one.
 pub(super) fn odd_request(choice: &mut Choice<'_>) -> Script {
-    const REQUESTS: [(&str, &[u16]); 5] = [
+    const REQUESTS: [(&str, &[u16]); 6] = [
         (
             "POST /login HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n\
              Content-Length: 2\r\n\r\n",
+            &[400],
+        ),
+        (
+            "POST /login HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n\
+             Content-Length: 0\r\n\r\n",
             &[400],
         ),
         (
