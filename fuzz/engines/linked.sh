@@ -10,13 +10,13 @@ coverage=(-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3
     -Cllvm-args=-sanitizer-coverage-trace-pc-guard -Cllvm-args=-sanitizer-coverage-trace-compares
     -Cdebug-assertions)
 
-# The source of the engine, out of the crate that ships it, in $source: source_of CRATE FOLDER. In a folder whose
-# name has no blank, which make would take for the end of a name.
+# The source of the engine, out of the crate that ships it, in $source: source_of CRATE FOLDER. Not under the
+# target directory, whose path may have a blank, which make would take for the end of a name.
 source_of() {
     local manifest
     rm -rf "$made"
     mkdir -p "$made"
-    source=$(mktemp -d /tmp/framegate-engine.XXXXXX)/source
+    source=$(mktemp -d)/source
     manifest=$(cargo metadata --locked --format-version 1 --filter-platform "$host" \
         --manifest-path fuzz/engines/Cargo.toml |
         grep -o "\"manifest_path\":\"[^\"]*/$1-[0-9.]*/Cargo.toml\"" | cut -d '"' -f 4)
@@ -25,10 +25,12 @@ source_of() {
 
 # Makes the engine once for each version of it, and for each change of how it is made.
 engine_made() {
-    local is="$made/.complete" from source
+    local is="$made/.complete" from source='' status=0
     from=$(cat fuzz/engines/Cargo.lock "fuzz/engines/$engine.sh" fuzz/engines/*.c)
     [ "$(cat "$is" 2>/dev/null)" != "$from" ] || return 0
-    make_engine && printf '%s\n' "$from" >"$is" && rm -rf "$(dirname "$source")"
+    { make_engine && printf '%s\n' "$from" >"$is"; } || status=$?
+    [ -z "$source" ] || rm -rf "${source%/source}"
+    return "$status"
 }
 
 program() { echo "$made/targets/$1"; }
